@@ -1,0 +1,3 @@
+//! Side-by-side measurements of proxyd, nginx and HAProxy.
+
+fn main() {}

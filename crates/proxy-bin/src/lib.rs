@@ -1,0 +1,1 @@
+//! proxyd: a forward proxy and gateway.

@@ -1,0 +1,3 @@
+//! The `proxyd` program.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The vocabulary of the proxy: body, error, exchange record, request head, target forms, framing, hygiene.

@@ -1,0 +1,1 @@
+//! ObserveLayer: access log and metrics as views of the exchange record.

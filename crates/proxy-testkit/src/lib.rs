@@ -1,0 +1,1 @@
+//! Unpublished: origins, scripted bodies, a manual clock, the layer contract suite.

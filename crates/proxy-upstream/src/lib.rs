@@ -1,0 +1,1 @@
+//! The client side: resolve, guard, connect, pool, select, forward.
