@@ -1,1 +1,42 @@
-//! The vocabulary of the proxy: body, error, exchange record, request head, target forms, framing, hygiene.
+//! The vocabulary of the proxy: body, error, exchange record, request head, target forms, framing,
+//! and the layers that every stack has: [`HygieneLayer`], [`ClientAddrLayer`],
+//! [`ErrorPagesLayer`], [`CatchPanicLayer`] and [`RescueLayer`].
+//!
+//! No sockets and no runtime: everything here runs in any server that speaks tower.
+
+pub mod body;
+pub mod catch_panic;
+pub mod client_address;
+pub mod clock;
+pub mod error;
+pub mod error_pages;
+pub mod events;
+pub mod exchange;
+pub mod fields;
+pub mod framing;
+pub mod head;
+pub mod hygiene;
+pub mod names;
+pub mod refusal;
+pub mod rescue;
+pub mod target;
+pub mod trust;
+
+pub use body::{Body, Reply};
+pub use catch_panic::CatchPanicLayer;
+pub use client_address::{AddressPrivacy, AddressView, ClientAddr, ClientKey, IpSet};
+pub use clock::{Clock, Sleep, Spawn};
+pub use error::{BoxError, ErrorKind, ProxyError, Retry, Side};
+pub use error_pages::ErrorPagesLayer;
+pub use events::{ConnectionEvent, ConnectionEvents, ConnectionRefusal, TunnelEnd, TunnelOutcome};
+pub use exchange::{
+    Attempt, ConnectionInfo, Decision, Ending, Exchange, InterimSink, RequestFacts, Verdict,
+};
+pub use framing::{ContentFramer, Fault, Framing, HeadLimits, HeadScan, MessageFramer};
+pub use head::RequestHead;
+pub use hygiene::HygieneLayer;
+pub use names::{NameError, NameKind, NamePattern, NameSet};
+pub use refusal::Refusal;
+pub use rescue::RescueLayer;
+pub use target::{Authority, PathPolicy, TargetForm};
+pub use trust::ClientAddrLayer;

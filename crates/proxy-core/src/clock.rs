@@ -1,0 +1,48 @@
+//! Time, as something that is handed in.
+//!
+//! Layers never read a clock of their own: a test turns a manual clock and all
+//! time in the stack moves with it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+/// A future that ends at some instant. Named, so that layers can hold one.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Monotonic and wall time.
+pub trait Clock: Send + Sync + 'static {
+    /// The monotonic time now; for durations and deadlines.
+    fn now(&self) -> Instant;
+
+    /// The wall time now; for fields and logs.
+    fn wall(&self) -> SystemTime;
+
+    /// Ends when `now()` has reached `deadline`.
+    fn sleep_until(&self, deadline: Instant) -> Sleep;
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+    fn wall(&self) -> SystemTime {
+        (**self).wall()
+    }
+    fn sleep_until(&self, deadline: Instant) -> Sleep {
+        (**self).sleep_until(deadline)
+    }
+}
+
+/// Runs a future in the background. Layers never spawn by themselves.
+pub trait Spawn: Send + Sync + 'static {
+    /// Starts the task; it is dropped when its runtime ends.
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>);
+}
+
+impl<S: Spawn + ?Sized> Spawn for Arc<S> {
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        (**self).spawn(task);
+    }
+}

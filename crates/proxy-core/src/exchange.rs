@@ -1,0 +1,375 @@
+//! `Exchange`: the one record of a request and its answer.
+//!
+//! The server makes it, every layer appends what it decided, and access log, metrics,
+//! `Proxy-Status` and whatever comes later are views of it. Layers work without it.
+
+mod attempt;
+mod decision;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use http::{Extensions, HeaderMap, StatusCode, Uri, Version};
+
+pub use attempt::{Attempt, Attempts};
+pub use decision::{Decision, Verdict};
+
+use crate::client_address::ClientAddr;
+use crate::error::ErrorKind;
+use crate::target::TargetForm;
+
+/// What is known of a connection from its first byte on; shared by all its exchanges.
+#[derive(Debug)]
+pub struct ConnectionInfo {
+    /// A number unique in this process.
+    pub id: u64,
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// The peer's own address, or the one a PROXY protocol header of a trusted peer gave.
+    pub peer: ClientAddr,
+    /// Whether the peer is one of the listener's trusted proxies.
+    pub peer_trusted: bool,
+    /// The address the peer reached; none on a unix socket.
+    pub local: Option<SocketAddr>,
+    /// The scheme of requests that do not name one: `http`, later `https`.
+    pub scheme: &'static str,
+    /// When it was accepted.
+    pub accepted: Instant,
+}
+
+/// What hygiene saw of a request before it removed anything.
+#[derive(Clone, Debug)]
+pub struct RequestFacts {
+    /// The target as it came.
+    pub raw_target: Uri,
+    /// Its form (RFC 9112 section 3.2).
+    pub form: TargetForm,
+    /// The client's version.
+    pub version: Version,
+    /// Whether the client takes trailers (`TE: trailers`).
+    pub takes_trailers: bool,
+    /// Whether the client waits for 100 (Continue).
+    pub expects_continue: bool,
+}
+
+/// Relays interim (1xx) responses to the client while the final one is awaited.
+pub trait InterimSink: Send + Sync + 'static {
+    /// Queues an interim response. False where the client can not take it (HTTP/1.0, too many).
+    fn send(&self, status: StatusCode, fields: &HeaderMap) -> bool;
+}
+
+/// The record of one request and its answer. A clone is the same record.
+#[derive(Clone)]
+pub struct Exchange(Arc<Record>);
+
+struct Record {
+    id: u128,
+    given_id: OnceLock<Box<str>>,
+    connection: Arc<ConnectionInfo>,
+    started: Instant,
+    started_wall: SystemTime,
+    interim: Option<Arc<dyn InterimSink>>,
+    facts: OnceLock<RequestFacts>,
+    client: OnceLock<ClientAddr>,
+    route: OnceLock<Arc<str>>,
+    error: OnceLock<ErrorKind>,
+    decisions: Mutex<Vec<Decision>>,
+    attempts: Mutex<Attempts>,
+    request_bytes: AtomicU64,
+    response_bytes: AtomicU64,
+    ending: AtomicU8,
+    slots: Mutex<Extensions>,
+}
+
+/// How an exchange ended, seen from the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Ending {
+    /// Not yet.
+    Open = 0,
+    /// The whole response was handed to the connection.
+    Complete = 1,
+    /// The client left before the response was whole.
+    ClientLeft = 2,
+    /// The response broke off: the upstream failed in mid-content.
+    UpstreamBroke = 3,
+    /// The connection became a tunnel.
+    Tunnel = 4,
+}
+
+impl Ending {
+    /// The word in the log.
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Complete => "complete",
+            Self::ClientLeft => "client_left",
+            Self::UpstreamBroke => "upstream_broke",
+            Self::Tunnel => "tunnel",
+        }
+    }
+}
+
+impl Exchange {
+    /// A new record. `id` should not be guessable from the previous one.
+    pub fn new(
+        id: u128,
+        connection: Arc<ConnectionInfo>,
+        started: Instant,
+        started_wall: SystemTime,
+        interim: Option<Arc<dyn InterimSink>>,
+    ) -> Self {
+        Self(Arc::new(Record {
+            id,
+            given_id: OnceLock::new(),
+            connection,
+            started,
+            started_wall,
+            interim,
+            facts: OnceLock::new(),
+            client: OnceLock::new(),
+            route: OnceLock::new(),
+            error: OnceLock::new(),
+            decisions: Mutex::new(Vec::new()),
+            attempts: Mutex::new(Attempts::default()),
+            request_bytes: AtomicU64::new(0),
+            response_bytes: AtomicU64::new(0),
+            ending: AtomicU8::new(0),
+            slots: Mutex::new(Extensions::new()),
+        }))
+    }
+
+    /// The record in a request's extensions, where a server put one.
+    pub fn of<B>(request: &http::Request<B>) -> Option<&Self> {
+        request.extensions().get()
+    }
+
+    /// The id to show: the one a trusted peer gave, else 32 hex digits of our own.
+    pub fn id(&self) -> ExchangeId<'_> {
+        ExchangeId(match self.0.given_id.get() {
+            Some(given) => Id::Given(given),
+            None => Id::Made(self.0.id),
+        })
+    }
+
+    /// Ids of a trace that begins here: trace id and span id (W3C Trace Context), never zero.
+    pub fn trace_ids(&self) -> (u128, u64) {
+        let folded = (self.0.id >> 64) as u64 ^ self.0.id as u64;
+        (self.0.id.max(1), folded.max(1))
+    }
+
+    /// Takes over an id that a trusted peer gave. The first one stays.
+    pub fn set_given_id(&self, id: &str) {
+        let _ = self.0.given_id.set(id.into());
+    }
+
+    /// The connection it came on.
+    pub fn connection(&self) -> &Arc<ConnectionInfo> {
+        &self.0.connection
+    }
+
+    /// When its head was complete.
+    pub fn started(&self) -> Instant {
+        self.0.started
+    }
+
+    /// The same in wall time.
+    pub fn started_wall(&self) -> SystemTime {
+        self.0.started_wall
+    }
+
+    /// Where interim responses go, if the client takes them.
+    pub fn interim(&self) -> Option<&Arc<dyn InterimSink>> {
+        self.0.interim.as_ref()
+    }
+
+    /// What hygiene saw.
+    pub fn facts(&self) -> Option<&RequestFacts> {
+        self.0.facts.get()
+    }
+
+    /// Writes the facts. The first ones stay.
+    pub fn set_facts(&self, facts: RequestFacts) {
+        let _ = self.0.facts.set(facts);
+    }
+
+    /// The client's address: the trusted one once it is known, else the peer's.
+    pub fn client(&self) -> ClientAddr {
+        self.0.client.get().copied().unwrap_or(self.0.connection.peer)
+    }
+
+    /// Writes the trusted client address. The first one stays.
+    pub fn set_client(&self, client: ClientAddr) {
+        let _ = self.0.client.set(client);
+    }
+
+    /// The route's name.
+    pub fn route(&self) -> Option<&Arc<str>> {
+        self.0.route.get()
+    }
+
+    /// Writes the route. The first one stays.
+    pub fn set_route(&self, name: Arc<str>) {
+        let _ = self.0.route.set(name);
+    }
+
+    /// The error that the answer stands for.
+    pub fn error(&self) -> Option<ErrorKind> {
+        self.0.error.get().copied()
+    }
+
+    /// Writes the error. The first one stays.
+    pub fn set_error(&self, kind: ErrorKind) {
+        let _ = self.0.error.set(kind);
+    }
+
+    /// Appends a decision: the call by which any layer becomes visible in every view.
+    pub fn decide(&self, decision: Decision) {
+        lock(&self.0.decisions).push(decision);
+    }
+
+    /// Reads the decisions so far.
+    pub fn with_decisions<T>(&self, read: impl FnOnce(&[Decision]) -> T) -> T {
+        read(&lock(&self.0.decisions))
+    }
+
+    /// Reads or changes the upstream attempts.
+    pub fn with_attempts<T>(&self, f: impl FnOnce(&mut Attempts) -> T) -> T {
+        f(&mut lock(&self.0.attempts))
+    }
+
+    /// Counts content bytes received from the client.
+    pub fn add_request_bytes(&self, n: u64) {
+        self.0.request_bytes.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Content bytes received from the client.
+    pub fn request_bytes(&self) -> u64 {
+        self.0.request_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts content bytes handed to the client's connection.
+    pub fn add_response_bytes(&self, n: u64) {
+        self.0.response_bytes.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Content bytes handed to the client's connection.
+    pub fn response_bytes(&self) -> u64 {
+        self.0.response_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How it ended.
+    pub fn ending(&self) -> Ending {
+        match self.0.ending.load(Ordering::Acquire) {
+            1 => Ending::Complete,
+            2 => Ending::ClientLeft,
+            3 => Ending::UpstreamBroke,
+            4 => Ending::Tunnel,
+            _ => Ending::Open,
+        }
+    }
+
+    /// Writes how it ended. The first one stays.
+    pub fn set_ending(&self, ending: Ending) {
+        let open = Ending::Open as u8;
+        let _ =
+            self.0.ending.compare_exchange(open, ending as u8, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Puts a value of a layer's own type into the record; gives back the one that was there.
+    pub fn insert<T: Clone + Send + Sync + 'static>(&self, value: T) -> Option<T> {
+        lock(&self.0.slots).insert(value)
+    }
+
+    /// A clone of the value of this type.
+    pub fn get<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        lock(&self.0.slots).get::<T>().cloned()
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("id", &format_args!("{}", self.id()))
+            .field("route", &self.route())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A printable exchange id.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ExchangeId<'a>(Id<'a>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Id<'a> {
+    Made(u128),
+    Given(&'a str),
+}
+
+impl fmt::Display for ExchangeId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Id::Made(id) => write!(f, "{id:032x}"),
+            Id::Given(id) => f.write_str(id),
+        }
+    }
+}
+
+/// A poisoned lock still holds a usable record: appending to it can not break it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange() -> Exchange {
+        Exchange::new(
+            7,
+            Arc::new(ConnectionInfo {
+                id: 1,
+                listener: "web".into(),
+                peer: ClientAddr::unknown(),
+                peer_trusted: false,
+                local: None,
+                scheme: "http",
+                accepted: Instant::now(),
+            }),
+            Instant::now(),
+            SystemTime::UNIX_EPOCH,
+            None,
+        )
+    }
+
+    #[test]
+    fn slots_are_set_once() {
+        let exchange = exchange();
+        exchange.set_route("a".into());
+        exchange.set_route("b".into());
+        assert_eq!(exchange.route().map(|r| &**r), Some("a"));
+        exchange.set_ending(Ending::ClientLeft);
+        exchange.set_ending(Ending::Complete);
+        assert_eq!(exchange.ending(), Ending::ClientLeft);
+    }
+
+    #[test]
+    fn a_third_party_layer_has_its_own_slot() {
+        #[derive(Clone, PartialEq, Debug)]
+        struct Mine(u8);
+        let exchange = exchange();
+        exchange.insert(Mine(3));
+        assert_eq!(exchange.clone().get::<Mine>(), Some(Mine(3)));
+    }
+
+    #[test]
+    fn a_given_id_replaces_ours() {
+        let exchange = exchange();
+        assert_eq!(exchange.id().to_string(), format!("{:032x}", 7));
+        exchange.set_given_id("abc");
+        assert_eq!(exchange.id().to_string(), "abc");
+    }
+}

@@ -1,0 +1,136 @@
+//! Fields that belong to one hop (RFC 9110 section 7.6.1).
+
+use http::header::{CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Removes the hop-by-hop fields and those that `Connection` names. `Trailer` stays: it announces
+/// trailer fields, which are passed on.
+pub fn remove_hop_by_hop(fields: &mut HeaderMap) {
+    if fields.contains_key(CONNECTION) {
+        // Collected first: an option may name `Connection` itself, or stand in several lines.
+        let named: Vec<HeaderName> = list(fields, &CONNECTION)
+            .filter(|option| !is_never_nominated(option))
+            .filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok())
+            .collect();
+        for name in named {
+            fields.remove(name);
+        }
+        fields.remove(CONNECTION);
+    }
+    for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE] {
+        fields.remove(name);
+    }
+}
+
+/// Fields that a sender can not make hop-by-hop: removing them would change what the message
+/// means or how it is routed (an attack known by the name of "hop-by-hop abuse").
+fn is_never_nominated(option: &str) -> bool {
+    [
+        "host", "content-length", "content-type", "content-encoding", "content-range", "trailer",
+        "authorization", "cache-control", "cookie", "set-cookie", "via", "forwarded",
+        "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id", "expect",
+        "close", "max-forwards", "date", "age", "vary", "etag", "expires",
+    ]
+    .iter()
+    .any(|name| option.eq_ignore_ascii_case(name))
+}
+
+/// The members of a comma-separated list field, across all its lines, without empty ones.
+pub fn list<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    fields
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|member| member.trim_matches([' ', '\t']))
+        .filter(|member| !member.is_empty())
+}
+
+/// Whether `TE` says that trailers are welcome.
+pub fn takes_trailers(fields: &HeaderMap) -> bool {
+    fields.contains_key(TE) && list(fields, &TE).any(|coding| coding.eq_ignore_ascii_case("trailers"))
+}
+
+/// Fields that must not stand in a trailer section (RFC 9110 section 6.5.1): framing, routing,
+/// authentication, content and response control.
+pub fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
+    use http::header::*;
+    remove_hop_by_hop(trailers);
+    for name in [
+        TRAILER, CONTENT_LENGTH, HOST, CACHE_CONTROL, EXPECT, MAX_FORWARDS, PRAGMA, RANGE, TE,
+        AUTHORIZATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE, SET_COOKIE, COOKIE,
+        CONTENT_ENCODING, CONTENT_TYPE, CONTENT_RANGE, AGE, DATE, EXPIRES, LOCATION, RETRY_AFTER,
+        VARY, WARNING, VIA, FORWARDED, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE,
+        IF_UNMODIFIED_SINCE, IF_RANGE,
+    ] {
+        trailers.remove(name);
+    }
+}
+
+/// Appends `, value` to a list field, keeping one line (RFC 9110 section 5.3), or sets it.
+pub fn append_to_list(fields: &mut HeaderMap, name: HeaderName, value: &HeaderValue) {
+    if !fields.contains_key(&name) {
+        fields.insert(name, value.clone());
+        return;
+    }
+    let mut joined = Vec::new();
+    for line in fields.get_all(&name) {
+        joined.extend_from_slice(line.as_bytes());
+        joined.extend_from_slice(b", ");
+    }
+    joined.extend_from_slice(value.as_bytes());
+    match HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+        Ok(joined) => fields.insert(name, joined),
+        Err(_) => fields.insert(name, value.clone()),
+    };
+}
+
+/// Whether a field may announce trailers: kept where `Trailer` stands.
+pub fn announces_trailers(fields: &HeaderMap) -> bool {
+    fields.contains_key(TRAILER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
+            .fold(HeaderMap::new(), |mut map, (n, v)| {
+                map.append(n, v);
+                map
+            })
+    }
+
+    /// RFC 9110 section 7.6.1.
+    #[test]
+    fn connection_names_fields() {
+        let mut map = fields(&[
+            ("connection", "close, X-Secret"),
+            ("connection", "keep-alive,, host"),
+            ("x-secret", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("host", "a.test"),
+            ("trailer", "x-sum"),
+        ]);
+        remove_hop_by_hop(&mut map);
+        let mut left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["host", "trailer"]);
+    }
+
+    #[test]
+    fn a_list_grows_in_one_line() {
+        let mut map = fields(&[("via", "1.0 a"), ("via", "1.1 b")]);
+        append_to_list(&mut map, http::header::VIA, &HeaderValue::from_static("1.1 c"));
+        assert_eq!(map.get_all("via").iter().collect::<Vec<_>>(), ["1.0 a, 1.1 b, 1.1 c"]);
+    }
+}

@@ -1,0 +1,92 @@
+//! Field lines, as far as they frame the message.
+
+use super::{Fault, Framing, bytes};
+
+/// What the field lines of a head say about its content.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FramingFields {
+    pub(super) count: usize,
+    pub(super) content_length: Option<u64>,
+    pub(super) chunked: bool,
+}
+
+impl FramingFields {
+    /// Judges one line, without its CRLF.
+    pub(super) fn add(&mut self, line: &[u8]) -> Result<(), Fault> {
+        self.count += 1;
+        let colon = line.iter().position(|&b| !bytes::is_token(b)).unwrap_or(line.len());
+        match line.get(colon) {
+            Some(b':') if colon > 0 => {}
+            _ => {
+                return Err(match line[0] {
+                    b' ' | b'\t' => Fault::Folding,
+                    _ if line.contains(&b'\r') => Fault::BareCr,
+                    _ => Fault::FieldName,
+                });
+            }
+        }
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
+        if !bytes::all_field(value) {
+            return Err(if value.contains(&b'\r') { Fault::BareCr } else { Fault::FieldValue });
+        }
+        match name.len() {
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
+            _ => Ok(()),
+        }
+    }
+
+    fn content_length(&mut self, value: &[u8]) -> Result<(), Fault> {
+        let digits = trim(value);
+        if digits.is_empty() || self.content_length.is_some() {
+            return Err(Fault::ContentLength);
+        }
+        let mut length = 0u64;
+        for &b in digits {
+            if !b.is_ascii_digit() {
+                return Err(Fault::ContentLength);
+            }
+            length = length
+                .checked_mul(10)
+                .and_then(|n| n.checked_add(u64::from(b - b'0')))
+                .ok_or(Fault::ContentLength)?;
+        }
+        // The largest two values mean something else to the parser behind us.
+        if length >= u64::MAX - 2 {
+            return Err(Fault::ContentLength);
+        }
+        self.content_length = Some(length);
+        Ok(())
+    }
+
+    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Fault> {
+        if self.chunked || !trim(value).eq_ignore_ascii_case(b"chunked") {
+            return Err(Fault::TransferEncoding);
+        }
+        self.chunked = true;
+        Ok(())
+    }
+
+    /// RFC 9112 section 6.3, without its tolerance. `None` where neither field stands.
+    pub(super) fn framing(&self, version_10: bool) -> Result<Option<Framing>, Fault> {
+        match (self.chunked, self.content_length) {
+            (true, Some(_)) => Err(Fault::BothLengths),
+            (true, None) if version_10 => Err(Fault::TransferEncoding),
+            (true, None) => Ok(Some(Framing::Chunked)),
+            (false, Some(0)) => Ok(Some(Framing::None)),
+            (false, Some(n)) => Ok(Some(Framing::Length(n))),
+            (false, None) => Ok(None),
+        }
+    }
+}
+
+/// Without optional whitespace (RFC 9110 section 5.6.3) at both ends.
+pub(super) fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}

@@ -1,0 +1,148 @@
+//! `Refusal`: an answer that a layer makes instead of passing the request on.
+//!
+//! It rides in the extensions of a response without content; the one outermost
+//! [`ErrorPages`](crate::error_pages::ErrorPagesLayer) writes the page. So layers do not each
+//! write pages, and an embedder restyles them in one place.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::body::Reply;
+use crate::error::{ErrorKind, ProxyError};
+use crate::exchange::{Decision, Exchange, Verdict};
+
+/// Why a request is refused, or why it failed.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The status to answer with.
+    pub status: StatusCode,
+    /// The reason as a token, such as `method_not_allowed`. Shown to the client.
+    pub reason: &'static str,
+    /// The error type of RFC 9209, for `Proxy-Status`, log and metrics.
+    pub error: ErrorKind,
+    /// The id of the rule that refused.
+    pub rule_id: Option<Arc<str>>,
+    /// When a retry may succeed.
+    pub retry_after: Option<Duration>,
+    /// Whether the connection must not carry a further request.
+    pub close: bool,
+    /// Fields that the status needs: `Allow`, `Proxy-Authenticate`. Boxed: few refusals have any.
+    pub fields: Option<Box<HeaderMap>>,
+}
+
+impl Refusal {
+    /// A refusal by policy or validation.
+    pub fn new(status: StatusCode, reason: &'static str) -> Self {
+        Self {
+            status,
+            reason,
+            error: match status.as_u16() {
+                400 | 404 | 405 | 408 | 411 | 413..=417 | 421 | 431 | 501 | 505 => {
+                    ErrorKind::HttpRequestError
+                }
+                508 => ErrorKind::ProxyLoopDetected,
+                503 => ErrorKind::ConnectionLimitReached,
+                500 => ErrorKind::ProxyInternalError,
+                _ => ErrorKind::HttpRequestDenied,
+            },
+            rule_id: None,
+            retry_after: None,
+            close: false,
+            fields: None,
+        }
+    }
+
+    /// The refusal that an error stands for.
+    pub fn from_error(error: &ProxyError) -> Self {
+        let mut refusal = Self::new(error.status(), error.kind().token());
+        refusal.error = error.kind();
+        // A request that broke off leaves a connection whose framing nobody knows.
+        refusal.close = error.kind() == ErrorKind::HttpRequestError;
+        refusal
+    }
+
+    /// Closes the connection after the answer.
+    #[must_use]
+    pub fn close(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// Names the rule.
+    #[must_use]
+    pub fn rule(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.rule_id = Some(id.into());
+        self
+    }
+
+    /// Says when a retry may succeed.
+    #[must_use]
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// Adds a field to the answer.
+    #[must_use]
+    pub fn field(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.fields.get_or_insert_default().append(name, value);
+        self
+    }
+
+    /// Writes the decision into the record, where there is one.
+    #[must_use]
+    pub fn recorded(self, exchange: Option<&Exchange>, layer: &'static str) -> Self {
+        if let Some(exchange) = exchange {
+            exchange.decide(Decision {
+                layer,
+                rule: self.rule_id.clone(),
+                verdict: Verdict::Deny,
+                reason: Cow::Borrowed(self.reason),
+            });
+        }
+        self
+    }
+
+    /// The answer: status and fields, the refusal in the extensions, no content yet.
+    pub fn into_response<B>(mut self) -> Response<Reply<B>> {
+        let mut response = Response::new(Reply::made(bytes::Bytes::new()));
+        *response.status_mut() = self.status;
+        if let Some(fields) = self.fields.take() {
+            *response.headers_mut() = *fields;
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// A short text for a reason token: what went wrong and what the client could do. Fixed texts
+/// only: nothing from the request is ever echoed.
+pub fn explain(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "origin_form_on_forward_listener" => {
+            "This is a forward proxy. Configure it as your client's HTTP proxy; it does not serve pages of its own."
+        }
+        "connect_on_gateway" => "This is a gateway. It does not open tunnels.",
+        "no_route" => "No route of this gateway matches the request.",
+        "method_not_allowed" => "The resource exists, but not for this method. See the Allow field.",
+        "client_not_allowed" => "The policy of this server does not permit your address.",
+        "destination_ip_prohibited" => "The policy of this proxy does not permit this destination.",
+        "port_not_allowed" => "The policy of this proxy does not permit this port.",
+        "proxy_loop_detected" => "The request has passed this proxy before.",
+        "too_many_hops" => "The request has passed too many proxies.",
+        "websocket" => "WebSocket is not offered here.",
+        "dns_error" => "The name of the upstream server could not be resolved.",
+        "dns_timeout" => "The name of the upstream server could not be resolved in time.",
+        "connection_refused" => "The upstream server refused the connection.",
+        "connection_timeout" => "The upstream server could not be reached in time.",
+        "http_response_timeout" => "The upstream server did not answer in time.",
+        "connection_terminated" | "http_response_incomplete" => {
+            "The upstream server closed the connection before its response was complete."
+        }
+        "proxy_internal_error" => "The proxy failed. The failure was recorded.",
+        _ => return None,
+    })
+}

@@ -1,0 +1,254 @@
+//! `ClientAddrLayer`: one trusted source of the client's address, all other claims removed.
+//!
+//! ```
+//! use proxy_core::trust::{ClientAddrLayer, AddressSource};
+//! use tower::ServiceBuilder;
+//! let trusted = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();
+//! let stack = ServiceBuilder::new()
+//!     .layer(ClientAddrLayer::new(trusted, AddressSource::XForwardedFor));
+//! ```
+//!
+//! Nothing is trusted but peers in the given networks (default: none). From a trusted peer one
+//! field is read, from the right: the first address that is not trusted itself is the client.
+//! Every other claim about client, scheme, host or identity is removed, also in spellings with
+//! `_`, and rebuilt from what is known: `Forwarded` (RFC 7239), `X-Forwarded-For/-Proto/-Host`,
+//! `X-Request-Id`, `traceparent`.
+//!
+//! # Ordering
+//! Behind hygiene, before everything that asks who the client is.
+//!
+//! # Errors and responses
+//! Refuses nothing. The request id is added to responses where it is added to requests.
+//!
+//! # Cancellation
+//! Holds nothing.
+//!
+//! # Metrics
+//! None; the address is in the exchange.
+
+mod claims;
+mod hops;
+
+use std::fmt::Write as _;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::header::{FORWARDED, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::client_address::{AddressPrivacy, ClientAddr, IpSet};
+use crate::exchange::Exchange;
+
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// The one field that a trusted peer names the client in.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum AddressSource {
+    /// `X-Forwarded-For`, a list.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239), a list with parameters.
+    Forwarded,
+    /// A field with one address, such as `X-Real-IP`.
+    Field(HeaderName),
+}
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct ClientAddrLayer {
+    config: Arc<Config>,
+}
+
+#[derive(Clone, Debug)]
+struct Config {
+    trusted: IpSet,
+    source: AddressSource,
+    /// Whether forwarding fields, request id and trace context are added.
+    announce: bool,
+    privacy: AddressPrivacy,
+}
+
+impl ClientAddrLayer {
+    /// Trusts these peers, and reads the client's address from this field of theirs.
+    pub fn new(trusted: IpSet, source: AddressSource) -> Self {
+        let privacy = AddressPrivacy::Full;
+        Self { config: Arc::new(Config { trusted, source, announce: true, privacy }) }
+    }
+
+    /// Whether `Forwarded`, `X-Forwarded-*`, `X-Request-Id` and `traceparent` are added. Default:
+    /// true; a forward proxy says false.
+    #[must_use]
+    pub fn announce(self, announce: bool) -> Self {
+        Self { config: Arc::new(Config { announce, ..(*self.config).clone() }) }
+    }
+
+    /// The form in which upstreams see the client's address. Default: full.
+    #[must_use]
+    pub fn privacy(self, privacy: AddressPrivacy) -> Self {
+        Self { config: Arc::new(Config { privacy, ..(*self.config).clone() }) }
+    }
+}
+
+impl<S> Layer<S> for ClientAddrLayer {
+    type Service = TrustedClient<S>;
+    fn layer(&self, inner: S) -> TrustedClient<S> {
+        TrustedClient { inner, config: Arc::clone(&self.config) }
+    }
+}
+
+/// The service of [`ClientAddrLayer`].
+#[derive(Clone, Debug)]
+pub struct TrustedClient<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S, ReqB, ResB> Service<Request<ReqB>> for TrustedClient<S>
+where
+    S: Service<Request<ReqB>, Response = Response<ResB>>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = TrustedClientFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
+        let id = self.config.apply(&mut request);
+        TrustedClientFuture { inner: self.inner.call(request), id }
+    }
+}
+
+pin_project! {
+    /// The future of [`TrustedClient`].
+    #[derive(Debug)]
+    pub struct TrustedClientFuture<F> {
+        #[pin]
+        inner: F,
+        id: Option<HeaderValue>,
+    }
+}
+
+impl<F, ResB, E> Future for TrustedClientFuture<F>
+where
+    F: Future<Output = Result<Response<ResB>, E>>,
+{
+    type Output = Result<Response<ResB>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut response = ready!(this.inner.poll(cx))?;
+        if let Some(id) = this.id.take() {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
+        Poll::Ready(Ok(response))
+    }
+}
+
+impl Config {
+    /// Finds the client, rebuilds the fields; gives back the request id where one was added.
+    fn apply<B>(&self, request: &mut Request<B>) -> Option<HeaderValue> {
+        let exchange = Exchange::of(request).cloned();
+        // Without a server of ours the embedder may put the peer's address into the extensions.
+        let peer = match &exchange {
+            Some(exchange) => exchange.connection().peer,
+            None => request.extensions().get().copied().unwrap_or(ClientAddr::unknown()),
+        };
+        let trusted = match &exchange {
+            Some(exchange) => exchange.connection().peer_trusted || peer.is_in(&self.trusted),
+            None => peer.is_in(&self.trusted),
+        };
+        let hops = match trusted {
+            true => hops::read(request.headers(), &self.source, &self.trusted),
+            false => Vec::new(),
+        };
+        let client = hops.first().copied().unwrap_or(peer);
+        if let Some(exchange) = &exchange {
+            exchange.set_client(client);
+            if trusted && let Some(id) = claims::request_id(request.headers()) {
+                exchange.set_given_id(id);
+            }
+        }
+        request.extensions_mut().insert(client);
+
+        let secure = exchange.as_ref().map_or("http", |x| x.connection().scheme);
+        let proto = match trusted {
+            true => claims::scheme(request.headers(), &self.source).unwrap_or(secure),
+            false => secure,
+        };
+        let host = match trusted {
+            true => claims::host(request.headers()),
+            false => None,
+        };
+        claims::remove(request.headers_mut(), trusted);
+        if !self.announce {
+            return None;
+        }
+        let host = host.or_else(|| request.headers().get(HOST).cloned());
+        self.announce_hops(request.headers_mut(), &hops, peer, proto, host);
+        let exchange = exchange?;
+        claims::trace_context(request.headers_mut(), &exchange);
+        let id = HeaderValue::try_from(exchange.id().to_string()).ok()?;
+        request.headers_mut().insert(X_REQUEST_ID, id.clone());
+        Some(id)
+    }
+
+    /// `hops` are the vouched-for ones, the client first; the peer is always the last.
+    fn announce_hops(
+        &self,
+        fields: &mut HeaderMap,
+        hops: &[ClientAddr],
+        peer: ClientAddr,
+        proto: &'static str,
+        host: Option<HeaderValue>,
+    ) {
+        let mut list = String::with_capacity(48);
+        let mut forwarded = String::with_capacity(96);
+        for (n, hop) in hops.iter().chain([&peer]).enumerate() {
+            let view = hop.view(self.privacy);
+            if n > 0 {
+                forwarded.push_str(", ");
+            }
+            if view.is_shown() {
+                let comma = if list.is_empty() { "" } else { ", " };
+                let _ = write!(list, "{comma}{view}");
+            }
+            let _ = write!(forwarded, "for={}", view.forwarded_node());
+            if n == 0 {
+                let _ = write!(forwarded, ";proto={proto}");
+                if let Some(host) = host.as_ref().and_then(|h| h.to_str().ok()) {
+                    let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
+                    let quote = if plain { "" } else { "\"" };
+                    let _ = write!(forwarded, ";host={quote}{host}{quote}");
+                }
+            }
+        }
+        if !list.is_empty()
+            && let Ok(value) = HeaderValue::try_from(list)
+        {
+            fields.insert(X_FORWARDED_FOR, value);
+        }
+        if let Ok(value) = HeaderValue::try_from(forwarded) {
+            fields.insert(FORWARDED, value);
+        }
+        fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+        if let Some(host) = host {
+            fields.insert(X_FORWARDED_HOST, host);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

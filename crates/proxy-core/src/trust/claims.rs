@@ -1,0 +1,127 @@
+//! Claims about client, scheme, host and identity: which fields make them, and what is believed.
+
+use http::header::FORWARDED;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::{AddressSource, TRACEPARENT, TRACESTATE, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID};
+use crate::exchange::Exchange;
+use crate::fields;
+use crate::target::Authority;
+
+/// Fields that name a client's address, or what forwarding hid. Removed from every request, and
+/// rebuilt from what was believed.
+const ADDRESS_CLAIMS: &[&str] = &[
+    "forwarded", "x-real-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "client-ip",
+    "cf-connecting-ip", "cf-connecting-ipv6", "cf-pseudo-ipv4", "fastly-client-ip",
+    "x-original-forwarded-for", "x-original-host", "x-host", "x-originating-ip", "x-remote-ip",
+    "x-remote-addr", "x-envoy-external-address", "x-azure-clientip", "wl-proxy-client-ip",
+    "proxy-client-ip", "x-proxyuser-ip",
+    // Not an address, but never a request field either: CGI turns it into HTTP_PROXY.
+    "proxy",
+];
+
+/// Fields that only a trusted peer may send: they rewrite the target or vouch for an identity.
+const TRUSTED_CLAIMS: &[&str] = &[
+    "x-original-url", "x-rewrite-url", "client-cert", "client-cert-chain",
+    "x-forwarded-client-cert", "x-client-cert", "x-ssl-cert", "x-ssl-client-cert",
+    "x-ssl-client-verify", "x-ssl-client-dn", "ssl-client-cert", "ssl-client-verify", "x-client-dn",
+    "x-request-id",
+];
+
+const FORWARDED_PREFIX: &str = "x-forwarded-";
+
+/// Removes every claim that is not believed.
+pub(super) fn remove(fields: &mut HeaderMap, trusted: bool) {
+    // Two passes: names can not be removed while they are walked, and most requests have none.
+    let claims: Vec<HeaderName> =
+        fields.keys().filter(|name| is_claim(name.as_str(), trusted)).cloned().collect();
+    for name in claims {
+        fields.remove(name);
+    }
+}
+
+fn is_claim(name: &str, trusted: bool) -> bool {
+    let possible = matches!(name.as_bytes().first(), Some(b'c' | b'f' | b'p' | b's' | b't' | b'w' | b'x'));
+    if !possible {
+        return false;
+    }
+    // A CGI-like origin reads `_` as `-`; from anybody such a spelling is an attempt to deceive.
+    if name.contains('_') {
+        let dashed = name.replace('_', "-");
+        return is_claim_name(&dashed, false);
+    }
+    is_claim_name(name, trusted)
+}
+
+fn is_claim_name(name: &str, trusted: bool) -> bool {
+    if ADDRESS_CLAIMS.contains(&name) {
+        return true;
+    }
+    if trusted {
+        // Rebuilt where they were believed; the certificate fields pass from who is trusted.
+        return name.starts_with(FORWARDED_PREFIX) && !TRUSTED_CLAIMS.contains(&name);
+    }
+    name.starts_with(FORWARDED_PREFIX) || TRUSTED_CLAIMS.contains(&name)
+}
+
+/// The id a trusted peer gave: `[A-Za-z0-9._-]{1,128}`.
+pub(super) fn request_id(fields: &HeaderMap) -> Option<&str> {
+    let mut values = fields.get_all(X_REQUEST_ID).iter();
+    let id = values.next()?.to_str().ok()?;
+    let sound = (1..=128).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    (sound && values.next().is_none()).then_some(id)
+}
+
+/// The scheme the client used, as a trusted peer tells it.
+pub(super) fn scheme(fields: &HeaderMap, source: &AddressSource) -> Option<&'static str> {
+    let told = match source {
+        AddressSource::Forwarded => fields::list(fields, &FORWARDED).last().and_then(|element| {
+            element.split(';').find_map(|pair| {
+                let (name, value) = pair.split_once('=')?;
+                name.trim().eq_ignore_ascii_case("proto").then(|| value.trim().trim_matches('"'))
+            })
+        }),
+        _ => fields::list(fields, &X_FORWARDED_PROTO).last(),
+    }?;
+    ["https", "http"].into_iter().find(|scheme| told.eq_ignore_ascii_case(scheme))
+}
+
+/// The host the client asked for, as a trusted peer tells it.
+pub(super) fn host(fields: &HeaderMap) -> Option<HeaderValue> {
+    let mut values = fields.get_all(X_FORWARDED_HOST).iter();
+    let value = values.next()?;
+    let sound = value.to_str().is_ok_and(|host| Authority::parse(host).is_some());
+    (sound && values.next().is_none()).then(|| value.clone())
+}
+
+/// Keeps a sound `traceparent` (W3C Trace Context), begins a trace where there is none.
+pub(super) fn trace_context(fields: &mut HeaderMap, exchange: &Exchange) {
+    let mut values = fields.get_all(TRACEPARENT).iter();
+    let sound = values.next().is_some_and(|v| is_traceparent(v.as_bytes())) && values.next().is_none();
+    if sound {
+        return;
+    }
+    fields.remove(TRACESTATE);
+    let (trace, span) = exchange.trace_ids();
+    match HeaderValue::try_from(format!("00-{trace:032x}-{span:016x}-00")) {
+        Ok(value) => fields.insert(TRACEPARENT, value),
+        Err(_) => fields.remove(TRACEPARENT),
+    };
+}
+
+fn is_traceparent(value: &[u8]) -> bool {
+    let hex = |part: &[u8]| {
+        part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) && part.iter().any(|&b| b != b'0')
+    };
+    value.len() >= 55
+        && (value.len() == 55 || (&value[..2] != b"00" && value[55] == b'-'))
+        && value[..2].iter().all(u8::is_ascii_hexdigit)
+        && &value[..2] != b"ff"
+        && value[2] == b'-'
+        && hex(&value[3..35])
+        && value[35] == b'-'
+        && hex(&value[36..52])
+        && value[52] == b'-'
+        && value[53..55].iter().all(u8::is_ascii_hexdigit)
+}
