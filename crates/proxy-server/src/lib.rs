@@ -1,1 +1,29 @@
-//! The server side: listeners, workers, HTTP/1.1 and HTTP/2 edges, CONNECT tunnels, drain.
+//! The server side: listeners, workers, the HTTP/1.1 and HTTP/2 edges, CONNECT tunnels, drain.
+//!
+//! [`accept`] takes any tower service over [`Body`](proxy_core::Body) and serves it on a
+//! [`Bound`] socket. The service must always be ready: what limits the number of requests waits
+//! within the call.
+
+mod connection;
+mod deadline;
+mod drain;
+mod edge;
+mod exchanges;
+mod h1;
+mod h2;
+mod limiter;
+mod listener;
+mod prefixed;
+mod proxy_protocol;
+mod settings;
+mod tunnel;
+mod workers;
+
+pub use drain::{Drain, DrainPhase};
+pub use edge::Edge;
+pub use exchanges::Exchanges;
+pub use limiter::{LimitReached, Limiter, Place};
+pub use listener::{Bound, ListenAddress, ListenerSettings, accept};
+pub use settings::{EdgeSettings, EdgeTimeouts};
+pub use tunnel::{TunnelSettings, TunnelStream, TunnelUpstream};
+pub use workers::{RuntimeKind, Workers};

@@ -1,0 +1,117 @@
+//! One connection, from its first byte: PROXY protocol, protocol choice, then the edge.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use proxy_core::{
+    Body, BoxError, ClientAddr, ConnectionEvent, ConnectionInfo, ConnectionRefusal,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::time::timeout;
+use tower_service::Service;
+
+use crate::drain::{Drain, DrainGuard};
+use crate::listener::ListenerSettings;
+use crate::proxy_protocol::{self, Vouched};
+use crate::{h1, h2};
+
+/// What a client that knows HTTP/2 sends first (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+pub(crate) async fn serve<T, S, B>(
+    mut io: T,
+    mut buffer: BytesMut,
+    mut info: ConnectionInfo,
+    settings: Arc<ListenerSettings>,
+    service: S,
+    drain: Drain,
+    guard: DrainGuard,
+) where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + Unpin + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let edge = Arc::new(settings.edge.clone());
+    let events = Arc::clone(&edge.events);
+    if settings.proxy_protocol {
+        let within = edge.settings.timeouts.header;
+        match proxy_protocol::read(&mut io, &mut buffer, within).await {
+            Ok(Vouched::Client { source, destination }) => {
+                info.peer = ClientAddr::from(source);
+                info.peer_trusted = info.peer.is_in(&settings.trusted);
+                info.local = Some(destination);
+                if !info.peer_trusted && !settings.admits(info.peer) {
+                    events.on_event(&info, ConnectionEvent::Refused(ConnectionRefusal::Address));
+                    return;
+                }
+            }
+            Ok(Vouched::Peer) => {}
+            Err(_) => {
+                events.on_event(&info, ConnectionEvent::Refused(ConnectionRefusal::ProxyProtocol));
+                return;
+            }
+        }
+    }
+    let info = Arc::new(info);
+    let _open = Open::begin(&events, &info);
+    let http2 = match (settings.http1, settings.http2) {
+        (_, false) => false,
+        (false, true) => true,
+        (true, true) => {
+            let timeouts = edge.settings.timeouts;
+            let within = timeouts.first_byte.max(timeouts.header);
+            match timeout(within, begins_with_preface(&mut io, &mut buffer)).await {
+                Ok(is_preface) => is_preface,
+                Err(_) => {
+                    events.on_event(&info, ConnectionEvent::TimedOut { reason: "first_byte" });
+                    return;
+                }
+            }
+        }
+    };
+    if http2 {
+        h2::serve(io, buffer, info, service, edge, drain, guard).await;
+    } else {
+        h1::serve(io, buffer, info, service, edge, guard).await;
+    }
+}
+
+/// Reads until it is clear; what was read stays in the buffer.
+async fn begins_with_preface<T: AsyncRead + Unpin>(io: &mut T, buffer: &mut BytesMut) -> bool {
+    loop {
+        let n = buffer.len().min(PREFACE.len());
+        if buffer[..n] != PREFACE[..n] {
+            return false;
+        }
+        if n == PREFACE.len() {
+            return true;
+        }
+        if !matches!(io.read_buf(buffer).await, Ok(1..)) {
+            return false;
+        }
+    }
+}
+
+/// Reports a connection's end however it ends.
+struct Open {
+    events: Arc<dyn proxy_core::ConnectionEvents>,
+    info: Arc<ConnectionInfo>,
+}
+
+impl Open {
+    fn begin(events: &Arc<dyn proxy_core::ConnectionEvents>, info: &Arc<ConnectionInfo>) -> Self {
+        events.on_event(info, ConnectionEvent::Opened);
+        Self { events: Arc::clone(events), info: Arc::clone(info) }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.events.on_event(&self.info, ConnectionEvent::Closed);
+    }
+}

@@ -1,0 +1,282 @@
+//! Listeners: sockets that accept, and what is judged before a byte is read.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use proxy_core::{
+    Body, BoxError, ClientAddr, ConnectionEvent, ConnectionInfo, ConnectionRefusal, IpSet,
+};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tower_service::Service;
+
+use crate::connection;
+use crate::drain::Drain;
+use crate::edge::Edge;
+use crate::limiter::{LimitReached, Limiter};
+use crate::workers::Workers;
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A socket that is bound and listens.
+#[derive(Debug)]
+pub enum Bound {
+    /// TCP.
+    Tcp(StdTcpListener),
+    /// A unix socket.
+    Unix(StdUnixListener),
+}
+
+impl Bound {
+    /// Binds an address. A unix socket's file left by a process that is gone is replaced.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn bind(address: &ListenAddress) -> io::Result<Self> {
+        match address {
+            ListenAddress::Tcp(address) => {
+                let socket =
+                    Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
+                if address.is_ipv6() {
+                    // `[::]` must not take the IPv4 port along: what listens where is said once.
+                    socket.set_only_v6(true)?;
+                }
+                socket.set_reuse_address(true)?;
+                socket.bind(&(*address).into())?;
+                socket.listen(4096)?;
+                socket.set_nonblocking(true)?;
+                Ok(Self::Tcp(socket.into()))
+            }
+            ListenAddress::Unix(path) => {
+                if std::os::unix::net::UnixStream::connect(path).is_err() {
+                    let _ = std::fs::remove_file(path);
+                }
+                let listener = StdUnixListener::bind(path)?;
+                listener.set_nonblocking(true)?;
+                Ok(Self::Unix(listener))
+            }
+        }
+    }
+
+    /// The address, with the port that the system chose for port 0.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+/// What a listener permits before a request is read.
+#[derive(Clone, Debug)]
+pub struct ListenerSettings {
+    /// Its name in log and metrics.
+    pub name: Arc<str>,
+    /// Peers whose word about the client is taken.
+    pub trusted: IpSet,
+    /// Where given, only these may connect.
+    pub allow: Option<IpSet>,
+    /// These may not; beats `allow`.
+    pub deny: IpSet,
+    /// Trusted peers must, others must not, begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
+    /// Offers HTTP/1.1.
+    pub http1: bool,
+    /// Offers HTTP/2 with prior knowledge.
+    pub http2: bool,
+    /// The edge.
+    pub edge: Edge,
+}
+
+impl ListenerSettings {
+    /// Judges an address by `deny` and `allow`.
+    pub(crate) fn admits(&self, client: ClientAddr) -> bool {
+        !client.is_in(&self.deny) && self.allow.as_ref().is_none_or(|allow| client.is_in(allow))
+    }
+}
+
+/// Accepts until the drain begins.
+pub async fn accept<S, B>(
+    bound: Bound,
+    settings: Arc<ListenerSettings>,
+    service: S,
+    workers: Arc<Workers>,
+    limiter: Limiter,
+    drain: Drain,
+) -> io::Result<()>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + Unpin + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let acceptor = Acceptor { settings, service, workers, limiter, drain };
+    match bound {
+        Bound::Tcp(listener) => acceptor.tcp(TcpListener::from_std(listener)?).await,
+        Bound::Unix(listener) => acceptor.unix(UnixListener::from_std(listener)?).await,
+    }
+    Ok(())
+}
+
+struct Acceptor<S> {
+    settings: Arc<ListenerSettings>,
+    service: S,
+    workers: Arc<Workers>,
+    limiter: Limiter,
+    drain: Drain,
+}
+
+/// A socket that can change its reactor.
+trait Portable: Send + 'static {
+    type Std: Send + 'static;
+    type Live: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    fn detach(self) -> io::Result<Self::Std>;
+    fn attach(std: Self::Std) -> io::Result<Self::Live>;
+}
+
+impl Portable for TcpStream {
+    type Std = std::net::TcpStream;
+    type Live = Self;
+    fn detach(self) -> io::Result<Self::Std> {
+        self.into_std()
+    }
+    fn attach(std: Self::Std) -> io::Result<Self> {
+        Self::from_std(std)
+    }
+}
+
+impl Portable for UnixStream {
+    type Std = std::os::unix::net::UnixStream;
+    type Live = Self;
+    fn detach(self) -> io::Result<Self::Std> {
+        self.into_std()
+    }
+    fn attach(std: Self::Std) -> io::Result<Self> {
+        Self::from_std(std)
+    }
+}
+
+impl<S, B> Acceptor<S>
+where
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + Unpin + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    async fn tcp(self, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.drain.begun() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    prepare(&stream, self.settings.edge.settings.timeouts.write);
+                    // The listener may stand on all addresses; the connection has just one.
+                    let local = stream.local_addr().ok();
+                    self.admit(stream, ClientAddr::from(peer), local);
+                }
+                Err(error) => pause(&error).await,
+            }
+        }
+    }
+
+    async fn unix(self, listener: UnixListener) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.drain.begun() => return,
+            };
+            match accepted {
+                Ok((stream, _)) => self.admit(stream, ClientAddr::unknown(), None),
+                Err(error) => pause(&error).await,
+            }
+        }
+    }
+
+    /// Judges the peer, takes a place and hands the connection to a worker.
+    fn admit<P: Portable>(&self, stream: P, peer: ClientAddr, local: Option<SocketAddr>) {
+        let settings = &self.settings;
+        let trusted = peer.is_in(&settings.trusted);
+        let info = ConnectionInfo {
+            id: settings.edge.exchanges.next_connection(),
+            listener: Arc::clone(&settings.name),
+            peer,
+            peer_trusted: trusted,
+            local,
+            scheme: "http",
+            accepted: Instant::now(),
+        };
+        let refused = |why| settings.edge.events.on_event(&info, ConnectionEvent::Refused(why));
+        if !trusted && settings.proxy_protocol {
+            return refused(ConnectionRefusal::ProxyProtocol);
+        }
+        // A trusted proxy's own address is never judged: its clients' addresses are, later.
+        if !trusted && !settings.admits(peer) {
+            return refused(ConnectionRefusal::Address);
+        }
+        // Behind a trusted proxy all clients share one address: only the total counts for them.
+        let place = match self.limiter.take(if trusted { ClientAddr::unknown() } else { peer }) {
+            Ok(place) => place,
+            Err(LimitReached::Total) => return refused(ConnectionRefusal::TotalLimit),
+            Err(LimitReached::Client) => return refused(ConnectionRefusal::ClientLimit),
+        };
+        let Ok(std) = stream.detach() else { return };
+        let guard = self.drain.register();
+        let (settings, service, drain) =
+            (Arc::clone(settings), self.service.clone(), self.drain.clone());
+        self.workers.dispatch(move || async move {
+            let _place = place;
+            if let Ok(stream) = P::attach(std) {
+                connection::serve(stream, BytesMut::new(), info, settings, service, drain, guard).await;
+            }
+        });
+    }
+}
+
+/// An accept that failed: a connection that is gone again is nothing; being out of descriptors
+/// passes only with time.
+async fn pause(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    if !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
+        tracing::warn!(%error, "accept failed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Small messages go out at once; a peer that is gone, or takes nothing, is found out.
+fn prepare(stream: &TcpStream, unacknowledged: Duration) {
+    let _ = stream.set_nodelay(true);
+    let socket = socket2::SockRef::from(stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15));
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_user_timeout(Some(unacknowledged));
+}
