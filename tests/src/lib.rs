@@ -1,1 +1,21 @@
 //! End-to-end tests of the built `proxyd` binary: the harness.
+//!
+//! The tests in `tests/` start the real program and speak to it over real sockets, with clients
+//! and origins that are scripted byte for byte ([`client`], [`origin`]) or are real programs
+//! ([`programs`], [`nginx`]). What an origin received is judged by [`wire`], a strict parser that
+//! shares no code with the proxy. Nothing here waits for a fixed time: every wait is for a
+//! condition, with a deadline that only a failure reaches.
+
+pub mod client;
+pub mod configured;
+pub mod corpus;
+pub mod nginx;
+pub mod origin;
+pub mod ports;
+pub mod programs;
+pub mod proxyd;
+pub mod received;
+pub mod scratch;
+pub mod script;
+pub mod waiting;
+pub mod wire;

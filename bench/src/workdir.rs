@@ -1,0 +1,62 @@
+//! A directory for configurations and logs that goes when it is dropped.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::failure::Failure;
+
+/// A temporary directory of our own.
+#[derive(Debug)]
+pub(crate) struct Workdir(PathBuf);
+
+impl Workdir {
+    /// Makes it. An nginx that root started serves as another user, who has to
+    /// be able to read here.
+    pub(crate) fn create(name: &str) -> Result<Self, Failure> {
+        let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        make(&path)?;
+        Ok(Self(path))
+    }
+
+    /// Makes a directory inside.
+    pub(crate) fn inner(&self, name: &str) -> Result<PathBuf, Failure> {
+        let path = self.0.join(name);
+        make(&path)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Workdir {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!("could not remove {}: {error}", self.0.display());
+        }
+    }
+}
+
+fn make(path: &Path) -> Result<(), Failure> {
+    fs::create_dir(path)
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o755)))
+        .map_err(|error| Failure::io(format!("making {}", path.display()), &error))
+}
+
+/// Writes a file, and says which when it cannot.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(path, text)
+        .map_err(|error| Failure::io(format!("writing {}", path.display()), &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_stays_behind() {
+        let workdir = Workdir::create("proxyd-bench-workdir").unwrap();
+        let inner = workdir.inner("nginx").unwrap();
+        write(&inner.join("file"), "text").unwrap();
+        drop(workdir);
+        assert!(!inner.parent().unwrap().exists());
+    }
+}
