@@ -8,6 +8,8 @@ pub mod body;
 pub mod catch_panic;
 pub mod client_address;
 pub mod clock;
+#[cfg(feature = "tokio")]
+pub mod deadline;
 pub mod error;
 pub mod error_pages;
 pub mod events;

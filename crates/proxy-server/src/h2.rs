@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use crate::deadline::Deadline;
+use proxy_core::deadline::Deadline;
 use crate::drain::{DrainGuard, DrainPhase};
 use crate::edge::Edge;
 use crate::prefixed::Prefixed;

@@ -5,7 +5,6 @@
 //! within the call.
 
 mod connection;
-mod deadline;
 mod drain;
 mod edge;
 mod exchanges;
@@ -13,6 +12,7 @@ mod h1;
 mod h2;
 mod limiter;
 mod listener;
+mod patience;
 mod prefixed;
 mod proxy_protocol;
 mod settings;

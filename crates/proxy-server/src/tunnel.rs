@@ -17,7 +17,7 @@ use proxy_core::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 
-use crate::deadline::Deadline;
+use proxy_core::deadline::Deadline;
 use crate::drain::{DrainGuard, DrainPhase};
 use crate::edge::Edge;
 

@@ -19,7 +19,9 @@ use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
 
 use super::link::{Link, Stage};
-use crate::deadline::{Deadline, Patience};
+use proxy_core::deadline::Deadline;
+
+use crate::patience::Patience;
 use crate::edge::Edge;
 use crate::tunnel::TunnelUpstream;
 

@@ -1,0 +1,234 @@
+//! From a host and a port to a TCP connection: resolve, judge, connect.
+//!
+//! Every address of an answer is judged by the [guard](crate::guard), the permitted ones are tried
+//! by happy eyeballs (RFC 8305), and what was judged is what is dialled: nothing is resolved twice.
+//! Whatever fails, nothing was sent, and the errors say so.
+
+mod attempt;
+mod eyeballs;
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proxy_core::{ErrorKind, ProxyError, Retry};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use self::attempt::{best, connect, failed};
+use self::eyeballs::{interleave, race};
+use crate::guard::{Guard, HostKind, Prohibited, parse_host};
+use crate::resolve::{Resolved, Resolver};
+
+/// Who chose a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trust {
+    /// A client: the guard judges it.
+    Client,
+    /// The operator's configuration: only our own listeners are refused.
+    Operator,
+}
+
+/// What to dial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DialTarget<'a> {
+    /// A name or an address in any spelling; an IPv6 address in brackets.
+    pub host: &'a str,
+    /// The port. Whether a client may use it is for the
+    /// [port policy](crate::guard::PortPolicy), which is not asked here.
+    pub port: u16,
+    /// Who chose it.
+    pub trust: Trust,
+}
+
+/// A connection that stands.
+#[derive(Debug)]
+pub struct Dialed {
+    /// The connection, with `TCP_NODELAY` and keep-alive set.
+    pub stream: TcpStream,
+    /// The address that was judged and dialled. Not for clients to see.
+    pub address: SocketAddr,
+    /// How long resolution took; zero where the host is an address.
+    pub dns: Duration,
+    /// How long connecting took, failed attempts included.
+    pub connect: Duration,
+}
+
+/// How a [`Dialer`] connects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DialConfig {
+    /// For connecting, all attempts together, after resolution. Default: 10 s.
+    pub connect_timeout: Duration,
+    /// Between the starts of two attempts (RFC 8305 section 5, "Connection Attempt Delay").
+    /// Default: 250 ms.
+    pub attempt_delay: Duration,
+    /// How many addresses of an answer are tried at most, so that an answer can not make us
+    /// knock on a hundred doors. Default: 16.
+    pub max_addresses: usize,
+    /// The idle time after which the system asks whether the peer is still there, and again every
+    /// quarter of it, four times. Default: 60 s. `None`: never.
+    pub keepalive: Option<Duration>,
+}
+
+impl Default for DialConfig {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            attempt_delay: Duration::from_millis(250),
+            max_addresses: 16,
+            keepalive: Some(Duration::from_secs(60)),
+        }
+    }
+}
+
+/// Sees each answer before an address of it is dialled, aliases included, and may refuse it.
+type AnswerCheck = dyn Fn(&DialTarget<'_>, &Resolved) -> Result<(), ProxyError> + Send + Sync;
+
+/// Dials. Cheap to clone; it holds no connection and belongs to no runtime.
+#[derive(Clone)]
+pub struct Dialer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Clone)]
+struct Shared {
+    resolver: Arc<dyn Resolver>,
+    guard: Guard,
+    trusted: Guard,
+    config: DialConfig,
+    check: Option<Arc<AnswerCheck>>,
+}
+
+impl Dialer {
+    /// A dialer over a resolver and the guard for clients' destinations; the operator's are
+    /// judged by its [`trusted`](Guard::trusted) form.
+    pub fn new(resolver: Arc<dyn Resolver>, guard: Guard, config: DialConfig) -> Self {
+        let trusted = guard.trusted();
+        let shared = Shared {
+            resolver,
+            guard,
+            trusted,
+            config,
+            check: None,
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Calls `check` with each answer of the resolver before an address of it is dialled. It sees
+    /// the aliases that led to the addresses ([`Resolved::names`]), so that a list of names can
+    /// hold for them too.
+    #[must_use]
+    pub fn with_answer_check(
+        mut self,
+        check: impl Fn(&DialTarget<'_>, &Resolved) -> Result<(), ProxyError> + Send + Sync + 'static,
+    ) -> Self {
+        Arc::make_mut(&mut self.shared).check = Some(Arc::new(check));
+        self
+    }
+
+    /// Resolves, judges and connects.
+    ///
+    /// # Errors
+    ///
+    /// `dns_error` and `dns_timeout` from the resolver; `destination_ip_prohibited` when no
+    /// address is permitted; then what the best of the attempts came to: `connection_refused`,
+    /// `connection_timeout`, `destination_ip_unroutable`. A host that is none is
+    /// `http_request_error`, or `proxy_configuration_error` where the operator wrote it. Nothing
+    /// was sent in any of these cases.
+    pub async fn dial(&self, target: DialTarget<'_>) -> Result<Dialed, ProxyError> {
+        let started = Instant::now();
+        let (addresses, dns) = match parse_host(target.host) {
+            Ok(HostKind::Address(address)) => {
+                (self.permitted(&target, None, &[address])?, Duration::ZERO)
+            }
+            Ok(HostKind::Name(name)) => {
+                let unsent = |error: ProxyError| error.retry(Retry::NothingSent);
+                let resolved = self.shared.resolver.resolve(&name).await.map_err(unsent)?;
+                if let Some(check) = &self.shared.check {
+                    check(&target, &resolved).map_err(unsent)?;
+                }
+                let addresses = self.permitted(&target, Some(&name), &resolved.addresses)?;
+                (addresses, started.elapsed())
+            }
+            Err(error) => {
+                let kind = match target.trust {
+                    Trust::Client => ErrorKind::HttpRequestError,
+                    Trust::Operator => ErrorKind::ProxyConfigurationError,
+                };
+                let detail = "the host is neither an address nor a name";
+                return Err(failed(kind, detail).source(error));
+            }
+        };
+        let started = Instant::now();
+        let config = &self.shared.config;
+        let attempts = race(&addresses, config.attempt_delay, |address| {
+            connect(address, config)
+        });
+        let (address, stream) = match timeout(config.connect_timeout, attempts).await {
+            Ok(Ok(connected)) => connected,
+            Ok(Err(errors)) => return Err(best(errors)),
+            Err(_) => {
+                let detail = "no address of the destination answered in time";
+                return Err(failed(ErrorKind::ConnectionTimeout, detail));
+            }
+        };
+        Ok(Dialed {
+            stream,
+            address,
+            dns,
+            connect: started.elapsed(),
+        })
+    }
+
+    /// The addresses that may be dialled, in the order in which they are tried; an error when
+    /// there is none.
+    fn permitted(
+        &self,
+        target: &DialTarget<'_>,
+        name: Option<&str>,
+        addresses: &[IpAddr],
+    ) -> Result<Vec<SocketAddr>, ProxyError> {
+        let guard = match target.trust {
+            Trust::Client => &self.shared.guard,
+            Trust::Operator => &self.shared.trusted,
+        };
+        let mut permitted: Vec<SocketAddr> = Vec::with_capacity(addresses.len());
+        let mut refused: Option<Prohibited> = None;
+        for address in addresses {
+            // Mapped addresses are dialled as what they are: then each address has one spelling.
+            let address = SocketAddr::new(address.to_canonical(), target.port);
+            match guard.judge(name, address) {
+                Ok(()) if !permitted.contains(&address) => permitted.push(address),
+                Ok(()) => {}
+                Err(prohibited) => {
+                    tracing::debug!(%address, reason = prohibited.token(), "address refused");
+                    refused.get_or_insert(prohibited);
+                }
+            }
+        }
+        match refused {
+            _ if !permitted.is_empty() => {
+                let mut order = interleave(permitted);
+                order.truncate(self.shared.config.max_addresses.max(1));
+                Ok(order)
+            }
+            Some(prohibited) => Err(prohibited.into()),
+            None => Err(failed(ErrorKind::DnsError, "the name has no address")),
+        }
+    }
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialer")
+            .field("guard", &self.shared.guard)
+            .field("config", &self.shared.config)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! HTTP/2 with prior knowledge to an endpoint: one connection, shared by all.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::header::{CONNECTION, HOST, TE};
+use http::uri::{Authority, Scheme, Uri};
+use http::{Request, Response};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use proxy_core::{Attempt, Body, ErrorKind, Exchange, ProxyError, Retry};
+use tokio::time::{Instant, timeout};
+
+use super::{Destination, record};
+
+/// A connection on which the peer answers no ping for this long is dead.
+const PING: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// The connection of one endpoint.
+#[derive(Clone, Default)]
+pub(super) struct H2Endpoint {
+    sender: Arc<Mutex<Option<http2::SendRequest<Body>>>>,
+    /// One connects, the others wait for what it brings.
+    connecting: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl H2Endpoint {
+    pub(super) async fn send(
+        &self,
+        destination: &Destination<'_>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, ProxyError> {
+        let exchange = Exchange::of(&request).cloned();
+        *request.extensions_mut() = http::Extensions::new();
+        absolute(&mut request)?;
+        let mut attempt = Attempt { upstream: destination.upstream.clone(), ..Attempt::default() };
+        let result = self.attempt(destination, request, &mut attempt).await;
+        match &result {
+            Ok(response) => attempt.status = Some(response.status()),
+            Err(error) => attempt.error = Some(error.kind()),
+        }
+        record(exchange.as_ref(), attempt);
+        result
+    }
+
+    async fn attempt(
+        &self,
+        destination: &Destination<'_>,
+        request: Request<Body>,
+        attempt: &mut Attempt,
+    ) -> Result<Response<Body>, ProxyError> {
+        let started = Instant::now();
+        let mut sender = self.sender(destination, attempt).await?;
+        let terminated = |error: hyper::Error| match ProxyError::find(&error) {
+            Some(found) => ProxyError::new(found.kind()).with_status(found.status()),
+            None => ProxyError::new(ErrorKind::ConnectionTerminated).source(error),
+        };
+        sender.ready().await.map_err(|e| terminated(e).retry(Retry::NothingSent))?;
+        let response = timeout(destination.timeouts.first_byte, sender.send_request(request))
+            .await
+            .map_err(|_| ProxyError::new(ErrorKind::HttpResponseTimeout).detail("first_byte"))?
+            .map_err(terminated)?;
+        attempt.first_byte = Some(started.elapsed());
+        Ok(response.map(Body::from))
+    }
+
+    async fn sender(
+        &self,
+        destination: &Destination<'_>,
+        attempt: &mut Attempt,
+    ) -> Result<http2::SendRequest<Body>, ProxyError> {
+        if let Some(sender) = self.open() {
+            attempt.reused = true;
+            return Ok(sender);
+        }
+        let _connecting = self.connecting.lock().await;
+        if let Some(sender) = self.open() {
+            attempt.reused = true;
+            return Ok(sender);
+        }
+        let dialed = destination.dialer.dial(destination.target).await?;
+        attempt.address = Some(dialed.address);
+        attempt.dns = Some(dialed.dns);
+        attempt.connect = Some(dialed.connect);
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PING)
+            .handshake(TokioIo::new(dialed.stream))
+            .await
+            .map_err(|e| ProxyError::new(ErrorKind::HttpProtocolError).source(e).retry(Retry::NothingSent))?;
+        // Many requests share it, so that none of them can drive it; it ends with its sender.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "HTTP/2 connection to an upstream ended");
+            }
+        });
+        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
+        Ok(sender)
+    }
+
+    fn open(&self) -> Option<http2::SendRequest<Body>> {
+        let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        if sender.as_ref().is_some_and(http2::SendRequest::is_closed) {
+            *sender = None;
+        }
+        sender.clone()
+    }
+}
+
+/// HTTP/2 names scheme and authority in the target, and has no fields of a connection.
+fn absolute(request: &mut Request<Body>) -> Result<(), ProxyError> {
+    let host = request.headers_mut().remove(HOST);
+    request.headers_mut().remove(CONNECTION);
+    let trailers = request.headers_mut().remove(TE);
+    if let Some(trailers) = trailers {
+        request.headers_mut().insert(TE, trailers);
+    }
+    let mut parts = request.uri().clone().into_parts();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = host.and_then(|h| Authority::try_from(h.as_bytes()).ok());
+    *request.uri_mut() =
+        Uri::from_parts(parts).map_err(|e| ProxyError::new(ErrorKind::HttpRequestError).source(e))?;
+    *request.version_mut() = http::Version::HTTP_2;
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! `Upstream`: the endpoints of one configured upstream, taken in turn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use http::{HeaderValue, Request, Response};
+use proxy_core::{Body, ErrorKind, HeadLimits, ProxyError};
+use tower_service::Service;
+
+use super::h2::H2Endpoint;
+use super::{Destination, ForwardFuture, ForwardTimeouts, prepare};
+use crate::dial::{DialTarget, Dialer, Trust};
+use crate::pool::{Pool, PoolConfig};
+
+/// One server of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its name or address; an IPv6 address in brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl Endpoint {
+    fn authority(&self) -> String {
+        match self.port {
+            80 => self.host.clone(),
+            port => format!("{}:{port}", self.host),
+        }
+    }
+}
+
+/// Which `Host` an upstream sees.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum HostPolicy {
+    /// The one the client sent. Default.
+    #[default]
+    Client,
+    /// The endpoint's own.
+    Endpoint,
+    /// A fixed one.
+    Fixed(HeaderValue),
+}
+
+/// Which protocol an upstream speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// HTTP/1.1. Default.
+    #[default]
+    Http1,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+}
+
+/// What an [`Upstream`] is made of.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// Its name in log and metrics.
+    pub name: Arc<str>,
+    /// At least one.
+    pub endpoints: Vec<Endpoint>,
+    /// Which `Host` it sees.
+    pub host: HostPolicy,
+    /// Which protocol it speaks.
+    pub protocol: Protocol,
+    /// How long it may take.
+    pub timeouts: ForwardTimeouts,
+    /// How many connections are kept for each endpoint.
+    pub pool: PoolConfig,
+    /// Sizes its response heads may have.
+    pub limits: HeadLimits,
+}
+
+impl UpstreamConfig {
+    /// An upstream with these endpoints and all defaults.
+    pub fn new(name: &str, endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            name: name.into(),
+            endpoints,
+            host: HostPolicy::default(),
+            protocol: Protocol::default(),
+            timeouts: ForwardTimeouts::default(),
+            pool: PoolConfig::default(),
+            limits: HeadLimits::default(),
+        }
+    }
+}
+
+/// The service that forwards to one upstream. A clone is the same upstream.
+#[derive(Clone)]
+pub struct Upstream {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: UpstreamConfig,
+    dialer: Dialer,
+    endpoints: Vec<Ready>,
+    next: AtomicUsize,
+}
+
+struct Ready {
+    endpoint: Endpoint,
+    host: Option<HeaderValue>,
+    pool: Pool,
+    h2: Option<H2Endpoint>,
+}
+
+impl Upstream {
+    /// Connects by `dialer`; its guard trusts these endpoints, but never our own listeners.
+    pub fn new(config: UpstreamConfig, dialer: Dialer) -> Self {
+        let endpoints = config
+            .endpoints
+            .iter()
+            .map(|endpoint| Ready {
+                host: match &config.host {
+                    HostPolicy::Client => None,
+                    HostPolicy::Endpoint => HeaderValue::try_from(endpoint.authority()).ok(),
+                    HostPolicy::Fixed(host) => Some(host.clone()),
+                },
+                pool: Pool::new(config.pool),
+                h2: (config.protocol == Protocol::Http2).then(H2Endpoint::default),
+                endpoint: endpoint.clone(),
+            })
+            .collect();
+        Self { shared: Arc::new(Shared { config, dialer, endpoints, next: AtomicUsize::new(0) }) }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.shared.config.name
+    }
+
+    /// Closes connections that have been idle for too long. Call it every few seconds.
+    pub fn sweep(&self) {
+        for ready in &self.shared.endpoints {
+            ready.pool.sweep();
+        }
+    }
+
+    /// Each endpoint with its idle and open connections.
+    pub fn pools(&self) -> impl Iterator<Item = (&Endpoint, usize, usize)> {
+        self.shared.endpoints.iter().map(|r| (&r.endpoint, r.pool.idle(), r.pool.open()))
+    }
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("name", self.name()).finish_non_exhaustive()
+    }
+}
+
+impl Service<Request<Body>> for Upstream {
+    type Response = Response<Body>;
+    type Error = ProxyError;
+    type Future = ForwardFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ProxyError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> ForwardFuture {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            let turn = match shared.endpoints.len() {
+                0 => return Err(ErrorKind::DestinationNotFound.into()),
+                1 => 0,
+                n => shared.next.fetch_add(1, Ordering::Relaxed) % n,
+            };
+            let ready = &shared.endpoints[turn];
+            prepare(&mut request, ready.host.as_ref());
+            let destination = Destination {
+                upstream: Some(Arc::clone(&shared.config.name)),
+                target: DialTarget {
+                    host: &ready.endpoint.host,
+                    port: ready.endpoint.port,
+                    trust: Trust::Operator,
+                },
+                pool: &ready.pool,
+                dialer: &shared.dialer,
+                timeouts: shared.config.timeouts,
+                limits: shared.config.limits,
+            };
+            match &ready.h2 {
+                None => destination.send(request).await,
+                Some(h2) => h2.send(&destination, request).await,
+            }
+        })
+    }
+}

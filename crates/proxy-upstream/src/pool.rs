@@ -1,0 +1,194 @@
+//! Idle connections, for whoever asks next.
+//!
+//! A [`Pool`] belongs to one destination, so everything in it has the same trust: what differs in
+//! name, port or policy has another pool. Each thread keeps a stack of its own and takes from the
+//! others' when it has none: a connection that another worker opened is better than a handshake.
+//! Caps hold over all stacks.
+
+mod destinations;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Context;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::connection::OriginConnection;
+
+pub use destinations::Destinations;
+
+/// How long and how many connections are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// Idle connections kept, all workers together. Default: 256.
+    pub max_idle: usize,
+    /// How long one may be idle. Default: 60 s.
+    pub idle_timeout: Duration,
+    /// How old one may grow before it is not reused. Default: 10 min.
+    pub max_age: Duration,
+    /// Requests one may carry. Default: 100,000.
+    pub max_requests: u32,
+    /// Connections open to the destination at a time, idle or not. Default: 4096.
+    pub max_connections: usize,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            max_idle: 256,
+            idle_timeout: Duration::from_secs(60),
+            max_age: Duration::from_secs(600),
+            max_requests: 100_000,
+            max_connections: 4096,
+        }
+    }
+}
+
+/// Idle connections to one destination. A clone is the same pool.
+#[derive(Clone)]
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: PoolConfig,
+    stacks: Box<[Mutex<Vec<Idle>>]>,
+    idle: AtomicUsize,
+    open: Arc<AtomicUsize>,
+}
+
+struct Idle {
+    connection: Box<OriginConnection>,
+    since: Instant,
+}
+
+/// An open connection's place in `max_connections`.
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Pool {
+    /// An empty pool.
+    pub fn new(config: PoolConfig) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                config,
+                stacks: (0..shards::COUNT).map(|_| Mutex::default()).collect(),
+                idle: AtomicUsize::new(0),
+                open: Arc::default(),
+            }),
+        }
+    }
+
+    /// Idle connections now.
+    pub fn idle(&self) -> usize {
+        self.shared.idle.load(Ordering::Relaxed)
+    }
+
+    /// Open connections now, idle ones included.
+    pub fn open(&self) -> usize {
+        self.shared.open.load(Ordering::Relaxed)
+    }
+
+    /// A place for a new connection; `None` where there are too many.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let max = self.shared.config.max_connections;
+        let taken = self.shared.open.fetch_add(1, Ordering::AcqRel);
+        let place = Place(Arc::clone(&self.shared.open));
+        (taken < max).then_some(place)
+    }
+
+    /// The connection that was used last and is still good.
+    pub(crate) fn take(&self, cx: &mut Context<'_>) -> Option<Box<OriginConnection>> {
+        if self.idle() == 0 {
+            return None;
+        }
+        let own = shards::own();
+        let now = Instant::now();
+        for n in 0..shards::COUNT {
+            while let Some(mut idle) = self.pop((own + n) % shards::COUNT) {
+                if self.may_be_reused(&idle, now) && idle.connection.is_usable(cx) {
+                    return Some(idle.connection);
+                }
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection, if it is worth keeping.
+    pub(crate) fn put(&self, mut connection: Box<OriginConnection>) {
+        if !connection.is_idle()
+            || connection.requests >= self.shared.config.max_requests
+            || connection.opened.elapsed() >= self.shared.config.max_age
+        {
+            return;
+        }
+        if self.shared.idle.fetch_add(1, Ordering::AcqRel) >= self.shared.config.max_idle {
+            self.shared.idle.fetch_sub(1, Ordering::AcqRel);
+            return;
+        }
+        connection.deadline.clear();
+        let idle = Idle { connection, since: Instant::now() };
+        lock(&self.shared.stacks[shards::own()]).push(idle);
+    }
+
+    /// Closes what has been idle for too long. Call it every few seconds.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        for stack in &self.shared.stacks {
+            let mut stack = lock(stack);
+            let before = stack.len();
+            stack.retain_mut(|idle| self.may_be_reused(idle, now) && idle.connection.is_idle());
+            self.shared.idle.fetch_sub(before - stack.len(), Ordering::AcqRel);
+            if stack.is_empty() {
+                *stack = Vec::new();
+            }
+        }
+    }
+
+    fn pop(&self, shard: usize) -> Option<Idle> {
+        let idle = lock(&self.shared.stacks[shard]).pop()?;
+        self.shared.idle.fetch_sub(1, Ordering::AcqRel);
+        Some(idle)
+    }
+
+    fn may_be_reused(&self, idle: &Idle, now: Instant) -> bool {
+        let config = &self.shared.config;
+        now.duration_since(idle.since) < config.idle_timeout
+            && now.duration_since(idle.connection.opened) < config.max_age
+            && idle.connection.requests < config.max_requests
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("idle", &self.idle()).field("open", &self.open()).finish()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Which stack is a thread's own. Threads are numbered as they come; more threads than stacks
+/// share them.
+mod shards {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    pub(super) const COUNT: usize = 16;
+
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+    thread_local! {
+        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
+    }
+
+    pub(super) fn own() -> usize {
+        OWN.with(|own| *own)
+    }
+}

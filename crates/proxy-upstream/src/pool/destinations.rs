@@ -1,0 +1,61 @@
+//! Pools of destinations that clients choose.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Pool, PoolConfig};
+
+/// One pool for each name and port; the number of pools is bounded.
+#[derive(Clone, Debug)]
+pub struct Destinations {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: PoolConfig,
+    max: usize,
+    pools: Mutex<HashMap<Box<str>, Pool>>,
+}
+
+impl Destinations {
+    /// At most `max` destinations have a pool; where that is reached, those without a connection
+    /// are forgotten, and then the others are served without reuse.
+    pub fn new(config: PoolConfig, max: usize) -> Self {
+        Self { shared: Arc::new(Shared { config, max, pools: Mutex::default() }) }
+    }
+
+    /// The pool of a destination: its name in lower case with its port.
+    pub(crate) fn pool(&self, destination: &str) -> Pool {
+        let mut pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = pools.get(destination) {
+            return pool.clone();
+        }
+        let pool = Pool::new(self.shared.config);
+        if pools.len() >= self.shared.max {
+            pools.retain(|_, pool| pool.open() > 0);
+        }
+        if pools.len() < self.shared.max {
+            pools.insert(destination.into(), pool.clone());
+        }
+        pool
+    }
+
+    /// Closes what has been idle for too long and forgets destinations without a connection.
+    pub fn sweep(&self) {
+        let mut pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(|_, pool| {
+            pool.sweep();
+            pool.open() > 0
+        });
+        if pools.is_empty() {
+            pools.shrink_to_fit();
+        }
+    }
+
+    /// Idle connections now.
+    pub fn idle(&self) -> usize {
+        let pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.values().map(Pool::idle).sum()
+    }
+}

@@ -1,0 +1,72 @@
+//! The request content on its way to an origin.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use proxy_core::deadline::Deadline;
+use proxy_core::{Body, BoxError};
+use tokio::time::Instant;
+
+use crate::origin_link::OriginLink;
+
+/// A client that expects 100 (Continue) is not kept waiting longer by a silent upstream
+/// (RFC 9110 section 10.1.1).
+const EXPECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+pub(crate) struct RequestBody {
+    body: Body,
+    link: Arc<OriginLink>,
+    /// The content is not asked for until the upstream wants it.
+    expecting: Option<Box<Deadline>>,
+}
+
+impl RequestBody {
+    pub(crate) fn new(body: Body, link: Arc<OriginLink>, expects_continue: bool) -> Self {
+        let expecting = (expects_continue && !body.is_empty()).then(|| {
+            let mut deadline = Box::new(Deadline::default());
+            deadline.set(Instant::now() + EXPECT_TIMEOUT);
+            deadline
+        });
+        Self { body, link, expecting }
+    }
+
+    /// The content itself, where none of it was read.
+    pub(crate) fn into_inner(self) -> Body {
+        self.body
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if let Some(deadline) = &mut this.expecting {
+            if !this.link.may_send_content(cx.waker()) && deadline.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            this.expecting = None;
+        }
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        if frame.is_none() || this.body.is_end_stream() {
+            this.link.request_done();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
