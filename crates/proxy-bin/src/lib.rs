@@ -1,1 +1,16 @@
-//! proxyd: a forward proxy and gateway.
+//! `proxyd`: composes the layers of the other crates by a configuration, and serves.
+//!
+//! [`config`] reads and checks, [`compose`] builds the stack, [`serve`] runs it; [`cli`] is what
+//! the operator types. [`gateway`] and [`forward`] are what the two roles of a listener do.
+
+pub mod access;
+pub mod admin;
+pub mod body_limit;
+pub mod cli;
+pub mod clock;
+pub mod compose;
+pub mod config;
+pub mod forward;
+pub mod gateway;
+pub mod routes;
+pub mod serve;

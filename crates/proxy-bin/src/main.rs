@@ -1,3 +1,47 @@
 //! The `proxyd` program.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use proxyd::cli::{self, Action, Cli};
+use proxyd::serve::serve;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let one_line = cli.is_one_line();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("PROXYD_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
+        .with_target(false)
+        .init();
+    match cli::prepare(cli) {
+        Ok(Action::Print(text)) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Ok(Action::Run(loaded)) => {
+            for warning in loaded.warnings.iter() {
+                eprintln!("{warning}");
+            }
+            let greeting = one_line.then(|| cli::greeting(&loaded.resolved));
+            match serve(&loaded, greeting.as_deref()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("proxyd: {error}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
+        Err(problems) => {
+            eprintln!("{problems}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -17,7 +17,7 @@ use http::header::{HOST, PROXY_AUTHORIZATION, TE};
 use http::{HeaderValue, Method, Request, Response};
 use proxy_core::fields::takes_trailers;
 use proxy_core::{Attempt, Body, ErrorKind, Exchange, HeadLimits, ProxyError, Retry};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::connection::OriginConnection;
 use crate::dial::{DialTarget, Dialer};
@@ -34,6 +34,8 @@ pub type ForwardFuture =
 /// How long an upstream may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ForwardTimeouts {
+    /// To resolve and connect. Default: 5 s.
+    pub connect: Duration,
     /// From the request's last progress to the response head. Default: 60 s.
     pub first_byte: Duration,
     /// Between two pieces of the response's content. Default: 60 s.
@@ -42,7 +44,11 @@ pub struct ForwardTimeouts {
 
 impl Default for ForwardTimeouts {
     fn default() -> Self {
-        Self { first_byte: Duration::from_secs(60), read_idle: Duration::from_secs(60) }
+        Self {
+            connect: Duration::from_secs(5),
+            first_byte: Duration::from_secs(60),
+            read_idle: Duration::from_secs(60),
+        }
     }
 }
 
@@ -94,6 +100,13 @@ impl Destination<'_> {
             .map_err(|failed| failed.error)
     }
 
+    /// A connected socket, in the time that this destination has for it.
+    pub(crate) async fn dial(&self) -> Result<crate::dial::Dialed, ProxyError> {
+        timeout(self.timeouts.connect, self.dialer.dial(self.target)).await.unwrap_or_else(|_| {
+            Err(ProxyError::new(ErrorKind::ConnectionTimeout).retry(Retry::NothingSent))
+        })
+    }
+
     fn attempt(&self) -> Attempt {
         Attempt { upstream: self.upstream.clone(), ..Attempt::default() }
     }
@@ -102,7 +115,7 @@ impl Destination<'_> {
         let Some(place) = self.pool.place() else {
             return Err(ProxyError::new(ErrorKind::ConnectionLimitReached).retry(Retry::NothingSent));
         };
-        let dialed = self.dialer.dial(self.target).await?;
+        let dialed = self.dial().await?;
         attempt.address = Some(dialed.address);
         attempt.dns = Some(dialed.dns);
         attempt.connect = Some(dialed.connect);

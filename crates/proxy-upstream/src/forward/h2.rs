@@ -77,7 +77,7 @@ impl H2Endpoint {
             attempt.reused = true;
             return Ok(sender);
         }
-        let dialed = destination.dialer.dial(destination.target).await?;
+        let dialed = destination.dial().await?;
         attempt.address = Some(dialed.address);
         attempt.dns = Some(dialed.dns);
         attempt.connect = Some(dialed.connect);

@@ -91,6 +91,7 @@ impl UpstreamConfig {
 #[derive(Clone)]
 pub struct Upstream {
     shared: Arc<Shared>,
+    timeouts: ForwardTimeouts,
 }
 
 struct Shared {
@@ -124,7 +125,15 @@ impl Upstream {
                 endpoint: endpoint.clone(),
             })
             .collect();
-        Self { shared: Arc::new(Shared { config, dialer, endpoints, next: AtomicUsize::new(0) }) }
+        let timeouts = config.timeouts;
+        let shared = Shared { config, dialer, endpoints, next: AtomicUsize::new(0) };
+        Self { shared: Arc::new(shared), timeouts }
+    }
+
+    /// The same upstream, with its connections, under other timeouts: a route's own.
+    #[must_use]
+    pub fn with_timeouts(&self, timeouts: ForwardTimeouts) -> Self {
+        Self { shared: Arc::clone(&self.shared), timeouts }
     }
 
     /// Its name.
@@ -162,6 +171,7 @@ impl Service<Request<Body>> for Upstream {
 
     fn call(&mut self, mut request: Request<Body>) -> ForwardFuture {
         let shared = Arc::clone(&self.shared);
+        let timeouts = self.timeouts;
         Box::pin(async move {
             let turn = match shared.endpoints.len() {
                 0 => return Err(ErrorKind::DestinationNotFound.into()),
@@ -179,7 +189,7 @@ impl Service<Request<Body>> for Upstream {
                 },
                 pool: &ready.pool,
                 dialer: &shared.dialer,
-                timeouts: shared.config.timeouts,
+                timeouts,
                 limits: shared.config.limits,
             };
             match &ready.h2 {

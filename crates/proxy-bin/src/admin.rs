@@ -1,0 +1,227 @@
+//! The admin listener and the probe listener.
+//!
+//! What is answered here is for operators: health, metrics, the effective configuration, the
+//! state of upstreams. `Host` must be an address, `localhost` or configured, so that a web page
+//! can not reach it by a name of its own (DNS rebinding); a cross-site request is refused.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::{Request, State as Extracted};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use metrics_exporter_prometheus::PrometheusHandle;
+use proxy_core::target::Authority;
+use proxy_server::{Bound, Drain};
+use proxy_upstream::Upstream;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+
+use crate::config::Loaded;
+use crate::config::resolved::Resolved;
+use crate::config::show;
+
+/// Connections that operators may have open at a time.
+const MAX_CONNECTIONS: usize = 256;
+
+/// What the admin listener knows. A clone is the same.
+#[derive(Clone)]
+pub struct State {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    ready: AtomicBool,
+    drain: Drain,
+    upstreams: Vec<(Upstream, bool)>,
+    prometheus: Option<PrometheusHandle>,
+    hosts: Vec<String>,
+    effective: String,
+}
+
+impl State {
+    /// The state of a process that is not ready yet.
+    pub fn new(
+        config: &Resolved,
+        upstreams: Vec<(Upstream, bool)>,
+        prometheus: Option<PrometheusHandle>,
+        drain: Drain,
+        loaded: &Loaded,
+    ) -> Self {
+        let hosts = config.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
+        let effective = show::effective(loaded);
+        let ready = AtomicBool::new(false);
+        Self { shared: Arc::new(Shared { ready, drain, upstreams, prometheus, hosts, effective }) }
+    }
+
+    /// Says whether traffic is welcome.
+    pub fn ready(&self, ready: bool) {
+        self.shared.ready.store(ready, Ordering::Release);
+    }
+
+    /// What must happen every few seconds.
+    pub fn upkeep(&self) {
+        for (upstream, _) in &self.shared.upstreams {
+            upstream.sweep();
+        }
+        if let Some(prometheus) = &self.shared.prometheus {
+            prometheus.run_upkeep();
+        }
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("ready", &self.shared.ready).finish_non_exhaustive()
+    }
+}
+
+/// Everything that operators ask.
+pub fn admin_router(state: State) -> Router {
+    probes()
+        .route("/config", get(config))
+        .route("/upstreams", get(upstreams))
+        .route("/connections", get(connections))
+        .layer(middleware::from_fn_with_state(state.clone(), guard))
+        .with_state(state)
+}
+
+/// What kubelets and load balancers ask: no more than this, and no `Host` of theirs is known.
+pub fn probe_router(state: State) -> Router {
+    probes().with_state(state)
+}
+
+fn probes() -> Router<State> {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+}
+
+async fn readyz(Extracted(state): Extracted<State>) -> Response {
+    let ready = state.shared.ready.load(Ordering::Acquire);
+    let reasons: Vec<&str> = if ready { vec![] } else { vec!["draining"] };
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": ready, "reasons": reasons }))).into_response()
+}
+
+async fn metrics(Extracted(state): Extracted<State>) -> Response {
+    match &state.shared.prometheus {
+        Some(prometheus) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], prometheus.render())
+                .into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn config(Extracted(state): Extracted<State>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/toml; charset=utf-8")];
+    (kind, state.shared.effective.clone()).into_response()
+}
+
+async fn upstreams(Extracted(state): Extracted<State>) -> Json<Value> {
+    let all = state.shared.upstreams.iter().map(|(upstream, required)| {
+        let endpoints: Vec<Value> = upstream
+            .pools()
+            .map(|(endpoint, idle, open)| {
+                json!({ "host": endpoint.host, "port": endpoint.port, "idle": idle, "open": open })
+            })
+            .collect();
+        json!({ "name": &**upstream.name(), "required": required, "endpoints": endpoints })
+    });
+    Json(all.collect())
+}
+
+async fn connections(Extracted(state): Extracted<State>) -> Json<Value> {
+    Json(json!({ "open": state.shared.drain.open() }))
+}
+
+/// Refuses what a web page could send without its user's knowledge.
+async fn guard(Extracted(state): Extracted<State>, request: Request, next: Next) -> Response {
+    let fields = request.headers();
+    if !host_is_ours(fields, &state.shared.hosts) {
+        return (StatusCode::MISDIRECTED_REQUEST, "this Host is not served here\n").into_response();
+    }
+    if is_cross_site(fields) {
+        return (StatusCode::FORBIDDEN, "cross-site requests are refused\n").into_response();
+    }
+    next.run(request).await
+}
+
+fn host_is_ours(fields: &HeaderMap, hosts: &[String]) -> bool {
+    let host = fields.get(header::HOST).and_then(|h| h.to_str().ok()).and_then(Authority::parse);
+    let Some(Authority { host, .. }) = host else { return false };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse::<IpAddr>().is_ok()
+        || host.eq_ignore_ascii_case("localhost")
+        || hosts.iter().any(|own| own.eq_ignore_ascii_case(host))
+}
+
+fn is_cross_site(fields: &HeaderMap) -> bool {
+    let fetch = fields.get("sec-fetch-site").map(|site| site.as_bytes());
+    if fetch.is_some_and(|site| !matches!(site, b"same-origin" | b"none")) {
+        return true;
+    }
+    let Some(origin) = fields.get(header::ORIGIN).map(|origin| origin.as_bytes()) else { return false };
+    let host = fields.get(header::HOST).map_or(&b""[..], |host| host.as_bytes());
+    origin.strip_prefix(b"http://").or(origin.strip_prefix(b"https://")) != Some(host)
+}
+
+/// Serves a router on a socket, with time limits and a limit of connections.
+///
+/// # Errors
+/// When the socket can not be used.
+pub fn listen(socket: Bound, router: Router) -> io::Result<()> {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    match socket {
+        Bound::Tcp(listener) => {
+            let listener = TcpListener::from_std(listener)?;
+            tokio::spawn(async move {
+                loop {
+                    match listener.accept().await {
+                        Ok((stream, _)) => spawn(stream, router.clone(), &places),
+                        Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+                    }
+                }
+            });
+        }
+        Bound::Unix(listener) => {
+            let listener = UnixListener::from_std(listener)?;
+            tokio::spawn(async move {
+                loop {
+                    match listener.accept().await {
+                        Ok((stream, _)) => spawn(stream, router.clone(), &places),
+                        Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+                    }
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
+fn spawn<T>(stream: T, router: Router, places: &Arc<Semaphore>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Ok(place) = Arc::clone(places).try_acquire_owned() else { return };
+    tokio::spawn(async move {
+        let _place = place;
+        let _ = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(std::time::Duration::from_secs(10))
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+            .await;
+    });
+}

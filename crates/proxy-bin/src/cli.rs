@@ -1,0 +1,218 @@
+//! The command line: what each command stands for, as a configuration.
+//!
+//! A one-line mode is a small configuration, so that `--print-config` can
+//! print the file it stands for. An option is a key of that configuration
+//! which the command line sets; what is wrong with it is reported the same
+//! way as in a file.
+
+mod greeting;
+mod options;
+
+pub use greeting::greeting;
+pub use options::{ConfigCommand, ConfigFile, ForwardMode, Options, ReverseMode};
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::{Parser, Subcommand};
+use serde_json::{Value, json};
+
+use crate::config::{
+    self, Argument, Diagnostic, Diagnostics, KeyPath, Loaded, Overrides, Place, show,
+};
+
+/// Where the forward proxy listens when nothing is said.
+const FORWARD_ADDRESS: &str = "127.0.0.1:3128";
+/// Where the gateway listens when nothing is said.
+const REVERSE_ADDRESS: &str = "127.0.0.1:8080";
+/// Where the one-line modes have their admin listener when nothing is said.
+const ADMIN_ADDRESS: &str = "127.0.0.1:9901";
+
+/// Commands that come with later features.
+const UNBUILT: [&str; 10] = [
+    "exec", "explain", "test", "purge", "top", "health", "audit", "ca", "completions", "man",
+];
+
+const EXAMPLES: &str = "\
+Examples:
+  proxyd                                        a forward proxy for this machine on 127.0.0.1:3128
+  proxyd forward --listen 10.0.0.1:3128 --allow-client 10.0.0.0/8
+  proxyd reverse --listen 127.0.0.1:8080 --to http://127.0.0.1:3000
+  proxyd run --config proxyd.toml
+  proxyd check --config proxyd.toml
+  proxyd reverse --to http://127.0.0.1:3000 --print-config > proxyd.toml";
+
+/// An HTTP proxy: forward proxy and gateway.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "proxyd", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do. Without a command: a forward proxy for this machine.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+impl Cli {
+    /// Whether the command line says everything: no file is named.
+    pub fn is_one_line(&self) -> bool {
+        matches!(self.command, None | Some(Command::Forward(_) | Command::Reverse(_)))
+    }
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Forward proxy: serves whatever its clients ask for
+    Forward(ForwardMode),
+    /// Gateway in front of origin servers
+    Reverse(ReverseMode),
+    /// Everything that a configuration file says
+    Run(ConfigFile),
+    /// Say what is wrong with a configuration file, all of it at once
+    Check(ConfigFile),
+    /// Show a configuration or the schema of its file
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Anything else: a command that is not built yet, or none at all.
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
+}
+
+/// What the program does after the command line is read.
+#[derive(Debug)]
+pub enum Action {
+    /// Serve, until a signal ends it.
+    Run(Box<Loaded>),
+    /// Print this to standard output and end.
+    Print(String),
+}
+
+/// Reads the configuration that the command line stands for or names, with
+/// the environment of this process laid over it.
+///
+/// # Errors
+///
+/// Everything that is wrong: the exit status is 2.
+pub fn prepare(cli: Cli) -> Result<Action, Diagnostics> {
+    prepare_with(cli, &Overrides::from_environment().environment)
+}
+
+/// The same with a given environment.
+///
+/// # Errors
+///
+/// Everything that is wrong: the exit status is 2.
+pub fn prepare_with(
+    cli: Cli,
+    environment: &[(String, String)],
+) -> Result<Action, Diagnostics> {
+    let Cli { command, options } = cli;
+    let from_file = |path: &Path| {
+        let environment = environment.to_vec();
+        config::load(path, &Overrides { environment, arguments: options.arguments() })
+    };
+    let from_mode = |mode: &'static str, base: Value, own: Vec<Argument>| {
+        let arguments = own.into_iter().chain(options.arguments()).collect();
+        let base = with_common(base, &options);
+        let environment = environment.to_vec();
+        config::from_raw(mode, &base, &Overrides { environment, arguments })
+    };
+    let loaded = match command {
+        None => {
+            let mode = ForwardMode::default();
+            from_mode("proxyd", forward_base(&mode), mode.arguments())?
+        }
+        Some(Command::Forward(mode)) => {
+            from_mode("proxyd forward", forward_base(&mode), mode.arguments())?
+        }
+        Some(Command::Reverse(mode)) => {
+            from_mode("proxyd reverse", reverse_base(&mode), mode.arguments())?
+        }
+        Some(Command::Run(file)) => from_file(&file.config)?,
+        Some(Command::Check(file)) => {
+            return Ok(Action::Print(summary(&file.config, &from_file(&file.config)?)));
+        }
+        Some(Command::Config(ConfigCommand::Show(file))) => {
+            return Ok(Action::Print(show::effective(&from_file(&file.config)?)));
+        }
+        Some(Command::Config(ConfigCommand::Schema)) => {
+            return Ok(Action::Print(show::json_schema()));
+        }
+        Some(Command::Other(words)) => return Err(unknown_command(&words)),
+    };
+    if options.print_config {
+        return Ok(Action::Print(show::written(&loaded)));
+    }
+    Ok(Action::Run(Box::new(loaded)))
+}
+
+/// What the one-line modes have in common. An option that is given is left
+/// out: it is laid over as an argument and named in messages.
+fn with_common(mut base: Value, options: &Options) -> Value {
+    if options.admin.is_none() {
+        base["admin"] = json!({"address": ADMIN_ADDRESS, "optional": true});
+    }
+    if options.access_log.is_none() {
+        base["log"] = json!({"access": {"format": "json", "path": "-"}});
+    }
+    base
+}
+
+fn forward_base(mode: &ForwardMode) -> Value {
+    let mut listener = json!({"role": "forward"});
+    if mode.listen.is_none() {
+        listener["address"] = FORWARD_ADDRESS.into();
+    }
+    json!({"listeners": {"forward": listener}})
+}
+
+fn reverse_base(mode: &ReverseMode) -> Value {
+    let mut listener = json!({"role": "gateway"});
+    if mode.listen.is_none() {
+        listener["address"] = REVERSE_ADDRESS.into();
+    }
+    json!({
+        "listeners": {"web": listener},
+        "routes": [{"name": "all", "upstream": "origin"}],
+    })
+}
+
+/// One line about a configuration that can be used, and its warnings.
+fn summary(path: &Path, loaded: &Loaded) -> String {
+    let count = |number: usize, what: &str| {
+        format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+    };
+    let resolved = &loaded.resolved;
+    let mut text = format!(
+        "{}: ok: {}, {}, {}, {}\n",
+        path.display(),
+        count(resolved.listeners.len(), "listener"),
+        count(resolved.upstreams.len(), "upstream"),
+        count(resolved.routes.len(), "route"),
+        count(loaded.warnings.len(), "warning"),
+    );
+    for warning in loaded.warnings.iter() {
+        text.push_str(&format!("{warning}\n"));
+    }
+    text
+}
+
+fn unknown_command(words: &[OsString]) -> Diagnostics {
+    let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
+    let message = if UNBUILT.contains(&name.as_str()) {
+        format!("`{name}` is not built yet")
+    } else {
+        let built = ["forward", "reverse", "run", "check", "config", "help"];
+        match config::suggest::nearest(&name, built) {
+            Some(near) => format!("no command is named `{name}`; did you mean `{near}`?"),
+            None => format!("no command is named `{name}`; there are `{}`", built.join("`, `")),
+        }
+    };
+    let place = Place::CommandLine(name);
+    vec![Diagnostic::error(&KeyPath::root(), message).at(place)].into()
+}
+
+#[cfg(test)]
+mod tests;

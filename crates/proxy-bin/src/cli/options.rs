@@ -1,0 +1,224 @@
+//! The options, and the keys that they set.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::config::{Argument, KeyPath};
+
+const FORWARD_EXAMPLES: &str = "\
+Examples:
+  proxyd forward
+  curl -x http://127.0.0.1:3128 https://example.com/
+  proxyd forward --listen 10.0.0.1:3128 --allow-client 10.0.0.0/8 --connect-port 443 --connect-port 8443
+  proxyd forward --allow-private --access-log access.jsonl";
+
+const REVERSE_EXAMPLES: &str = "\
+Examples:
+  proxyd reverse --to http://127.0.0.1:3000
+  proxyd reverse --listen 0.0.0.0:8080 --to http://10.0.0.5:3000 --to http://10.0.0.6:3000";
+
+/// Options that every command takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Options {
+    /// Address of the admin listener, or `off` [default: 127.0.0.1:9901 without a file]
+    #[arg(long, global = true, value_name = "ADDR|off")]
+    pub admin: Option<String>,
+    /// File of the access log, `-` for standard output, or `off` [default: - without a file]
+    #[arg(long, global = true, value_name = "PATH|-|off")]
+    pub access_log: Option<String>,
+    /// File of the audit log (not built yet)
+    #[arg(long, global = true, value_name = "PATH")]
+    pub audit_log: Option<String>,
+    /// Worker threads; 0 for one on each core
+    #[arg(long, global = true, value_name = "N")]
+    pub workers: Option<u64>,
+    /// Print the configuration file that the command stands for, and end
+    #[arg(long, global = true)]
+    pub print_config: bool,
+}
+
+impl Options {
+    pub(super) fn arguments(&self) -> Vec<Argument> {
+        let mut list = Vec::new();
+        match self.admin.as_deref() {
+            Some("off") => list.push(removal("--admin", "admin")),
+            Some(address) => list.push(argument("--admin", "admin.address", address)),
+            None => {}
+        }
+        match self.access_log.as_deref() {
+            Some("off") => list.push(removal("--access-log", "log.access")),
+            Some(path) => list.push(argument("--access-log", "log.access.path", path)),
+            None => {}
+        }
+        let audit = self.audit_log.as_deref();
+        list.extend(audit.map(|path| argument("--audit-log", "log.audit.path", path)));
+        list.extend(self.workers.map(|count| argument("--workers", "server.workers", count)));
+        list
+    }
+}
+
+/// `proxyd forward`.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = FORWARD_EXAMPLES)]
+pub struct ForwardMode {
+    /// Address to listen on [default: 127.0.0.1:3128]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Port that CONNECT may name, or a range; repeatable [default: 443]
+    #[arg(long, value_name = "N")]
+    pub connect_port: Vec<String>,
+    /// Let clients reach loopback and private destinations
+    #[arg(long)]
+    pub allow_private: bool,
+    /// Network of clients that are served; repeatable
+    #[arg(long, value_name = "CIDR")]
+    pub allow_client: Vec<String>,
+    /// Serve everyone who can reach it
+    #[arg(long)]
+    pub open: bool,
+    /// File of names to block; repeatable (not built yet)
+    #[arg(long, value_name = "FILE")]
+    pub block_list: Vec<String>,
+    /// Store responses (not built yet)
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true)]
+    pub cache: Option<Option<String>>,
+    /// Certificate of the interception CA (not built yet)
+    #[arg(long, value_name = "FILE")]
+    pub intercept_ca_cert: Option<String>,
+    /// Key of the interception CA (not built yet)
+    #[arg(long, value_name = "FILE")]
+    pub intercept_ca_key: Option<String>,
+    /// Name to intercept; repeatable (not built yet)
+    #[arg(long, value_name = "NAME")]
+    pub intercept: Vec<String>,
+}
+
+impl ForwardMode {
+    pub(super) fn arguments(&self) -> Vec<Argument> {
+        let mut list = Vec::new();
+        let listen = self.listen.as_deref();
+        list.extend(listen.map(|a| argument("--listen", "listeners.forward.address", a)));
+        if !self.connect_port.is_empty() {
+            let port = |text: &String| text.parse::<u16>().map_or(json!(text), Value::from);
+            let ports: Vec<Value> = self.connect_port.iter().map(port).collect();
+            list.push(argument("--connect-port", "forward.connect_ports", ports));
+        }
+        if self.allow_private {
+            let key = "forward.allow_private_destinations";
+            list.push(argument("--allow-private", key, true));
+        }
+        if !self.allow_client.is_empty() {
+            let key = "listeners.forward.allow_clients";
+            list.push(argument("--allow-client", key, self.allow_client.clone()));
+        }
+        if self.open {
+            list.push(argument("--open", "listeners.forward.open", true));
+        }
+        if !self.block_list.is_empty() {
+            let files: Vec<String> = self.block_list.iter().map(|file| format!("@{file}")).collect();
+            list.push(argument("--block-list", "filter.block_domains", files));
+        }
+        list.extend(cache(self.cache.as_ref(), "forward.cache"));
+        for (option, key, file) in [
+            ("--intercept-ca-cert", "forward.intercept.ca_cert", &self.intercept_ca_cert),
+            ("--intercept-ca-key", "forward.intercept.ca_key", &self.intercept_ca_key),
+        ] {
+            list.extend(file.as_deref().map(|file| argument(option, key, file)));
+        }
+        if !self.intercept.is_empty() {
+            let names = self.intercept.clone();
+            list.push(argument("--intercept", "forward.intercept.names", names));
+        }
+        list
+    }
+}
+
+/// `proxyd reverse`.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = REVERSE_EXAMPLES)]
+pub struct ReverseMode {
+    /// Address to listen on [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// URL of an origin server; repeatable
+    #[arg(long, value_name = "URL", required = true)]
+    pub to: Vec<String>,
+    /// Store responses (not built yet)
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true)]
+    pub cache: Option<Option<String>>,
+    /// Compress responses (not built yet)
+    #[arg(long)]
+    pub compress: bool,
+    /// Inspect requests: report or enforce (not built yet)
+    #[arg(long, value_name = "MODE", require_equals = true)]
+    pub inspect: Option<String>,
+    /// Certificate file (not built yet)
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<String>,
+    /// Key file (not built yet)
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
+    /// Speak HTTP/3 (not built yet)
+    #[arg(long)]
+    pub h3: bool,
+}
+
+impl ReverseMode {
+    pub(super) fn arguments(&self) -> Vec<Argument> {
+        let mut list = Vec::new();
+        let listen = self.listen.as_deref();
+        list.extend(listen.map(|a| argument("--listen", "listeners.web.address", a)));
+        list.push(argument("--to", "upstreams.origin.endpoints", self.to.clone()));
+        list.extend(cache(self.cache.as_ref(), "defaults.cache"));
+        if self.compress {
+            list.push(argument("--compress", "defaults.compress", true));
+        }
+        let mode = self.inspect.as_deref();
+        list.extend(mode.map(|mode| argument("--inspect", "filter.inspect.mode", mode)));
+        for (option, key, file) in [
+            ("--tls-cert", "listeners.web.tls.cert", &self.tls_cert),
+            ("--tls-key", "listeners.web.tls.key", &self.tls_key),
+        ] {
+            list.extend(file.as_deref().map(|file| argument(option, key, file)));
+        }
+        if self.h3 {
+            list.push(argument("--h3", "listeners.web.protocols", ["h1", "h2", "h3"].map(String::from).to_vec()));
+        }
+        list
+    }
+}
+
+/// A configuration file.
+#[derive(Args, Clone, Debug)]
+pub struct ConfigFile {
+    /// The file: TOML, or JSON by its ending
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// `proxyd config`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Every key with its value and where that came from; secrets redacted
+    Show(ConfigFile),
+    /// The JSON Schema of the configuration file, for editors
+    Schema,
+}
+
+fn argument(option: &str, path: &str, value: impl Into<Value>) -> Argument {
+    let (option, path) = (option.to_owned(), KeyPath::of(path));
+    Argument { option, path, value: Some(value.into()) }
+}
+
+fn removal(option: &str, path: &str) -> Argument {
+    Argument { option: option.to_owned(), path: KeyPath::of(path), value: None }
+}
+
+/// `--cache`: whether, and with a size how much of it.
+fn cache(cache: Option<&Option<String>>, whether: &str) -> Vec<Argument> {
+    let Some(size) = cache else { return Vec::new() };
+    let size = size.as_deref().map(|size| argument("--cache", "cache.memory", size));
+    [Some(argument("--cache", whether, true)), size].into_iter().flatten().collect()
+}

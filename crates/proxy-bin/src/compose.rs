@@ -1,0 +1,307 @@
+//! From a configuration to services: the whole stack, in order, in one place.
+//!
+//! [`front`] is the canonical order of `docs/layer-order.md`, outermost first. Everything that
+//! outlives a reload is in [`Resources`].
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proxy_core::catch_panic::CatchPanic;
+use proxy_core::error_pages::ErrorPages;
+use proxy_core::hygiene::{Hygiene, HygieneLayer, Role};
+use proxy_core::trust::{AddressSource, ClientAddrLayer, TrustedClient};
+use proxy_core::{CatchPanicLayer, ErrorPagesLayer, HeadLimits, IpSet, NameSet, PathPolicy};
+use proxy_observe::{Observe, ObserveLayer, Observer};
+use proxy_server::{
+    Edge, EdgeSettings, EdgeTimeouts, Exchanges, Limiter, ListenerSettings, TunnelSettings,
+};
+use proxy_upstream::dial::{DialConfig, Dialer};
+use proxy_upstream::guard::{Guard, GuardConfig, OwnListeners, PortPolicy};
+use proxy_upstream::resolve::Resolver;
+use proxy_upstream::{
+    Destinations, Endpoint, ForwardProxy, ForwardTimeouts, HostPolicy, PoolConfig, Protocol,
+    Upstream, UpstreamConfig,
+};
+use tower::ServiceBuilder;
+
+use crate::access::ListenerAccess;
+use crate::config::raw;
+use crate::config::resolved::{Limits, Listener, Resolved, Timeouts, UpstreamHost, UpstreamTimeouts};
+use crate::config::units::Size;
+use crate::forward::{ForwardRole, Tunnels};
+use crate::gateway::{Gateway, RouteTarget};
+use crate::routes::Action;
+
+/// The name in `Proxy-Status` and `Cache-Status`.
+pub const PROXY_NAME: &str = "proxyd";
+
+/// Destinations that have a pool of connections at a time.
+const MAX_DESTINATIONS: usize = 4096;
+
+/// What lives as long as the process, whatever is configured.
+#[derive(Clone)]
+pub struct Resources {
+    /// Resolves names.
+    pub resolver: Arc<dyn Resolver>,
+    /// Our own listeners, which nobody reaches through us.
+    pub own: OwnListeners,
+    /// Makes exchange records.
+    pub exchanges: Exchanges,
+    /// Sees every exchange and connection.
+    pub observer: Observer,
+    /// Connections to destinations that clients choose.
+    pub destinations: Destinations,
+    /// The name in `Via`.
+    pub via_name: Arc<str>,
+}
+
+impl std::fmt::Debug for Resources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resources").field("via_name", &self.via_name).finish_non_exhaustive()
+    }
+}
+
+impl Resources {
+    /// An empty table of destinations, within its bounds.
+    pub fn destinations() -> Destinations {
+        Destinations::new(PoolConfig::default(), MAX_DESTINATIONS)
+    }
+}
+
+/// The layers that every listener has, around what its role does, as a type: no box stands
+/// between them.
+pub type Front<S> = Observe<ErrorPages<CatchPanic<Hygiene<TrustedClient<S>>>>>;
+
+/// The layers that every listener has, around what its role does. Outermost first; what each is
+/// and why it stands there: `docs/layer-order.md`.
+pub fn front<S>(config: &Resolved, listener: &Listener, resources: &Resources, service: S) -> Front<S> {
+    let (role, announce) = match listener.role {
+        raw::Role::Gateway => (Role::Gateway, true),
+        raw::Role::Forward => (Role::Forward, config.forward.forwarded),
+    };
+    ServiceBuilder::new()
+        .layer(ObserveLayer::new(resources.observer.clone()))
+        .layer(ErrorPagesLayer::new(PROXY_NAME).show_rules(role == Role::Forward))
+        .layer(CatchPanicLayer)
+        .layer(HygieneLayer::new(role, &resources.via_name).path_policy(path_policy(config)))
+        .layer(
+            ClientAddrLayer::new(networks(&listener.trusted_proxies), source(listener))
+                .announce(announce),
+        )
+        .service(service)
+}
+
+/// A composed proxy: a service for each listener, and what needs upkeep.
+#[derive(Debug)]
+pub struct Composed {
+    /// The gateway of each gateway listener, by its name.
+    pub gateways: Vec<(Listener, Gateway)>,
+    /// The role of each forward listener.
+    pub forwards: Vec<(Listener, ForwardRole)>,
+    /// The upstreams, for their upkeep and for the admin listener.
+    pub upstreams: Vec<(Upstream, bool)>,
+}
+
+/// Composes the services of a configuration.
+pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
+    let upstreams: Vec<_> = config
+        .upstreams
+        .values()
+        .map(|own| (Upstream::new(upstream_config(own), operator_dialer(resources)), own.required))
+        .collect();
+    let find = |name: &str| upstreams.iter().map(|(u, _)| u).find(|u| &**u.name() == name);
+    let targets = |listener: &Listener| -> Vec<RouteTarget> {
+        config
+            .table
+            .routes()
+            .iter()
+            .map(|route| {
+                let Action::Upstream(name) = &route.action else { return RouteTarget::default() };
+                let Some(upstream) = find(name) else { return RouteTarget::default() };
+                let own = config.routes.iter().find(|own| own.name == *route.name);
+                let upstream = match own.and_then(|own| own.timeouts.as_ref()) {
+                    Some(timeouts) => upstream.with_timeouts(forward_timeouts(timeouts)),
+                    None => upstream.clone(),
+                };
+                let body = match own.and_then(|own| own.body) {
+                    Some(own) => own.some().map(Size::bytes),
+                    None => listener.limits.body,
+                };
+                let total = own.and_then(|own| own.total).or(config.server.timeouts.total);
+                RouteTarget::forward(upstream, body, total)
+            })
+            .collect()
+    };
+    let mut composed = Composed { gateways: Vec::new(), forwards: Vec::new(), upstreams: Vec::new() };
+    for listener in &config.listeners {
+        match listener.role {
+            raw::Role::Gateway => {
+                let table = Arc::clone(&config.table);
+                let gateway = Gateway::new(&listener.name, access(listener), table, targets(listener));
+                composed.gateways.push((listener.clone(), gateway));
+            }
+            raw::Role::Forward => {
+                composed.forwards.push((listener.clone(), forward_role(config, listener, resources)));
+            }
+        }
+    }
+    composed.upstreams = upstreams;
+    composed
+}
+
+fn forward_role(config: &Resolved, listener: &Listener, resources: &Resources) -> ForwardRole {
+    let forward = &config.forward;
+    let guard = Guard::new(GuardConfig {
+        allow_private: forward.allow_private_destinations,
+        waived_networks: forward.allow_networks.clone(),
+        waived_names: forward.allow_names.iter().cloned().collect(),
+        own: resources.own.clone(),
+    });
+    let dialer = Dialer::new(Arc::clone(&resources.resolver), guard, DialConfig::default());
+    let timeouts = forward_timeouts(&forward.timeouts);
+    let ports = |ports: &crate::config::resolved::Ports| -> PortPolicy {
+        ports.ranges().iter().cloned().collect()
+    };
+    let proxy = ForwardProxy::new(
+        dialer.clone(),
+        ports(&forward.http_ports),
+        resources.destinations.clone(),
+        timeouts,
+        HeadLimits::default(),
+    );
+    let limiter = Limiter::new(listener.limits.tunnels, listener.limits.tunnels_per_client);
+    let tunnels = Tunnels::new(dialer, ports(&forward.connect_ports), limiter, timeouts.connect);
+    let only: Option<NameSet> =
+        (!forward.only_domains.is_empty()).then(|| forward.only_domains.iter().cloned().collect());
+    ForwardRole::new(access(listener), only, listener.limits.body, proxy, tunnels)
+}
+
+/// The edge and the gate of a listener.
+pub fn listener_settings(
+    config: &Resolved,
+    listener: &Listener,
+    resources: &Resources,
+) -> ListenerSettings {
+    let timeouts = &config.server.timeouts;
+    ListenerSettings {
+        name: listener.name.as_str().into(),
+        trusted: networks(&listener.trusted_proxies),
+        allow: access(listener).allow,
+        deny: networks(&listener.deny_clients),
+        proxy_protocol: listener.proxy_protocol,
+        http1: listener.h1,
+        http2: listener.h2,
+        edge: Edge {
+            settings: edge_settings(&listener.limits, timeouts, listener.half_close),
+            tunnels: TunnelSettings {
+                idle: timeouts.tunnel_idle.unwrap_or(FOREVER),
+                lifetime: timeouts.tunnel_lifetime.unwrap_or(FOREVER),
+            },
+            exchanges: resources.exchanges.clone(),
+            events: Arc::new(resources.observer.clone()),
+            proxy_name: PROXY_NAME.into(),
+        },
+    }
+}
+
+/// As good as no limit, and no overflow.
+const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+fn edge_settings(limits: &Limits, timeouts: &Timeouts, half_close: bool) -> EdgeSettings {
+    EdgeSettings {
+        head: HeadLimits {
+            line: limits.request_line,
+            fields: limits.fields,
+            fields_size: limits.fields_size,
+        },
+        timeouts: EdgeTimeouts {
+            first_byte: timeouts.silent,
+            header: timeouts.header,
+            keep_alive: timeouts.keep_alive,
+            body_grace: timeouts.body_grace,
+            write: timeouts.write,
+            ..EdgeTimeouts::default()
+        },
+        min_rate: limits.body_min_rate.unwrap_or(0),
+        half_close,
+        h2_streams: limits.h2_streams,
+    }
+}
+
+/// Endpoints that the operator configured are trusted; our own listeners still are not reached.
+fn operator_dialer(resources: &Resources) -> Dialer {
+    let guard = Guard::new(GuardConfig { own: resources.own.clone(), ..GuardConfig::default() });
+    Dialer::new(Arc::clone(&resources.resolver), guard, DialConfig::default())
+}
+
+fn upstream_config(own: &crate::config::resolved::Upstream) -> UpstreamConfig {
+    let endpoints = own
+        .endpoints
+        .iter()
+        .map(|endpoint| Endpoint { host: endpoint.host.clone(), port: endpoint.port })
+        .collect();
+    let defaults = PoolConfig::default();
+    UpstreamConfig {
+        host: match &own.host {
+            UpstreamHost::Client => HostPolicy::Client,
+            UpstreamHost::Upstream => HostPolicy::Endpoint,
+            UpstreamHost::Name(name) => HostPolicy::Fixed(name.clone()),
+        },
+        protocol: match own.protocol {
+            raw::UpstreamProtocol::H1 => Protocol::Http1,
+            raw::UpstreamProtocol::H2 => Protocol::Http2,
+        },
+        timeouts: forward_timeouts(&own.timeouts),
+        pool: PoolConfig {
+            max_idle: own.pool.max_idle,
+            idle_timeout: own.pool.idle_timeout,
+            max_age: own.pool.max_age.unwrap_or(defaults.max_age),
+            max_requests: own
+                .pool
+                .max_requests
+                .map_or(defaults.max_requests, |n| u32::try_from(n).unwrap_or(u32::MAX)),
+            ..defaults
+        },
+        ..UpstreamConfig::new(&own.name, endpoints)
+    }
+}
+
+fn forward_timeouts(timeouts: &UpstreamTimeouts) -> ForwardTimeouts {
+    ForwardTimeouts {
+        connect: timeouts.connect,
+        first_byte: timeouts.first_byte,
+        read_idle: timeouts.read_idle,
+    }
+}
+
+fn access(listener: &Listener) -> ListenerAccess {
+    ListenerAccess {
+        allow: (!listener.allow_clients.is_empty()).then(|| networks(&listener.allow_clients)),
+        deny: networks(&listener.deny_clients),
+    }
+}
+
+fn networks(networks: &[ipnet::IpNet]) -> IpSet {
+    networks.iter().copied().collect()
+}
+
+fn source(listener: &Listener) -> AddressSource {
+    match listener.client_address_from.as_str() {
+        "x-forwarded-for" => AddressSource::XForwardedFor,
+        "forwarded" => AddressSource::Forwarded,
+        _ => AddressSource::Field(listener.client_address_from.clone()),
+    }
+}
+
+pub(crate) fn path_policy(config: &Resolved) -> PathPolicy {
+    PathPolicy {
+        merge_slashes: config.server.merge_slashes,
+        allow_encoded_slash: config.server.encoded_slash == raw::EncodedSlash::Keep,
+    }
+}
+
+/// The addresses that nobody reaches through us.
+pub fn own_addresses(bound: impl IntoIterator<Item = Option<SocketAddr>>) -> Vec<SocketAddr> {
+    bound.into_iter().flatten().collect()
+}

@@ -1,0 +1,125 @@
+//! The configuration: read, merged, checked, resolved, shown.
+//!
+//! A file is TOML, or JSON by its ending. It may include others; environment
+//! variables of the form `PROXYD__LISTENERS__WEB__ADDRESS` and the command
+//! line override it. Everything that is wrong is reported at once, each with
+//! its place and the likely fix:
+//!
+//! - [`source`]: the files, [`span`] with the place of every value
+//! - [`merge`]: files, environment and command line over each other, and
+//!   [`origin`]: where each value came from
+//! - [`raw`]: the keys; [`schema`]: the JSON Schema made from them
+//! - `validate`, `unbuilt`: what is wrong by the schema, what is not built yet
+//! - `resolve`: addresses, networks, patterns and files read, and what the
+//!   schema cannot say, into [`resolved`]
+//! - [`show`]: the effective configuration
+
+pub mod defaults;
+pub mod diagnostic;
+mod glob;
+mod json_span;
+pub mod merge;
+pub mod origin;
+pub mod path;
+pub mod raw;
+mod resolve;
+pub mod resolved;
+pub mod schema;
+pub mod show;
+pub mod source;
+pub mod span;
+pub mod suggest;
+mod unbuilt;
+pub mod units;
+mod validate;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+pub use merge::{Argument, Overrides};
+pub use origin::Origins;
+pub use path::KeyPath;
+pub use resolved::Resolved;
+
+use merge::Merged;
+
+/// A configuration that can be used.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What the proxy works with.
+    pub resolved: Resolved,
+    /// What is probably not meant.
+    pub warnings: Diagnostics,
+    /// The files that were read, the main one first; none where the command
+    /// line says everything.
+    pub sources: Vec<PathBuf>,
+    /// Every key with its value, defaults filled in.
+    pub raw: raw::Config,
+    /// What is written: files, environment and command line, without defaults.
+    pub written: Value,
+    /// Where each value was written.
+    pub origins: Origins,
+}
+
+/// Reads the file and what it includes, with what overrides it.
+///
+/// # Errors
+///
+/// Everything that is wrong.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, Diagnostics> {
+    let files = source::read(path)?;
+    finish(merge::merge(None, files, overrides)?)
+}
+
+/// Takes the place of a file by a value: what a one-line mode, whose name is
+/// given, stands for.
+///
+/// # Errors
+///
+/// Everything that is wrong.
+pub fn from_raw(
+    mode: &'static str,
+    value: &Value,
+    overrides: &Overrides,
+) -> Result<Loaded, Diagnostics> {
+    finish(merge::merge(Some((mode, value)), Vec::new(), overrides)?)
+}
+
+fn finish(merged: Merged) -> Result<Loaded, Diagnostics> {
+    let Merged { value: written, origins } = merged;
+    let mut found = unbuilt::unbuilt(&written);
+    let unbuilt: Vec<KeyPath> = found.iter().map(|diagnostic| diagnostic.path.clone()).collect();
+    found.extend(validate::validate(&written, &unbuilt));
+
+    // What is wrong is taken out, so that the rest is checked in the same run.
+    let wrong: Vec<KeyPath> = found.iter().map(|diagnostic| diagnostic.path.clone()).collect();
+    let mut sound = written.clone();
+    wrong.iter().for_each(|path| path.prune(&mut sound));
+    schema::fill_required(schema::schema(), &mut sound);
+    let mut raw = match serde_json::from_value::<raw::Config>(sound) {
+        Ok(raw) => raw,
+        Err(error) => {
+            found.push(Diagnostic::error(&KeyPath::root(), error.to_string()));
+            return Err(origins.locate(found).into());
+        }
+    };
+    defaults::fill(&mut raw);
+    let (resolved, more) = resolve::resolve(&raw, &written, &origins);
+
+    // What may only follow from what was taken out is not reported.
+    let follows = |diagnostic: &Diagnostic| wrong.iter().any(|path| path.is_within(&diagnostic.path));
+    found.extend(more.into_iter().filter(|diagnostic| !follows(diagnostic)));
+    let found = origins.locate(found);
+    let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
+    if found.iter().any(is_error) {
+        // Warnings may follow from the errors: they wait until these are gone.
+        return Err(found.into_iter().filter(is_error).collect::<Vec<_>>().into());
+    }
+    let sources = origins.files().map(|file| file.path.clone()).collect();
+    Ok(Loaded { resolved, warnings: found.into(), sources, raw, written, origins })
+}

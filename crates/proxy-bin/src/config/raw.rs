@@ -1,0 +1,63 @@
+//! The configuration file, key by key, as it is written.
+//!
+//! These types are the single source of the key names, of the JSON Schema
+//! and of `config show`. Addresses, networks, patterns and templates are still
+//! text here; [`super::resolve`] turns them into what the proxy works with.
+
+mod listener;
+mod log;
+mod route;
+mod server;
+mod upstream;
+
+pub use listener::{Admin, Forward, Listener, Port, Probe, Protocol, Role, Secret};
+pub use log::{AccessLog, Log, LogFormat, Metrics, OnFull};
+pub use route::{
+    Defaults, FieldEdits, FieldMatch, Match, PathPattern, Redirect, Respond,
+    Rewrite, Route, Scheme, ValuePattern,
+};
+pub use server::{
+    EncodedSlash, ForwardTimeouts, Limits, PathRules, RouteLimits, RouteTimeouts, Runtime, Server,
+    Timeouts,
+};
+pub use upstream::{Balance, Endpoint, EndpointTable, Pool, Upstream, UpstreamProtocol, UpstreamTimeouts};
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A whole configuration: what the main file and everything it includes say,
+/// with the environment and the command line laid over it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// More files, as glob patterns relative to the file that names them.
+    /// Their `[[routes]]` are appended in the order of the file names; any
+    /// other key may be set in one file only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
+    /// The listener that operators use: health, metrics, reload. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<Admin>,
+    /// A listener that has only `/livez`, `/readyz` and `/metrics`, without a
+    /// token, for kubelets and load balancers. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe: Option<Probe>,
+    /// Where clients connect, by name.
+    pub listeners: BTreeMap<String, Listener>,
+    /// What clients of the forward listeners may reach.
+    pub forward: Forward,
+    /// Groups of origin servers behind the gateway, by name.
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// What the gateway listeners serve; the first route that matches wins.
+    pub routes: Vec<Route>,
+    /// What is written about the requests.
+    pub log: Log,
+    /// Counters for Prometheus.
+    pub metrics: Metrics,
+    /// The process, its limits and its timeouts.
+    pub server: Server,
+    /// What a route says when it says nothing.
+    pub defaults: Defaults,
+}

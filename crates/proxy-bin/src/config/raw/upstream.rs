@@ -1,0 +1,137 @@
+//! The upstream side of the gateway.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::units::Period;
+
+/// `[upstreams.NAME]`: origin servers that serve the same thing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// URLs such as `"http://127.0.0.1:3000"`, or tables with a `url`.
+    #[schemars(length(min = 1))]
+    pub endpoints: Vec<Endpoint>,
+    /// The `Host` that the endpoints see: `"client"` passes the client's on,
+    /// `"upstream"` sends the endpoint's own, anything else is that name.
+    #[serde(default = "client")]
+    pub host: String,
+    /// What is spoken: `"h1"`, or `"h2"` with prior knowledge.
+    #[serde(default)]
+    pub protocol: UpstreamProtocol,
+    /// How an endpoint is chosen.
+    #[serde(default)]
+    pub balance: Balance,
+    /// Kept-alive connections.
+    #[serde(default)]
+    pub pool: Pool,
+    /// Times towards each endpoint.
+    #[serde(default)]
+    pub timeouts: UpstreamTimeouts,
+    /// Whether `/readyz` fails while no endpoint of this upstream is usable.
+    #[serde(default)]
+    pub required: bool,
+}
+
+fn client() -> String {
+    "client".to_owned()
+}
+
+/// One origin server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(extend("x-expected" = "a URL such as \"http://127.0.0.1:3000\" or a table with a `url`"))]
+pub enum Endpoint {
+    /// Only the URL.
+    Url(String),
+    /// The URL with more to say about it.
+    Table(EndpointTable),
+}
+
+impl Endpoint {
+    /// The URL as it is written.
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Url(url) => url,
+            Self::Table(table) => &table.url,
+        }
+    }
+}
+
+/// An endpoint written as a table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointTable {
+    /// `http://HOST:PORT`, without a path.
+    pub url: String,
+}
+
+/// What is spoken with an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    #[default]
+    H1,
+    /// HTTP/2 with prior knowledge.
+    H2,
+}
+
+/// How an endpoint is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// One after the other.
+    #[default]
+    RoundRobin,
+}
+
+/// `pool` of an upstream: its kept-alive connections.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pool {
+    /// How long a connection may wait unused.
+    pub idle_timeout: Period,
+    /// How many may wait, for each endpoint.
+    pub max_idle: u64,
+    /// A connection older than this takes no new request. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<Period>,
+    /// A connection that served this many takes no more. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_requests: Option<u64>,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self {
+            idle_timeout: Period::from_secs(60),
+            max_idle: 256,
+            max_age: None,
+            max_requests: None,
+        }
+    }
+}
+
+/// `timeouts` of an upstream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpstreamTimeouts {
+    /// Until the connection stands, name resolution included.
+    pub connect: Period,
+    /// From the last byte of the request to the head of the final response.
+    pub first_byte: Period,
+    /// Between two reads of the response's content.
+    pub read_idle: Period,
+}
+
+impl Default for UpstreamTimeouts {
+    fn default() -> Self {
+        Self {
+            connect: Period::from_secs(5),
+            first_byte: Period::from_secs(60),
+            read_idle: Period::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! From what is written to what the proxy works with. Nothing stops at the
+//! first error: all are collected, each with the path of its value.
+
+mod address;
+mod forward;
+mod listener;
+mod route;
+mod server;
+mod upstream;
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use super::defaults;
+use super::diagnostic::Diagnostic;
+use super::origin::Origins;
+use super::path::KeyPath;
+use super::raw::{Config, Role, Route, Secret};
+use super::resolved::{Admin, Resolved, Token};
+use super::source::plain;
+use super::suggest::nearest;
+use super::units::Period;
+
+/// Reads addresses, networks, names, patterns and files, and checks what the
+/// schema cannot. `written` is the configuration before anything wrong was
+/// taken out of it: names that are declared there are not called unknown.
+/// The result is of use only if no error is found.
+pub(super) fn resolve(
+    config: &Config,
+    written: &Value,
+    origins: &Origins,
+) -> (Resolved, Vec<Diagnostic>) {
+    let mut config = config.clone();
+    defaults::fill_routes(&mut config);
+    let mut resolver = Resolver { written, origins, found: Vec::new() };
+    let limits = resolver.limits(&KeyPath::of("server.limits"), &config.server.limits);
+    let admin = resolver.admin(&config);
+    let probe = config.probe.as_ref().and_then(|probe| {
+        resolver.address(&KeyPath::of("probe.address"), probe.address.as_deref()?)
+    });
+    let listeners = resolver.listeners(&config);
+    resolver.distinct_addresses(admin.as_ref(), probe.as_ref(), &listeners);
+    let forward = resolver.forward(&config);
+    let upstreams = resolver.upstreams(&config);
+    let table = resolver.route_table(&config);
+    let routes = resolver.routes(&config, &upstreams);
+    let access_log = resolver.access_log(&config);
+    let server = resolver.server(&config, limits);
+    resolver.whole(&config);
+    let resolved = Resolved {
+        admin,
+        probe,
+        listeners,
+        forward,
+        upstreams,
+        routes,
+        table: Arc::new(table),
+        access_log,
+        metrics: config.metrics.enabled,
+        server,
+    };
+    (resolved, resolver.found)
+}
+
+/// What the parts have in common: somewhere to put what they find.
+struct Resolver<'a> {
+    written: &'a Value,
+    origins: &'a Origins,
+    found: Vec<Diagnostic>,
+}
+
+impl Resolver<'_> {
+    fn error(&mut self, path: &KeyPath, message: impl Into<String>) {
+        self.found.push(Diagnostic::error(path, message));
+    }
+
+    fn error_on_key(&mut self, path: &KeyPath, message: impl Into<String>) {
+        self.found.push(Diagnostic::error(path, message).on_key());
+    }
+
+    fn warning(&mut self, path: &KeyPath, message: impl Into<String>) {
+        self.found.push(Diagnostic::warning(path, message).on_key());
+    }
+
+    /// The value, or an error about the value at the path.
+    fn take<T, E: ToString>(&mut self, path: &KeyPath, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.error(path, error.to_string())).ok()
+    }
+
+    /// What each item is read as; errors about those that cannot be read.
+    fn list<T, E: ToString>(
+        &mut self,
+        path: &KeyPath,
+        items: &[String],
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        let items = items.iter().enumerate();
+        items.filter_map(|(index, item)| self.take(&path.index(index), read(item))).collect()
+    }
+
+    /// Networks of clients or proxies.
+    fn networks(&mut self, path: &KeyPath, items: &[String]) -> Vec<IpNet> {
+        let networks = self.list(path, items, address::network);
+        for (index, item) in items.iter().enumerate() {
+            if let Ok(network) = item.parse::<IpNet>()
+                && network != network.trunc()
+            {
+                let message = format!("`{item}` means {}", network.trunc());
+                self.warning(&path.index(index), message);
+            }
+        }
+        networks
+    }
+
+    /// A time that must not be 0.
+    fn period(&mut self, path: &KeyPath, period: Period) -> Duration {
+        if period.duration().is_zero() {
+            self.error(path, "expected a time longer than 0s");
+        }
+        period.duration()
+    }
+
+    /// The names of a table, as they are written.
+    fn declared(&self, table: &str) -> Vec<String> {
+        let table = self.written.get(table).and_then(Value::as_object);
+        table.into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// A name for metrics and logs.
+    fn name(&mut self, path: &KeyPath, name: &str) {
+        let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(in_name) {
+            self.error_on_key(path, "a name has 1 to 64 of the characters A-Z a-z 0-9 . _ -");
+        }
+    }
+
+    /// An error for a name that a table does not have.
+    fn unknown(&mut self, path: &KeyPath, kind: &str, name: &str, known: &[String]) {
+        let hint = match nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => format!("; did you mean `{near}`?"),
+            None if known.is_empty() => "; there is none".to_owned(),
+            None => format!("; there are `{}`", known.join("`, `")),
+        };
+        self.error(path, format!("no {kind} is named `{name}`{hint}"));
+    }
+
+    fn admin(&mut self, config: &Config) -> Option<Admin> {
+        let admin = config.admin.as_ref()?;
+        let path = KeyPath::of("admin");
+        let token = admin.token.as_ref().and_then(|secret| self.secret(&path.key("token"), secret));
+        let hosts = admin.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+        let address = self.address(&path.key("address"), admin.address.as_deref()?)?;
+        if !address.is_local() {
+            let message = "whoever can connect to it can read the configuration and the metrics";
+            self.warning(&path.key("address"), message);
+        }
+        Some(Admin { address, hosts, token, optional: admin.optional })
+    }
+
+    fn secret(&mut self, path: &KeyPath, secret: &Secret) -> Option<Token> {
+        let path = path.key("file");
+        let file = self.origins.folder(&path).join(&secret.file);
+        match fs::read_to_string(&file) {
+            Ok(text) if text.trim().is_empty() => {
+                self.error(&path, format!("{} is empty", file.display()));
+                None
+            }
+            Ok(text) => Some(Token::new(text.trim())),
+            Err(error) => {
+                self.error(&path, format!("cannot read {}: {}", file.display(), plain(&error)));
+                None
+            }
+        }
+    }
+
+    /// What only shows in the whole.
+    fn whole(&mut self, config: &Config) {
+        if config.listeners.is_empty() {
+            let message = "nothing to listen on; expected a table such as [listeners.web]";
+            self.error(&KeyPath::root(), message);
+            return;
+        }
+        let (gateway, forward) = (Role::Gateway, Role::Forward);
+        let has = |role| config.listeners.values().any(|listener| listener.role == role);
+        if !config.routes.is_empty() && !has(gateway) {
+            let message = "no listener has role = \"gateway\", so that no route applies";
+            self.warning(&KeyPath::of("routes"), message);
+        }
+        if config.routes.is_empty() && has(gateway) {
+            let first = config.listeners.iter().find(|(_, listener)| listener.role == gateway);
+            if let Some((name, _)) = first {
+                let path = KeyPath::of("listeners").key(name);
+                self.warning(&path, "there are no routes: every request gets 404");
+            }
+        }
+        if self.written.get("forward").is_some() && !has(forward) {
+            let message = "no listener has role = \"forward\", so that it has no effect";
+            self.warning(&KeyPath::of("forward"), message);
+        }
+        let default = config.defaults.upstream.as_deref();
+        let used = |name: &str| {
+            let named = |route: &Route| route.upstream.as_deref() == Some(name);
+            default == Some(name) || config.routes.iter().any(named)
+        };
+        for name in config.upstreams.keys().filter(|name| !used(name)) {
+            self.warning(&KeyPath::of("upstreams").key(name), "no route names it");
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The configuration as the proxy works with it: addresses, networks and
+//! patterns read, names checked, defaults filled in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use proxy_core::NamePattern;
+
+use super::raw;
+use super::units::{Limit, Size};
+use crate::routes::RouteTable;
+
+/// A whole configuration.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The operators' listener, if there is one.
+    pub admin: Option<Admin>,
+    /// The address of the listener for probes, if there is one.
+    pub probe: Option<Address>,
+    /// Where clients connect, in the order of the names.
+    pub listeners: Vec<Listener>,
+    /// What clients of the forward listeners may reach.
+    pub forward: Forward,
+    /// The groups of origin servers, by name.
+    pub upstreams: BTreeMap<String, Upstream>,
+    /// The routes, compiled.
+    pub table: Arc<RouteTable>,
+    /// What else the routes say, in the order of the table:
+    /// [`index`](crate::routes::Route::index) leads here.
+    pub routes: Vec<Route>,
+    /// The access log, if there is one.
+    pub access_log: Option<AccessLog>,
+    /// Whether metrics are kept.
+    pub metrics: bool,
+    /// The process.
+    pub server: Server,
+}
+
+/// Where something listens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Whether only this machine can connect.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// The operators' listener.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where it listens.
+    pub address: Address,
+    /// Host names under which it may be asked, beside IP literals and
+    /// `localhost`; in lower case.
+    pub hosts: Vec<String>,
+    /// The configured token; without one the process makes one.
+    pub token: Option<Token>,
+    /// Whether the process goes on without it when its address is taken.
+    pub optional: bool,
+}
+
+/// A secret: it shows itself only when asked by name.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The secret itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// Where clients connect.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its name.
+    pub name: String,
+    /// Where it listens; at least one.
+    pub addresses: Vec<Address>,
+    /// What it is for.
+    pub role: raw::Role,
+    /// Whether HTTP/1 is spoken.
+    pub h1: bool,
+    /// Whether HTTP/2 with prior knowledge is spoken.
+    pub h2: bool,
+    /// Whose clients are served; empty: all.
+    pub allow_clients: Vec<IpNet>,
+    /// Whose clients are refused all the same.
+    pub deny_clients: Vec<IpNet>,
+    /// The proxies in front whose word is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The one field in which they name the client.
+    pub client_address_from: http::HeaderName,
+    /// Whether connections from `trusted_proxies` begin with a PROXY header.
+    pub proxy_protocol: bool,
+    /// Whether anyone may use a forward listener.
+    pub open: bool,
+    /// Whether a client that closed its sending side is still served.
+    pub half_close: bool,
+    /// Its limits, the server's where it has none of its own.
+    pub limits: Limits,
+}
+
+/// Limits of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Client connections at a time.
+    pub connections: usize,
+    /// The same for one client (IPv4 address or IPv6 /64).
+    pub connections_per_client: usize,
+    /// Bytes of the request line.
+    pub request_line: usize,
+    /// Number of fields.
+    pub fields: usize,
+    /// Bytes of all fields.
+    pub fields_size: usize,
+    /// Bytes of a request's content.
+    pub body: Option<u64>,
+    /// Tunnels at a time.
+    pub tunnels: usize,
+    /// The same for one client.
+    pub tunnels_per_client: usize,
+    /// Bytes a second after the grace.
+    pub body_min_rate: Option<u64>,
+    /// Concurrent streams of an HTTP/2 connection.
+    pub h2_streams: u32,
+}
+
+/// What clients of the forward listeners may reach.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// Ports that CONNECT may name.
+    pub connect_ports: Ports,
+    /// Ports that an `http://` target may name.
+    pub http_ports: Ports,
+    /// Whether loopback, private, unique local and CGNAT destinations are open.
+    pub allow_private_destinations: bool,
+    /// Names for which they are open.
+    pub allow_names: Vec<NamePattern>,
+    /// Networks that are open whatever they are.
+    pub allow_networks: Vec<IpNet>,
+    /// When not empty, the only names that may be reached.
+    pub only_domains: Vec<NamePattern>,
+    /// Whether requests are told who asked.
+    pub forwarded: bool,
+    /// Times towards destinations.
+    pub timeouts: UpstreamTimeouts,
+}
+
+/// A set of ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ports(Vec<RangeInclusive<u16>>);
+
+impl Ports {
+    /// Whether a port is in it.
+    pub fn contains(&self, port: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&port))
+    }
+
+    /// The ranges, as they were given.
+    pub fn ranges(&self) -> &[RangeInclusive<u16>] {
+        &self.0
+    }
+}
+
+impl FromIterator<RangeInclusive<u16>> for Ports {
+    fn from_iter<I: IntoIterator<Item = RangeInclusive<u16>>>(ranges: I) -> Self {
+        Self(ranges.into_iter().collect())
+    }
+}
+
+/// A group of origin servers.
+#[derive(Clone, Debug)]
+pub struct Upstream {
+    /// Its name.
+    pub name: String,
+    /// The origin servers; at least one.
+    pub endpoints: Vec<Endpoint>,
+    /// The `Host` that they see.
+    pub host: UpstreamHost,
+    /// What is spoken with them.
+    pub protocol: raw::UpstreamProtocol,
+    /// How one is chosen.
+    pub balance: raw::Balance,
+    /// Kept-alive connections.
+    pub pool: Pool,
+    /// Times.
+    pub timeouts: UpstreamTimeouts,
+    /// Whether readiness depends on it.
+    pub required: bool,
+}
+
+/// One origin server, without TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// As it is written in a URL, with the port where one was given.
+    pub authority: http::uri::Authority,
+    /// A name, or an IP literal without brackets.
+    pub host: String,
+    /// The port, 80 where none was given.
+    pub port: u16,
+}
+
+/// The `Host` that origin servers see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamHost {
+    /// The client's own.
+    Client,
+    /// The endpoint's.
+    Upstream,
+    /// This name.
+    Name(http::HeaderValue),
+}
+
+/// Kept-alive connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// How long one may wait unused.
+    pub idle_timeout: Duration,
+    /// How many may wait, for each endpoint.
+    pub max_idle: usize,
+    /// How old one may be for a new request.
+    pub max_age: Option<Duration>,
+    /// How many requests one takes.
+    pub max_requests: Option<u64>,
+}
+
+/// Times towards an upstream or a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamTimeouts {
+    /// Until the connection stands.
+    pub connect: Duration,
+    /// Until the head of the response.
+    pub first_byte: Duration,
+    /// Between reads of the content.
+    pub read_idle: Duration,
+}
+
+/// What a route says beside what the table has.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Its name.
+    pub name: String,
+    /// Bytes of a request's content; `None`: as the listener says.
+    pub body: Option<Limit<Size>>,
+    /// Times towards its upstream, the upstream's where it has none of its
+    /// own; `None` where it has no upstream.
+    pub timeouts: Option<UpstreamTimeouts>,
+    /// For a request as a whole, the server's where it has none of its own.
+    pub total: Option<Duration>,
+}
+
+/// The access log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// How a line looks.
+    pub format: raw::LogFormat,
+    /// Where it goes.
+    pub target: LogTarget,
+    /// What happens when it does not keep up.
+    pub on_full: raw::OnFull,
+}
+
+/// Where a log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// To standard output.
+    Stdout,
+    /// To the end of this file.
+    File(PathBuf),
+}
+
+/// The process.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Worker threads; `None`: one for each core.
+    pub workers: Option<usize>,
+    /// The name in `Via`; `None`: one is made at start.
+    pub via_name: Option<String>,
+    /// How long requests may go on after SIGTERM.
+    pub drain_timeout: Duration,
+    /// How long readiness fails before draining begins.
+    pub lame_duck_interval: Duration,
+    /// How workers run.
+    pub runtime: raw::Runtime,
+    /// Whether `//` in a path becomes `/`.
+    pub merge_slashes: bool,
+    /// What becomes of `%2F` in a path.
+    pub encoded_slash: raw::EncodedSlash,
+    /// Limits, for what no listener says.
+    pub limits: Limits,
+    /// Times on the client side.
+    pub timeouts: Timeouts,
+}
+
+/// Times on the client side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the first byte of a head to its last.
+    pub header: Duration,
+    /// For the first byte on a new connection.
+    pub silent: Duration,
+    /// For the next request.
+    pub keep_alive: Duration,
+    /// How long content may be slower than its minimum rate.
+    pub body_grace: Duration,
+    /// For a client that takes nothing.
+    pub write: Duration,
+    /// For a tunnel in which nothing moves.
+    pub tunnel_idle: Option<Duration>,
+    /// For a tunnel in any case.
+    pub tunnel_lifetime: Option<Duration>,
+    /// For a request as a whole.
+    pub total: Option<Duration>,
+}

@@ -1,0 +1,236 @@
+//! What is wrong, where, and the likely fix.
+
+use super::*;
+
+#[test]
+fn everything_is_reported_at_once_with_its_place() {
+    let found = errors(
+        r#"[listeners.web]
+adress = "127.0.0.1:80"
+role = "gateway"
+
+[listeners.proxy]
+address = "localhost:3128"
+role = "forwrad"
+allow_clients = ["10.0.0.0/33"]
+
+[admin]
+address = "127.0.0.1:9901"
+token = { file = "no-such-file" }
+
+[server]
+workers = "four"
+drain_timeout = 30
+
+[upstreams.app]
+endpoints = ["127.0.0.1:3000"]
+
+[[routes]]
+name = "a"
+upstream = "ap"
+
+[[routes]]
+name = "b"
+match = { path_regex = "(" }
+"#,
+    );
+    assert_eq!(
+        found,
+        [
+            "a.toml:2:1: error: listeners.web.adress: unknown key; did you mean `address`?",
+            "a.toml:6:11: error: listeners.proxy.address: expected `ip:port` or `unix:/path`, found `localhost:3128`; did you mean `127.0.0.1:3128`?",
+            "a.toml:7:8: error: listeners.proxy.role: expected \"gateway\" or \"forward\", found the string \"forwrad\"; did you mean \"forward\"?",
+            "a.toml:8:18: error: listeners.proxy.allow_clients[0]: expected a network such as `10.0.0.0/8` or an IP address, found `10.0.0.0/33`; `33` is not a prefix length for 10.0.0.0",
+            "a.toml:12:18: error: admin.token.file: cannot read no-such-file: No such file or directory",
+            "a.toml:15:11: error: server.workers: expected a whole number up to 1024, found the string \"four\"",
+            "a.toml:16:17: error: server.drain_timeout: expected a time such as \"30s\", \"1500ms\" or \"10m\", found the number 30",
+            "a.toml:19:14: error: upstreams.app.endpoints[0]: expected a URL such as `http://127.0.0.1:3000`, found `127.0.0.1:3000`; did you mean `http://127.0.0.1:3000`?",
+            "a.toml:23:12: error: routes[0].upstream: no upstream is named `ap`; did you mean `app`?",
+            "a.toml:25:1: error: routes[1]: a route has one of `upstream`, `redirect`, `respond`",
+        ]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(found.iter().filter(|line| line.contains("path_regex")).cloned())
+        .collect::<Vec<_>>()
+    );
+    assert!(found.last().unwrap().starts_with("a.toml:27:"), "{found:#?}");
+}
+
+#[test]
+fn a_missing_key_is_reported_at_its_table() {
+    assert_eq!(
+        errors("[listeners.web]\naddress = \"127.0.0.1:80\"\n[[routes]]\nredirect = {}\n"),
+        [
+            "a.toml:1:1: error: listeners.web.role: missing key; expected \"gateway\" or \"forward\"",
+            "a.toml:3:1: error: routes[0].name: missing key; expected a string",
+            "a.toml:4:12: error: routes[0].redirect.to: missing key; expected a string",
+        ]
+    );
+}
+
+#[test]
+fn syntax_errors_have_places() {
+    let found = errors("[listeners.web]\naddress = \"127.0.0.1:80\nrole = \"gateway\"\n");
+    assert!(found[0].starts_with("a.toml:2:"), "{found:#?}");
+    let folder = Folder::new(&[("a.json", "{\n  \"server\": {\"workers\" 1}\n}\n")]);
+    assert_eq!(folder.errors("a.json"), ["a.json:2:24: error: expected `:`"]);
+    let folder = Folder::new(&[("a.yaml", "server: {}\n")]);
+    assert_eq!(
+        folder.errors("a.yaml"),
+        ["a.yaml:1:1: error: YAML is not read: write TOML, or JSON in a file that ends in .json"]
+    );
+    let folder = Folder::new(&[]);
+    assert_eq!(
+        folder.errors("a.toml"),
+        ["error: cannot read a.toml: No such file or directory"]
+    );
+}
+
+#[test]
+fn what_is_not_built_says_so_and_hides_nothing_else() {
+    let text = format!(
+        "{GATEWAY}{}",
+        r#"
+[cache]
+memory = 7
+[[routes]]
+name = "clip"
+cache = true
+[routes.exec]
+program = "ffmpeg"
+[[routes]]
+name = "app"
+upstream = "apq"
+"#
+    );
+    assert_eq!(
+        errors(&text),
+        [
+            "a.toml:5:2: error: cache: `cache` is not built yet",
+            "a.toml:9:1: error: routes[0].cache: `cache` is not built yet",
+            "a.toml:10:9: error: routes[0].exec: `exec` is not built yet",
+            "a.toml:14:12: error: routes[1].upstream: no upstream is named `apq`; did you mean `app`?",
+        ]
+    );
+}
+
+#[test]
+fn a_key_of_a_later_feature_is_only_that_where_it_belongs() {
+    assert_eq!(
+        errors("[listeners.web]\naddress = \"127.0.0.1:80\"\nrole = \"gateway\"\ncache = true\n")[0],
+        "a.toml:4:1: error: listeners.web.cache: unknown key; expected one of `address`, `addresses`, `allow_clients`, `client_address_from`, `deny_clients`, `half_close`, `limits`, `open`, `protocols`, `proxy_protocol`, `role`, `trusted_proxies`"
+    );
+}
+
+#[test]
+fn an_empty_file_is_told_what_it_lacks() {
+    assert_eq!(
+        errors(""),
+        ["a.toml:1:1: error: nothing to listen on; expected a table such as [listeners.web]"]
+    );
+}
+
+#[test]
+fn two_sockets_on_one_address() {
+    assert_eq!(
+        errors(
+            r#"
+admin = { address = "127.0.0.1:80" }
+probe = { address = "127.0.0.1:81" }
+[listeners.a]
+address = "0.0.0.0:80"
+role = "gateway"
+[listeners.b]
+addresses = ["127.0.0.1:82", "127.0.0.1:81"]
+role = "gateway"
+"#
+        ),
+        [
+            "a.toml:5:11: error: listeners.a.address: `0.0.0.0:80` clashes with `127.0.0.1:80` of admin.address",
+            "a.toml:8:30: error: listeners.b.addresses[1]: `127.0.0.1:81` clashes with `127.0.0.1:81` of probe.address",
+        ]
+    );
+}
+
+#[test]
+fn routes_name_what_there_is() {
+    let text = format!(
+        "{GATEWAY}{}",
+        r#"
+listeners.proxy = { address = "127.0.0.1:3128", role = "forward" }
+defaults = { upstream = "none", request_fields = { set = { "X A" = "1" } } }
+[[routes]]
+name = "a"
+listeners = ["wbe", "proxy"]
+[[routes]]
+name = "a"
+upstream = "app"
+match = { hosts = ["x.test:80"] }
+"#
+    );
+    let found = errors(&text);
+    assert_eq!(
+        found[..4],
+        [
+            "a.toml:6:25: error: defaults.upstream: no upstream is named `none`; there are `app`",
+            "a.toml:6:68: error: defaults.request_fields.set.\"X A\": `X A` is not a field name",
+            "a.toml:9:14: error: routes[0].listeners[0]: no listener is named `wbe`; did you mean `web`?",
+            "a.toml:9:21: error: routes[0].listeners[1]: `proxy` is a forward listener: it has no routes",
+        ],
+        "{found:#?}"
+    );
+    assert!(found[4].starts_with("a.toml:11:8: error: routes[1].name: "), "{found:#?}");
+    assert!(found[5].starts_with("a.toml:13:20: error: routes[1].match.hosts[0]: "), "{found:#?}");
+}
+
+#[test]
+fn values_that_no_schema_can_judge() {
+    let found = errors(
+        r#"
+[listeners.web]
+address = "127.0.0.1:80"
+role = "gateway"
+client_address_from = "x forwarded for"
+limits = { request_line = "10B", body_min_rate = "0B" }
+[listeners."a b"]
+addresses = []
+role = "gateway"
+protocols = []
+[forward]
+connect_ports = [0, "9-1"]
+allow_destinations = ["10.0.0.0/99", "*"]
+only_domains = ["http://x.test/"]
+[server]
+via_name = "a b"
+timeouts = { header = "0s", tunnel_idle = "0s" }
+[log.access]
+path = "no-such-folder/access.jsonl"
+"#,
+    );
+    let places: Vec<&str> = found.iter().map(|line| line.split(": ").nth(2).unwrap()).collect();
+    assert_eq!(
+        places,
+        [
+            "listeners.web.client_address_from",
+            "listeners.web.limits.request_line",
+            "listeners.web.limits.body_min_rate",
+            "listeners.\"a b\"",
+            "listeners.\"a b\"",
+            "listeners.\"a b\".protocols",
+            "forward.connect_ports[0]",
+            "forward.connect_ports[1]",
+            "forward.allow_destinations[0]",
+            "forward.allow_destinations[1]",
+            "forward.only_domains[0]",
+            "server.via_name",
+            "server.timeouts.header",
+            "server.timeouts.tunnel_idle",
+            "log.access.path",
+        ],
+        "{found:#?}"
+    );
+    assert_eq!(
+        found.last().unwrap(),
+        "a.toml:19:8: error: log.access.path: there is no folder no-such-folder for it"
+    );
+}

@@ -1,0 +1,166 @@
+//! What INTERFACE promises and this version does not do yet. A key is never
+//! silently accepted: whoever writes one of these is told so. Whoever builds
+//! the feature deletes its lines here.
+
+use serde_json::Value;
+
+use super::diagnostic::Diagnostic;
+use super::path::KeyPath;
+
+/// Which values of a key are not built.
+enum Which {
+    All,
+    Word(&'static str),
+    StartsWith(&'static str),
+}
+
+use Which::{All, StartsWith, Word};
+
+/// Paths, where `*` stands for any name or index.
+const UNBUILT: &[(&str, Which)] = &[
+    // Layers of their own.
+    ("cache", All),
+    ("compress", All),
+    ("filter", All),
+    ("privacy", All),
+    ("log.audit", All),
+    ("traces", All),
+    ("extensions", All),
+    // Listeners.
+    ("listeners.*.tls", All),
+    ("listeners.*.credentials", All),
+    ("listeners.*.protocols.*", Word("h3")),
+    // Routes.
+    ("routes.*.exec", All),
+    ("routes.*.users", All),
+    ("routes.*.cache", All),
+    ("routes.*.compress", All),
+    ("routes.*.inspect", All),
+    ("defaults.users", All),
+    ("defaults.cache", All),
+    ("defaults.compress", All),
+    ("defaults.inspect", All),
+    // The forward proxy.
+    ("forward.credentials", All),
+    ("forward.cache", All),
+    ("forward.compress", All),
+    ("forward.inspect", All),
+    ("forward.intercept", All),
+    // Upstreams.
+    ("upstreams.*.endpoints.*", StartsWith("https:")),
+    ("upstreams.*.endpoints.*.url", StartsWith("https:")),
+    ("upstreams.*.endpoints.*.weight", All),
+    ("upstreams.*.endpoints.*.backup", All),
+    ("upstreams.*.balance", Word("least_requests")),
+    ("upstreams.*.balance", Word("two_choices")),
+    ("upstreams.*.balance", Word("hash")),
+    ("upstreams.*.tls", All),
+    ("upstreams.*.health_check", All),
+    ("upstreams.*.outlier", All),
+    ("upstreams.*.circuit_breaker", All),
+    ("upstreams.*.retry", All),
+    // Reload.
+    ("watch", All),
+    ("server.watch", All),
+];
+
+/// An error for each value whose feature is not built.
+pub(super) fn unbuilt(root: &Value) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (pattern, which) in UNBUILT {
+        let steps: Vec<&str> = pattern.split('.').collect();
+        visit(root, &steps, &KeyPath::root(), &mut |value, path| {
+            let key = path.last_key().unwrap_or(pattern);
+            let diagnostic = match (which, value.as_str()) {
+                (All, _) => {
+                    Diagnostic::error(path, format!("`{key}` is not built yet")).on_key()
+                }
+                (Word(word), Some(text)) if text == *word => {
+                    Diagnostic::error(path, format!("\"{word}\" is not built yet"))
+                }
+                (StartsWith(start), Some(text)) if text.starts_with(start) => {
+                    Diagnostic::error(path, format!("`{start}//` is not built yet"))
+                }
+                _ => return,
+            };
+            found.push(diagnostic);
+        });
+    }
+    found
+}
+
+fn visit(value: &Value, steps: &[&str], path: &KeyPath, found: &mut impl FnMut(&Value, &KeyPath)) {
+    let Some((step, rest)) = steps.split_first() else {
+        found(value, path);
+        return;
+    };
+    match value {
+        Value::Object(table) => {
+            for (key, value) in table.iter().filter(|(key, _)| *step == "*" || key == step) {
+                visit(value, rest, &path.key(key), found);
+            }
+        }
+        Value::Array(items) if *step == "*" => {
+            for (index, item) in items.iter().enumerate() {
+                visit(item, rest, &path.index(index), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::schema::{branches, follow, property, schema};
+
+    /// Whether the schema knows a path of the table.
+    fn is_known(pattern: &str) -> bool {
+        let mut here = vec![follow(schema())];
+        for step in pattern.split('.') {
+            here = here
+                .into_iter()
+                .flat_map(|schema| match branches(schema) {
+                    Some(inner) => inner.iter().map(follow).collect(),
+                    None => vec![schema],
+                })
+                .filter_map(|schema| property(schema, step).or_else(|| schema.get("items")))
+                .map(follow)
+                .collect();
+        }
+        !here.is_empty()
+    }
+
+    #[test]
+    fn nothing_is_both_built_and_not() {
+        for (pattern, which) in UNBUILT {
+            assert_eq!(is_known(pattern), !matches!(which, All), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn each_is_named_where_it_stands() {
+        let root = serde_json::json!({
+            "cache": {},
+            "listeners": {"a": {"protocols": ["h1", "h3"]}},
+            "upstreams": {"b": {
+                "endpoints": ["https://x", {"url": "http://y", "weight": 1}],
+                "balance": "hash",
+            }},
+            "routes": [{}, {"exec": {}}],
+        });
+        let found = unbuilt(&root);
+        let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "error: cache: `cache` is not built yet",
+                "error: listeners.a.protocols[1]: \"h3\" is not built yet",
+                "error: routes[1].exec: `exec` is not built yet",
+                "error: upstreams.b.endpoints[0]: `https://` is not built yet",
+                "error: upstreams.b.endpoints[1].weight: `weight` is not built yet",
+                "error: upstreams.b.balance: \"hash\" is not built yet",
+            ]
+        );
+    }
+}

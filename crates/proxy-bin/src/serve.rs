@@ -1,0 +1,338 @@
+//! The running process: binds, serves, hears signals, drains.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use proxy_core::Clock;
+use proxy_observe::{
+    AccessLog, AccessLogConfig, LogFormat, Metrics, Observer, Overflow, Sink,
+};
+use proxy_server::{Bound, Drain, Exchanges, Limiter, ListenAddress, RuntimeKind, Workers, accept};
+use proxy_upstream::guard::OwnListeners;
+use proxy_upstream::resolve::{HickoryConfig, HickoryResolver};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::admin::{self, State};
+use crate::clock::SystemClock;
+use crate::compose::{
+    Composed, Resources, compose, front, listener_settings, path_policy,
+};
+use crate::config::resolved::{Address, LogTarget, Resolved};
+use crate::config::{Loaded, raw};
+
+/// How often idle connections are swept and metrics are kept in order.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What ended the process before it served, or while it did.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// A listener could not be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Where.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file for the log could not be opened.
+    #[error("cannot write the access log {path}: {source}")]
+    Log {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Threads, runtimes or signals.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// Serves a configuration until a signal ends it.
+///
+/// # Errors
+/// What kept it from serving.
+pub fn serve(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> {
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(run(loaded, greeting))
+}
+
+async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> {
+    let config = &loaded.resolved;
+    let mut signals = Signals::new()?;
+    let bound = bind(config)?;
+    let (own, resources, log, prometheus) = resources(config)?;
+    own.set(crate::compose::own_addresses(bound.addresses()));
+    let composed = compose(config, &resources);
+    let drain = Drain::default();
+    let state = State::new(config, composed.upstreams.clone(), prometheus, drain.clone(), loaded);
+    let workers = Arc::new(Workers::start(runtime_kind(config.server.runtime), worker_count(config))?);
+    start(config, &resources, composed, bound, &workers, &drain, &state)?;
+    let upkeep = tokio::spawn(upkeep(state.clone(), resources.destinations.clone()));
+    if let Some(greeting) = greeting {
+        let _ = io::stderr().write_all(greeting.as_bytes());
+    }
+    state.ready(true);
+
+    signals.first(&log, config).await;
+    state.ready(false);
+    tracing::info!(open = drain.open(), "draining");
+    // Load balancers learn from readiness first, while connections are still accepted.
+    let lame_duck = tokio::time::sleep(config.server.lame_duck_interval);
+    tokio::select! {
+        () = lame_duck => {}
+        () = signals.second() => drain.end(),
+    }
+    drain.drain();
+    tokio::select! {
+        () = drain.emptied() => {}
+        () = tokio::time::sleep(config.server.drain_timeout) => {
+            tracing::warn!(open = drain.open(), "the drain timeout is over; closing what is open");
+        }
+        () = signals.second() => {}
+    }
+    drain.end();
+    // What was told to end does so at its next poll; the log gets its last lines.
+    let _ = tokio::time::timeout(Duration::from_secs(1), drain.emptied()).await;
+    upkeep.abort();
+    if let Some(log) = log {
+        tokio::task::spawn_blocking(move || drop(log)).await.ok();
+    }
+    Ok(())
+}
+
+/// Sockets, bound before anything else: what can not listen does not start.
+struct Sockets {
+    listeners: Vec<(String, Bound)>,
+    admin: Option<Bound>,
+    probe: Option<Bound>,
+}
+
+impl Sockets {
+    fn addresses(&self) -> impl Iterator<Item = Option<SocketAddr>> {
+        let listeners = self.listeners.iter().map(|(_, bound)| bound.local_addr());
+        listeners.chain(self.admin.iter().chain(&self.probe).map(Bound::local_addr))
+    }
+}
+
+fn bind(config: &Resolved) -> Result<Sockets, ServeError> {
+    let bind = |address: &Address| {
+        let address = match address {
+            Address::Tcp(address) => ListenAddress::Tcp(*address),
+            Address::Unix(path) => ListenAddress::Unix(path.clone()),
+        };
+        Bound::bind(&address)
+            .map_err(|source| ServeError::Bind { address: address.to_string(), source })
+    };
+    let mut listeners = Vec::new();
+    for listener in &config.listeners {
+        for address in &listener.addresses {
+            listeners.push((listener.name.clone(), bind(address)?));
+        }
+    }
+    let admin = match &config.admin {
+        None => None,
+        Some(admin) => match bind(&admin.address) {
+            Ok(bound) => Some(bound),
+            // A one-line mode opens it unasked: a second one beside it works without.
+            Err(error) if admin.optional => {
+                tracing::warn!(%error, "no admin listener");
+                None
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    let probe = config.probe.as_ref().map(bind).transpose()?;
+    Ok(Sockets { listeners, admin, probe })
+}
+
+type Made = (OwnListeners, Resources, Option<AccessLog>, Option<PrometheusHandle>);
+
+fn resources(config: &Resolved) -> Result<Made, ServeError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let seed = getrandom::u64().map_err(|e| io::Error::other(e.to_string()))?;
+    let own = OwnListeners::new([]);
+    let (metrics, prometheus) = match config.metrics {
+        true => {
+            let (sink, handle) = metrics(config);
+            (Some(sink), Some(handle))
+        }
+        false => (None, None),
+    };
+    let log = access_log(config, metrics.as_ref())?;
+    let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
+    sinks.extend(log.as_ref().map(AccessLog::sink));
+    sinks.extend(metrics.map(|m| m as Arc<dyn Sink>));
+    let resources = Resources {
+        resolver: Arc::new(HickoryResolver::start(HickoryConfig::default())?),
+        own: own.clone(),
+        exchanges: Exchanges::new(Arc::clone(&clock), seed),
+        observer: Observer::new(clock, sinks),
+        destinations: Resources::destinations(),
+        via_name: match &config.server.via_name {
+            Some(name) => name.as_str().into(),
+            None => format!("proxyd-{:08x}", seed as u32).into(),
+        },
+    };
+    Ok((own, resources, log, prometheus))
+}
+
+/// Buckets of durations, in seconds: from a cache's answer to a slow report.
+const DURATION_BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+fn metrics(config: &Resolved) -> (Arc<Metrics>, PrometheusHandle) {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets(DURATION_BUCKETS)
+        .unwrap_or_else(|_| PrometheusBuilder::new())
+        .build_recorder();
+    let handle = recorder.handle();
+    let metrics = Metrics::builder(Arc::new(recorder))
+        .routes(config.routes.iter().map(|route| route.name.as_str()))
+        .upstreams(config.upstreams.keys().map(String::as_str))
+        .listeners(config.listeners.iter().map(|listener| listener.name.as_str()))
+        .build();
+    (Arc::new(metrics), handle)
+}
+
+fn access_log(config: &Resolved, metrics: Option<&Arc<Metrics>>) -> Result<Option<AccessLog>, ServeError> {
+    let Some(own) = &config.access_log else { return Ok(None) };
+    let settings = AccessLogConfig {
+        format: match own.format {
+            raw::LogFormat::Json => LogFormat::Json,
+            raw::LogFormat::Combined => LogFormat::Combined,
+            raw::LogFormat::Common => LogFormat::Common,
+        },
+        overflow: match own.on_full {
+            raw::OnFull::DropAndCount => Overflow::DropAndCount,
+            raw::OnFull::Block => Overflow::Block,
+        },
+        path_policy: path_policy(config),
+        ..AccessLogConfig::default()
+    };
+    let mut builder = AccessLog::builder(settings)
+        .on_error(|error, count| tracing::error!(%error, count, "the access log cannot be written"));
+    if let Some(metrics) = metrics {
+        builder = builder.counters(metrics.log_counters());
+    }
+    let log = match &own.target {
+        LogTarget::Stdout => builder.start(io::stdout())?,
+        LogTarget::File(path) => builder
+            .open(path)
+            .map_err(|source| ServeError::Log { path: path.display().to_string(), source })?,
+    };
+    Ok(Some(log))
+}
+
+fn runtime_kind(runtime: raw::Runtime) -> RuntimeKind {
+    match runtime {
+        raw::Runtime::PerCore => RuntimeKind::PerCore,
+        raw::Runtime::Shared => RuntimeKind::Shared,
+    }
+}
+
+fn worker_count(config: &Resolved) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    config.server.workers.unwrap_or_else(cores)
+}
+
+/// Starts every listener.
+fn start(
+    config: &Resolved,
+    resources: &Resources,
+    composed: Composed,
+    bound: Sockets,
+    workers: &Arc<Workers>,
+    drain: &Drain,
+    state: &State,
+) -> Result<(), ServeError> {
+    let mut sockets = bound.listeners;
+    let mut take = |name: &str| -> Vec<Bound> {
+        let (own, rest) = std::mem::take(&mut sockets).into_iter().partition(|(n, _)| n == name);
+        sockets = rest;
+        let own: Vec<(String, Bound)> = own;
+        own.into_iter().map(|(_, bound)| bound).collect()
+    };
+    for (listener, gateway) in composed.gateways {
+        let service = front(config, &listener, resources, gateway);
+        let settings = Arc::new(listener_settings(config, &listener, resources));
+        let limiter = Limiter::new(listener.limits.connections, listener.limits.connections_per_client);
+        for socket in take(&listener.name) {
+            let (settings, workers) = (Arc::clone(&settings), Arc::clone(workers));
+            tokio::spawn(accept(socket, settings, service.clone(), workers, limiter.clone(), drain.clone()));
+        }
+    }
+    for (listener, forward) in composed.forwards {
+        let service = front(config, &listener, resources, forward);
+        let settings = Arc::new(listener_settings(config, &listener, resources));
+        let limiter = Limiter::new(listener.limits.connections, listener.limits.connections_per_client);
+        for socket in take(&listener.name) {
+            let (settings, workers) = (Arc::clone(&settings), Arc::clone(workers));
+            tokio::spawn(accept(socket, settings, service.clone(), workers, limiter.clone(), drain.clone()));
+        }
+    }
+    if let Some(socket) = bound.admin {
+        admin::listen(socket, admin::admin_router(state.clone()))?;
+    }
+    if let Some(socket) = bound.probe {
+        admin::listen(socket, admin::probe_router(state.clone()))?;
+    }
+    Ok(())
+}
+
+async fn upkeep(state: State, destinations: proxy_upstream::Destinations) {
+    let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
+    loop {
+        ticks.tick().await;
+        state.upkeep();
+        destinations.sweep();
+    }
+}
+
+/// The signals that the process hears.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reopen: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reopen: signal(SignalKind::user_defined1())?,
+        })
+    }
+
+    /// Waits for the signal to end; reopens the log meanwhile.
+    async fn first(&mut self, log: &Option<AccessLog>, config: &Resolved) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.reopen.recv() => {
+                    let target = config.access_log.as_ref().map(|own| &own.target);
+                    if let (Some(log), Some(LogTarget::File(path))) = (log, target)
+                        && let Err(error) = log.reopen(path)
+                    {
+                        tracing::error!(%error, "the access log cannot be reopened");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for the signal to end at once.
+    async fn second(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

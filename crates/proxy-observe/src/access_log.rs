@@ -1,0 +1,282 @@
+//! The access log: one line for each exchange, and for each head that the edge refused.
+//!
+//! Lines are appended to a bounded queue in memory; one thread, owned by [`AccessLog`], writes them
+//! in large pieces, at least every 100 ms. No byte of a request reaches a line unescaped: a line
+//! is printable ASCII and ends where the log ends it.
+//!
+//! # The JSON format
+//! One object a line. A field without a value is left out, except `status`, which is `null` where
+//! the client left before a response was made.
+//!
+//! | field | value |
+//! |---|---|
+//! | `time` | when the head was complete, RFC 3339, UTC, milliseconds |
+//! | `id` | the exchange's id |
+//! | `listener`, `client` | the listener's name; the client's address, as privacy allows, or `-` |
+//! | `method`, `scheme`, `host`, `target`, `protocol` | the request; `target` is path and query, the path in its normal form; for CONNECT host and port |
+//! | `status` | of the response |
+//! | `request_bytes`, `response_bytes` | content, or what the tunnel carried |
+//! | `duration_us` | from the complete head to the end of response or tunnel |
+//! | `upstream` | of the last attempt: `name`, `address`, `reused`, `dns_us`, `connect_us`, `first_byte_us`; and the number of `attempts` |
+//! | `route` | the route's name |
+//! | `error` | the error token (RFC 9209) that the answer stands for |
+//! | `denied_by`, `rule`, `reason` | layer, rule id and reason of the denial |
+//! | `ending` | `complete`, `client_left`, `upstream_broke`, `tunnel`; `head_refused` where there was no request |
+//! | `tunnel_end` | why the tunnel ended |
+//! | `user_agent`, `referer` | as sent |
+//!
+//! # The common and combined formats
+//! As other servers write them; a client that left before the response has status 499. Bytes
+//! outside printable ASCII, quotes and backslashes are written `\xHH`.
+
+mod combined;
+mod date;
+mod escape;
+mod json;
+mod queue;
+mod target;
+mod writer;
+
+use std::cell::RefCell;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use http::StatusCode;
+use proxy_core::{AddressPrivacy, ConnectionEvent, ConnectionInfo, PathPolicy};
+
+use crate::metrics::LogCounters;
+use crate::observer::Sink;
+use crate::record::Record;
+use queue::Queue;
+use writer::Writer;
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// A JSON object.
+    #[default]
+    Json,
+    /// The combined log format: common, and `Referer` and `User-Agent`.
+    Combined,
+    /// The common log format.
+    Common,
+}
+
+/// What happens to a line when the queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Overflow {
+    /// It is lost and counted. A slow disk costs lines, never a request's time.
+    #[default]
+    DropAndCount,
+    /// The worker waits for space. A slow disk stops traffic, and no line is lost.
+    Block,
+}
+
+/// What an access log writes, and how much it holds.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessLogConfig {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// How much of the client's address it shows.
+    pub privacy: AddressPrivacy,
+    /// How paths are brought to their normal form: as hygiene does, so that the log shows what
+    /// rules were matched against. A path without one is shown as it came.
+    pub path_policy: PathPolicy,
+    /// The most bytes held in memory.
+    pub queue_size: usize,
+    /// What happens when that much is held.
+    pub overflow: Overflow,
+}
+
+impl Default for AccessLogConfig {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::default(),
+            privacy: AddressPrivacy::default(),
+            path_policy: PathPolicy::default(),
+            queue_size: 8 << 20,
+            overflow: Overflow::default(),
+        }
+    }
+}
+
+/// Called by the writer's thread when writing fails, at most once a minute: the error, and how
+/// many writes have failed so far.
+type OnError = Box<dyn FnMut(&io::Error, u64) + Send>;
+
+/// Builds an [`AccessLog`].
+#[must_use]
+pub struct AccessLogBuilder {
+    config: AccessLogConfig,
+    counters: LogCounters,
+    on_error: OnError,
+}
+
+impl AccessLogBuilder {
+    /// Counts lost lines and failed writes here too: [`Metrics::log_counters`].
+    ///
+    /// [`Metrics::log_counters`]: crate::Metrics::log_counters
+    pub fn counters(mut self, counters: LogCounters) -> Self {
+        self.counters = counters;
+        self
+    }
+
+    /// Hears of failed writes, at most once a minute, on the writer's thread: the error, and how
+    /// many writes have failed so far.
+    pub fn on_error(mut self, report: impl FnMut(&io::Error, u64) + Send + 'static) -> Self {
+        self.on_error = Box::new(report);
+        self
+    }
+
+    /// Starts the log at the end of a file, which is made where there is none.
+    ///
+    /// # Errors
+    /// Where the file can not be opened, or no thread can be started.
+    pub fn open(self, path: impl AsRef<Path>) -> io::Result<AccessLog> {
+        self.start(append_to(path.as_ref())?)
+    }
+
+    /// Starts the log into any sink. It need not buffer: it gets large pieces of whole lines.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn start(self, sink: impl Write + Send + 'static) -> io::Result<AccessLog> {
+        let queue = Arc::new(Queue::new(self.config, self.counters));
+        let writer = Writer::new(Arc::clone(&queue), Box::new(sink), self.on_error);
+        thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run())?;
+        Ok(AccessLog { queue })
+    }
+}
+
+/// An access log and its thread. Its drop writes what is queued and ends the thread; it waits for
+/// that at most five seconds.
+#[derive(Debug)]
+pub struct AccessLog {
+    queue: Arc<Queue>,
+}
+
+impl AccessLog {
+    /// A log with this configuration.
+    pub fn builder(config: AccessLogConfig) -> AccessLogBuilder {
+        AccessLogBuilder { config, counters: LogCounters::default(), on_error: Box::new(|_, _| {}) }
+    }
+
+    /// The sink for an [`Observer`](crate::Observer). What it gets once the log is dropped is
+    /// lost and counted.
+    pub fn sink(&self) -> Arc<dyn Sink> {
+        Arc::new(AccessLogSink { queue: Arc::clone(&self.queue) })
+    }
+
+    /// Goes on at the end of the file of this name: after a rotation, or with a new name. Where
+    /// it can not be opened, the log goes on as before.
+    ///
+    /// # Errors
+    /// Where the file can not be opened.
+    pub fn reopen(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        self.replace(append_to(path.as_ref())?);
+        Ok(())
+    }
+
+    /// Goes on in another sink.
+    pub fn replace(&self, sink: impl Write + Send + 'static) {
+        self.queue.replace_writer(Box::new(sink));
+    }
+
+    /// Waits until every line queued so far is written, or lost to an error. False where that
+    /// takes longer than the limit.
+    pub fn flush(&self, limit: Duration) -> bool {
+        self.queue.flush(limit)
+    }
+
+    /// How many lines were lost: to a full queue, to failed writes, after the end.
+    pub fn dropped(&self) -> u64 {
+        self.queue.dropped()
+    }
+
+    /// How many writes failed.
+    pub fn write_errors(&self) -> u64 {
+        self.queue.write_errors()
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.queue.close(Duration::from_secs(5));
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<std::fs::File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Formats lines and queues them.
+struct AccessLogSink {
+    queue: Arc<Queue>,
+}
+
+impl Sink for AccessLogSink {
+    fn finished(&self, record: &Record<'_>) {
+        let config = self.queue.config();
+        self.line(|out| match config.format {
+            LogFormat::Json => json::exchange(out, record, config),
+            LogFormat::Combined => combined::exchange(out, record, config, true),
+            LogFormat::Common => combined::exchange(out, record, config, false),
+        });
+    }
+
+    fn connection(&self, on: &ConnectionInfo, event: ConnectionEvent<'_>, time: SystemTime) {
+        let ConnectionEvent::HeadRefused { status, reason } = event else { return };
+        let config = self.queue.config();
+        let refused = RefusedHead { on, status, reason, time };
+        self.line(|out| match config.format {
+            LogFormat::Json => json::refused_head(out, &refused, config),
+            LogFormat::Combined => combined::refused_head(out, &refused, config, true),
+            LogFormat::Common => combined::refused_head(out, &refused, config, false),
+        });
+    }
+}
+
+/// A head that the edge answered itself.
+struct RefusedHead<'a> {
+    on: &'a ConnectionInfo,
+    status: StatusCode,
+    reason: &'static str,
+    time: SystemTime,
+}
+
+/// A larger line's memory is given back.
+const KEPT_LINE: usize = 16 << 10;
+
+thread_local! {
+    /// Lines are formatted outside the queue's lock, in memory that is used again.
+    static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl AccessLogSink {
+    fn line(&self, format: impl FnOnce(&mut Vec<u8>)) {
+        let mut format = Some(format);
+        let mut queue = |line: &mut Vec<u8>| {
+            if let Some(format) = format.take() {
+                line.clear();
+                format(line);
+                line.push(b'\n');
+                self.queue.push(line);
+                line.shrink_to(KEPT_LINE);
+            }
+        };
+        // No access while the thread ends.
+        let _ = LINE.try_with(|line| match line.try_borrow_mut() {
+            Ok(mut line) => queue(&mut line),
+            Err(_) => queue(&mut Vec::new()),
+        });
+        queue(&mut Vec::new());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! The JSON format.
+
+use std::fmt::{Display, Write as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::Method;
+use proxy_core::exchange::Attempts;
+use proxy_core::{Exchange, Verdict};
+
+use super::date::Civil;
+use super::{AccessLogConfig, RefusedHead, escape, target};
+use crate::record::Record;
+
+/// The line of an exchange, without its end.
+pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLogConfig) {
+    let exchange = record.exchange;
+    let request = record.request;
+    let connection = exchange.connection();
+    out.extend_from_slice(b"{\"time\":\"");
+    Civil::of(exchange.started_wall()).rfc3339(out);
+    out.push(b'"');
+    shown(out, ",\"id\":", &exchange.id());
+    text(out, ",\"listener\":", connection.listener.as_bytes());
+    shown(out, ",\"client\":", &exchange.client().view(config.privacy));
+    text(out, ",\"method\":", request.method.as_str().as_bytes());
+    if request.method != Method::CONNECT {
+        text(out, ",\"scheme\":", request.target.scheme_str().unwrap_or(connection.scheme).as_bytes());
+    }
+    if let Some(host) = target::host(request) {
+        text(out, ",\"host\":", host);
+    }
+    out.extend_from_slice(b",\"target\":\"");
+    target::parts(request, config.path_policy)
+        .iter()
+        .for_each(|part| escape::json(out, part.as_bytes()));
+    out.push(b'"');
+    token(out, ",\"protocol\":", target::protocol(request.version));
+    match record.status {
+        Some(status) => number(out, ",\"status\":", u64::from(status.as_u16())),
+        None => out.extend_from_slice(b",\"status\":null"),
+    }
+    number(out, ",\"request_bytes\":", record.request_bytes());
+    number(out, ",\"response_bytes\":", record.response_bytes());
+    number(out, ",\"duration_us\":", micros(record.duration));
+    exchange.with_attempts(|attempts| upstream(out, attempts));
+    if let Some(route) = exchange.route() {
+        text(out, ",\"route\":", route.as_bytes());
+    }
+    if let Some(error) = exchange.error() {
+        token(out, ",\"error\":", error.token());
+    }
+    denial(out, exchange);
+    token(out, ",\"ending\":", record.ending.token());
+    if let Some(tunnel) = record.tunnel {
+        token(out, ",\"tunnel_end\":", tunnel.end.token());
+    }
+    if let Some(value) = &request.user_agent {
+        text(out, ",\"user_agent\":", value.as_bytes());
+    }
+    if let Some(value) = &request.referer {
+        text(out, ",\"referer\":", value.as_bytes());
+    }
+    out.push(b'}');
+}
+
+/// The line of a head that the edge refused, without its end.
+pub(super) fn refused_head(out: &mut Vec<u8>, refused: &RefusedHead<'_>, config: &AccessLogConfig) {
+    out.extend_from_slice(b"{\"time\":\"");
+    Civil::of(refused.time).rfc3339(out);
+    out.push(b'"');
+    text(out, ",\"listener\":", refused.on.listener.as_bytes());
+    shown(out, ",\"client\":", &refused.on.peer.view(config.privacy));
+    token(out, ",\"method\":", "-");
+    number(out, ",\"status\":", u64::from(refused.status.as_u16()));
+    text(out, ",\"reason\":", refused.reason.as_bytes());
+    token(out, ",\"ending\":", "head_refused");
+    out.push(b'}');
+}
+
+/// Where the response came from: the last attempt, and how many there were.
+fn upstream(out: &mut Vec<u8>, attempts: &Attempts) {
+    let Some(last) = attempts.last() else { return };
+    number(out, ",\"upstream\":{\"attempts\":", attempts.len() as u64);
+    if let Some(name) = &last.upstream {
+        text(out, ",\"name\":", name.as_bytes());
+    }
+    if let Some(address) = last.address {
+        out.extend_from_slice(b",\"address\":\"");
+        socket_address(out, address);
+        out.push(b'"');
+    }
+    out.extend_from_slice(if last.reused { b",\"reused\":true" } else { b",\"reused\":false" });
+    for (key, time) in [
+        (",\"dns_us\":", last.dns),
+        (",\"connect_us\":", last.connect),
+        (",\"first_byte_us\":", last.first_byte),
+    ] {
+        if let Some(time) = time {
+            number(out, key, micros(time));
+        }
+    }
+    out.push(b'}');
+}
+
+/// As `Display` writes it, which takes a multiple of the time.
+fn socket_address(out: &mut Vec<u8>, address: SocketAddr) {
+    let mut buffer = itoa::Buffer::new();
+    match address {
+        SocketAddr::V4(v4) => {
+            for (at, octet) in v4.ip().octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                out.extend_from_slice(buffer.format(octet).as_bytes());
+            }
+            out.push(b':');
+            out.extend_from_slice(buffer.format(v4.port()).as_bytes());
+        }
+        SocketAddr::V6(v6) => {
+            let _ = write!(escape::Json(out), "{v6}");
+        }
+    }
+}
+
+/// The last denial: what the client was refused for.
+fn denial(out: &mut Vec<u8>, exchange: &Exchange) {
+    exchange.with_decisions(|decisions| {
+        let Some(denial) = decisions.iter().rfind(|d| d.verdict == Verdict::Deny) else { return };
+        text(out, ",\"denied_by\":", denial.layer.as_bytes());
+        if let Some(rule) = &denial.rule {
+            text(out, ",\"rule\":", rule.as_bytes());
+        }
+        text(out, ",\"reason\":", denial.reason.as_bytes());
+    });
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+// Inlined, so that a key is a few stores and no call: there are some twenty in a line.
+
+/// A member whose text comes from outside. `key` brings its comma, quotes and colon.
+#[inline(always)]
+fn text(out: &mut Vec<u8>, key: &'static str, value: &[u8]) {
+    out.extend_from_slice(key.as_bytes());
+    out.push(b'"');
+    escape::json(out, value);
+    out.push(b'"');
+}
+
+/// A member whose text is one of ours.
+#[inline(always)]
+fn token(out: &mut Vec<u8>, key: &'static str, value: &'static str) {
+    out.extend_from_slice(key.as_bytes());
+    out.push(b'"');
+    out.extend_from_slice(value.as_bytes());
+    out.push(b'"');
+}
+
+#[inline(always)]
+fn shown(out: &mut Vec<u8>, key: &'static str, value: &impl Display) {
+    out.extend_from_slice(key.as_bytes());
+    out.push(b'"');
+    let _ = write!(escape::Json(out), "{value}");
+    out.push(b'"');
+}
+
+#[inline(always)]
+fn number(out: &mut Vec<u8>, key: &'static str, value: u64) {
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
