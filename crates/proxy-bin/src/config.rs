@@ -91,13 +91,27 @@ pub fn from_raw(
 }
 
 fn finish(merged: Merged) -> Result<Loaded, Diagnostics> {
-    let Merged { value: written, origins } = merged;
+    let Merged {
+        value: written,
+        origins,
+    } = merged;
     let mut found = unbuilt::unbuilt(&written);
-    let unbuilt: Vec<KeyPath> = found.iter().map(|diagnostic| diagnostic.path.clone()).collect();
-    found.extend(validate::validate(&written, &unbuilt));
+    if written.get("include").is_some() {
+        // Files were asked for theirs when they were read.
+        let message = "only a file can include others";
+        found.push(Diagnostic::error(&KeyPath::of("include"), message));
+    }
+    let judged: Vec<KeyPath> = found
+        .iter()
+        .map(|diagnostic| diagnostic.path.clone())
+        .collect();
+    found.extend(validate::validate(&written, &judged));
 
     // What is wrong is taken out, so that the rest is checked in the same run.
-    let wrong: Vec<KeyPath> = found.iter().map(|diagnostic| diagnostic.path.clone()).collect();
+    let wrong: Vec<KeyPath> = found
+        .iter()
+        .map(|diagnostic| diagnostic.path.clone())
+        .collect();
     let mut sound = written.clone();
     wrong.iter().for_each(|path| path.prune(&mut sound));
     schema::fill_required(schema::schema(), &mut sound);
@@ -112,14 +126,26 @@ fn finish(merged: Merged) -> Result<Loaded, Diagnostics> {
     let (resolved, more) = resolve::resolve(&raw, &written, &origins);
 
     // What may only follow from what was taken out is not reported.
-    let follows = |diagnostic: &Diagnostic| wrong.iter().any(|path| path.is_within(&diagnostic.path));
+    let follows =
+        |diagnostic: &Diagnostic| wrong.iter().any(|path| path.is_within(&diagnostic.path));
     found.extend(more.into_iter().filter(|diagnostic| !follows(diagnostic)));
     let found = origins.locate(found);
     let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
     if found.iter().any(is_error) {
         // Warnings may follow from the errors: they wait until these are gone.
-        return Err(found.into_iter().filter(is_error).collect::<Vec<_>>().into());
+        return Err(found
+            .into_iter()
+            .filter(is_error)
+            .collect::<Vec<_>>()
+            .into());
     }
     let sources = origins.files().map(|file| file.path.clone()).collect();
-    Ok(Loaded { resolved, warnings: found.into(), sources, raw, written, origins })
+    Ok(Loaded {
+        resolved,
+        warnings: found.into(),
+        sources,
+        raw,
+        written,
+        origins,
+    })
 }

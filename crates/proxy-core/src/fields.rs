@@ -55,7 +55,7 @@ pub fn takes_trailers(fields: &HeaderMap) -> bool {
 }
 
 /// Fields that must not stand in a trailer section (RFC 9110 section 6.5.1): framing, routing,
-/// authentication, content and response control.
+/// authentication, content and response control; and claims about the client.
 pub fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
     use http::header::*;
     remove_hop_by_hop(trailers);
@@ -68,6 +68,7 @@ pub fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
     ] {
         trailers.remove(name);
     }
+    crate::trust::remove_claims(trailers);
 }
 
 /// Appends `, value` to a list field, keeping one line (RFC 9110 section 5.3), or sets it.

@@ -15,7 +15,7 @@ mod request;
 mod response;
 
 pub use content::{ContentFramer, ContentScan};
-pub use request::RequestHeadInfo;
+pub use request::{RequestHeadInfo, sanitise_target};
 pub use response::ResponseHeadInfo;
 
 use http::StatusCode;
@@ -72,7 +72,7 @@ pub enum Fault {
     RequestLine,
     /// The method is not a token.
     Method,
-    /// The target has a byte that no form allows, a fragment, or no valid form.
+    /// The target has a byte that no form allows, or no valid form.
     Target,
     /// Not `HTTP/1.0` or `HTTP/1.1`, but a version of HTTP.
     Version,

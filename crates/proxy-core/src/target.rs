@@ -59,10 +59,14 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// `reg-name` of RFC 3986 without percent escapes: two readers could decode them differently.
-/// Of `sub-delims` those that have broken parsers before (`,` `;` `=` and so on) are out too.
+/// `reg-name` of RFC 3986 without percent escapes, which two readers could decode differently,
+/// and without the comma, at which one of them could split.
 const fn is_reg_name(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~')
+    b.is_ascii_alphanumeric()
+        || matches!(
+            b,
+            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'='
+        )
 }
 
 /// How paths are brought to the normal form.
@@ -157,7 +161,7 @@ impl PathPolicy {
     }
 
     fn decode(&self, path: &[u8]) -> Result<String, PathFault> {
-        let mut out = String::with_capacity(path.len());
+        let mut out = Vec::with_capacity(path.len());
         let mut rest = path;
         while let Some((&b, tail)) = rest.split_first() {
             rest = tail;
@@ -174,19 +178,18 @@ impl PathPolicy {
                         b'\\' => return Err(PathFault::Backslash),
                         b'/' if !self.allow_encoded_slash => return Err(PathFault::EncodedSlash),
                         c if c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_' | b'~') => {
-                            out.push(c as char);
+                            out.push(c);
                         }
                         _ => {
-                            out.push('%');
-                            out.push(high.to_ascii_uppercase() as char);
-                            out.push(low.to_ascii_uppercase() as char);
+                            out.extend([b'%', high.to_ascii_uppercase(), low.to_ascii_uppercase()]);
                         }
                     }
                 }
-                _ => out.push(b as char),
+                _ => out.push(b),
             }
         }
-        Ok(out)
+        // Only ASCII was put in or taken out, so what was UTF-8 still is.
+        String::from_utf8(out).map_err(|_| PathFault::Escape)
     }
 }
 
@@ -208,7 +211,7 @@ mod tests {
         assert_eq!(parse("[::1]:8080"), Some(("[::1]", Some(8080))));
         for bad in [
             "", ":80", "a@b", "a,b", "a/b", "a b", "a:b", "a:65536", "a:0", "a:80:80", "[::1",
-            "[::1]x", "[::1%25eth0]", "::1", "[v1.x]", "a%2eb", "a\\b", "a?b", "a;b", "[]",
+            "[::1]x", "[::1%25eth0]", "::1", "[v1.x]", "a%2eb", "a\\b", "a?b", "[]",
         ] {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
@@ -236,6 +239,7 @@ mod tests {
             ("/.well-known/x", "/.well-known/x"),
             ("/a%20b", "/a%20b"),
             ("/a%25b", "/a%25b"),
+            ("/é%41", "/éA"),
         ] {
             match strict.normalise(path) {
                 Ok(got) => assert_eq!(got, normal, "{path:?}"),

@@ -250,5 +250,10 @@ impl Config {
     }
 }
 
+/// Removes every claim about client, scheme, host or identity, as from an untrusted peer.
+pub fn remove_claims(fields: &mut HeaderMap) {
+    claims::remove(fields, false);
+}
+
 #[cfg(test)]
 mod tests;

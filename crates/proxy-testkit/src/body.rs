@@ -12,6 +12,9 @@
 //! # }
 //! ```
 
+mod poison;
+mod probe;
+
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -25,7 +28,10 @@ use http::{HeaderMap, HeaderValue};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use crate::contract::Clause;
 use crate::lock;
+pub use poison::PoisonBody;
+pub use probe::BodyProbe;
 
 /// One step of a [`ScriptedBody`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +121,11 @@ impl ScriptedBody {
             waker: None,
         };
         let script = Guard(Arc::new(Mutex::new(script)));
-        Self { script, pinned: PhantomPinned, alone: PhantomData }
+        Self {
+            script,
+            pinned: PhantomPinned,
+            alone: PhantomData,
+        }
     }
 
     /// No content.
@@ -152,7 +162,9 @@ impl Default for ScriptedBody {
 
 impl fmt::Debug for ScriptedBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ScriptedBody").field(&lock(&self.script.0).steps).finish()
+        f.debug_tuple("ScriptedBody")
+            .field(&lock(&self.script.0).steps)
+            .finish()
     }
 }
 
@@ -181,7 +193,7 @@ impl Script {
         self.polls += 1;
         if self.ended {
             self.polls_after_end += 1;
-            panic!("a body was polled after its end");
+            Clause::Bodies.broken("a body was polled after its end");
         }
         self.waiting = false;
         if self.steps.front() == Some(&Step::Wait) && self.releases > 0 {
@@ -227,10 +239,15 @@ impl Script {
         if !self.exact && !self.is_end_stream() {
             return SizeHint::default();
         }
-        SizeHint::with_exact(self.steps.iter().map(|step| match step {
-            Step::Data(data) => data.len() as u64,
-            _ => 0,
-        }).sum())
+        SizeHint::with_exact(
+            self.steps
+                .iter()
+                .map(|step| match step {
+                    Step::Data(data) => data.len() as u64,
+                    _ => 0,
+                })
+                .sum(),
+        )
     }
 }
 
@@ -242,140 +259,5 @@ impl Drop for Guard {
     }
 }
 
-/// What a test sees of a [`ScriptedBody`], wherever that has gone.
-#[derive(Clone)]
-pub struct BodyProbe(Arc<Mutex<Script>>);
-
-impl BodyProbe {
-    /// How often it was polled.
-    pub fn polls(&self) -> usize {
-        lock(&self.0).polls
-    }
-
-    /// How often it was polled after its end; each one also panics.
-    pub fn polls_after_end(&self) -> usize {
-        lock(&self.0).polls_after_end
-    }
-
-    /// Whether its last poll gave pending.
-    pub fn is_waiting(&self) -> bool {
-        lock(&self.0).waiting
-    }
-
-    /// Whether it gave `None` or an error.
-    pub fn is_ended(&self) -> bool {
-        lock(&self.0).ended
-    }
-
-    /// Whether it is gone.
-    pub fn is_dropped(&self) -> bool {
-        lock(&self.0).dropped
-    }
-
-    /// The step that comes next.
-    pub fn next_step(&self) -> Option<Step> {
-        lock(&self.0).steps.front().cloned()
-    }
-
-    /// What it says of its end now.
-    pub fn is_end_stream(&self) -> bool {
-        lock(&self.0).is_end_stream()
-    }
-
-    /// What it says of its size now.
-    pub fn size_hint(&self) -> SizeHint {
-        lock(&self.0).size_hint()
-    }
-
-    /// Ends one [`Step::Wait`], this or the next, and wakes whoever polled last.
-    pub fn release(&self) {
-        let waker = {
-            let mut script = lock(&self.0);
-            script.releases += 1;
-            script.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-impl fmt::Debug for BodyProbe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let script = lock(&self.0);
-        f.debug_struct("BodyProbe")
-            .field("polls", &script.polls)
-            .field("ended", &script.ended)
-            .field("dropped", &script.dropped)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Content that nobody may read: it panics when it is polled.
-///
-/// For what a layer must leave alone: the content of a request that it refuses, or of a response
-/// to HEAD.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PoisonBody;
-
-impl http_body::Body for PoisonBody {
-    type Data = Bytes;
-    type Error = ScriptError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ScriptError>>> {
-        panic!("content was read that nobody may read");
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use http_body::Body as _;
-
-    use super::*;
-    use crate::WakeCount;
-
-    #[test]
-    fn it_follows_its_script() {
-        let wakes = WakeCount::new();
-        let steps = [Step::data("ab"), Step::Yield, Step::Wait, Step::trailer("x-sum", "1")];
-        let body = ScriptedBody::new(steps).exact();
-        let probe = body.probe();
-        let mut body = Box::pin(body);
-        assert_eq!(body.size_hint().exact(), Some(2));
-        let mut poll = || wakes.poll(|cx| body.as_mut().poll_frame(cx));
-        assert!(matches!(poll(), Poll::Ready(Some(Ok(f))) if f.is_data()));
-        assert!(poll().is_pending());
-        assert_eq!(wakes.count(), 1);
-        assert!(poll().is_pending());
-        assert!(poll().is_pending() && probe.is_waiting());
-        probe.release();
-        assert_eq!(wakes.count(), 2);
-        assert!(matches!(poll(), Poll::Ready(Some(Ok(f))) if f.is_trailers()));
-        assert!(probe.is_end_stream() && !probe.is_ended());
-        assert!(matches!(poll(), Poll::Ready(None)));
-        assert_eq!(probe.polls(), 6);
-        drop(body);
-        assert!(probe.is_dropped());
-    }
-
-    #[test]
-    #[should_panic(expected = "polled after its end")]
-    fn an_error_is_an_end() {
-        let mut body = Box::pin(ScriptedBody::new([Step::Error("broken")]));
-        let wakes = WakeCount::new();
-        assert!(matches!(wakes.poll(|cx| body.as_mut().poll_frame(cx)), Poll::Ready(Some(Err(_)))));
-        let _ = wakes.poll(|cx| body.as_mut().poll_frame(cx));
-    }
-
-    #[test]
-    fn an_unknown_end_shows_late() {
-        let body = ScriptedBody::empty().end_unknown();
-        assert!(!body.is_end_stream());
-        assert!(body.size_hint().exact().is_none());
-        assert!(ScriptedBody::empty().is_end_stream());
-        assert_eq!(ScriptedBody::empty().size_hint().exact(), Some(0));
-    }
-}
+mod tests;

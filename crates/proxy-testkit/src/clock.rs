@@ -68,7 +68,9 @@ impl ManualClock {
 
     /// Turns time on to the next deadline that somebody sleeps for. False where nobody sleeps.
     pub fn advance_to_next(&self) -> bool {
-        let Some(deadline) = self.next_deadline() else { return false };
+        let Some(deadline) = self.next_deadline() else {
+            return false;
+        };
         self.advance(deadline.saturating_duration_since(self.now()));
         true
     }
@@ -85,7 +87,11 @@ impl ManualClock {
 
     /// The nearest deadline that somebody sleeps for.
     pub fn next_deadline(&self) -> Option<Instant> {
-        lock(&self.0).sleepers.keys().next().map(|(deadline, _)| *deadline)
+        lock(&self.0)
+            .sleepers
+            .keys()
+            .next()
+            .map(|(deadline, _)| *deadline)
     }
 }
 
@@ -97,7 +103,9 @@ impl Default for ManualClock {
 
 impl fmt::Debug for ManualClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ManualClock").field("sleepers", &self.sleepers()).finish_non_exhaustive()
+        f.debug_struct("ManualClock")
+            .field("sleepers", &self.sleepers())
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,7 +124,10 @@ impl Clock for ManualClock {
             time.next_id += 1;
             time.next_id
         };
-        Box::pin(ManualSleep { clock: self.clone(), key: (deadline, id) })
+        Box::pin(ManualSleep {
+            clock: self.clone(),
+            key: (deadline, id),
+        })
     }
 }
 

@@ -178,10 +178,10 @@ impl<L: 'static> LayerContract<L> {
         <L as Layer<InnerRoute>>::Service: AxumSubject,
     {
         let suite = Suite::new(&self, || StubError("the stub fails"));
-        suite.stands_in_an_axum_route().await;
         let sizes = suite.every_clause().await;
         suite.forwards_failed_readiness();
         suite.forwards_errors().await;
+        suite.stands_in_an_axum_route().await;
         sizes
     }
 

@@ -10,7 +10,8 @@
 //! let (mut stub, handle) =
 //!     StubService::<Empty<bytes::Bytes>, std::io::Error>::new(|| Answer::Respond(Response::default()));
 //! let request = Request::new(Empty::<bytes::Bytes>::new());
-//! stub.ready().await.unwrap().call(request).await.unwrap();
+//! let ready = ServiceExt::<Request<Empty<bytes::Bytes>>>::ready(&mut stub).await.unwrap();
+//! ready.call(request).await.unwrap();
 //! assert_eq!(handle.calls(), 1);
 //! # }
 //! ```
@@ -31,6 +32,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use proxy_core::{BoxError, Sleep};
 use tower_service::Service;
 
+use crate::contract::Clause;
 use crate::lock;
 pub use future::StubFuture;
 pub use handle::StubHandle;
@@ -108,9 +110,7 @@ enum Readiness<E> {
 
 impl<B, E> StubService<B, E> {
     /// A service that is ready and takes each answer from the closure.
-    pub fn new(
-        answer: impl FnMut() -> Answer<B, E> + Send + 'static,
-    ) -> (Self, StubHandle<B, E>) {
+    pub fn new(answer: impl FnMut() -> Answer<B, E> + Send + 'static) -> (Self, StubHandle<B, E>) {
         let shared = Arc::new(Mutex::new(Shared {
             readiness: Readiness::Ready,
             answer: Box::new(answer),
@@ -125,7 +125,13 @@ impl<B, E> StubService<B, E> {
             seen: VecDeque::new(),
         }));
         let handle = StubHandle(Arc::clone(&shared));
-        (Self { shared, polled_ready: false }, handle)
+        (
+            Self {
+                shared,
+                polled_ready: false,
+            },
+            handle,
+        )
     }
 
     /// A service that gives one answer, and none to a second call.
@@ -146,7 +152,10 @@ impl<B, E> Clone for StubService<B, E> {
             shared.clones += 1;
             shared.services += 1;
         }
-        Self { shared: Arc::clone(&self.shared), polled_ready: false }
+        Self {
+            shared: Arc::clone(&self.shared),
+            polled_ready: false,
+        }
     }
 }
 
@@ -158,7 +167,9 @@ impl<B, E> Drop for StubService<B, E> {
 
 impl<B, E> fmt::Debug for StubService<B, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StubService").field("polled_ready", &self.polled_ready).finish()
+        f.debug_struct("StubService")
+            .field("polled_ready", &self.polled_ready)
+            .finish()
     }
 }
 
@@ -197,7 +208,7 @@ where
                 let misuse = "`call` on an inner service that was not polled ready";
                 shared.misuses.push(misuse);
                 drop(shared);
-                panic!("{misuse}");
+                Clause::Readiness.broken(misuse);
             }
             shared.futures += 1;
             (shared.answer)()
@@ -208,7 +219,10 @@ where
         };
         // Made before the panic, so that its drop takes the future off the count again.
         let future = StubFuture::new(Arc::clone(&self.shared), answer, seen);
-        assert!(!future.panics_in_call(), "the inner service panics in `call`");
+        assert!(
+            !future.panics_in_call(),
+            "the inner service panics in `call`"
+        );
         future
     }
 }

@@ -13,7 +13,7 @@ mod upstream;
 use std::pin::Pin;
 use std::time::Duration;
 
-use http::header::{HOST, PROXY_AUTHORIZATION, TE};
+use http::header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response};
 use proxy_core::fields::takes_trailers;
 use proxy_core::{Attempt, Body, ErrorKind, Exchange, HeadLimits, ProxyError, Retry};
@@ -133,6 +133,14 @@ fn record(exchange: Option<&Exchange>, attempt: Attempt) {
 
 /// What belongs to our hop: no credentials for us, `TE` for ourselves, a `Host`.
 pub(crate) fn prepare(request: &mut Request<Body>, host: Option<&HeaderValue>) {
+    // hyper takes content of these methods for an oversight unless its framing is explicit.
+    if matches!(*request.method(), Method::GET | Method::HEAD)
+        && !request.body().is_empty()
+        && !request.headers().contains_key(CONTENT_LENGTH)
+    {
+        let chunked = HeaderValue::from_static("chunked");
+        request.headers_mut().insert(TRANSFER_ENCODING, chunked);
+    }
     let trailers = Exchange::of(request)
         .and_then(Exchange::facts)
         .map_or_else(|| takes_trailers(request.headers()), |facts| facts.takes_trailers);

@@ -56,7 +56,7 @@ impl<T> OriginIo<T> {
 
     fn broken(&mut self, kind: ErrorKind, detail: &'static str) -> io::Error {
         self.phase = Phase::Broken;
-        self.link.poison();
+        self.link.set_faulty();
         let error = ProxyError::new(kind).detail(detail);
         io::Error::new(io::ErrorKind::InvalidData, error)
     }
@@ -69,7 +69,11 @@ impl<T> OriginIo<T> {
     fn scan_head(&mut self) -> io::Result<bool> {
         while !self.buffer.is_empty() {
             if !self.link.is_answering() {
-                return Err(self.broken(ErrorKind::HttpProtocolError, "unsolicited_bytes"));
+                // The answer before them was whole; no further one is believed.
+                self.phase = Phase::Broken;
+                self.link.poison();
+                let error = ProxyError::new(ErrorKind::HttpProtocolError).detail("unsolicited_bytes");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }
             self.link.first_byte();
             let info = match self.framer.scan_response(&self.buffer, self.link.is_to_head()) {
@@ -184,7 +188,10 @@ impl<T: AsyncRead + Unpin> hyper::rt::Read for OriginIo<T> {
                 }
             }
             if ready!(this.poll_fill(cx))? == 0 {
-                this.link.poison();
+                match &this.phase {
+                    Phase::Content(content) if !content.ends_at_close() => this.link.set_faulty(),
+                    _ => this.link.poison(),
+                }
                 return Poll::Ready(Ok(()));
             }
         }

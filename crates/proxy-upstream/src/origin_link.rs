@@ -24,6 +24,8 @@ const REQUEST_DONE: u32 = 64;
 const CONTINUES: u32 = 128;
 /// No further request may be sent.
 const POISONED: u32 = 256;
+/// The response of the moment is unsound.
+const FAULTY: u32 = 512;
 
 #[derive(Default)]
 pub(crate) struct OriginLink {
@@ -134,6 +136,15 @@ impl OriginLink {
 
     pub(crate) fn poison(&self) {
         self.set(POISONED);
+    }
+
+    /// The response of the moment can not be completed.
+    pub(crate) fn set_faulty(&self) {
+        self.set(FAULTY | POISONED);
+    }
+
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.has(FAULTY)
     }
 
     pub(crate) fn is_poisoned(&self) -> bool {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use proxy_core::deadline::Deadline;
+use proxy_core::fields::remove_forbidden_trailers;
 use proxy_core::{Body, BoxError};
 use tokio::time::Instant;
 
@@ -40,6 +41,17 @@ impl RequestBody {
     }
 }
 
+/// A trailer section without what must not stand in one.
+pub(crate) fn sound_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            remove_forbidden_trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(other) => other,
+    }
+}
+
 impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = BoxError;
@@ -59,7 +71,7 @@ impl http_body::Body for RequestBody {
         if frame.is_none() || this.body.is_end_stream() {
             this.link.request_done();
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map(sound_trailers)))
     }
 
     fn is_end_stream(&self) -> bool {

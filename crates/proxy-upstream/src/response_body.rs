@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::connection::OriginConnection;
 use crate::forward::failure;
 use crate::pool::Pool;
+use crate::request_body::sound_trailers;
 
 pub(crate) struct ResponseBody {
     incoming: Incoming,
@@ -20,6 +21,16 @@ pub(crate) struct ResponseBody {
     connection: Option<Box<OriginConnection>>,
     pool: Pool,
     read_idle: Duration,
+    /// What came along with the head.
+    first: Option<Frame<Bytes>>,
+}
+
+/// What came along with a response's head.
+pub(crate) enum Begun {
+    /// All of the content.
+    Whole(Bytes),
+    /// Not all, or nothing yet.
+    Open,
 }
 
 impl ResponseBody {
@@ -30,7 +41,42 @@ impl ResponseBody {
         read_idle: Duration,
     ) -> Self {
         connection.deadline.clear();
-        Self { incoming, connection: Some(connection), pool, read_idle }
+        Self { incoming, connection: Some(connection), pool, read_idle, first: None }
+    }
+
+    /// Looks at what is there already.
+    pub(crate) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Result<Begun, ProxyError> {
+        let frame = match Pin::new(&mut *self).poll_frame(cx) {
+            Poll::Pending => return Ok(Begun::Open),
+            Poll::Ready(None) => return Ok(Begun::Whole(Bytes::new())),
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(error))) => {
+                let kind = ProxyError::find(&*error).map_or(ErrorKind::HttpResponseIncomplete, ProxyError::kind);
+                return Err(ProxyError::new(kind));
+            }
+        };
+        match frame.into_data() {
+            Ok(content) if self.incoming.is_end_stream() => Ok(Begun::Whole(content)),
+            Ok(content) => {
+                self.first = Some(Frame::data(content));
+                self.poll_second(cx)
+            }
+            Err(trailers) => {
+                self.first = Some(trailers);
+                Ok(Begun::Open)
+            }
+        }
+    }
+
+    /// Behind the first piece: a fault, or the end of content in chunks, is often there too.
+    fn poll_second(&mut self, cx: &mut Context<'_>) -> Result<Begun, ProxyError> {
+        if let Some(connection) = &mut self.connection {
+            let _ = connection.drive(cx);
+            if connection.link.is_faulty() {
+                return Err(ProxyError::new(ErrorKind::HttpResponseTransferCoding));
+            }
+        }
+        Ok(Begun::Open)
     }
 
     /// The content is whole: others may use the connection.
@@ -50,6 +96,9 @@ impl http_body::Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if let Some(first) = this.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
         // A frame that is there already is taken before more is read.
         if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) {
             return this.frame(frame);
@@ -80,11 +129,19 @@ impl http_body::Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.first.is_none() && self.incoming.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        let mut hint = self.incoming.size_hint();
+        if let Some(data) = self.first.as_ref().and_then(Frame::data_ref) {
+            let first = data.len() as u64;
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper + first);
+            }
+            hint.set_lower(hint.lower() + first);
+        }
+        hint
     }
 }
 
@@ -101,7 +158,7 @@ impl ResponseBody {
                 if self.incoming.is_end_stream() {
                     self.release();
                 }
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(Ok(sound_trailers(frame))))
             }
             None => {
                 self.release();

@@ -27,7 +27,11 @@ fn printed(line: &str) -> String {
 }
 
 fn errors(line: &str) -> Vec<String> {
-    run(line).unwrap_err().iter().map(ToString::to_string).collect()
+    run(line)
+        .unwrap_err()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 #[test]
@@ -35,7 +39,10 @@ fn the_definitions_are_sound() {
     use clap::CommandFactory as _;
     Cli::command().debug_assert();
     let help = Cli::command().render_long_help().to_string();
-    assert!(help.contains("Examples:") && help.contains("proxyd reverse --listen"), "{help}");
+    assert!(
+        help.contains("Examples:") && help.contains("proxyd reverse --listen"),
+        "{help}"
+    );
 }
 
 #[test]
@@ -45,11 +52,17 @@ fn without_arguments_it_is_a_forward_proxy_for_this_machine() {
     assert_eq!(listener.role, Role::Forward);
     assert_eq!(listener.addresses[0].to_string(), "127.0.0.1:3128");
     let admin = loaded.resolved.admin.as_ref().unwrap();
-    assert_eq!((admin.address.to_string().as_str(), admin.optional), ("127.0.0.1:9901", true));
+    assert_eq!(
+        (admin.address.to_string().as_str(), admin.optional),
+        ("127.0.0.1:9901", true)
+    );
     assert!(loaded.resolved.access_log.is_some() && loaded.resolved.metrics);
     assert!(loaded.warnings.is_empty() && loaded.sources.is_empty());
     let greeting = greeting(&loaded.resolved);
-    assert!(greeting.contains("forward proxy  127.0.0.1:3128"), "{greeting}");
+    assert!(
+        greeting.contains("forward proxy  127.0.0.1:3128"),
+        "{greeting}"
+    );
     assert!(greeting.ends_with("try: curl -x http://127.0.0.1:3128 https://example.com/\n"));
 }
 
@@ -70,7 +83,9 @@ fn options_are_keys() {
 
 #[test]
 fn reverse_stands_before_its_endpoints() {
-    let loaded = loaded("proxyd reverse --listen 127.0.0.1:80 --to http://127.0.0.1:1 --to http://127.0.0.1:2");
+    let loaded = loaded(
+        "proxyd reverse --listen 127.0.0.1:80 --to http://127.0.0.1:1 --to http://127.0.0.1:2",
+    );
     let resolved = &loaded.resolved;
     assert_eq!(resolved.listeners[0].role, Role::Gateway);
     assert_eq!(resolved.upstreams["origin"].endpoints.len(), 2);
@@ -89,23 +104,33 @@ fn a_one_line_mode_is_the_file_that_it_prints() {
     ] {
         let text = printed(&format!("{line} --print-config"));
         let folder = Folder::new(&[("printed.toml", &text)]);
-        let file = loaded(&format!("proxyd run --config {}", folder.path("printed.toml").display()));
+        let file = loaded(&format!(
+            "proxyd run --config {}",
+            folder.path("printed.toml").display()
+        ));
         assert_eq!(file.raw, loaded(line).raw, "{line}\n{text}");
     }
     assert_eq!(
-        printed("proxyd reverse --to http://127.0.0.1:3000 --admin off --access-log off --print-config"),
+        printed(
+            "proxyd reverse --to http://127.0.0.1:3000 --admin off --access-log off --print-config"
+        ),
         "[[routes]]\nname = \"all\"\nupstream = \"origin\"\n\n\
          [listeners.web]\naddress = \"127.0.0.1:8080\"\nrole = \"gateway\"\n\n\
          [upstreams.origin]\nendpoints = [\"http://127.0.0.1:3000\"]\n"
             .replace("[[routes]]\nname = \"all\"\nupstream = \"origin\"\n\n", "")
-            .replace("\n\n[upstreams", "\n\n[[routes]]\nname = \"all\"\nupstream = \"origin\"\n\n[upstreams")
+            .replace(
+                "\n\n[upstreams",
+                "\n\n[[routes]]\nname = \"all\"\nupstream = \"origin\"\n\n[upstreams"
+            )
     );
 }
 
 #[test]
 fn what_is_wrong_names_the_option() {
     assert_eq!(
-        errors("proxyd forward --listen :3128 --allow-client 10.0.0.0/40 --workers 5000 --connect-port x"),
+        errors(
+            "proxyd forward --listen :3128 --allow-client 10.0.0.0/40 --workers 5000 --connect-port x"
+        ),
         [
             "command line --workers: error: server.workers: expected a whole number up to 1024, found the number 5000",
             "command line --listen: error: listeners.forward.address: expected `ip:port` or `unix:/path`, found `:3128`; write `127.0.0.1:3128` for this machine only or `0.0.0.0:3128` for every address",
@@ -118,25 +143,64 @@ fn what_is_wrong_names_the_option() {
 #[test]
 fn no_open_proxy() {
     let found = errors("proxyd forward --listen 0.0.0.0:3128");
-    assert!(found[0].contains("would serve everyone who can reach it"), "{found:?}");
+    assert!(
+        found[0].contains("would serve everyone who can reach it"),
+        "{found:?}"
+    );
     loaded("proxyd forward --listen 0.0.0.0:3128 --open");
 }
 
 #[test]
 fn what_is_not_built_yet_says_so() {
     for (line, expected) in [
-        ("forward --block-list a --block-list b", "command line --block-list: error: filter: `filter` is not built yet"),
-        ("forward --cache", "command line --cache: error: forward.cache: `cache` is not built yet"),
-        ("forward --intercept x.test", "command line --intercept: error: forward.intercept: `intercept` is not built yet"),
-        ("forward --audit-log a", "command line --audit-log: error: log.audit: `audit` is not built yet"),
-        ("reverse --to http://a --compress", "command line --compress: error: defaults.compress: `compress` is not built yet"),
-        ("reverse --to http://a --inspect=report", "command line --inspect: error: filter: `filter` is not built yet"),
-        ("reverse --to http://a --tls-cert a", "command line --tls-cert: error: listeners.web.tls: `tls` is not built yet"),
-        ("reverse --to http://a --h3", "command line --h3: error: listeners.web.protocols[2]: \"h3\" is not built yet"),
-        ("reverse --to https://a", "command line --to: error: upstreams.origin.endpoints[0]: `https://` is not built yet"),
-        ("explain --config a GET http://a/", "command line explain: error: `explain` is not built yet"),
-        ("exec --listen a", "command line exec: error: `exec` is not built yet"),
-        ("forwrad", "command line forwrad: error: no command is named `forwrad`; did you mean `forward`?"),
+        (
+            "forward --block-list a --block-list b",
+            "command line --block-list: error: filter: `filter` is not built yet",
+        ),
+        (
+            "forward --cache",
+            "command line --cache: error: forward.cache: `cache` is not built yet",
+        ),
+        (
+            "forward --intercept x.test",
+            "command line --intercept: error: forward.intercept: `intercept` is not built yet",
+        ),
+        (
+            "forward --audit-log a",
+            "command line --audit-log: error: log.audit: `audit` is not built yet",
+        ),
+        (
+            "reverse --to http://a --compress",
+            "command line --compress: error: defaults.compress: `compress` is not built yet",
+        ),
+        (
+            "reverse --to http://a --inspect=report",
+            "command line --inspect: error: filter: `filter` is not built yet",
+        ),
+        (
+            "reverse --to http://a --tls-cert a",
+            "command line --tls-cert: error: listeners.web.tls: `tls` is not built yet",
+        ),
+        (
+            "reverse --to http://a --h3",
+            "command line --h3: error: listeners.web.protocols[2]: \"h3\" is not built yet",
+        ),
+        (
+            "reverse --to https://a",
+            "command line --to: error: upstreams.origin.endpoints[0]: `https://` is not built yet",
+        ),
+        (
+            "explain --config a GET http://a/",
+            "command line explain: error: `explain` is not built yet",
+        ),
+        (
+            "exec --listen a",
+            "command line exec: error: `exec` is not built yet",
+        ),
+        (
+            "forwrad",
+            "command line forwrad: error: no command is named `forwrad`; did you mean `forward`?",
+        ),
     ] {
         assert_eq!(errors(&format!("proxyd {line}")), [expected], "{line}");
     }
@@ -146,13 +210,19 @@ fn what_is_not_built_yet_says_so() {
 #[test]
 fn the_order_is_mode_environment_command_line() {
     let environment = [
-        ("PROXYD__LISTENERS__FORWARD__ADDRESS".to_owned(), "127.0.0.1:1".to_owned()),
+        (
+            "PROXYD__LISTENERS__FORWARD__ADDRESS".to_owned(),
+            "127.0.0.1:1".to_owned(),
+        ),
         ("PROXYD__SERVER__WORKERS".to_owned(), "1".to_owned()),
     ];
     let Action::Run(loaded) = run_with("proxyd --workers 2", &environment).unwrap() else {
         panic!("it runs")
     };
-    assert_eq!(loaded.resolved.listeners[0].addresses[0].to_string(), "127.0.0.1:1");
+    assert_eq!(
+        loaded.resolved.listeners[0].addresses[0].to_string(),
+        "127.0.0.1:1"
+    );
     assert_eq!(loaded.resolved.server.workers, Some(2));
 }
 
@@ -163,13 +233,19 @@ fn check_and_show() {
         "[admin]\naddress = \"127.0.0.1:1\"\n[listeners.web]\naddress = \"127.0.0.1:80\"\nrole = \"gateway\"\n",
     )]);
     let file = folder.path("a.toml");
-    let text = folder.relative(printed(&format!("proxyd check --config {}", file.display())));
+    let text = folder.relative(printed(&format!(
+        "proxyd check --config {}",
+        file.display()
+    )));
     assert_eq!(
         text,
         "a.toml: ok: 1 listener, 0 upstreams, 0 routes, 1 warning\n\
          a.toml:3:12: warning: listeners.web: there are no routes: every request gets 404\n"
     );
-    let text = printed(&format!("proxyd config show -c {} --admin off", file.display()));
+    let text = printed(&format!(
+        "proxyd config show -c {} --admin off",
+        file.display()
+    ));
     assert!(!text.contains("[admin]"), "{text}");
     assert!(printed("proxyd config schema").contains("\"listeners\""));
 }

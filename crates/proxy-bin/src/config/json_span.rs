@@ -13,7 +13,11 @@ pub(super) fn parse(text: &str) -> Result<Spanned, SyntaxError> {
     let mut scanner = Scanner { text, offset: 0 };
     let value = scanner.value(0)?;
     scanner.skip_space();
-    if scanner.offset == text.len() { Ok(value) } else { Err(scanner.error("expected the end")) }
+    if scanner.offset == text.len() {
+        Ok(value)
+    } else {
+        Err(scanner.error("expected the end"))
+    }
 }
 
 struct Scanner<'a> {
@@ -23,7 +27,10 @@ struct Scanner<'a> {
 
 impl Scanner<'_> {
     fn error(&self, message: impl Into<String>) -> SyntaxError {
-        SyntaxError { offset: self.offset, message: message.into() }
+        SyntaxError {
+            offset: self.offset,
+            message: message.into(),
+        }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -56,7 +63,10 @@ impl Scanner<'_> {
             Some(b'"') => Node::Scalar(Value::from(self.string()?)),
             _ => self.word()?,
         };
-        Ok(Spanned { span: start..self.offset, node })
+        Ok(Spanned {
+            span: start..self.offset,
+            node,
+        })
     }
 
     fn table(&mut self, depth: usize) -> Result<Node, SyntaxError> {
@@ -73,7 +83,10 @@ impl Scanner<'_> {
             }
             let key = self.string()?;
             if entries.iter().any(|entry| entry.key == key) {
-                return Err(SyntaxError { offset: start, message: format!("duplicate key `{key}`") });
+                return Err(SyntaxError {
+                    offset: start,
+                    message: format!("duplicate key `{key}`"),
+                });
             }
             let span = start..self.offset;
             if !self.take(b':') {
@@ -117,7 +130,10 @@ impl Scanner<'_> {
                 _ => end += 1,
             }
         }
-        let literal = self.text.get(self.offset..=end).ok_or_else(|| self.error("unended string"))?;
+        let literal = self
+            .text
+            .get(self.offset..=end)
+            .ok_or_else(|| self.error("unended string"))?;
         let string = serde_json::from_str(literal)
             .map_err(|_| self.error("a string with an invalid character or escape"))?;
         self.offset = end + 1;
@@ -128,7 +144,8 @@ impl Scanner<'_> {
         let rest = &self.text[self.offset..];
         let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.');
         let end = rest.find(|c| !in_word(c)).unwrap_or(rest.len());
-        let value = serde_json::from_str(&rest[..end]).map_err(|_| self.error("expected a value"))?;
+        let value =
+            serde_json::from_str(&rest[..end]).map_err(|_| self.error("expected a value"))?;
         self.offset += end;
         Ok(Node::Scalar(value))
     }
@@ -142,8 +159,13 @@ mod tests {
     fn values_know_their_places() {
         let text = "{\n  \"a\": [1, {\"b\": \"x\\\"y\"}],\n  \"c\": -1.5e3, \"d\": null\n}\n";
         let tree = parse(text).unwrap();
-        assert_eq!(tree.to_value(), serde_json::from_str::<Value>(text).unwrap());
-        let Node::Table(entries) = &tree.node else { panic!("a table") };
+        assert_eq!(
+            tree.to_value(),
+            serde_json::from_str::<Value>(text).unwrap()
+        );
+        let Node::Table(entries) = &tree.node else {
+            panic!("a table")
+        };
         assert_eq!(&text[entries[0].span.clone()], "\"a\"");
         assert_eq!(&text[entries[1].value.span.clone()], "-1.5e3");
     }

@@ -13,14 +13,16 @@ mod upstream;
 pub use listener::{Admin, Forward, Listener, Port, Probe, Protocol, Role, Secret};
 pub use log::{AccessLog, Log, LogFormat, Metrics, OnFull};
 pub use route::{
-    Defaults, FieldEdits, FieldMatch, Match, PathPattern, Redirect, Respond,
-    Rewrite, Route, Scheme, ValuePattern,
+    Defaults, FieldEdits, FieldMatch, Match, PathPattern, Redirect, Respond, Rewrite, Route,
+    Scheme, ValuePattern,
 };
 pub use server::{
     EncodedSlash, ForwardTimeouts, Limits, PathRules, RouteLimits, RouteTimeouts, Runtime, Server,
     Timeouts,
 };
-pub use upstream::{Balance, Endpoint, EndpointTable, Pool, Upstream, UpstreamProtocol, UpstreamTimeouts};
+pub use upstream::{
+    Balance, Endpoint, EndpointTable, Pool, Upstream, UpstreamProtocol, UpstreamTimeouts,
+};
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,14 @@ use super::schema::schema;
 
 /// Parts of the names of fields whose values are secrets.
 const SECRETS: [&str; 9] = [
-    "authorization", "cookie", "token", "secret", "password", "credential", "api-key", "api_key",
+    "authorization",
+    "cookie",
+    "token",
+    "secret",
+    "password",
+    "credential",
+    "api-key",
+    "api_key",
     "apikey",
 ];
 
@@ -22,12 +29,20 @@ pub fn effective(loaded: &Loaded) -> String {
         Some(place) => place.to_string(),
         None => "default".to_owned(),
     };
-    Writer { origin: Some(&origin), text: String::new() }.document(&value)
+    Writer {
+        origin: Some(&origin),
+        text: String::new(),
+    }
+    .document(&value)
 }
 
 /// Only what is written, as one file without includes.
 pub fn written(loaded: &Loaded) -> String {
-    Writer { origin: None, text: String::new() }.document(&loaded.written)
+    Writer {
+        origin: None,
+        text: String::new(),
+    }
+    .document(&loaded.written)
 }
 
 /// The JSON Schema of the configuration file.
@@ -55,7 +70,10 @@ impl Writer<'_> {
     /// its own header.
     fn table(&mut self, table: &Map<String, Value>, path: &KeyPath, header: &str) {
         let plain = |value: &Value| !value.is_object() && tables(value).is_none();
-        for (key, value) in table.iter().filter(|(_, value)| plain(value) && !value.is_null()) {
+        for (key, value) in table
+            .iter()
+            .filter(|(_, value)| plain(value) && !value.is_null())
+        {
             let inner = path.key(key);
             let shown = if self.origin.is_some() && is_secret(&inner) && value.is_string() {
                 "\"(redacted)\"".to_owned()
@@ -73,6 +91,12 @@ impl Writer<'_> {
             let dot = if header.is_empty() { "" } else { "." };
             let header = format!("{header}{dot}{}", quoted_key(key));
             if let Value::Object(table) = value {
+                let is_default = self
+                    .origin
+                    .is_some_and(|origin| origin(&inner) == "default");
+                if table.is_empty() && is_default {
+                    continue;
+                }
                 // A table that holds only tables needs no header of its own.
                 if table.is_empty() || !table.values().all(Value::is_object) {
                     self.header(&format!("[{header}]"));
@@ -99,12 +123,16 @@ fn tables(value: &Value) -> Option<Vec<&Map<String, Value>>> {
 }
 
 fn inline(value: &Value) -> String {
-    toml::Value::try_from(value).map(|value| value.to_string()).unwrap_or_default()
+    toml::Value::try_from(value)
+        .map(|value| value.to_string())
+        .unwrap_or_default()
 }
 
 /// Whether a value is that of a field or a parameter whose name says secret.
 fn is_secret(path: &KeyPath) -> bool {
-    let [.., Step::Key(table), Step::Key(name)] = path.steps() else { return false };
+    let [.., Step::Key(table), Step::Key(name)] = path.steps() else {
+        return false;
+    };
     let name = name.to_lowercase();
     matches!(table.as_str(), "set" | "add" | "fields" | "query")
         && SECRETS.iter().any(|secret| name.contains(secret))

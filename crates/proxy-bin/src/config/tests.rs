@@ -34,8 +34,9 @@ impl Folder {
     }
 
     /// The text without the name of the folder.
-    pub(crate) fn relative(&self, text: impl ToString) -> String {
-        text.to_string().replace(&format!("{}/", self.0.display()), "")
+    pub(crate) fn relative(&self, text: impl std::fmt::Display) -> String {
+        text.to_string()
+            .replace(&format!("{}/", self.0.display()), "")
     }
 
     fn load(&self, name: &str) -> Result<Loaded, Diagnostics> {
@@ -68,7 +69,11 @@ fn loaded(text: &str) -> Loaded {
 fn warnings(text: &str) -> Vec<String> {
     let folder = Folder::new(&[("a.toml", text)]);
     let loaded = folder.load("a.toml").unwrap();
-    loaded.warnings.iter().map(|warning| folder.relative(warning)).collect()
+    loaded
+        .warnings
+        .iter()
+        .map(|warning| folder.relative(warning))
+        .collect()
 }
 
 /// Listener and upstream, for files that are about something else.

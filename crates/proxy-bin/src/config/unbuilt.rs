@@ -72,9 +72,7 @@ pub(super) fn unbuilt(root: &Value) -> Vec<Diagnostic> {
         visit(root, &steps, &KeyPath::root(), &mut |value, path| {
             let key = path.last_key().unwrap_or(pattern);
             let diagnostic = match (which, value.as_str()) {
-                (All, _) => {
-                    Diagnostic::error(path, format!("`{key}` is not built yet")).on_key()
-                }
+                (All, _) => Diagnostic::error(path, format!("`{key}` is not built yet")).on_key(),
                 (Word(word), Some(text)) if text == *word => {
                     Diagnostic::error(path, format!("\"{word}\" is not built yet"))
                 }

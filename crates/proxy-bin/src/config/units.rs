@@ -4,6 +4,10 @@
 //! `"100/s"`), so that no reader has to know what a bare number would mean.
 //! Only a size may be a bare number: of bytes.
 
+mod limit;
+
+pub use limit::Limit;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -69,7 +73,9 @@ impl Unit for Size {
         let (number, factor) = SIZES
             .iter()
             .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))?;
-        Some(Self(digits(number.strip_suffix(' ').unwrap_or(number), 18)?.saturating_mul(factor)))
+        Some(Self(
+            digits(number.strip_suffix(' ').unwrap_or(number), 18)?.saturating_mul(factor),
+        ))
     }
 
     fn from_number(number: u64) -> Option<Self> {
@@ -79,7 +85,8 @@ impl Unit for Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let divides = |(unit, factor): &&(&str, u64)| *unit != "kB" && self.0.is_multiple_of(*factor);
+        let divides =
+            |(unit, factor): &&(&str, u64)| *unit != "kB" && self.0.is_multiple_of(*factor);
         match SIZES.iter().find(divides) {
             Some((unit, factor)) if self.0 > 0 => write!(f, "{}{unit}", self.0 / factor),
             _ => write!(f, "{}B", self.0),
@@ -103,8 +110,13 @@ impl Period {
     }
 }
 
-const PERIODS: [(&str, u64); 5] =
-    [("ms", 1), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+const PERIODS: [(&str, u64); 5] = [
+    ("ms", 1),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+];
 
 impl Unit for Period {
     const NAME: &'static str = "Period";
@@ -123,7 +135,8 @@ impl Unit for Period {
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        let divides = |(unit, factor): &&(&str, u64)| *unit != "ms" && millis.is_multiple_of(*factor);
+        let divides =
+            |(unit, factor): &&(&str, u64)| *unit != "ms" && millis.is_multiple_of(*factor);
         match PERIODS.iter().find(divides) {
             Some((unit, factor)) if millis > 0 => write!(f, "{}{unit}", millis / factor),
             None => write!(f, "{millis}ms"),
@@ -187,7 +200,10 @@ impl Unit for Rate {
     fn parse(text: &str) -> Option<Self> {
         let (count, per) = text.split_once('/')?;
         let per = ["s", "m", "h"].iter().position(|unit| *unit == per)?;
-        Some(Self { count: digits(count, 9)?, per: ['s', 'm', 'h'][per] })
+        Some(Self {
+            count: digits(count, 9)?,
+            per: ['s', 'm', 'h'][per],
+        })
     }
 }
 
@@ -203,72 +219,12 @@ fn digits(text: &str, most: usize) -> Option<u64> {
     plain.then(|| text.parse().ok())?
 }
 
-/// A value, or `"none"`: no limit, also where a less specific table sets one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit<T> {
-    /// `"none"`.
-    Unlimited,
-    /// So much and no more.
-    At(T),
-}
-
-impl<T> Limit<T> {
-    /// The limit, if there is one.
-    pub fn some(self) -> Option<T> {
-        match self {
-            Self::Unlimited => None,
-            Self::At(limit) => Some(limit),
-        }
-    }
-}
-
-impl<T: fmt::Display> fmt::Display for Limit<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unlimited => f.write_str("none"),
-            Self::At(limit) => limit.fmt(f),
-        }
-    }
-}
-
-impl<T: Unit> Serialize for Limit<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de, T: Unit> Deserialize<'de> for Limit<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader(
-            |text: &str| match text {
-                "none" => Some(Self::Unlimited),
-                text => T::parse(text).map(Self::At),
-            },
-            |number: u64| T::from_number(number).map(Self::At),
-            T::EXPECTED,
-        ))
-    }
-}
-
-impl<T: Unit> JsonSchema for Limit<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        format!("LimitOf{}", T::NAME).into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let mut schema = schema_of::<T>();
-        schema.insert("pattern".to_owned(), format!("{}|^none$", T::PATTERN).into());
-        schema.insert("x-expected".to_owned(), format!("{}, or \"none\"", T::EXPECTED).into());
-        schema
-    }
-}
-
 fn schema_of<T: Unit>() -> Schema {
-    let kind = if T::BARE { serde_json::json!(["string", "integer"]) } else { "string".into() };
+    let kind = if T::BARE {
+        serde_json::json!(["string", "integer"])
+    } else {
+        "string".into()
+    };
     let mut schema = json_schema!({
         "type": kind,
         "pattern": T::PATTERN,
@@ -345,68 +301,4 @@ macro_rules! as_text {
 as_text!(Size, Period, Share, Rate);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shown<T: Unit>(text: &str) -> Option<String> {
-        let matches = regex::Regex::new(T::PATTERN).unwrap().is_match(text);
-        let parsed = T::parse(text);
-        assert_eq!(matches, parsed.is_some(), "the pattern and the reader agree on {text}");
-        parsed.map(|value| value.to_string())
-    }
-
-    #[test]
-    fn sizes_carry_a_unit() {
-        for (text, bytes) in [
-            ("0B", 0),
-            ("256B", 256),
-            ("64KiB", 65_536),
-            ("64 KiB", 65_536),
-            ("10MB", 10_000_000),
-            ("1kB", 1_000),
-            ("1KB", 1_000),
-            ("2GiB", 2 << 30),
-            ("999999999999999999TiB", u64::MAX),
-        ] {
-            assert_eq!(Size::parse(text).map(Size::bytes), Some(bytes), "{text}");
-        }
-        for text in ["", "64", "KiB", "-1KiB", "1.5KiB", "64kib", "64KiB ", "64  KiB", "+1B"] {
-            assert_eq!(shown::<Size>(text), None, "{text}");
-        }
-        assert_eq!(shown::<Size>("1024KiB").unwrap(), "1MiB");
-        assert_eq!(shown::<Size>("1500B").unwrap(), "1500B");
-        assert_eq!(serde_json::from_str::<Size>("512").unwrap().bytes(), 512);
-        assert!(serde_json::from_str::<Size>("-1").is_err());
-    }
-
-    #[test]
-    fn times_carry_a_unit() {
-        for (text, millis) in [("1500ms", 1500), ("30s", 30_000), ("10m", 600_000), ("2d", 172_800_000)] {
-            assert_eq!(Period::parse(text).unwrap().duration(), Duration::from_millis(millis));
-            assert_eq!(shown::<Period>(text).unwrap(), text);
-        }
-        for text in ["30", "s", "1.5s", "-1s", "30S", "1h30m", "9999999999s"] {
-            assert_eq!(shown::<Period>(text), None, "{text}");
-        }
-        assert_eq!(Period::default().to_string(), "0s");
-        assert!(serde_json::from_str::<Period>("30").is_err());
-    }
-
-    #[test]
-    fn shares_and_rates() {
-        assert!((Share::parse("20%").unwrap().fraction() - 0.2).abs() < f64::EPSILON);
-        assert_eq!(shown::<Share>("101%"), None);
-        assert_eq!(shown::<Share>("100%").unwrap(), "100%");
-        assert_eq!(Rate::parse("30/m").unwrap().parts(), (30, Duration::from_secs(60)));
-        assert_eq!(shown::<Rate>("30/d"), None);
-        assert_eq!(shown::<Rate>("100/s").unwrap(), "100/s");
-    }
-
-    #[test]
-    fn none_lifts_a_limit() {
-        let limit: Limit<Size> = serde_json::from_str("\"none\"").unwrap();
-        assert_eq!((limit, limit.to_string()), (Limit::Unlimited, "none".to_owned()));
-        let limit: Limit<Size> = serde_json::from_str("\"1MiB\"").unwrap();
-        assert_eq!(limit.some().map(Size::bytes), Some(1 << 20));
-    }
-}
+mod tests;

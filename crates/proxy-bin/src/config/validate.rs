@@ -13,7 +13,10 @@ use super::suggest::nearest;
 /// Everything in which the value is not as the schema says. What stands at one
 /// of the `skipped` paths was judged before.
 pub(super) fn validate(value: &Value, skipped: &[KeyPath]) -> Vec<Diagnostic> {
-    let mut walk = Walk { skipped, found: Vec::new() };
+    let mut walk = Walk {
+        skipped,
+        found: Vec::new(),
+    };
     walk.value(schema(), value, &KeyPath::root());
     walk.found
 }
@@ -31,12 +34,14 @@ impl Walk<'_> {
         let schema = follow(outer);
         if let Some(words) = words(schema) {
             if !words.contains(&value) {
-                self.found.push(Diagnostic::error(path, unknown_word(&words, value)));
+                self.found
+                    .push(Diagnostic::error(path, unknown_word(&words, value)));
             }
             return;
         }
         if !kinds(schema).into_iter().any(|kind| is_of(value, kind)) {
-            self.found.push(Diagnostic::error(path, mismatch(schema, value)));
+            self.found
+                .push(Diagnostic::error(path, mismatch(schema, value)));
             return;
         }
         if let Some(branches) = branches(schema) {
@@ -61,7 +66,8 @@ impl Walk<'_> {
                 let pattern = schema.get("pattern").and_then(Value::as_str);
                 let matches = |pattern| regex::Regex::new(pattern).is_ok_and(|p| p.is_match(text));
                 if !pattern.is_none_or(matches) {
-                    self.found.push(Diagnostic::error(path, mismatch(schema, value)));
+                    self.found
+                        .push(Diagnostic::error(path, mismatch(schema, value)));
                 }
             }
             Value::Number(number) => {
@@ -70,7 +76,8 @@ impl Walk<'_> {
                 let below = bound("minimum").partial_cmp(&number) == Some(Ordering::Greater);
                 let above = bound("maximum").is_some_and(|most| number > Some(most));
                 if below || above {
-                    self.found.push(Diagnostic::error(path, mismatch(schema, value)));
+                    self.found
+                        .push(Diagnostic::error(path, mismatch(schema, value)));
                 }
             }
             _ => {}
@@ -90,7 +97,10 @@ impl Walk<'_> {
             if !kinds(branch).into_iter().any(|kind| is_of(value, kind)) {
                 continue;
             }
-            let mut walk = Walk { skipped: self.skipped, found: Vec::new() };
+            let mut walk = Walk {
+                skipped: self.skipped,
+                found: Vec::new(),
+            };
             walk.value(branch, value, path);
             if walk.found.is_empty() {
                 return;
@@ -100,18 +110,26 @@ impl Walk<'_> {
         // An error in a table or an array says more than the sum of the alternatives.
         match first {
             Some(found) if value.is_object() || value.is_array() => self.found.extend(found),
-            _ => self.found.push(Diagnostic::error(path, mismatch(schema, value))),
+            _ => self
+                .found
+                .push(Diagnostic::error(path, mismatch(schema, value))),
         }
     }
 
-    fn table(&mut self, schema: &'static Value, table: &serde_json::Map<String, Value>, path: &KeyPath) {
+    fn table(
+        &mut self,
+        schema: &'static Value,
+        table: &serde_json::Map<String, Value>,
+        path: &KeyPath,
+    ) {
         for (key, value) in table {
             let inner = path.key(key);
             match property(schema, key) {
                 Some(schema) => self.value(schema, value, &inner),
                 None if self.skipped.contains(&inner) => {}
                 None => {
-                    self.found.push(Diagnostic::error(&inner, unknown_key(schema, key)).on_key());
+                    self.found
+                        .push(Diagnostic::error(&inner, unknown_key(schema, key)).on_key());
                 }
             }
         }
@@ -140,7 +158,11 @@ fn is_of(value: &Value, kind: &str) -> bool {
 
 fn unknown_key(schema: &'static Value, key: &str) -> String {
     let known = schema.get("properties").and_then(Value::as_object);
-    let known: Vec<&str> = known.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+    let known: Vec<&str> = known
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key.as_str())
+        .collect();
     match nearest(key, known.iter().copied()) {
         Some(near) => format!("unknown key; did you mean `{near}`?"),
         None => format!("unknown key; expected one of `{}`", known.join("`, `")),
@@ -171,7 +193,11 @@ fn mismatch(schema: &'static Value, value: &Value) -> String {
         scalar if kinds(schema) == ["array"] => format!("; write [{scalar}]"),
         _ => String::new(),
     };
-    format!("expected {}, found {}{hint}", expected(schema), found(value))
+    format!(
+        "expected {}, found {}{hint}",
+        expected(schema),
+        found(value)
+    )
 }
 
 fn expected(schema: &'static Value) -> String {
@@ -196,7 +222,11 @@ fn expected(schema: &'static Value) -> String {
         }
         (other, ..) => other.to_owned(),
     };
-    kinds(schema).into_iter().map(kind).collect::<Vec<_>>().join(" or ")
+    kinds(schema)
+        .into_iter()
+        .map(kind)
+        .collect::<Vec<_>>()
+        .join(" or ")
 }
 
 /// The value as a message names it.
@@ -220,7 +250,10 @@ mod tests {
 
     fn found_in(text: &str) -> Vec<String> {
         let value: Value = toml::from_str(text).unwrap();
-        validate(&value, &[]).iter().map(ToString::to_string).collect()
+        validate(&value, &[])
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]

@@ -23,7 +23,7 @@ const fn table() -> [u8; 256] {
         }
         // What a URL parser sends as it is (WHATWG), a superset of RFC 3986 that real clients
         // use; `#` and everything that is not ASCII are out.
-        if matches!(b, 0x21..=0x22 | 0x24..=0x3b | 0x3d | 0x40..=0x5f | 0x61..=0x7e) {
+        if matches!(b, 0x21 | 0x24..=0x3b | 0x3d | 0x40..=0x5f | 0x61..=0x7e) {
             table[i] |= PATH;
         }
         if matches!(b, 0x21 | 0x24..=0x3b | 0x3d | 0x3f..=0x7e) {

@@ -1,5 +1,7 @@
 //! Request heads (RFC 9112 sections 2 and 3).
 
+use std::borrow::Cow;
+
 use super::{Fault, Framing, HeadScan, MessageFramer, bytes};
 
 /// Empty lines before a request line that are skipped: clients once sent one behind a POST.
@@ -18,6 +20,9 @@ pub struct RequestHeadInfo {
     pub connect: bool,
     /// The client speaks HTTP/1.0.
     pub version_10: bool,
+    /// Bytes from the start of the head to the target, and of the target, where it must be
+    /// [sanitised](sanitise_target) before a parser reads it.
+    pub unclean_target: Option<(usize, usize)>,
     /// `OPTIONS` with an absolute target without path, which asks for the server as a whole
     /// (RFC 9112 section 3.2.4); a URI parser can not tell it from one with the path `/`.
     pub options_without_path: bool,
@@ -28,6 +33,7 @@ pub(super) struct RequestLine {
     skip: usize,
     connect: bool,
     version_10: bool,
+    unclean_target: Option<(usize, usize)>,
     options_without_path: bool,
 }
 
@@ -66,6 +72,7 @@ impl MessageFramer {
             framing: framing.unwrap_or(Framing::None),
             connect: line.connect,
             version_10: line.version_10,
+            unclean_target: line.unclean_target,
             options_without_path: line.options_without_path,
         };
         self.reset();
@@ -100,15 +107,24 @@ impl RequestLine {
             _ => return Err(version_fault(version)),
         };
         self.connect = method == b"CONNECT";
-        self.target(method, target)
+        match sanitise_target(target) {
+            Cow::Borrowed(target) => self.target(method, target),
+            Cow::Owned(clean) => {
+                self.unclean_target = Some((method_end + 1, target.len()));
+                self.target(method, &clean)
+            }
+        }
     }
 
     /// Every target that passes parses as a `http::Uri`: hyper must never answer one by itself.
     fn target(&mut self, method: &[u8], target: &[u8]) -> Result<(), Fault> {
         if self.connect {
-            return authority_form(target);
+            return match self.unclean_target {
+                None => authority_form(target),
+                Some(_) => Err(Fault::Target),
+            };
         }
-        match target[0] {
+        match target.first().ok_or(Fault::Target)? {
             b'/' => origin_form(target),
             b'*' if target.len() == 1 => Ok(()),
             _ => {
@@ -133,6 +149,25 @@ impl RequestLine {
             }
         }
     }
+}
+
+/// What clients send and no target may hold, in the one form that a URL parser gives it (WHATWG):
+/// a fragment is dropped, `"`, `<`, `>` and `` ` `` are escaped.
+pub fn sanitise_target(target: &[u8]) -> Cow<'_, [u8]> {
+    if !target.iter().any(|b| matches!(b, b'#' | b'"' | b'<' | b'>' | b'`')) {
+        return Cow::Borrowed(target);
+    }
+    let mut clean = Vec::with_capacity(target.len() + 8);
+    for &b in target.iter().take_while(|&&b| b != b'#') {
+        match b {
+            b'"' => clean.extend_from_slice(b"%22"),
+            b'<' => clean.extend_from_slice(b"%3C"),
+            b'>' => clean.extend_from_slice(b"%3E"),
+            b'`' => clean.extend_from_slice(b"%60"),
+            _ => clean.push(b),
+        }
+    }
+    Cow::Owned(clean)
 }
 
 fn origin_form(target: &[u8]) -> Result<(), Fault> {

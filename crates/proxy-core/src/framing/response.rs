@@ -7,7 +7,7 @@ use super::{Fault, Framing, HeadScan, MessageFramer, bytes};
 pub struct ResponseHeadInfo {
     /// Bytes of the head, with its last CRLF.
     pub len: usize,
-    /// The status code, 100 to 999.
+    /// The status code, 100 to 599.
     pub status: u16,
     /// How the content is delimited, the request's method taken into account.
     pub framing: Framing,
@@ -68,7 +68,8 @@ impl StatusLine {
             b'1' => false,
             _ => return Err(Fault::StatusLine),
         };
-        if !(b'1'..=b'9').contains(a) || !b.is_ascii_digit() || !c.is_ascii_digit() {
+        // 600 and above are no status codes (RFC 9110 section 15).
+        if !(b'1'..=b'5').contains(a) || !b.is_ascii_digit() || !c.is_ascii_digit() {
             return Err(Fault::StatusLine);
         }
         // The space before an empty reason is required by the grammar and often forgotten;

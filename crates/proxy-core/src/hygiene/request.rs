@@ -201,6 +201,11 @@ fn set_host<B>(request: &mut Request<B>, form: TargetForm) -> Result<(), Box<Ref
         None => {}
     }
     let Some(authority) = request.uri().authority() else {
+        // A colon without a port is allowed and means nothing: it goes no further.
+        if let Some(bare) = host.and_then(|h| h.to_str().ok()?.strip_suffix(':')) {
+            let bare = HeaderValue::from_str(bare).map_err(|_| bad("host"))?;
+            request.headers_mut().insert(HOST, bare);
+        }
         return Ok(());
     };
     let checked = Authority::parse(authority.as_str()).ok_or_else(|| bad("target"))?;

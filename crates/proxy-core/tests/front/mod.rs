@@ -33,7 +33,8 @@ pub(crate) enum Inside {
     PanicsLater,
 }
 
-type Erased = BoxCloneService<Request<PoisonBody>, Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError>;
+type Erased =
+    BoxCloneService<Request<PoisonBody>, Response<UnsyncBoxBody<Bytes, BoxError>>, BoxError>;
 
 /// The stack. One service, as a connection has it.
 pub(crate) struct Front {
@@ -54,7 +55,10 @@ impl Front {
             .layer(ErrorPagesLayer::new("edge"))
             .layer(CatchPanicLayer)
             .layer(HygieneLayer::new(Role::Gateway, "edge"))
-            .layer(ClientAddrLayer::new(IpSet::default(), AddressSource::default()))
+            .layer(ClientAddrLayer::new(
+                IpSet::default(),
+                AddressSource::default(),
+            ))
             .layer(RescueLayer)
             .service(inner)
             .map_response(|response| response.map(BodyExt::boxed_unsync))
@@ -78,7 +82,11 @@ impl Front {
     pub(crate) async fn ask(&mut self, request: Request<PoisonBody>) -> Answer {
         let (parts, body) = self.respond(request).await.into_parts();
         let content = body.collect().await.expect("content").to_bytes();
-        Answer { status: parts.status, fields: parts.headers, content }
+        Answer {
+            status: parts.status,
+            fields: parts.headers,
+            content,
+        }
     }
 }
 
@@ -92,9 +100,9 @@ async fn answer(inside: Inside) -> Result<Response<Reply<Body>>, ProxyError> {
             Ok(response)
         }
         Inside::Refuses(refusal) => Ok(refusal().into_response()),
-        Inside::Errs => {
-            Err(ProxyError::new(ErrorKind::ConnectionRefused).detail(INSIDE).source(INSIDE))
-        }
+        Inside::Errs => Err(ProxyError::new(ErrorKind::ConnectionRefused)
+            .detail(INSIDE)
+            .source(INSIDE)),
         Inside::PanicsLater => {
             tokio::task::yield_now().await;
             panic!("{INSIDE}");
@@ -113,7 +121,9 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn field(&self, name: impl AsHeaderName) -> Option<&str> {
-        self.fields.get(name).map(|value| value.to_str().expect("text"))
+        self.fields
+            .get(name)
+            .map(|value| value.to_str().expect("text"))
     }
 
     pub(crate) fn text(&self) -> &str {

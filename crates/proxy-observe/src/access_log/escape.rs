@@ -14,8 +14,14 @@ const fn is_plain(b: u8) -> bool {
 #[inline]
 fn plain_prefix(bytes: &[u8]) -> (&[u8], &[u8]) {
     let (pieces, _) = bytes.as_chunks::<16>();
-    let whole = |piece: &&[u8; 16]| piece.iter().fold(true, |plain, &b| plain & is_plain(b));
-    let start = 16 * pieces.iter().take_while(whole).count();
+    let is_whole = |piece: &&[u8; 16]| {
+        piece.iter().fold(0, |bad, &b| {
+            bad | u8::from(b.wrapping_sub(b' ') > b'~' - b' ')
+                | u8::from(b == b'"')
+                | u8::from(b == b'\\')
+        }) == 0
+    };
+    let start = 16 * pieces.iter().take_while(is_whole).count();
     let end = bytes[start..].iter().position(|&b| !is_plain(b)).map_or(bytes.len(), |n| start + n);
     bytes.split_at(end)
 }

@@ -20,22 +20,22 @@ pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLo
     out.extend_from_slice(b"{\"time\":\"");
     Civil::of(exchange.started_wall()).rfc3339(out);
     out.push(b'"');
-    shown(out, ",\"id\":", &exchange.id());
-    text(out, ",\"listener\":", connection.listener.as_bytes());
-    shown(out, ",\"client\":", &exchange.client().view(config.privacy));
-    text(out, ",\"method\":", request.method.as_str().as_bytes());
+    shown(out, ",\"id\":\"", &exchange.id());
+    text(out, ",\"listener\":\"", connection.listener.as_bytes());
+    shown(out, ",\"client\":\"", &exchange.client().view(config.privacy));
+    text(out, ",\"method\":\"", request.method.as_str().as_bytes());
     if request.method != Method::CONNECT {
-        text(out, ",\"scheme\":", request.target.scheme_str().unwrap_or(connection.scheme).as_bytes());
+        text(out, ",\"scheme\":\"", request.target.scheme_str().unwrap_or(connection.scheme).as_bytes());
     }
     if let Some(host) = target::host(request) {
-        text(out, ",\"host\":", host);
+        text(out, ",\"host\":\"", host);
     }
     out.extend_from_slice(b",\"target\":\"");
     target::parts(request, config.path_policy)
         .iter()
         .for_each(|part| escape::json(out, part.as_bytes()));
     out.push(b'"');
-    token(out, ",\"protocol\":", target::protocol(request.version));
+    token(out, ",\"protocol\":\"", target::protocol(request.version));
     match record.status {
         Some(status) => number(out, ",\"status\":", u64::from(status.as_u16())),
         None => out.extend_from_slice(b",\"status\":null"),
@@ -45,21 +45,21 @@ pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLo
     number(out, ",\"duration_us\":", micros(record.duration));
     exchange.with_attempts(|attempts| upstream(out, attempts));
     if let Some(route) = exchange.route() {
-        text(out, ",\"route\":", route.as_bytes());
+        text(out, ",\"route\":\"", route.as_bytes());
     }
     if let Some(error) = exchange.error() {
-        token(out, ",\"error\":", error.token());
+        token(out, ",\"error\":\"", error.token());
     }
     denial(out, exchange);
-    token(out, ",\"ending\":", record.ending.token());
+    token(out, ",\"ending\":\"", record.ending.token());
     if let Some(tunnel) = record.tunnel {
-        token(out, ",\"tunnel_end\":", tunnel.end.token());
+        token(out, ",\"tunnel_end\":\"", tunnel.end.token());
     }
     if let Some(value) = &request.user_agent {
-        text(out, ",\"user_agent\":", value.as_bytes());
+        text(out, ",\"user_agent\":\"", value.as_bytes());
     }
     if let Some(value) = &request.referer {
-        text(out, ",\"referer\":", value.as_bytes());
+        text(out, ",\"referer\":\"", value.as_bytes());
     }
     out.push(b'}');
 }
@@ -69,12 +69,12 @@ pub(super) fn refused_head(out: &mut Vec<u8>, refused: &RefusedHead<'_>, config:
     out.extend_from_slice(b"{\"time\":\"");
     Civil::of(refused.time).rfc3339(out);
     out.push(b'"');
-    text(out, ",\"listener\":", refused.on.listener.as_bytes());
-    shown(out, ",\"client\":", &refused.on.peer.view(config.privacy));
-    token(out, ",\"method\":", "-");
+    text(out, ",\"listener\":\"", refused.on.listener.as_bytes());
+    shown(out, ",\"client\":\"", &refused.on.peer.view(config.privacy));
+    token(out, ",\"method\":\"", "-");
     number(out, ",\"status\":", u64::from(refused.status.as_u16()));
-    text(out, ",\"reason\":", refused.reason.as_bytes());
-    token(out, ",\"ending\":", "head_refused");
+    text(out, ",\"reason\":\"", refused.reason.as_bytes());
+    token(out, ",\"ending\":\"", "head_refused");
     out.push(b'}');
 }
 
@@ -83,7 +83,7 @@ fn upstream(out: &mut Vec<u8>, attempts: &Attempts) {
     let Some(last) = attempts.last() else { return };
     number(out, ",\"upstream\":{\"attempts\":", attempts.len() as u64);
     if let Some(name) = &last.upstream {
-        text(out, ",\"name\":", name.as_bytes());
+        text(out, ",\"name\":\"", name.as_bytes());
     }
     if let Some(address) = last.address {
         out.extend_from_slice(b",\"address\":\"");
@@ -127,11 +127,11 @@ fn socket_address(out: &mut Vec<u8>, address: SocketAddr) {
 fn denial(out: &mut Vec<u8>, exchange: &Exchange) {
     exchange.with_decisions(|decisions| {
         let Some(denial) = decisions.iter().rfind(|d| d.verdict == Verdict::Deny) else { return };
-        text(out, ",\"denied_by\":", denial.layer.as_bytes());
+        text(out, ",\"denied_by\":\"", denial.layer.as_bytes());
         if let Some(rule) = &denial.rule {
-            text(out, ",\"rule\":", rule.as_bytes());
+            text(out, ",\"rule\":\"", rule.as_bytes());
         }
-        text(out, ",\"reason\":", denial.reason.as_bytes());
+        text(out, ",\"reason\":\"", denial.reason.as_bytes());
     });
 }
 
@@ -141,11 +141,10 @@ fn micros(time: Duration) -> u64 {
 
 // Inlined, so that a key is a few stores and no call: there are some twenty in a line.
 
-/// A member whose text comes from outside. `key` brings its comma, quotes and colon.
+/// A member whose text comes from outside. `key` brings all that stands before the text.
 #[inline(always)]
 fn text(out: &mut Vec<u8>, key: &'static str, value: &[u8]) {
     out.extend_from_slice(key.as_bytes());
-    out.push(b'"');
     escape::json(out, value);
     out.push(b'"');
 }
@@ -154,7 +153,6 @@ fn text(out: &mut Vec<u8>, key: &'static str, value: &[u8]) {
 #[inline(always)]
 fn token(out: &mut Vec<u8>, key: &'static str, value: &'static str) {
     out.extend_from_slice(key.as_bytes());
-    out.push(b'"');
     out.extend_from_slice(value.as_bytes());
     out.push(b'"');
 }
@@ -162,7 +160,6 @@ fn token(out: &mut Vec<u8>, key: &'static str, value: &'static str) {
 #[inline(always)]
 fn shown(out: &mut Vec<u8>, key: &'static str, value: &impl Display) {
     out.extend_from_slice(key.as_bytes());
-    out.push(b'"');
     let _ = write!(escape::Json(out), "{value}");
     out.push(b'"');
 }

@@ -36,7 +36,7 @@ struct State {
     /// Bytes ever queued, and of these those written or lost.
     queued: u64,
     settled: u64,
-    /// The writer sleeps until it is called.
+    /// The writer sleeps until it is called; who calls it clears this.
     asleep: bool,
     /// Somebody waits for the queue to be empty.
     hurry: bool,
@@ -96,7 +96,7 @@ impl Queue {
         let mut state = self.lock();
         if self.config.overflow == Overflow::Block && line.len() <= self.config.queue_size {
             while !state.has_space(line.len(), self.config.queue_size) && !state.ends() {
-                state.call_writer(&self.work);
+                self.work.notify_one();
                 state = self.progress.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         }
@@ -107,17 +107,20 @@ impl Queue {
         let before = state.pending.len();
         state.pending.extend_from_slice(line);
         state.queued += line.len() as u64;
-        // One call wakes a sleeping writer, one more makes it write early: no line costs a
-        // system call of its own.
-        if state.asleep || (before < LARGE && state.pending.len() >= LARGE) {
-            state.call_writer(&self.work);
+        // A sleeping writer is called, and a large queue calls it early: no line costs a system
+        // call of its own. The lock is free by then, or the writer would wake to wait for it.
+        let calls = std::mem::take(&mut state.asleep)
+            || (before < LARGE && state.pending.len() >= LARGE);
+        drop(state);
+        if calls {
+            self.work.notify_one();
         }
     }
 
     pub(super) fn replace_writer(&self, output: Output) {
         let mut state = self.lock();
         state.next_output = Some(output);
-        state.call_writer(&self.work);
+        self.work.notify_one();
     }
 
     /// Waits until what is queued now is written or lost.
@@ -125,7 +128,7 @@ impl Queue {
         let mut state = self.lock();
         let until = state.queued;
         state.hurry = true;
-        state.call_writer(&self.work);
+        self.work.notify_one();
         let waiting = |state: &mut State| state.settled < until && !state.closed;
         let (state, _) = self
             .progress
@@ -138,7 +141,7 @@ impl Queue {
     pub(super) fn close(&self, limit: Duration) {
         let mut state = self.lock();
         state.closing = true;
-        state.call_writer(&self.work);
+        self.work.notify_one();
         self.progress.notify_all();
         drop(self.progress.wait_timeout_while(state, limit, |state| !state.closed));
     }
@@ -146,19 +149,20 @@ impl Queue {
     /// For the writer: waits for work and takes it. `batch` is empty, and comes back filled.
     pub(super) fn next(&self, batch: &mut Vec<u8>) -> Work {
         let mut state = self.lock();
-        while state.pending.is_empty() && !state.urgent() {
-            state.asleep = true;
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.asleep = false;
-        let deadline = Instant::now() + FLUSH_INTERVAL;
+        let mut deadline = Instant::now() + FLUSH_INTERVAL;
         while state.pending.len() < LARGE && !state.urgent() {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if !left.is_zero() {
+                let woken = self.work.wait_timeout(state, left);
+                state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            } else if state.pending.is_empty() {
+                state.asleep = true;
+                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.asleep = false;
+                deadline = Instant::now() + FLUSH_INTERVAL;
+            } else {
                 break;
             }
-            let woken = self.work.wait_timeout(state, left);
-            state = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.hurry = false;
         std::mem::swap(&mut state.pending, batch);
@@ -201,11 +205,6 @@ impl State {
 
     const fn urgent(&self) -> bool {
         self.hurry || self.closing || self.next_output.is_some()
-    }
-
-    fn call_writer(&mut self, work: &Condvar) {
-        self.asleep = false;
-        work.notify_one();
     }
 }
 

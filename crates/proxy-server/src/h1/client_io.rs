@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use http::StatusCode;
+use proxy_core::framing::sanitise_target;
 use proxy_core::{
     ContentFramer, ErrorKind, Fault, HeadScan, MessageFramer, ProxyError,
 };
@@ -140,6 +141,17 @@ impl<T> ClientIo<T> {
         self.refuse(fault.request_status(), fault.token());
     }
 
+    /// Replaces the target of the head at the start of the buffer by its one clean form.
+    fn clean_target(&mut self, start: usize, len: usize) {
+        let clean = sanitise_target(&self.buffer[start..start + len]).into_owned();
+        let mut head = BytesMut::with_capacity(self.buffer.len() + clean.len());
+        head.extend_from_slice(&self.buffer[..start]);
+        head.extend_from_slice(&clean);
+        head.extend_from_slice(&self.buffer[start + len..]);
+        self.cleared = self.cleared - len + clean.len();
+        self.buffer = head;
+    }
+
     /// Content that is not sound: whoever reads the body learns why, and the message is never
     /// completed.
     fn content_error(&mut self, error: ProxyError) -> io::Error {
@@ -169,6 +181,9 @@ impl<T: AsyncRead + Unpin> ClientIo<T> {
                     Ok(HeadScan::Complete(info)) => {
                         self.buffer.advance(info.skip);
                         self.cleared = info.len;
+                        if let Some((start, len)) = info.unclean_target {
+                            self.clean_target(start, len);
+                        }
                         self.reading.clear();
                         self.keep_alive_until = None;
                         self.content = Patience::new();
@@ -400,6 +415,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> hyper::rt::Write for ClientIo<T> {
             ready!(this.poll_interim(cx))?;
         }
         ready!(Pin::new(&mut this.io).poll_flush(cx))?;
+        if this.link.flushed() {
+            cx.waker().wake_by_ref();
+        }
         if this.link.stage() == Stage::Finishing {
             this.link.idle();
             // What was read ahead, or the peer's close, is looked at only by a further read.

@@ -35,6 +35,8 @@ pub(super) struct Link {
     within_head: AtomicBool,
     /// The head given to hyper asks about the server as a whole.
     asterisk: AtomicBool,
+    /// A broken answer waits until what came before is written.
+    awaits_flush: AtomicBool,
     /// Set while the queue may hold something, so that others pay one load.
     interim_queued: AtomicBool,
     shared: Mutex<Shared>,
@@ -90,6 +92,19 @@ impl Link {
 
     pub(super) fn take_asterisk(&self) -> bool {
         self.asterisk.load(Ordering::Acquire) && self.asterisk.swap(false, Ordering::AcqRel)
+    }
+
+    pub(super) fn await_flush(&self) {
+        self.awaits_flush.store(true, Ordering::Release);
+    }
+
+    pub(super) fn awaits_flush(&self) -> bool {
+        self.awaits_flush.load(Ordering::Acquire)
+    }
+
+    /// Everything hyper held is written. True where somebody waited for it.
+    pub(super) fn flushed(&self) -> bool {
+        self.awaits_flush() && self.awaits_flush.swap(false, Ordering::AcqRel)
     }
 
     pub(super) fn park(&self) {

@@ -122,7 +122,7 @@ where
             }
         }
         let link = Arc::clone(this.link);
-        Poll::Ready(Ok(response.map(|body| EdgeBody { body, _end: EndGuard { link } })))
+        Poll::Ready(Ok(response.map(|body| EdgeBody { body, broken: None, end: EndGuard { link } })))
     }
 }
 
@@ -131,7 +131,8 @@ pin_project! {
     pub(super) struct EdgeBody<B> {
         #[pin]
         body: B,
-        _end: EndGuard,
+        broken: Option<BoxError>,
+        end: EndGuard,
     }
 }
 
@@ -157,8 +158,24 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let frame = ready!(self.project().body.poll_frame(cx));
-        Poll::Ready(frame.map(|f| f.map_err(Into::into)))
+        let this = self.project();
+        let link = &this.end.link;
+        if this.broken.is_none() {
+            match ready!(this.body.poll_frame(cx)) {
+                Some(Err(error)) => {
+                    // hyper ends the connection without writing what it holds. What came before
+                    // the fault goes out first: the head, and that the answer is not whole.
+                    *this.broken = Some(error.into());
+                    link.await_flush();
+                    cx.waker().wake_by_ref();
+                }
+                frame => return Poll::Ready(frame.map(|f| f.map_err(Into::into))),
+            }
+        }
+        if link.awaits_flush() {
+            return Poll::Pending;
+        }
+        Poll::Ready(this.broken.take().map(Err))
     }
 
     fn is_end_stream(&self) -> bool {

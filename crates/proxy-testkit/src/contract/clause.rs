@@ -24,13 +24,13 @@ pub enum Clause {
 impl Clause {
     /// Ends the test with this clause's name.
     #[track_caller]
-    pub(super) fn broken(self, how: impl fmt::Display) -> ! {
+    pub(crate) fn broken(self, how: impl fmt::Display) -> ! {
         panic!("layer contract, {self}: {how}")
     }
 
     /// Ends the test unless the clause is kept.
     #[track_caller]
-    pub(super) fn holds(self, kept: bool, or: impl fmt::Display) {
+    pub(crate) fn holds(self, kept: bool, or: impl fmt::Display) {
         if !kept {
             self.broken(or);
         }

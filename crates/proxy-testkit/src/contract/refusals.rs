@@ -1,6 +1,6 @@
 //! Clause 3: a refusal is a response.
 
-use http::Request;
+use http::{Request, Response};
 use proxy_core::{Exchange, Refusal, Verdict};
 use tower_layer::Layer;
 
@@ -21,7 +21,8 @@ where
     pub(super) async fn refusals_are_responses(&self) {
         for make in &self.contract.refused {
             self.refuses(make(), None).await;
-            self.refuses(make(), Some(ExchangeBuilder::new().build())).await;
+            self.refuses(make(), Some(ExchangeBuilder::new().build()))
+                .await;
         }
     }
 
@@ -29,7 +30,8 @@ where
         let name = format!("{} {}", request.method(), request.uri());
         let content = ScriptedBody::new([Step::data("unread"), Step::Never]);
         let probe = content.probe();
-        let (mut service, handle) = self.service(Answer::Never);
+        let (mut service, handle) =
+            self.service(Answer::Respond(Response::new(ScriptedBody::empty())));
         let mut request = request.map(|()| content);
         if let Some(exchange) = &exchange {
             request.extensions_mut().insert(exchange.clone());
@@ -39,18 +41,35 @@ where
         let Ok(response) = outcome else {
             CLAUSE.broken(format_args!("{name}: an error, not a response"));
         };
-        CLAUSE.holds(handle.calls() == 0, format_args!("{name}: the inner service was called"));
-        CLAUSE.holds(probe.polls() == 0, format_args!("{name}: the request's content was read"));
-        CLAUSE.holds(probe.is_dropped(), format_args!("{name}: the request's content lives on"));
+        CLAUSE.holds(
+            handle.calls() == 0,
+            format_args!("{name}: the inner service was called"),
+        );
+        CLAUSE.holds(
+            probe.polls() == 0,
+            format_args!("{name}: the request's content was read"),
+        );
+        CLAUSE.holds(
+            probe.is_dropped(),
+            format_args!("{name}: the request's content lives on"),
+        );
         let Some(refusal) = response.extensions().get::<Refusal>() else {
-            CLAUSE.broken(format_args!("{name}: no `Refusal` in the response's extensions"));
+            CLAUSE.broken(format_args!(
+                "{name}: no `Refusal` in the response's extensions"
+            ));
         };
         let same = refusal.status == response.status();
-        CLAUSE.holds(same, format_args!("{name}: the response has another status than its refusal"));
+        CLAUSE.holds(
+            same,
+            format_args!("{name}: the response has another status than its refusal"),
+        );
         if let Some(exchange) = exchange {
             let decided =
                 exchange.with_decisions(|all| all.iter().any(|d| d.verdict == Verdict::Deny));
-            CLAUSE.holds(decided, format_args!("{name}: the decision is not in the exchange"));
+            CLAUSE.holds(
+                decided,
+                format_args!("{name}: the decision is not in the exchange"),
+            );
         }
     }
 }

@@ -88,9 +88,8 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    type Answer = std::pin::Pin<
-        Box<dyn Future<Output = Result<Response<ErasedBody>, Infallible>> + Send>,
-    >;
+    type Answer =
+        std::pin::Pin<Box<dyn Future<Output = Result<Response<ErasedBody>, Infallible>> + Send>>;
 
     fn poll_readiness(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.poll_ready(cx)
@@ -99,7 +98,9 @@ where
     fn answer(&mut self, request: Request<Empty<Bytes>>) -> Self::Answer {
         let answer = self.call(request);
         Box::pin(async move {
-            Ok(answer.await?.map(|body| body.map_err(Into::into).boxed_unsync()))
+            Ok(answer
+                .await?
+                .map(|body| body.map_err(Into::into).boxed_unsync()))
         })
     }
 }

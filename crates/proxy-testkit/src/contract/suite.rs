@@ -123,13 +123,22 @@ where
             .await;
         let inner_body = size_of::<ScriptedBody>();
         Sizes {
-            service: Size { inner: size_of::<Inner<E>>(), outer: size_of::<L::Service>() },
+            service: Size {
+                inner: size_of::<Inner<E>>(),
+                outer: size_of::<L::Service>(),
+            },
             future: Size {
                 inner: size_of::<StubFuture<ScriptedBody, E>>(),
                 outer: size_of::<<L::Service as Subject>::Answer>(),
             },
-            request_body: Size { inner: inner_body, outer: message.seen.body_size },
-            response_body: Size { inner: inner_body, outer: size_of_val(message.response.body()) },
+            request_body: Size {
+                inner: inner_body,
+                outer: message.seen.body_size,
+            },
+            response_body: Size {
+                inner: inner_body,
+                outer: size_of_val(message.response.body()),
+            },
         }
     }
 }
@@ -143,7 +152,11 @@ pub(super) fn no_misuse<B, E>(handle: &StubHandle<B, E>) {
 }
 
 /// Polls until ready; fails where the future is pending and nothing wakes it.
-pub(super) async fn settle<F: Future>(clause: Clause, what: &str, future: Pin<&mut F>) -> F::Output {
+pub(super) async fn settle<F: Future>(
+    clause: Clause,
+    what: &str,
+    future: Pin<&mut F>,
+) -> F::Output {
     let mut future = future;
     settle_poll(clause, what, |cx| future.as_mut().poll(cx)).await
 }
@@ -169,5 +182,7 @@ pub(super) async fn settle_poll<T>(
             tokio::task::yield_now().await;
         }
     }
-    clause.broken(format_args!("{what} does not come, however often it is polled"));
+    clause.broken(format_args!(
+        "{what} does not come, however often it is polled"
+    ));
 }

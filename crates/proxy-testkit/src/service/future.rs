@@ -11,6 +11,7 @@ use http::Response;
 use pin_project_lite::pin_project;
 
 use super::{Answer, SeenRequest, Shared};
+use crate::contract::Clause;
 use crate::lock;
 
 pin_project! {
@@ -92,7 +93,7 @@ impl<B, E> Future for StubFuture<B, E> {
                 None => {
                     let misuse = "the inner future was polled after it had ended";
                     lock(&this.guard.0).misuses.push(misuse);
-                    panic!("{misuse}");
+                    Clause::Readiness.broken(misuse);
                 }
             }
         }
@@ -101,6 +102,8 @@ impl<B, E> Future for StubFuture<B, E> {
 
 impl<B, E> fmt::Debug for StubFuture<B, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StubFuture").field("ended", &self.answer.is_none()).finish()
+        f.debug_struct("StubFuture")
+            .field("ended", &self.answer.is_none())
+            .finish()
     }
 }

@@ -30,7 +30,7 @@ pub(crate) enum BodyFault {
 pub(crate) struct FaultyBody<B, Q> {
     inner: Option<Pin<Box<B>>>,
     /// What was made, or read ahead.
-    ready: Option<Frame<Bytes>>,
+    ready: Option<Box<Frame<Bytes>>>,
     fault: Option<BodyFault>,
     paused: bool,
     _ballast: Q,
@@ -39,12 +39,24 @@ pub(crate) struct FaultyBody<B, Q> {
 impl<B, Q: Default> FaultyBody<B, Q> {
     pub(crate) fn new(body: B, fault: Option<BodyFault>) -> Self {
         let inner = Some(Box::pin(body));
-        Self { inner, ready: None, fault, paused: false, _ballast: Q::default() }
+        Self {
+            inner,
+            ready: None,
+            fault,
+            paused: false,
+            _ballast: Q::default(),
+        }
     }
 
     pub(crate) fn made(content: Bytes) -> Self {
-        let ready = (!content.is_empty()).then(|| Frame::data(content));
-        Self { inner: None, ready, fault: None, paused: false, _ballast: Q::default() }
+        let ready = (!content.is_empty()).then(|| Box::new(Frame::data(content)));
+        Self {
+            inner: None,
+            ready,
+            fault: None,
+            paused: false,
+            _ballast: Q::default(),
+        }
     }
 }
 
@@ -82,7 +94,7 @@ where
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled<BoxError> {
         let this = self.get_mut();
         if let Some(frame) = this.ready.take() {
-            return Poll::Ready(Some(Ok(frame)));
+            return Poll::Ready(Some(Ok(*frame)));
         }
         let polled = match this.fault {
             Some(BodyFault::LosesWake) => this.poll_inner(&mut Context::from_waker(Waker::noop())),
@@ -93,7 +105,9 @@ where
             _ => this.poll_inner(cx),
         };
         match (this.fault, polled) {
-            (Some(BodyFault::DropsTrailers), Poll::Ready(Some(Ok(frame)))) if frame.is_trailers() => {
+            (Some(BodyFault::DropsTrailers), Poll::Ready(Some(Ok(frame))))
+                if frame.is_trailers() =>
+            {
                 Poll::Ready(None)
             }
             (Some(BodyFault::PollsAfterEnd), Poll::Ready(None)) => {
@@ -101,7 +115,7 @@ where
             }
             (Some(BodyFault::ReadsAhead), Poll::Ready(Some(Ok(frame)))) => {
                 if let Poll::Ready(Some(Ok(next))) = this.poll_inner(cx) {
-                    this.ready = Some(next);
+                    this.ready = Some(Box::new(next));
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -121,7 +135,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        let inner = self.inner.as_ref().is_none_or(|inner| inner.is_end_stream());
+        let inner = self.inner.as_ref().is_none_or(Body::is_end_stream);
         match self.fault {
             Some(BodyFault::ForgetsEndOfStream) => false,
             Some(BodyFault::EndsEarly) => true,

@@ -48,13 +48,9 @@ pub(crate) struct Faults {
 }
 
 /// Makes the type that holds it too large.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Oversized([u64; 16]);
-
-impl Default for Oversized {
-    fn default() -> Self {
-        Self([0; 16])
-    }
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Oversized {
+    _ballast: [u64; 16],
 }
 
 /// The layer; the parameters are ballast in its service and in its bodies.
@@ -77,8 +73,14 @@ impl std::fmt::Debug for Shared {
 
 impl<P, Q> FaultyLayer<P, Q> {
     pub(crate) fn new(faults: Faults) -> Self {
-        let shared = Arc::new(Shared { faults, kept: Mutex::default() });
-        Self { shared, ballast: PhantomData }
+        let shared = Arc::new(Shared {
+            faults,
+            kept: Mutex::default(),
+        });
+        Self {
+            shared,
+            ballast: PhantomData,
+        }
     }
 }
 
@@ -91,10 +93,19 @@ where
 
     fn layer(&self, inner: S) -> Self::Service {
         if self.shared.faults.call == Some(CallFault::KeepsServices) {
-            self.shared.kept.lock().expect("kept").push(Box::new(inner.clone()));
+            self.shared
+                .kept
+                .lock()
+                .expect("kept")
+                .push(Box::new(inner.clone()));
         }
-        let (service, body) = (P::default(), PhantomData);
-        Faulty { inner, shared: Arc::clone(&self.shared), service, body }
+        let shared = Arc::clone(&self.shared);
+        Faulty {
+            inner,
+            shared,
+            _service: P::default(),
+            body: PhantomData,
+        }
     }
 }
 
@@ -102,7 +113,7 @@ where
 pub(crate) struct Faulty<S, P, Q> {
     inner: S,
     shared: Arc<Shared>,
-    service: P,
+    _service: P,
     body: PhantomData<fn() -> Q>,
 }
 
@@ -124,9 +135,9 @@ where
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         match self.shared.faults.call {
             Some(CallFault::ReadyWithoutAsking) => Poll::Ready(Ok(())),
-            Some(CallFault::LosesReadyWake) => {
-                self.inner.poll_ready(&mut Context::from_waker(Waker::noop()))
-            }
+            Some(CallFault::LosesReadyWake) => self
+                .inner
+                .poll_ready(&mut Context::from_waker(Waker::noop())),
             Some(CallFault::WakesWhileNotReady) => {
                 cx.waker().wake_by_ref();
                 self.inner.poll_ready(cx)
@@ -136,13 +147,19 @@ where
     }
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
-        let Faults { call: fault, request: request_fault, response } = self.shared.faults;
+        let Faults {
+            call: fault,
+            request: request_fault,
+            response,
+        } = self.shared.faults;
         let mut request = request.map(|body| FaultyBody::new(body, request_fault));
         match fault {
             Some(CallFault::NeedsExchange) => {
                 assert!(Exchange::of(&request).is_some(), "needs an exchange");
             }
-            Some(CallFault::LosesRequestExtensions) => *request.extensions_mut() = Extensions::new(),
+            Some(CallFault::LosesRequestExtensions) => {
+                *request.extensions_mut() = Extensions::new();
+            }
             Some(CallFault::ReplacesExchange) => {
                 let other = proxy_testkit::ExchangeBuilder::new().build();
                 request.extensions_mut().insert(other);
@@ -186,7 +203,10 @@ where
     Q: Default + Send + Unpin + 'static,
 {
     let leaks = fault == Some(CallFault::LeaksFuture);
-    let mut inner = Leak { held: Some(Box::pin(inner)), leaks };
+    let mut inner = Leak {
+        held: Some(Box::pin(inner)),
+        leaks,
+    };
     Box::pin(async move {
         if fault == Some(CallFault::AnswersByItself) {
             return Ok(Response::new(FaultyBody::made(Bytes::new())));

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{Destination, failure, record, within};
 use crate::connection::OriginConnection;
 use crate::request_body::RequestBody;
-use crate::response_body::ResponseBody;
+use crate::response_body::{Begun, ResponseBody};
 
 /// An attempt that failed.
 pub(super) struct Failed {
@@ -44,8 +44,10 @@ impl Destination<'_> {
         match outcome {
             Ok(response) => {
                 attempt.status = Some(response.status());
+                let response = self.respond(response, connection).await;
+                attempt.error = response.as_ref().err().map(ProxyError::kind);
                 record(exchange, attempt);
-                Ok(self.respond(response, connection))
+                response.map_err(|error| Failed { error, unsent: None })
             }
             Err(failed) => {
                 attempt.error = Some(failed.error.kind());
@@ -95,16 +97,26 @@ impl Destination<'_> {
         .await
     }
 
-    /// The response, its content still on the connection.
-    fn respond(&self, response: Response<Incoming>, connection: Box<OriginConnection>) -> Response<Body> {
+    /// The response. Content that came along with the head is looked at before the head goes on:
+    /// where it is broken already the client gets an error instead of half an answer, and where
+    /// it is whole the connection is free for others at once.
+    async fn respond(
+        &self,
+        response: Response<Incoming>,
+        connection: Box<OriginConnection>,
+    ) -> Result<Response<Body>, ProxyError> {
         let (parts, incoming) = response.into_parts();
-        let body = if incoming.is_end_stream() {
+        if incoming.is_end_stream() {
             self.pool.put(connection);
-            Body::empty()
-        } else {
-            let read_idle = self.timeouts.read_idle;
-            Body::new(ResponseBody::new(incoming, connection, self.pool.clone(), read_idle))
+            return Ok(Response::from_parts(parts, Body::empty()));
+        }
+        let pool = self.pool.clone();
+        let mut body = ResponseBody::new(incoming, connection, pool, self.timeouts.read_idle);
+        let begun = poll_fn(|cx| Poll::Ready(body.poll_begin(cx))).await?;
+        let body = match begun {
+            Begun::Whole(content) => Body::full(content),
+            Begun::Open => Body::new(body),
         };
-        Response::from_parts(parts, body)
+        Ok(Response::from_parts(parts, body))
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
+use http::header::HOST;
 use http::{HeaderValue, Request, Response};
 use proxy_core::{Body, ErrorKind, HeadLimits, ProxyError};
 use tower_service::Service;
@@ -104,6 +105,8 @@ struct Shared {
 struct Ready {
     endpoint: Endpoint,
     host: Option<HeaderValue>,
+    /// What stands in where an HTTP/1.0 client sent no `Host`.
+    authority: Option<HeaderValue>,
     pool: Pool,
     h2: Option<H2Endpoint>,
 }
@@ -115,6 +118,7 @@ impl Upstream {
             .endpoints
             .iter()
             .map(|endpoint| Ready {
+                authority: HeaderValue::try_from(endpoint.authority()).ok(),
                 host: match &config.host {
                     HostPolicy::Client => None,
                     HostPolicy::Endpoint => HeaderValue::try_from(endpoint.authority()).ok(),
@@ -179,7 +183,11 @@ impl Service<Request<Body>> for Upstream {
                 n => shared.next.fetch_add(1, Ordering::Relaxed) % n,
             };
             let ready = &shared.endpoints[turn];
-            prepare(&mut request, ready.host.as_ref());
+            let host = match request.headers().contains_key(HOST) {
+                true => ready.host.as_ref(),
+                false => ready.host.as_ref().or(ready.authority.as_ref()),
+            };
+            prepare(&mut request, host);
             let destination = Destination {
                 upstream: Some(Arc::clone(&shared.config.name)),
                 target: DialTarget {

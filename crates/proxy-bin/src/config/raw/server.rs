@@ -68,7 +68,10 @@ pub struct PathRules {
 
 impl Default for PathRules {
     fn default() -> Self {
-        Self { merge_slashes: false, encoded_slash: EncodedSlash::Reject }
+        Self {
+            merge_slashes: false,
+            encoded_slash: EncodedSlash::Reject,
+        }
     }
 }
 
@@ -91,7 +94,7 @@ pub struct Limits {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub connections: Option<u64>,
-    /// The same for one client: an IPv4 address or an IPv6 /64. Default 1000.
+    /// The same for one client: an IPv4 address or an IPv6 /64. Default 4096.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub connections_per_client: Option<u64>,

@@ -53,7 +53,10 @@ match = { path_regex = "(" }
         .chain(found.iter().filter(|line| line.contains("path_regex")).cloned())
         .collect::<Vec<_>>()
     );
-    assert!(found.last().unwrap().starts_with("a.toml:27:"), "{found:#?}");
+    assert!(
+        found.last().unwrap().starts_with("a.toml:27:"),
+        "{found:#?}"
+    );
 }
 
 #[test]
@@ -73,7 +76,10 @@ fn syntax_errors_have_places() {
     let found = errors("[listeners.web]\naddress = \"127.0.0.1:80\nrole = \"gateway\"\n");
     assert!(found[0].starts_with("a.toml:2:"), "{found:#?}");
     let folder = Folder::new(&[("a.json", "{\n  \"server\": {\"workers\" 1}\n}\n")]);
-    assert_eq!(folder.errors("a.json"), ["a.json:2:24: error: expected `:`"]);
+    assert_eq!(
+        folder.errors("a.json"),
+        ["a.json:2:24: error: expected `:`"]
+    );
     let folder = Folder::new(&[("a.yaml", "server: {}\n")]);
     assert_eq!(
         folder.errors("a.yaml"),
@@ -117,7 +123,8 @@ upstream = "apq"
 #[test]
 fn a_key_of_a_later_feature_is_only_that_where_it_belongs() {
     assert_eq!(
-        errors("[listeners.web]\naddress = \"127.0.0.1:80\"\nrole = \"gateway\"\ncache = true\n")[0],
+        errors("[listeners.web]\naddress = \"127.0.0.1:80\"\nrole = \"gateway\"\ncache = true\n")
+            [0],
         "a.toml:4:1: error: listeners.web.cache: unknown key; expected one of `address`, `addresses`, `allow_clients`, `client_address_from`, `deny_clients`, `half_close`, `limits`, `open`, `protocols`, `proxy_protocol`, `role`, `trusted_proxies`"
     );
 }
@@ -179,8 +186,14 @@ match = { hosts = ["x.test:80"] }
         ],
         "{found:#?}"
     );
-    assert!(found[4].starts_with("a.toml:11:8: error: routes[1].name: "), "{found:#?}");
-    assert!(found[5].starts_with("a.toml:13:20: error: routes[1].match.hosts[0]: "), "{found:#?}");
+    assert!(
+        found[4].starts_with("a.toml:11:8: error: routes[1].name: "),
+        "{found:#?}"
+    );
+    assert!(
+        found[5].starts_with("a.toml:13:20: error: routes[1].match.hosts[0]: "),
+        "{found:#?}"
+    );
 }
 
 #[test]
@@ -207,7 +220,10 @@ timeouts = { header = "0s", tunnel_idle = "0s" }
 path = "no-such-folder/access.jsonl"
 "#,
     );
-    let places: Vec<&str> = found.iter().map(|line| line.split(": ").nth(2).unwrap()).collect();
+    let places: Vec<&str> = found
+        .iter()
+        .map(|line| line.split(": ").nth(2).unwrap())
+        .collect();
     assert_eq!(
         places,
         [
