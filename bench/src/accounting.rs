@@ -64,10 +64,7 @@ impl CpuSample {
     /// What was used since `earlier`. A process that ended in between is lost.
     pub(crate) fn since(&self, earlier: &Self) -> Duration {
         let none = ProcessSample::default();
-        self.0
-            .iter()
-            .map(|(process, now)| now.since(earlier.0.get(process).unwrap_or(&none)))
-            .sum()
+        self.0.iter().map(|(process, now)| now.since(earlier.0.get(process).unwrap_or(&none))).sum()
     }
 }
 
@@ -81,11 +78,7 @@ impl ProcessSample {
             .map(|(thread, now)| now.saturating_sub(*earlier.threads.get(thread).unwrap_or(&0)))
             .sum();
         let fine = Duration::from_nanos(fine);
-        if self.threads.is_empty() || coarse > fine + ROUNDING {
-            coarse
-        } else {
-            fine
-        }
+        if self.threads.is_empty() || coarse > fine + ROUNDING { coarse } else { fine }
     }
 }
 
@@ -135,10 +128,8 @@ fn parse_stat(text: &str) -> Option<Stat> {
 /// Time on a processor, time waiting for one, number of turns. All zero where
 /// the kernel does not count.
 fn parse_schedstat(text: &str) -> Option<u64> {
-    let fields: Vec<u64> = text
-        .split_ascii_whitespace()
-        .map(|field| field.parse().ok())
-        .collect::<Option<_>>()?;
+    let fields: Vec<u64> =
+        text.split_ascii_whitespace().map(|field| field.parse().ok()).collect::<Option<_>>()?;
     match fields[..] {
         [_, _, 0] => None,
         [running, _, _] => Some(running),
@@ -147,9 +138,7 @@ fn parse_schedstat(text: &str) -> Option<u64> {
 }
 
 fn parse_peak(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -162,20 +151,8 @@ mod tests {
     fn stat_is_read_after_the_last_parenthesis() {
         let text = "4242 (a) b (c)) S 1 4240 4240 0 -1 4194304 100 0 0 0 \
                     731 269 5 6 20 0 3 0 1000 1000000 500 18446744073709551615";
-        assert_eq!(
-            parse_stat(text),
-            Some(Stat {
-                state: 'S',
-                group: 4240,
-                ticks: 1000
-            })
-        );
-        for broken in [
-            "",
-            "4242 (x) S 1",
-            "4242 (x",
-            "4242 (x) S 1 y 0 0 0 0 0 0 0 0 0 1 1",
-        ] {
+        assert_eq!(parse_stat(text), Some(Stat { state: 'S', group: 4240, ticks: 1000 }));
+        for broken in ["", "4242 (x) S 1", "4242 (x", "4242 (x) S 1 y 0 0 0 0 0 0 0 0 0 1 1"] {
             assert_eq!(parse_stat(broken), None, "{broken}");
         }
     }
@@ -206,10 +183,7 @@ mod tests {
         let before = sample(100, &[(7, 1_000_000_000)]);
         let after = sample(103, &[(7, 1_020_000_123), (8, 10_000_000)]);
         assert_eq!(after.since(&before), Duration::from_nanos(30_000_123));
-        assert_eq!(
-            after.since(&CpuSample::default()),
-            Duration::from_nanos(1_030_000_123)
-        );
+        assert_eq!(after.since(&CpuSample::default()), Duration::from_nanos(1_030_000_123));
     }
 
     #[test]
@@ -223,16 +197,7 @@ mod tests {
     #[test]
     fn a_process_that_is_new_counts_in_full() {
         let mut after = sample(2, &[(7, 20_000_000)]);
-        after.0.insert(
-            9,
-            ProcessSample {
-                ticks: 1,
-                threads: HashMap::from([(9, 5_000_000)]),
-            },
-        );
-        assert_eq!(
-            after.since(&sample(0, &[(7, 0)])),
-            Duration::from_millis(25)
-        );
+        after.0.insert(9, ProcessSample { ticks: 1, threads: HashMap::from([(9, 5_000_000)]) });
+        assert_eq!(after.since(&sample(0, &[(7, 0)])), Duration::from_millis(25));
     }
 }

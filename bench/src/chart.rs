@@ -87,11 +87,7 @@ pub(crate) fn draw(summaries: &[Summary], caption: &str) -> String {
 
 fn panel(svg: &mut String, summaries: &[Summary], metric: Metric, title: &str, at: (f64, f64)) {
     let (x, y) = at;
-    let better = if metric.higher_is_better() {
-        "higher is better"
-    } else {
-        "lower is better"
-    };
+    let better = if metric.higher_is_better() { "higher is better" } else { "lower is better" };
     let _ = writeln!(
         svg,
         r#"<text class="panel" x="{x}" y="{:.1}">{} <tspan class="quiet" font-weight="400" dx="6">{better}</tspan></text>"#,
@@ -103,10 +99,7 @@ fn panel(svg: &mut String, summaries: &[Summary], metric: Metric, title: &str, a
         .iter()
         .filter_map(|summary| Some((summary.contender, *summary.figures.get(index?)?)))
         .collect();
-    let most = figures
-        .iter()
-        .map(|(_, figure)| figure.value.highest)
-        .fold(0.0, f64::max);
+    let most = figures.iter().map(|(_, figure)| figure.value.highest).fold(0.0, f64::max);
     let scale = if most > 0.0 { LONGEST_BAR / most } else { 0.0 };
     let left = x + LABEL;
     for (row, (contender, figure)) in figures.iter().enumerate() {
@@ -130,11 +123,7 @@ fn bar(
     at: (f64, f64),
 ) {
     let (left, top) = at;
-    let strong = if contender == Contender::Proxyd {
-        " strong"
-    } else {
-        ""
-    };
+    let strong = if contender == Contender::Proxyd { " strong" } else { "" };
     let baseline = top + BAR / 2.0 + 4.0;
     let middle = top + BAR / 2.0;
     let place = |value: f64| left + value * scale;
@@ -169,10 +158,7 @@ fn class(contender: Contender) -> &'static str {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -181,18 +167,12 @@ mod tests {
     use crate::report::Spread;
 
     fn summary(contender: Contender, scale: f64) -> Summary {
-        let spread = |middle: f64| Spread {
-            median: middle,
-            lowest: middle * 0.9,
-            highest: middle * 1.1,
-        };
+        let spread =
+            |middle: f64| Spread { median: middle, lowest: middle * 0.9, highest: middle * 1.1 };
         Summary {
             contender,
             figures: [60_000.0, 17.0, 0.7, 5.0, 4.0]
-                .map(|value| Figure {
-                    value: spread(value * scale),
-                    ratio: Some(spread(scale)),
-                })
+                .map(|value| Figure { value: spread(value * scale), ratio: Some(spread(scale)) })
                 .to_vec(),
             upstream_connections: 0,
         }
@@ -226,13 +206,7 @@ mod tests {
 
     #[test]
     fn bars_are_as_long_as_their_figures() {
-        let svg = draw(
-            &[
-                summary(Contender::Nginx, 1.0),
-                summary(Contender::Proxyd, 0.5),
-            ],
-            "",
-        );
+        let svg = draw(&[summary(Contender::Nginx, 1.0), summary(Contender::Proxyd, 0.5)], "");
         let (nginx, proxyd) = (widths(&svg, "peer"), widths(&svg, "proxyd"));
         assert_eq!(nginx.len(), PANELS.len());
         for (nginx, proxyd) in nginx.iter().zip(&proxyd) {
@@ -256,9 +230,7 @@ mod tests {
     #[test]
     fn the_document_is_well_formed_whatever_the_words() {
         for summaries in [
-            Contender::ALL
-                .map(|contender| summary(contender, 1.0))
-                .to_vec(),
+            Contender::ALL.map(|contender| summary(contender, 1.0)).to_vec(),
             vec![summary(Contender::Relay, 0.0)],
             vec![],
         ] {

@@ -133,15 +133,10 @@ mod tests {
     #[test]
     fn only_narrows_and_keeps_the_order_of_the_table() {
         let parse = |arguments: &[&str]| {
-            CommandLine::parse_from(["proxyd-bench"].iter().chain(arguments))
-                .options
-                .contenders()
+            CommandLine::parse_from(["proxyd-bench"].iter().chain(arguments)).options.contenders()
         };
         assert_eq!(parse(&[]), Contender::ALL);
-        assert_eq!(
-            parse(&["--only", "relay,nginx"]),
-            [Contender::Nginx, Contender::Relay]
-        );
+        assert_eq!(parse(&["--only", "relay,nginx"]), [Contender::Nginx, Contender::Relay]);
     }
 
     #[test]

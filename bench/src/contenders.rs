@@ -55,13 +55,8 @@ pub(crate) struct Running {
 
 impl Contender {
     /// All, in the order of the table.
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Nginx,
-        Self::NginxAgain,
-        Self::Haproxy,
-        Self::Proxyd,
-        Self::Relay,
-    ];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Nginx, Self::NginxAgain, Self::Haproxy, Self::Proxyd, Self::Relay];
 
     /// The name in tables, charts and directories.
     pub(crate) fn name(self) -> &'static str {
@@ -101,13 +96,7 @@ impl Contender {
         };
         let mut process = Process::start(self.name(), &mut command, stdout, &directory)?;
         probe::until_ready(&mut process, address, origin.content()).await?;
-        Ok(Running {
-            contender: self,
-            address,
-            process,
-            log,
-            logged: 0,
-        })
+        Ok(Running { contender: self, address, process, log, logged: 0 })
     }
 }
 
@@ -229,11 +218,9 @@ impl Running {
 
 /// Replaces each `{{name}}`.
 pub(crate) fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let filled = values
-        .iter()
-        .fold(template.to_owned(), |text, (name, value)| {
-            text.replace(&format!("{{{{{name}}}}}"), value)
-        });
+    let filled = values.iter().fold(template.to_owned(), |text, (name, value)| {
+        text.replace(&format!("{{{{{name}}}}}"), value)
+    });
     debug_assert!(!filled.contains("{{"), "a name is left:\n{filled}");
     filled
 }
@@ -266,10 +253,7 @@ fn take_lines(path: &Path) -> io::Result<u64> {
         if count == 0 {
             break;
         }
-        lines += buffer[..count]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count() as u64;
+        lines += buffer[..count].iter().filter(|&&byte| byte == b'\n').count() as u64;
     }
     OpenOptions::new().write(true).open(path)?.set_len(0)?;
     Ok(lines)

@@ -54,20 +54,13 @@ fn processor() -> Option<String> {
 
 fn first_word(path: &str) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
-    text.split_whitespace()
-        .next()
-        .unwrap_or("unknown")
-        .to_owned()
+    text.split_whitespace().next().unwrap_or("unknown").to_owned()
 }
 
 /// Programs answer on either stream, some with a failure.
 async fn first_line(program: &Path, argument: &str) -> String {
-    let output = Command::new(program)
-        .arg(argument)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await;
+    let output =
+        Command::new(program).arg(argument).stdin(Stdio::null()).kill_on_drop(true).output().await;
     let text = output.map_or_else(
         |error| error.to_string(),
         |output| String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
@@ -80,10 +73,7 @@ async fn first_line(program: &Path, argument: &str) -> String {
 fn tidy(text: &str) -> String {
     let line = text.lines().next().unwrap_or("unknown").trim();
     let line = line.strip_prefix("nginx version: ").unwrap_or(line);
-    let end = [" Copyright", " - https:"]
-        .iter()
-        .filter_map(|noise| line.find(noise))
-        .min();
+    let end = [" Copyright", " - https:"].iter().filter_map(|noise| line.find(noise)).min();
     line[..end.unwrap_or(line.len())].to_owned()
 }
 

@@ -24,10 +24,7 @@ pub(crate) enum Failure {
 impl Failure {
     /// The system's refusal, with what was being done.
     pub(crate) fn io(doing: impl Into<String>, error: &io::Error) -> Self {
-        Self::System {
-            doing: doing.into(),
-            reason: error.to_string(),
-        }
+        Self::System { doing: doing.into(), reason: error.to_string() }
     }
 
     /// A finding that makes the figures worthless.

@@ -68,9 +68,7 @@ fn parse(text: &str) -> Result<Load, Failure> {
     }
     let missing = |what: &str| Failure::invalid(format!("wrk's report has no {what}:\n{text}"));
     let after = |prefix: &str| {
-        text.lines()
-            .find_map(|line| line.trim().strip_prefix(prefix))
-            .map(str::trim)
+        text.lines().find_map(|line| line.trim().strip_prefix(prefix)).map(str::trim)
     };
     let (requests, bytes) = text
         .lines()
@@ -89,12 +87,8 @@ fn parse(text: &str) -> Result<Load, Failure> {
         requests_per_second: after("Requests/sec:")
             .and_then(|text| text.parse().ok())
             .ok_or_else(|| missing("rate"))?,
-        p50: after("50%")
-            .and_then(duration)
-            .ok_or_else(|| missing("median latency"))?,
-        p99: after("99%")
-            .and_then(duration)
-            .ok_or_else(|| missing("99th percentile"))?,
+        p50: after("50%").and_then(duration).ok_or_else(|| missing("median latency"))?,
+        p99: after("99%").and_then(duration).ok_or_else(|| missing("99th percentile"))?,
     })
 }
 

@@ -5,11 +5,7 @@
 //! interleaved rounds, and writes a table, a chart and the raw figures.
 //! `bench/README.md` says what is measured and how to read it.
 
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line program"
-)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 mod accounting;
 mod chart;

@@ -64,11 +64,7 @@ impl Origin {
             &directory,
         )?;
         probe::until_ready(&mut process, address, &content).await?;
-        Ok(Self {
-            process,
-            address,
-            content,
-        })
+        Ok(Self { process, address, content })
     }
 
     /// Where it listens.
@@ -106,11 +102,7 @@ impl Seen {
 /// The command for an nginx with this prefix and configuration.
 pub(crate) fn nginx_command(nginx: &Path, directory: &Path, configuration: &Path) -> Command {
     let mut command = Command::new(nginx);
-    command
-        .arg("-p")
-        .arg(directory)
-        .args(["-e", "stderr", "-c"])
-        .arg(configuration);
+    command.arg("-p").arg(directory).args(["-e", "stderr", "-c"]).arg(configuration);
     command
 }
 
@@ -120,10 +112,7 @@ fn parse(text: &str) -> Option<Seen> {
     let mut numbers = lines.next()?.split_ascii_whitespace().map(str::parse);
     let connections = numbers.next()?.ok()?;
     let requests = numbers.nth(1)?.ok()?;
-    Some(Seen {
-        connections,
-        requests,
-    })
+    Some(Seen { connections, requests })
 }
 
 #[cfg(test)]
@@ -135,24 +124,9 @@ mod tests {
         let text = "HTTP/1.1 200 OK\r\n\r\nActive connections: 535 \n\
                     server accepts handled requests\n 908 907 1467152 \nReading: 0 Writing: 1\n";
         let seen = parse(text).unwrap();
-        assert_eq!(
-            seen,
-            Seen {
-                connections: 908,
-                requests: 1_467_152
-            }
-        );
-        let earlier = Seen {
-            connections: 900,
-            requests: 1_467_000,
-        };
-        assert_eq!(
-            seen.since(earlier),
-            Seen {
-                connections: 7,
-                requests: 151
-            }
-        );
+        assert_eq!(seen, Seen { connections: 908, requests: 1_467_152 });
+        let earlier = Seen { connections: 900, requests: 1_467_000 };
+        assert_eq!(seen.since(earlier), Seen { connections: 7, requests: 151 });
         assert_eq!(parse("HTTP/1.1 404 Not Found\r\n\r\n"), None);
     }
 }

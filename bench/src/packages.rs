@@ -14,29 +14,17 @@ use crate::failure::Failure;
 pub(crate) async fn find(options: &Options) -> Result<Programs, Failure> {
     let contenders = options.contenders();
     let haproxy = contenders.contains(&Contender::Haproxy);
-    let needed: Vec<&str> = ["nginx", "wrk"]
-        .into_iter()
-        .chain(haproxy.then_some("haproxy"))
-        .collect();
-    let missing: Vec<&str> = needed
-        .into_iter()
-        .filter(|name| on_path(name).is_none())
-        .collect();
+    let needed: Vec<&str> =
+        ["nginx", "wrk"].into_iter().chain(haproxy.then_some("haproxy")).collect();
+    let missing: Vec<&str> = needed.into_iter().filter(|name| on_path(name).is_none()).collect();
     if !missing.is_empty() {
         install(&missing).await?;
     }
-    let proxyd = if contenders.contains(&Contender::Proxyd) {
-        Some(proxyd(options).await?)
-    } else {
-        None
-    };
+    let proxyd =
+        if contenders.contains(&Contender::Proxyd) { Some(proxyd(options).await?) } else { None };
     Ok(Programs {
         nginx: require("nginx")?,
-        haproxy: if haproxy {
-            Some(require("haproxy")?)
-        } else {
-            None
-        },
+        haproxy: if haproxy { Some(require("haproxy")?) } else { None },
         proxyd,
     })
 }
@@ -65,11 +53,7 @@ async fn install(packages: &[&str]) -> Result<(), Failure> {
     eprintln!("installing {names}");
     for arguments in [
         &["update", "-q"][..],
-        &[
-            &["install", "-y", "-q", "--no-install-recommends"],
-            packages,
-        ]
-        .concat(),
+        &[&["install", "-y", "-q", "--no-install-recommends"], packages].concat(),
     ] {
         let status = Command::new("apt-get")
             .args(arguments)

@@ -33,9 +33,7 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> io::Result<String> {
         stream.read_to_end(&mut response).await?;
         Ok(String::from_utf8_lossy(&response).into_owned())
     };
-    timeout(ANSWER_TIMEOUT, exchange)
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    timeout(ANSWER_TIMEOUT, exchange).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Waits until `address` answers 200 with `content`.

@@ -43,11 +43,7 @@ impl Process {
             .process_group(0)
             .spawn()
             .map_err(failed)?;
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            complaints,
-        })
+        Ok(Self { name: name.to_owned(), child, complaints })
     }
 
     /// What we call it.
@@ -70,21 +66,14 @@ impl Process {
     }
 
     fn left(&self, status: ExitStatus) -> Failure {
-        Failure::invalid(format!(
-            "{} ended on its own ({status}){}",
-            self.name,
-            self.complaints()
-        ))
+        Failure::invalid(format!("{} ended on its own ({status}){}", self.name, self.complaints()))
     }
 
     /// The last lines that it wrote to standard error, for a message.
     pub(crate) fn complaints(&self) -> String {
         let text = fs::read_to_string(&self.complaints).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(10)..]
-            .iter()
-            .map(|line| format!("\n    {line}"))
-            .collect()
+        lines[lines.len().saturating_sub(10)..].iter().map(|line| format!("\n    {line}")).collect()
     }
 }
 

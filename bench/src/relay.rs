@@ -27,9 +27,8 @@ pub(crate) fn run(options: &RelayOptions) -> Result<(), Failure> {
         .collect::<io::Result<Vec<_>>>()
         .map_err(|error| Failure::io("starting a relay thread", &error))?;
     for worker in workers.iter().cycle() {
-        let (client, _) = listener
-            .accept()
-            .map_err(|error| Failure::io("accepting a connection", &error))?;
+        let (client, _) =
+            listener.accept().map_err(|error| Failure::io("accepting a connection", &error))?;
         if worker.send(client).is_err() {
             return Err(Failure::invalid("a relay thread ended"));
         }
@@ -40,9 +39,7 @@ pub(crate) fn run(options: &RelayOptions) -> Result<(), Failure> {
 /// One thread with a runtime of its own; connections never leave it.
 fn worker(origin: SocketAddr) -> io::Result<UnboundedSender<std::net::TcpStream>> {
     let (give, take) = unbounded_channel();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     thread::Builder::new()
         .name("relay".to_owned())
         .spawn(move || LocalSet::new().block_on(&runtime, serve(take, origin)))?;
@@ -70,10 +67,7 @@ async fn connect_and_relay(client: std::net::TcpStream, origin: SocketAddr) -> i
 async fn relay(mut client: TcpStream, mut origin: TcpStream) -> io::Result<()> {
     let (client_reader, client_writer) = client.split();
     let (origin_reader, origin_writer) = origin.split();
-    tokio::try_join!(
-        pump(client_reader, origin_writer),
-        pump(origin_reader, client_writer)
-    )?;
+    tokio::try_join!(pump(client_reader, origin_writer), pump(origin_reader, client_writer))?;
     Ok(())
 }
 
@@ -96,14 +90,9 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin_address = origin.local_addr().unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
-        let relayed = tokio::spawn(connect_and_relay(
-            accepted.into_std().unwrap(),
-            origin_address,
-        ));
+        let relayed = tokio::spawn(connect_and_relay(accepted.into_std().unwrap(), origin_address));
         let (mut server, _) = origin.accept().await.unwrap();
 
         client.write_all(b"question").await.unwrap();

@@ -91,13 +91,8 @@ pub(crate) struct Report<'a> {
 
 impl Metric {
     /// All, in the order of the table.
-    pub(crate) const ALL: [Self; 5] = [
-        Self::Rate,
-        Self::Cpu,
-        Self::Median,
-        Self::Slowest,
-        Self::Memory,
-    ];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Rate, Self::Cpu, Self::Median, Self::Slowest, Self::Memory];
 
     /// What it is called.
     pub(crate) fn title(self) -> &'static str {
@@ -157,11 +152,7 @@ impl Spread {
         } else {
             f64::midpoint(figures[middle - 1], figures[middle])
         };
-        Some(Self {
-            median,
-            lowest,
-            highest,
-        })
+        Some(Self { median, lowest, highest })
     }
 }
 
@@ -174,13 +165,7 @@ impl<'a> Report<'a> {
         logs: Vec<Logged>,
     ) -> Self {
         let summaries = summarise(&measurements);
-        Self {
-            options,
-            environment,
-            measurements,
-            logs,
-            summaries,
-        }
+        Self { options, environment, measurements, logs, summaries }
     }
 
     /// Prints the table and writes `report.md`, `report.svg` and `report.json`.
@@ -190,16 +175,10 @@ impl<'a> Report<'a> {
         let markdown = self.markdown();
         println!("\n{}", markdown.trim_end());
         workdir::write(&out.join("report.md"), &with_chart(&markdown))?;
-        workdir::write(
-            &out.join("report.svg"),
-            &chart::draw(&self.summaries, &self.caption()),
-        )?;
+        workdir::write(&out.join("report.svg"), &chart::draw(&self.summaries, &self.caption()))?;
         let json = format!("{:#}\n", self.json());
         workdir::write(&out.join("report.json"), &json)?;
-        eprintln!(
-            "\nwritten: report.md, report.svg, report.json in {}",
-            out.display()
-        );
+        eprintln!("\nwritten: report.md, report.svg, report.json in {}", out.display());
         Ok(())
     }
 
@@ -212,11 +191,7 @@ impl<'a> Report<'a> {
             options.connections,
             options.body_size,
             options.workers,
-            if options.workers == 1 {
-                "worker"
-            } else {
-                "workers"
-            },
+            if options.workers == 1 { "worker" } else { "workers" },
             if options.no_log { "off" } else { "on" },
         )
     }
@@ -331,13 +306,7 @@ impl<'a> Report<'a> {
 /// A line about one contender in one round.
 pub(crate) fn one_line(measurement: &Measurement) -> String {
     Metric::ALL
-        .map(|metric| {
-            format!(
-                "{} {}",
-                metric.format(metric.of(measurement)),
-                metric.title()
-            )
-        })
+        .map(|metric| format!("{} {}", metric.format(metric.of(measurement)), metric.title()))
         .join("  ")
 }
 
@@ -380,10 +349,9 @@ fn cell(metric: Metric, figure: &Figure, contender: Contender) -> String {
     let value = metric.format(figure.value.median);
     match figure.ratio {
         Some(_) if contender == REFERENCE => format!("{value} (1×)"),
-        Some(ratio) => format!(
-            "{value} ({:.2}×, {:.2}–{:.2})",
-            ratio.median, ratio.lowest, ratio.highest
-        ),
+        Some(ratio) => {
+            format!("{value} ({:.2}×, {:.2}–{:.2})", ratio.median, ratio.lowest, ratio.highest)
+        }
         None => value,
     }
 }
@@ -453,11 +421,7 @@ mod tests {
         let contenders: Vec<_> = summaries.iter().map(|summary| summary.contender).collect();
         assert_eq!(contenders, [Contender::Nginx, Contender::Proxyd]);
         let rate = summaries[1].figures[0];
-        let expected = |median, lowest, highest| Spread {
-            median,
-            lowest,
-            highest,
-        };
+        let expected = |median, lowest, highest| Spread { median, lowest, highest };
         assert_eq!(rate.value, expected(100.0, 50.0, 200.0));
         assert_eq!(rate.ratio, Some(expected(1.0, 0.5, 2.0)));
         assert_eq!(summaries[1].upstream_connections, 6);
@@ -466,16 +430,8 @@ mod tests {
     #[test]
     fn without_nginx_there_are_no_ratios() {
         let summaries = summarise(&[measurement(0, Contender::Relay, 100.0)]);
-        assert!(
-            summaries[0]
-                .figures
-                .iter()
-                .all(|figure| figure.ratio.is_none())
-        );
-        assert_eq!(
-            cell(Metric::Rate, &summaries[0].figures[0], Contender::Relay),
-            "100"
-        );
+        assert!(summaries[0].figures.iter().all(|figure| figure.ratio.is_none()));
+        assert_eq!(cell(Metric::Rate, &summaries[0].figures[0], Contender::Relay), "100");
     }
 
     #[test]
@@ -508,36 +464,20 @@ mod tests {
             load_average: "0.1".to_owned(),
             versions: vec!["nginx/1".to_owned()],
         };
-        let log = |contender, lines| Logged {
-            contender,
-            lines,
-            requests: 10_000,
-        };
+        let log = |contender, lines| Logged { contender, lines, requests: 10_000 };
         let report = Report::new(
             &options,
             environment,
-            vec![
-                measurement(0, Contender::Nginx, 100.0),
-                measurement(0, Contender::Proxyd, 110.0),
-            ],
+            vec![measurement(0, Contender::Nginx, 100.0), measurement(0, Contender::Proxyd, 110.0)],
             vec![log(Contender::Nginx, 10_001), log(Contender::Proxyd, 9_000)],
         );
         let markdown = report.markdown();
-        assert!(
-            markdown.contains("proxyd wrote 9,000 log lines for 10,000"),
-            "{markdown}"
-        );
+        assert!(markdown.contains("proxyd wrote 9,000 log lines for 10,000"), "{markdown}");
         assert!(!markdown.contains("nginx wrote"), "{markdown}");
-        assert!(
-            markdown.contains("| proxyd | 110 (1.10×, 1.10–1.10) |"),
-            "{markdown}"
-        );
+        assert!(markdown.contains("| proxyd | 110 (1.10×, 1.10–1.10) |"), "{markdown}");
         assert!(markdown.contains("| nginx | 100 (1×) |"), "{markdown}");
         assert!(with_chart(&markdown).contains("](report.svg)\n\n| |"));
-        assert_eq!(
-            report.json()["summaries"][1]["requests_per_second"]["value"]["median"],
-            110.0
-        );
+        assert_eq!(report.json()["summaries"][1]["requests_per_second"]["value"]["median"], 110.0);
         assert_eq!(report.json()["rounds"][0]["round"], 1);
     }
 }

@@ -55,19 +55,13 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     let mut origin = Origin::start(options, &workdir, &programs.nginx).await?;
     let mut contenders = Vec::new();
     for contender in options.contenders() {
-        contenders.push(
-            contender
-                .start(options, &programs, &origin, &workdir)
-                .await?,
-        );
+        contenders.push(contender.start(options, &programs, &origin, &workdir).await?);
     }
 
     let mut requests = vec![0; contenders.len()];
     for (contender, requests) in contenders.iter_mut().zip(&mut requests) {
-        *requests += measure(0, contender, &mut origin, options, WARM_UP_SECONDS)
-            .await?
-            .load
-            .requests;
+        *requests +=
+            measure(0, contender, &mut origin, options, WARM_UP_SECONDS).await?.load.requests;
     }
     let mut measurements = Vec::new();
     for round in 0..options.rounds {
@@ -93,11 +87,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     let mut logs = Vec::new();
     for (contender, requests) in contenders.iter_mut().zip(requests) {
         if let Some(lines) = contender.logged()? {
-            logs.push(Logged {
-                contender: contender.contender,
-                lines,
-                requests,
-            });
+            logs.push(Logged { contender: contender.contender, lines, requests });
         }
     }
     Report::new(options, environment, measurements, logs).publish(&options.out())

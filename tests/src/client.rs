@@ -128,12 +128,7 @@ impl Client {
     fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("nodelay");
         stream.set_write_timeout(Some(PATIENCE)).expect("timeout");
-        Self {
-            stream,
-            buffer: Vec::new(),
-            ended: false,
-            patience: PATIENCE,
-        }
+        Self { stream, buffer: Vec::new(), ended: false, patience: PATIENCE }
     }
 
     /// The deadline of each read from now on.
@@ -167,9 +162,7 @@ impl Client {
 
     /// Ends the connection with a reset.
     pub fn reset(self) {
-        SockRef::from(&self.stream)
-            .set_linger(Some(Duration::ZERO))
-            .expect("linger");
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("linger");
     }
 
     /// Waits for more bytes until `deadline`.
@@ -254,13 +247,7 @@ impl Client {
         };
         let framing = wire::response_framing(method, &head).map_err(NoAnswer::Malformed)?;
         let (content, trailers, ending) = self.content(framing)?;
-        Ok(Answer {
-            interim,
-            head,
-            content,
-            trailers,
-            ending,
-        })
+        Ok(Answer { interim, head, content, trailers, ending })
     }
 
     /// Reads content that is delimited so.
@@ -293,11 +280,7 @@ impl Client {
                 (Fill::TimedOut, _) => Ending::Stalled,
             };
             let raw = std::mem::take(&mut self.buffer);
-            let content = if framing == Framing::Chunked {
-                wire::chunks_so_far(&raw)
-            } else {
-                raw
-            };
+            let content = if framing == Framing::Chunked { wire::chunks_so_far(&raw) } else { raw };
             return Ok((content, Fields::default(), ending));
         }
     }
@@ -335,16 +318,8 @@ impl Client {
     /// Panics unless the other end closes without another byte.
     pub fn expect_closed(&mut self) {
         let (rest, closed) = self.rest();
-        assert!(
-            closed,
-            "the connection stayed open; unread: {:?}",
-            wire::latin1(&rest)
-        );
-        assert!(
-            rest.is_empty(),
-            "more than was due: {:?}",
-            wire::latin1(&rest)
-        );
+        assert!(closed, "the connection stayed open; unread: {:?}", wire::latin1(&rest));
+        assert!(rest.is_empty(), "more than was due: {:?}", wire::latin1(&rest));
     }
 
     /// Bytes that were read and not yet taken.
@@ -363,11 +338,7 @@ pub fn exchange(to: SocketAddr, method: &str, raw: impl AsRef<[u8]>) -> Answer {
 /// A plain `GET` of `path` with the given host, over a connection of its own.
 #[must_use]
 pub fn get(to: SocketAddr, host: &str, path: &str) -> Answer {
-    exchange(
-        to,
-        "GET",
-        format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
-    )
+    exchange(to, "GET", format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
 }
 
 #[cfg(test)]
@@ -393,10 +364,7 @@ mod tests {
               HTTP/1.1 404 No\r\nContent-Length: 1\r\n\r\nx",
         );
         let first = client.expect("GET");
-        assert_eq!(
-            (first.interim.len(), first.status(), first.text()),
-            (1, 200, "ab".into())
-        );
+        assert_eq!((first.interim.len(), first.status(), first.text()), (1, 200, "ab".into()));
         assert_eq!(first.trailers.get("t"), Some("v"));
         assert_eq!(client.expect("GET").status(), 404);
         client.expect_closed();
@@ -405,25 +373,13 @@ mod tests {
     #[test]
     fn tells_a_cut_message_from_a_whole_one() {
         let cut = served(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab").expect("GET");
-        assert_eq!(
-            (cut.ending.clone(), cut.is_whole()),
-            (Ending::Truncated, false)
-        );
+        assert_eq!((cut.ending.clone(), cut.is_whole()), (Ending::Truncated, false));
         let cut = served(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n")
             .expect("GET");
-        assert_eq!(
-            (cut.ending, cut.content),
-            (Ending::Truncated, b"ab".to_vec())
-        );
+        assert_eq!((cut.ending, cut.content), (Ending::Truncated, b"ab".to_vec()));
         let whole = served(b"HTTP/1.1 200 OK\r\n\r\nab").expect("GET");
         assert_eq!(whole.ending, Ending::ByClose);
-        assert_eq!(
-            served(b"").answer("GET").expect_err("nothing"),
-            NoAnswer::Closed
-        );
-        assert!(matches!(
-            served(b"rubbish\n").answer("GET"),
-            Err(NoAnswer::Malformed(_))
-        ));
+        assert_eq!(served(b"").answer("GET").expect_err("nothing"), NoAnswer::Closed);
+        assert!(matches!(served(b"rubbish\n").answer("GET"), Err(NoAnswer::Malformed(_))));
     }
 }

@@ -80,10 +80,7 @@ fn numbers(value: &Value) -> Vec<u16> {
     value
         .as_array()
         .map(|all| {
-            all.iter()
-                .filter_map(Value::as_u64)
-                .filter_map(|n| u16::try_from(n).ok())
-                .collect()
+            all.iter().filter_map(Value::as_u64).filter_map(|n| u16::try_from(n).ok()).collect()
         })
         .unwrap_or_default()
 }
@@ -106,9 +103,7 @@ fn expand(text: &str) -> String {
 /// Reads a corpus under `tests/data/`.
 #[must_use]
 pub fn read(name: &str) -> Vec<Case> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("data")
-        .join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(name);
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     text.lines()
@@ -117,12 +112,7 @@ pub fn read(name: &str) -> Vec<Case> {
             let json: Value =
                 serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
-            Case {
-                id: text("id"),
-                why: text("why"),
-                raw: text("raw"),
-                json,
-            }
+            Case { id: text("id"), why: text("why"), raw: text("raw"), json }
         })
         .collect()
 }
@@ -138,10 +128,7 @@ mod tests {
     }
 
     fn count(cases: &[Case], class: &str) -> usize {
-        cases
-            .iter()
-            .filter(|case| case.text("class") == class)
-            .count()
+        cases.iter().filter(|case| case.text("class") == class).count()
     }
 
     fn check_shape(cases: &[Case]) {
@@ -150,11 +137,7 @@ mod tests {
         ids.dedup();
         assert_eq!(ids.len(), cases.len(), "two cases have one id");
         for case in cases {
-            assert!(
-                !case.why.is_empty() && !case.text("rfc").is_empty(),
-                "{}",
-                case.id
-            );
+            assert!(!case.why.is_empty() && !case.text("rfc").is_empty(), "{}", case.id);
             assert!(!case.statuses().is_empty(), "{}", case.id);
             drop(case.bytes("127.0.0.1:1"));
         }

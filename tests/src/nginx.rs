@@ -65,17 +65,9 @@ impl Nginx {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 panic!("nginx ended at once, {status}: {log}");
             }
-            [http, https]
-                .iter()
-                .all(|at| TcpStream::connect(at).is_ok())
-                .then_some(())
+            [http, https].iter().all(|at| TcpStream::connect(at).is_ok()).then_some(())
         });
-        Self {
-            child,
-            scratch,
-            http,
-            https,
-        }
+        Self { child, scratch, http, https }
     }
 
     /// Starts one that only serves files.

@@ -38,9 +38,7 @@ struct Shared {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Vec<Link>> {
-        self.links
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.links.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn wait<T>(&self, mut condition: impl FnMut(&[Link]) -> Option<T>) -> Option<T> {
@@ -147,13 +145,7 @@ impl Origin {
     /// How much each connection has received up to now.
     #[must_use]
     pub fn mark(&self) -> Mark {
-        Mark(
-            self.shared
-                .lock()
-                .iter()
-                .map(|link| link.bytes.len())
-                .collect(),
-        )
+        Mark(self.shared.lock().iter().map(|link| link.bytes.len()).collect())
     }
 
     /// What was received since the mark: one entry for each connection that received something.
@@ -180,10 +172,7 @@ impl Origin {
     /// All complete requests so far, by connection and then in order.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
-        self.since(&Mark(Vec::new()))
-            .into_iter()
-            .flat_map(|seen| seen.requests)
-            .collect()
+        self.since(&Mark(Vec::new())).into_iter().flat_map(|seen| seen.requests).collect()
     }
 
     /// The last complete request; panics if there is none.
@@ -201,11 +190,7 @@ impl Origin {
     /// Everything that one connection received.
     #[must_use]
     pub fn bytes(&self, link: usize) -> Vec<u8> {
-        self.shared
-            .lock()
-            .get(link)
-            .map(|link| link.bytes.clone())
-            .unwrap_or_default()
+        self.shared.lock().get(link).map(|link| link.bytes.clone()).unwrap_or_default()
     }
 
     /// Waits until that connection has received `needle`.
@@ -213,10 +198,7 @@ impl Origin {
         let needle = needle.as_bytes();
         let found = self.shared.wait(|links| {
             let bytes = &links.get(link)?.bytes;
-            bytes
-                .windows(needle.len())
-                .any(|window| window == needle)
-                .then_some(())
+            bytes.windows(needle.len()).any(|window| window == needle).then_some(())
         });
         assert!(
             found.is_some(),
@@ -228,33 +210,20 @@ impl Origin {
 
     /// Waits until that connection has received at least so many bytes.
     pub fn wait_bytes(&self, link: usize, count: usize) {
-        let enough = self
-            .shared
-            .wait(|links| (links.get(link)?.bytes.len() >= count).then_some(()));
-        assert!(
-            enough.is_some(),
-            "connection {link} received {} bytes",
-            self.bytes(link).len()
-        );
+        let enough =
+            self.shared.wait(|links| (links.get(link)?.bytes.len() >= count).then_some(()));
+        assert!(enough.is_some(), "connection {link} received {} bytes", self.bytes(link).len());
     }
 
     /// Waits until so many connections were made.
     pub fn wait_links(&self, count: usize) {
-        let enough = self
-            .shared
-            .wait(|links| (links.len() >= count).then_some(()));
-        assert!(
-            enough.is_some(),
-            "{} connections, {count} were due",
-            self.links()
-        );
+        let enough = self.shared.wait(|links| (links.len() >= count).then_some(()));
+        assert!(enough.is_some(), "{} connections, {count} were due", self.links());
     }
 
     /// Waits until the other end has closed that connection.
     pub fn wait_ended(&self, link: usize) {
-        let ended = self
-            .shared
-            .wait(|links| links.get(link)?.ended.then_some(()));
+        let ended = self.shared.wait(|links| links.get(link)?.ended.then_some(()));
         assert!(
             ended.is_some(),
             "connection {link} stayed open; it received {:?}",
@@ -307,10 +276,7 @@ fn read_all(shared: &Shared, mut stream: TcpStream, link: usize, mut also: impl 
 
 /// Runs the script over one connection, until it ends or the script ends it.
 fn perform(script: &Script, shared: &Shared, stream: &TcpStream, link: usize) {
-    let run = |acts: Vec<Act>| {
-        acts.into_iter()
-            .all(|act| run_act(act, shared, stream, link))
-    };
+    let run = |acts: Vec<Act>| acts.into_iter().all(|act| run_act(act, shared, stream, link));
     if let Some(on_accept) = &script.on_accept
         && !run(on_accept(link))
     {
@@ -351,11 +317,7 @@ fn perform(script: &Script, shared: &Shared, stream: &TcpStream, link: usize) {
             }
             Some(Next::Head(head)) => {
                 head_seen = true;
-                let acts = script
-                    .on_head
-                    .as_ref()
-                    .map(|act| act(&head, turn))
-                    .unwrap_or_default();
+                let acts = script.on_head.as_ref().map(|act| act(&head, turn)).unwrap_or_default();
                 if !run(acts) {
                     return;
                 }
@@ -401,9 +363,7 @@ fn run_act(act: Act, shared: &Shared, mut stream: &TcpStream, link: usize) -> bo
             true
         }
         Act::Until(gate) => gate.wait(),
-        Act::AwaitEnd => shared
-            .wait(|links| links[link].ended.then_some(()))
-            .is_some(),
+        Act::AwaitEnd => shared.wait(|links| links[link].ended.then_some(())).is_some(),
         Act::Finish => stream.shutdown(Shutdown::Write).is_ok(),
         Act::Close => {
             // Already closed by the other end is as good.
@@ -433,10 +393,7 @@ mod tests {
         let origin = Origin::saying("hello");
         let mut client = Client::connect(origin.address());
         let answer = client.ask("GET", GET);
-        assert_eq!(
-            (answer.text().as_str(), answer.field(MARK)),
-            ("hello", Some("yes"))
-        );
+        assert_eq!((answer.text().as_str(), answer.field(MARK)), ("hello", Some("yes")));
         let mark = origin.mark();
         client.send("POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nab");
         client.finish();
@@ -453,10 +410,7 @@ mod tests {
         let raw = "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
         let answer = Client::connect(origin.address()).ask("GET", raw);
         assert_eq!(answer.status(), 400);
-        assert!(matches!(
-            &origin.since(&Mark(Vec::new()))[0].rest,
-            Rest::Invalid(..)
-        ));
+        assert!(matches!(&origin.since(&Mark(Vec::new()))[0].rest, Rest::Invalid(..)));
     }
 
     #[test]

@@ -40,20 +40,15 @@ fn apt_get(arguments: &[&str]) -> Output {
 
 /// Whether this process may install packages itself.
 fn is_root() -> bool {
-    Command::new("id")
-        .arg("-u")
-        .output()
-        .is_ok_and(|out| out.stdout.starts_with(b"0\n"))
+    Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout.starts_with(b"0\n"))
 }
 
 /// The path of a program; installs its Debian package first if it is missing, and panics with
 /// the package manager's words if that fails.
 #[must_use]
 pub fn require(program: &str) -> PathBuf {
-    let mut found = FOUND
-        .get_or_init(Mutex::default)
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut found =
+        FOUND.get_or_init(Mutex::default).lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(path) = found.get(program) {
         return path.clone();
     }
@@ -79,20 +74,11 @@ pub fn require(program: &str) -> PathBuf {
 #[must_use]
 pub fn run(program: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(require(program));
-    for name in [
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-    ] {
+    for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
+    {
         command.env_remove(name);
     }
-    command
-        .args(arguments)
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"))
+    command.args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
 /// Runs curl with `-sS` and a time limit, without any configuration or proxy of the machine.
@@ -108,14 +94,7 @@ pub fn curl(arguments: &[&str]) -> Output {
 pub fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
     let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
     let output = Command::new(require("openssl"))
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-        ])
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"])
         .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
         .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
         .arg("-keyout")
@@ -124,11 +103,7 @@ pub fn certificate(folder: &Path) -> (PathBuf, PathBuf) {
         .arg(&cert)
         .output()
         .expect("openssl");
-    assert!(
-        output.status.success(),
-        "openssl: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
     (cert, key)
 }
 

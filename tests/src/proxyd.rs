@@ -169,9 +169,7 @@ impl Launch {
             if let Some(status) = proxyd.child.try_wait().expect("proxyd") {
                 panic!("proxyd ended at once, {status}: {}", proxyd.stderr());
             }
-            due.iter()
-                .all(|at| TcpStream::connect(at).is_ok())
-                .then_some(())
+            due.iter().all(|at| TcpStream::connect(at).is_ok()).then_some(())
         });
         proxyd
     }
@@ -340,19 +338,11 @@ pub fn run_to_end(folder: &Path, arguments: &[&str]) -> Outcome {
             // It is killed before the panic, or it would outlive the test.
             let _ = child.kill();
             let _ = child.wait();
-            panic!(
-                "proxyd {arguments:?} goes on: {}{}",
-                stdout.text(),
-                stderr.text()
-            );
+            panic!("proxyd {arguments:?} goes on: {}{}", stdout.text(), stderr.text());
         }
         std::thread::sleep(Duration::from_millis(5));
     };
-    Outcome {
-        code: status.code(),
-        stdout: stdout.whole(),
-        stderr: stderr.whole(),
-    }
+    Outcome { code: status.code(), stdout: stdout.whole(), stderr: stderr.whole() }
 }
 
 /// What a thread reads from a pipe.
@@ -378,10 +368,7 @@ fn collect(mut pipe: impl Read + Send + 'static) -> Collected {
     let reader = std::thread::spawn(move || {
         let mut piece = [0; 4096];
         while let Ok(read @ 1..) = pipe.read(&mut piece) {
-            shared
-                .lock()
-                .expect("output")
-                .extend_from_slice(&piece[..read]);
+            shared.lock().expect("output").extend_from_slice(&piece[..read]);
         }
     });
     Collected { bytes, reader }

@@ -45,11 +45,5 @@ pub(crate) fn judge(link: usize, bytes: &[u8], ended: bool) -> Seen {
             Err(reason) => break Rest::Invalid(reason, left.to_vec()),
         }
     };
-    Seen {
-        link,
-        requests,
-        rest,
-        ended,
-        bytes: bytes.to_vec(),
-    }
+    Seen { link, requests, rest, ended, bytes: bytes.to_vec() }
 }

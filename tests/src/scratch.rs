@@ -14,10 +14,8 @@ impl Scratch {
     #[must_use]
     pub fn new(name: &str) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!(
-            "proxyd-tests-{}-{number}-{name}",
-            std::process::id()
-        ));
+        let path = std::env::temp_dir()
+            .join(format!("proxyd-tests-{}-{number}-{name}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a temporary directory");
         Self(path)
     }

@@ -19,10 +19,7 @@ pub fn until_within<T>(limit: Duration, what: &str, mut condition: impl FnMut() 
         if let Some(value) = condition() {
             return value;
         }
-        assert!(
-            Instant::now() < deadline,
-            "waited {limit:?} in vain for: {what}"
-        );
+        assert!(Instant::now() < deadline, "waited {limit:?} in vain for: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -48,11 +45,7 @@ impl Gate {
     #[must_use]
     pub fn wait(&self) -> bool {
         let guard = self.0.0.lock().expect("gate");
-        let (open, _) = self
-            .0
-            .1
-            .wait_timeout_while(guard, PATIENCE, |open| !*open)
-            .expect("gate");
+        let (open, _) = self.0.1.wait_timeout_while(guard, PATIENCE, |open| !*open).expect("gate");
         *open
     }
 }

@@ -118,16 +118,12 @@ pub fn latin1(bytes: &[u8]) -> String {
 /// Latin-1 text as bytes; panics on a character above U+00FF.
 #[must_use]
 pub fn bytes(text: &str) -> Vec<u8> {
-    text.chars()
-        .map(|c| u8::try_from(u32::from(c)).expect("latin-1 text"))
-        .collect()
+    text.chars().map(|c| u8::try_from(u32::from(c)).expect("latin-1 text")).collect()
 }
 
 fn is_token(text: &[u8]) -> bool {
     !text.is_empty()
-        && text
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
+        && text.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }
 
 /// One line without its CRLF.
@@ -269,9 +265,7 @@ fn check_target(method: &str, target: &str) -> Result<(), String> {
     if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
         return Ok(());
     }
-    let authority = target
-        .strip_prefix("http://")
-        .and_then(|rest| rest.split(['/', '?']).next());
+    let authority = target.strip_prefix("http://").and_then(|rest| rest.split(['/', '?']).next());
     match authority {
         Some(authority) if is_authority(authority) => Ok(()),
         _ => wrong("not a request target"),
@@ -304,18 +298,7 @@ pub fn read_request_head(input: &[u8]) -> Step<(RequestHead, Framing)> {
         Framing::UntilClose => Framing::None,
         known => known,
     };
-    Ok(Some((
-        (
-            RequestHead {
-                method,
-                target,
-                minor,
-                fields,
-            },
-            framing,
-        ),
-        used + more,
-    )))
+    Ok(Some(((RequestHead { method, target, minor, fields }, framing), used + more)))
 }
 
 /// A complete request.
@@ -338,14 +321,7 @@ pub fn read_request(input: &[u8]) -> Step<Request> {
             None => return Ok(None),
         },
     };
-    Ok(Some((
-        Request {
-            head,
-            content,
-            trailers,
-        },
-        used + more,
-    )))
+    Ok(Some((Request { head, content, trailers }, used + more)))
 }
 
 /// The status line and the fields of a response.
@@ -368,14 +344,7 @@ pub fn read_response_head(input: &[u8]) -> Step<ResponseHead> {
     let Some((fields, more)) = read_fields(&input[used..])? else {
         return Ok(None);
     };
-    Ok(Some((
-        ResponseHead {
-            minor,
-            status,
-            fields,
-        },
-        used + more,
-    )))
+    Ok(Some((ResponseHead { minor, status, fields }, used + more)))
 }
 
 /// How the content of the response to `method` is delimited.
@@ -395,20 +364,14 @@ pub fn response_framing(method: &str, head: &ResponseHead) -> Result<Framing, St
 }
 
 fn read_framing(fields: &Fields, minor: u8) -> Result<Framing, String> {
-    let (length, coding) = (
-        fields.all("content-length"),
-        fields.all("transfer-encoding"),
-    );
+    let (length, coding) = (fields.all("content-length"), fields.all("transfer-encoding"));
     match (&length[..], &coding[..]) {
         ([], []) => Ok(Framing::UntilClose),
         ([length], []) => {
             if length.is_empty() || !length.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(format!("Content-Length: {length:?}"));
             }
-            length
-                .parse()
-                .map(Framing::Length)
-                .map_err(|e| e.to_string())
+            length.parse().map(Framing::Length).map_err(|e| e.to_string())
         }
         ([], [coding]) if coding.eq_ignore_ascii_case("chunked") && minor == 1 => {
             Ok(Framing::Chunked)
@@ -424,9 +387,7 @@ mod tests {
     use super::*;
 
     fn one(raw: &str) -> Request {
-        let (request, used) = read_request(raw.as_bytes())
-            .expect("valid")
-            .expect("complete");
+        let (request, used) = read_request(raw.as_bytes()).expect("valid").expect("complete");
         assert_eq!(used, raw.len());
         request
     }
@@ -438,10 +399,8 @@ mod tests {
         assert_eq!(plain.field("x"), Some("y"));
         let sized = one("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
         assert_eq!(sized.content, b"abc");
-        let chunked = one(
-            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
-             3\r\nabc\r\nA\r\n0123456789\r\n0\r\nT: v\r\n\r\n",
-        );
+        let chunked = one("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+             3\r\nabc\r\nA\r\n0123456789\r\n0\r\nT: v\r\n\r\n");
         assert_eq!(chunked.content, b"abc0123456789");
         assert_eq!(chunked.trailers.get("t"), Some("v"));
     }

@@ -12,9 +12,8 @@ const ASSETS: usize = 50;
 
 /// A page with that many scripts, each of which counts itself.
 fn page() -> String {
-    let scripts: String = (0..ASSETS)
-        .map(|n| format!("<script src=\"asset-{n}.js\"></script>\n"))
-        .collect();
+    let scripts: String =
+        (0..ASSETS).map(|n| format!("<script src=\"asset-{n}.js\"></script>\n")).collect();
     format!(
         "<!doctype html><html><head><meta charset=utf-8><link rel=icon href=data:,>\
          <script>window.count = 0;</script>\n{scripts}</head>\n\
@@ -27,18 +26,8 @@ fn page() -> String {
 fn browse(proxy: &Proxyd, url: &str) -> String {
     let profile = Scratch::new("chromium");
     let output = Command::new(programs::require("chromium"))
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-        ])
-        .args([
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-        ])
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
         .args(["--disable-dev-shm-usage", "--ignore-certificate-errors"])
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(format!("--proxy-server={}", proxy.url()))
@@ -47,11 +36,7 @@ fn browse(proxy: &Proxyd, url: &str) -> String {
         .output()
         .expect("chromium can be started");
     let dom = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        !dom.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(!dom.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     dom
 }
 
@@ -63,9 +48,7 @@ fn a_page_with_50_assets_loads_over_http_and_https() {
         nginx.file(&format!("asset-{number}.js"), "window.count += 1;\n");
     }
     let port = nginx.https.port().to_string();
-    let proxy = proxyd::forward()
-        .args(&["--allow-private", "--connect-port", &port])
-        .start();
+    let proxy = proxyd::forward().args(&["--allow-private", "--connect-port", &port]).start();
     for (url, connect) in [
         (format!("http://{}/index.html", nginx.http), false),
         (format!("https://{}/index.html", nginx.https), true),

@@ -6,6 +6,7 @@ use proxyd_tests::origin::Origin;
 use proxyd_tests::ports;
 use proxyd_tests::proxyd::{self, Outcome};
 use proxyd_tests::scratch::Scratch;
+use proxyd_tests::waiting;
 
 const SOUND: &str = "[listeners.web]\naddress = \"127.0.0.1:8080\"\nrole = \"gateway\"\n\
                      [upstreams.app]\nendpoints = [\"http://127.0.0.1:3000\"]\n\
@@ -50,11 +51,7 @@ fn every_error_is_told_with_its_place() {
     // What refers to something else is told in the same run.
     let checked = check(&SOUND.replace("upstream = \"app\"", "upstream = \"ap\""));
     assert_eq!(checked.code, Some(2), "{checked:?}");
-    assert!(
-        checked.stderr.contains("proxyd.toml:8:12"),
-        "{}",
-        checked.stderr
-    );
+    assert!(checked.stderr.contains("proxyd.toml:8:12"), "{}", checked.stderr);
     assert!(checked.stderr.contains("app"), "{}", checked.stderr);
 }
 
@@ -62,21 +59,12 @@ fn every_error_is_told_with_its_place() {
 fn syntax_errors_and_missing_files_have_places_too() {
     let broken = check("[listeners\n");
     assert_eq!(broken.code, Some(2), "{broken:?}");
-    assert!(
-        broken.stderr.contains("proxyd.toml:1:"),
-        "{}",
-        broken.stderr
-    );
+    assert!(broken.stderr.contains("proxyd.toml:1:"), "{}", broken.stderr);
     let missing = run(&["check", "--config", "nowhere.toml"]);
     assert_eq!(missing.code, Some(2), "{missing:?}");
-    assert!(
-        missing.stderr.contains("nowhere.toml"),
-        "{}",
-        missing.stderr
-    );
-    let token = check(&format!(
-        "[admin]\naddress = \"127.0.0.1:1\"\ntoken = {{ file = \"no\" }}\n{SOUND}"
-    ));
+    assert!(missing.stderr.contains("nowhere.toml"), "{}", missing.stderr);
+    let token =
+        check(&format!("[admin]\naddress = \"127.0.0.1:1\"\ntoken = {{ file = \"no\" }}\n{SOUND}"));
     assert_eq!(token.code, Some(2), "{token:?}");
     assert!(token.stderr.contains("proxyd.toml:3:"), "{}", token.stderr);
 }
@@ -103,13 +91,7 @@ fn a_wrong_command_line_is_2() {
         &["forward", "--nonsense"],
         &["forward", "--listen", "nowhere"],
         &["reverse", "--listen", "127.0.0.1:0"],
-        &[
-            "reverse",
-            "--listen",
-            "127.0.0.1:0",
-            "--to",
-            "nowhere at all",
-        ],
+        &["reverse", "--listen", "127.0.0.1:0", "--to", "nowhere at all"],
         &["run"],
         &["run", "--config", "nowhere.toml"],
         &["forward", "--listen", "127.0.0.1:0", "--connect-port", "x"],
@@ -133,11 +115,7 @@ fn an_address_that_is_taken_is_1() {
 
 #[test]
 fn help_and_version_are_0_and_show_examples() {
-    for arguments in [
-        &["--help"][..],
-        &["forward", "--help"],
-        &["reverse", "--help"],
-    ] {
+    for arguments in [&["--help"][..], &["forward", "--help"], &["reverse", "--help"]] {
         let outcome = run(arguments);
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         assert!(outcome.stdout.contains("proxyd "), "{outcome:?}");
@@ -148,21 +126,8 @@ fn help_and_version_are_0_and_show_examples() {
 #[test]
 fn print_config_prints_a_file_that_is_sound() {
     for arguments in [
-        &[
-            "reverse",
-            "--listen",
-            "127.0.0.1:8080",
-            "--to",
-            "http://127.0.0.1:3000",
-        ][..],
-        &[
-            "forward",
-            "--listen",
-            "127.0.0.1:3128",
-            "--connect-port",
-            "8443",
-            "--allow-private",
-        ],
+        &["reverse", "--listen", "127.0.0.1:8080", "--to", "http://127.0.0.1:3000"][..],
+        &["forward", "--listen", "127.0.0.1:3128", "--connect-port", "8443", "--allow-private"],
     ] {
         let mut all = arguments.to_vec();
         all.push("--print-config");
@@ -209,21 +174,14 @@ fn json_files_includes_and_the_environment_are_read() {
         // Kubernetes sets names of this kind by itself.
         .env("PROXYD_SERVICE_HOST", "10.0.0.1")
         .start();
-    assert_eq!(
-        client::get(proxy.address(), "origin.test", "/").text(),
-        "hello"
-    );
+    assert_eq!(client::get(proxy.address(), "origin.test", "/").text(), "hello");
 
     let json = "{\"listeners\": {\"web\": {\"address\": \"127.0.0.1:1\", \"role\": \"gatway\"}}}";
     scratch.write("proxyd.json", json);
     let args = ["check", "--config", "proxyd.json"];
     let checked = proxyd::run_to_end(scratch.path(), &args);
     assert_eq!(checked.code, Some(2), "{checked:?}");
-    assert!(
-        checked.stderr.contains("proxyd.json:1:"),
-        "{}",
-        checked.stderr
-    );
+    assert!(checked.stderr.contains("proxyd.json:1:"), "{}", checked.stderr);
 }
 
 #[test]
@@ -237,18 +195,10 @@ fn a_probe_listener_has_health_and_metrics_only() {
         origin.url()
     );
     let _proxy = proxyd::run(web, &config).admin(probe).start();
-    for (path, status) in [
-        ("/livez", 200),
-        ("/readyz", 200),
-        ("/metrics", 200),
-        ("/config", 404),
-        ("/", 404),
-    ] {
-        assert_eq!(
-            client::get(probe, "kubelet.test", path).status(),
-            status,
-            "{path}"
-        );
+    for (path, status) in
+        [("/livez", 200), ("/readyz", 200), ("/metrics", 200), ("/config", 404), ("/", 404)]
+    {
+        assert_eq!(client::get(probe, "kubelet.test", path).status(), status, "{path}");
     }
 }
 
@@ -256,6 +206,8 @@ fn a_probe_listener_has_health_and_metrics_only() {
 fn one_line_modes_say_what_listens_where() {
     let origin = Origin::saying("hello");
     let proxy = proxyd::reverse(&origin.url()).start();
-    let said = format!("{}{}", proxy.stdout(), proxy.stderr());
-    assert!(said.contains(&proxy.address().to_string()), "{said}");
+    waiting::until("the greeting", || {
+        let said = format!("{}{}", proxy.stdout(), proxy.stderr());
+        said.contains(&proxy.address().to_string()).then_some(())
+    });
 }

@@ -42,11 +42,7 @@ fn what_is_in_flight_finishes_and_then_it_ends() {
     assert_eq!(proxy.ask_admin("/readyz").status(), 200);
 
     let mut idle = Client::connect(proxy.address());
-    assert_eq!(
-        idle.ask("GET", format!("GET /a HTTP/1.1\r\n{HOST}\r\n"))
-            .status(),
-        200
-    );
+    assert_eq!(idle.ask("GET", format!("GET /a HTTP/1.1\r\n{HOST}\r\n")).status(), 200);
     let mut busy = Client::connect(proxy.address());
     busy.send(format!("GET /wait HTTP/1.1\r\n{HOST}\r\n"));
     origin.wait_received(0, "GET /wait");
@@ -59,10 +55,7 @@ fn what_is_in_flight_finishes_and_then_it_ends() {
     gate.open();
     let answer = busy.expect("GET");
     assert_eq!((answer.status(), answer.text().as_str()), (200, "/wait"));
-    assert!(
-        answer.head.fields.lists("connection", "close"),
-        "{answer:?}"
-    );
+    assert!(answer.head.fields.lists("connection", "close"), "{answer:?}");
     busy.expect_closed();
     assert_eq!(proxy.wait_exit().code(), Some(0));
 }
@@ -78,10 +71,7 @@ fn new_connections_are_taken_while_it_is_a_lame_duck() {
     // Load balancers have not noticed yet; whom they send is served, and told to close.
     let answer = client::get(proxy.address(), "origin.test", "/a");
     assert_eq!(answer.status(), 200);
-    assert!(
-        answer.head.fields.lists("connection", "close"),
-        "{answer:?}"
-    );
+    assert!(answer.head.fields.lists("connection", "close"), "{answer:?}");
     assert_eq!(proxy.wait_exit().code(), Some(0));
 }
 

@@ -49,11 +49,7 @@ fn a_client_that_leaves_while_pipelined_bytes_wait_cancels_too() {
     origin.wait_received(0, "GET /wait");
     client.reset();
     origin.wait_ended(0);
-    assert_eq!(
-        origin.lines(),
-        ["GET /wait"],
-        "the rest had nobody to answer to"
-    );
+    assert_eq!(origin.lines(), ["GET /wait"], "the rest had nobody to answer to");
 }
 
 #[test]
@@ -93,9 +89,7 @@ fn a_client_that_leaves_inside_an_upload_leaves_no_complete_message() {
         let origin = Origin::saying("never");
         let proxy = before(&origin);
         let mut client = Client::connect(proxy.address());
-        client.send(format!(
-            "POST / HTTP/1.1\r\n{HOST}{framing}\r\n\r\n5\r\nhello\r\n"
-        ));
+        client.send(format!("POST / HTTP/1.1\r\n{HOST}{framing}\r\n\r\n5\r\nhello\r\n"));
         origin.wait_received(0, "hello");
         client.reset();
         origin.wait_ended(0);
@@ -106,9 +100,7 @@ fn a_client_that_leaves_inside_an_upload_leaves_no_complete_message() {
 #[test]
 fn a_client_that_leaves_inside_a_download_ends_the_upstream_connection() {
     let origin = Origin::answering(|_, _| {
-        let mut acts = vec![Act::send(
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-        )];
+        let mut acts = vec![Act::send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")];
         let chunk = format!("{:x}\r\n{}\r\n", 65_536, "x".repeat(65_536));
         acts.extend((0..2000).map(|_| Act::send(&chunk)));
         acts
@@ -212,10 +204,7 @@ fn an_upstream_that_dies_inside_its_answer_never_gives_a_whole_one() {
             gate.open();
             let framing = proxyd_tests::wire::response_framing("GET", &head).expect("a valid head");
             let (content, _, ending) = client.content(framing).expect("content");
-            assert_eq!(
-                (content.as_slice(), ending),
-                (&b"hello"[..], Ending::Truncated)
-            );
+            assert_eq!((content.as_slice(), ending), (&b"hello"[..], Ending::Truncated));
             still_serves(&proxy, "/after");
         }
     }
@@ -223,19 +212,12 @@ fn an_upstream_that_dies_inside_its_answer_never_gives_a_whole_one() {
 
 #[test]
 fn an_upstream_that_dies_inside_an_upload_is_502() {
-    let script = Script::new().on_head(|head, _| {
-        if head.target == "/die" {
-            vec![Act::Reset]
-        } else {
-            Vec::new()
-        }
-    });
+    let script = Script::new()
+        .on_head(|head, _| if head.target == "/die" { vec![Act::Reset] } else { Vec::new() });
     let origin = Origin::start(script);
     let proxy = before(&origin);
     let mut client = Client::connect(proxy.address());
-    client.send(format!(
-        "POST /die HTTP/1.1\r\n{HOST}Content-Length: 100000000\r\n\r\nhello"
-    ));
+    client.send(format!("POST /die HTTP/1.1\r\n{HOST}Content-Length: 100000000\r\n\r\nhello"));
     let answer = client.expect("POST");
     assert_eq!(answer.status(), 502);
     assert!(answer.field(MARK).is_none());
@@ -245,20 +227,12 @@ fn an_upstream_that_dies_inside_an_upload_is_502() {
 #[test]
 fn an_answer_before_the_end_of_an_upload_is_relayed() {
     let script = Script::new()
-        .on_head(|_, _| {
-            vec![response(
-                "403 Forbidden",
-                &[("Connection", "close")],
-                "early",
-            )]
-        })
+        .on_head(|_, _| vec![response("403 Forbidden", &[("Connection", "close")], "early")])
         .on_request(|_, _| Vec::new());
     let origin = Origin::start(script);
     let proxy = before(&origin);
     let mut client = Client::connect(proxy.address());
-    client.send(format!(
-        "POST / HTTP/1.1\r\n{HOST}Content-Length: 100000\r\n\r\nhello"
-    ));
+    client.send(format!("POST / HTTP/1.1\r\n{HOST}Content-Length: 100000\r\n\r\nhello"));
     let answer = client.expect("POST");
     assert_eq!((answer.status(), answer.text().as_str()), (403, "early"));
 }
@@ -277,13 +251,7 @@ fn an_upstream_that_answers_to_nobody_is_not_trusted_with_the_next_client() {
     // It says something before anybody asked.
     let evil = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nHIDDEN";
     let script = Script::new()
-        .on_accept(move |link| {
-            if link == 0 {
-                vec![Act::send(evil)]
-            } else {
-                Vec::new()
-            }
-        })
+        .on_accept(move |link| if link == 0 { vec![Act::send(evil)] } else { Vec::new() })
         .on_request(|request, _| ok(&request.head.target));
     let origin = Origin::start(script);
     let proxy = before(&origin);
@@ -340,8 +308,5 @@ fn a_reset_before_the_answer_is_no_answer_for_anyone_else() {
     gone.reset();
     origin.wait_ended(0);
     let mut stays = stays.patient_for(std::time::Duration::from_millis(200));
-    assert_eq!(
-        stays.answer("GET").expect_err("nothing was answered"),
-        NoAnswer::TimedOut
-    );
+    assert_eq!(stays.answer("GET").expect_err("nothing was answered"), NoAnswer::TimedOut);
 }

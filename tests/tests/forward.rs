@@ -12,9 +12,7 @@ use proxyd_tests::{configured, programs, waiting};
 
 /// A forward proxy that may reach everything on this machine at that port.
 fn open_to(port: u16) -> Proxyd {
-    proxyd::forward()
-        .args(&["--allow-private", "--connect-port", &port.to_string()])
-        .start()
+    proxyd::forward().args(&["--allow-private", "--connect-port", &port.to_string()]).start()
 }
 
 fn connect_head(to: impl std::fmt::Display) -> String {
@@ -46,11 +44,7 @@ fn curl_fetches_http_and_https() {
         format!("https://localhost:{}/a.txt", nginx.https.port()),
     ] {
         let out = curl(&proxy, &nginx, &["-f", &url]);
-        assert_eq!(
-            String::from_utf8_lossy(&out.stdout),
-            "hello",
-            "{url}: {out:?}"
-        );
+        assert_eq!(String::from_utf8_lossy(&out.stdout), "hello", "{url}: {out:?}");
     }
     waiting::until("three lines in the access log", || {
         (proxy.log().lines().count() >= 3).then_some(())
@@ -65,21 +59,14 @@ fn a_hundred_megabytes_up_and_down_with_flat_memory() {
     nginx.file("small", "x");
     let big = nginx.root().join("big").display().to_string();
     let proxy = open_to(nginx.https.port());
-    for base in [
-        format!("http://{}", nginx.http),
-        format!("https://{}", nginx.https),
-    ] {
+    for base in [format!("http://{}", nginx.http), format!("https://{}", nginx.https)] {
         let small = curl(&proxy, &nginx, &["-f", &format!("{base}/small")]);
         assert!(small.status.success(), "{small:?}");
         let before = proxy.resident_kib();
         let url = format!("{base}/up/copy");
         let up = curl(&proxy, &nginx, &["-f", "-T", &big, &url]);
         assert!(up.status.success(), "{up:?}");
-        let down = curl(
-            &proxy,
-            &nginx,
-            &["-f", "-o", "/dev/null", "-w", "%{size_download}", &url],
-        );
+        let down = curl(&proxy, &nginx, &["-f", "-o", "/dev/null", "-w", "%{size_download}", &url]);
         assert_eq!(String::from_utf8_lossy(&down.stdout), SIZE.to_string());
         let grown = proxy.resident_kib().saturating_sub(before);
         assert!(grown < 20_000, "{base}: {grown} KiB more after 200 MB");
@@ -105,10 +92,7 @@ fn a_private_destination_is_403_with_a_reason() {
 fn connect_to_port_25_is_403() {
     let proxy = proxyd::forward().arg("--allow-private").start();
     let mut client = Client::connect(proxy.address());
-    assert_eq!(
-        client.ask("CONNECT", connect_head("127.0.0.1:25")).status(),
-        403
-    );
+    assert_eq!(client.ask("CONNECT", connect_head("127.0.0.1:25")).status(), 403);
     client.expect_closed();
 }
 
@@ -118,22 +102,11 @@ fn origin_form_is_400_with_a_page_that_says_what_this_is() {
     let raw = "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n";
     let answer = client::exchange(proxy.address(), "GET", raw);
     assert_eq!(answer.status(), 400);
-    assert!(
-        answer
-            .field("content-type")
-            .is_some_and(|kind| kind.starts_with("text/html"))
-    );
-    assert!(
-        answer.text().to_lowercase().contains("proxy"),
-        "{}",
-        answer.text()
-    );
+    assert!(answer.field("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+    assert!(answer.text().to_lowercase().contains("proxy"), "{}", answer.text());
     let raw = "GET / HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\n\r\n";
     let answer = client::exchange(proxy.address(), "GET", raw);
-    assert_eq!(
-        answer.field("content-type"),
-        Some("application/problem+json")
-    );
+    assert_eq!(answer.field("content-type"), Some("application/problem+json"));
 }
 
 #[test]
@@ -188,12 +161,7 @@ fn a_tunnel_half_closes_in_both_directions() {
     let gate = Gate::new();
     let inside = gate.clone();
     let script = Script::new().raw().on_accept(move |_| {
-        vec![
-            Act::send("greeting"),
-            Act::Finish,
-            Act::Until(inside.clone()),
-            Act::AwaitEnd,
-        ]
+        vec![Act::send("greeting"), Act::Finish, Act::Until(inside.clone()), Act::AwaitEnd]
     });
     let origin = Origin::start(script);
     let proxy = open_to(origin.address().port());
@@ -233,11 +201,7 @@ fn the_log_tells_how_a_tunnel_went() {
     client.finish();
     client.expect_closed();
     waiting::until("a line about the tunnel", || {
-        proxy
-            .log()
-            .lines()
-            .any(|line| line.contains("CONNECT"))
-            .then_some(())
+        proxy.log().lines().any(|line| line.contains("CONNECT")).then_some(())
     });
 }
 
@@ -255,10 +219,7 @@ fn two_in_a_row_work() {
     // A gateway in front of a gateway: each adds its own Via and neither sees a loop.
     let back = proxyd::reverse(&origin.url()).start();
     let front = proxyd::reverse(&back.url()).start();
-    assert_eq!(
-        client::get(front.address(), "origin.test", "/").status(),
-        200
-    );
+    assert_eq!(client::get(front.address(), "origin.test", "/").status(), 200);
     let via = origin.last().field("via").expect("Via").to_owned();
     let names: Vec<&str> = via.split(',').map(str::trim).collect();
     assert_eq!(names.len(), 2, "{via}");
@@ -284,11 +245,7 @@ fn own_listeners_are_unreachable() {
         for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
             let at = format!("{host}:{port}");
             let raw = format!("GET http://{at}/livez HTTP/1.1\r\nHost: {at}\r\n\r\n");
-            assert_eq!(
-                client::exchange(proxy.address(), "GET", raw).status(),
-                403,
-                "GET {at}"
-            );
+            assert_eq!(client::exchange(proxy.address(), "GET", raw).status(), 403, "GET {at}");
             let answer = client::exchange(proxy.address(), "CONNECT", connect_head(&at));
             assert_eq!(answer.status(), 403, "CONNECT {at}");
         }
@@ -307,10 +264,6 @@ fn own_listeners_are_unreachable_on_every_local_address() {
     for host in ["127.0.0.1", "127.0.0.9", "127.255.255.254"] {
         let to = format!("{host}:{port}");
         let raw = format!("GET http://{to}/ HTTP/1.1\r\nHost: {to}\r\n\r\n");
-        assert_eq!(
-            client::exchange(proxy.address(), "GET", raw).status(),
-            403,
-            "{to}"
-        );
+        assert_eq!(client::exchange(proxy.address(), "GET", raw).status(), 403, "{to}");
     }
 }

@@ -91,8 +91,7 @@ impl Bench<'_> {
 
 fn without_sentinel(mut seen: Vec<Seen>) -> Vec<Seen> {
     for one in &mut seen {
-        one.requests
-            .retain(|request| request.head.target != SENTINEL);
+        one.requests.retain(|request| request.head.target != SENTINEL);
     }
     seen
 }
@@ -101,19 +100,13 @@ fn without_sentinel(mut seen: Vec<Seen>) -> Vec<Seen> {
 fn judge(case: &Case, statuses: &[u16], seen: &[Seen], origin: &str) -> Result<(), String> {
     for one in seen {
         if let Rest::Invalid(why, raw) = &one.rest {
-            return Err(format!(
-                "the origin got an ambiguous message, {why}: {:?}",
-                latin1(raw)
-            ));
+            return Err(format!("the origin got an ambiguous message, {why}: {:?}", latin1(raw)));
         }
     }
     let requests: Vec<_> = seen.iter().flat_map(|one| &one.requests).collect();
     let lines: Vec<String> = requests.iter().map(|request| request.line()).collect();
     let partial = seen.iter().any(|one| one.rest != Rest::Nothing);
-    let answered = statuses
-        .iter()
-        .filter(|status| (200..300).contains(*status))
-        .count();
+    let answered = statuses.iter().filter(|status| (200..300).contains(*status)).count();
     let saw = format!("the origin saw {lines:?}, a part of a message: {partial}");
     let fits = match case.expected("origin") {
         "nothing" => lines.is_empty() && !partial,
@@ -127,10 +120,7 @@ fn judge(case: &Case, statuses: &[u16], seen: &[Seen], origin: &str) -> Result<(
     if !fits {
         return Err(format!("{saw}, expected {:?}", case.expected("origin")));
     }
-    let all: String = seen
-        .iter()
-        .map(|one| latin1(&one.bytes).to_ascii_lowercase())
-        .collect();
+    let all: String = seen.iter().map(|one| latin1(&one.bytes).to_ascii_lowercase()).collect();
     for text in case.expected_list("absent") {
         if all.contains(&text.to_ascii_lowercase()) {
             return Err(format!("{text:?} reached the origin"));
@@ -152,10 +142,7 @@ fn judge(case: &Case, statuses: &[u16], seen: &[Seen], origin: &str) -> Result<(
     if let Some(content) = case.json["expect"]["content"].as_str()
         && bytes(content) != first.content
     {
-        return Err(format!(
-            "content {:?}, expected {content:?}",
-            latin1(&first.content)
-        ));
+        return Err(format!("content {:?}, expected {content:?}", latin1(&first.content)));
     }
     let host = case.expected("host").replace("{origin}", origin);
     if !host.is_empty() && first.field("host") != Some(&host) {
@@ -189,12 +176,7 @@ fn run_all(bench: &Bench<'_>, via: &str) {
         }
     }
     assert!(count > 20, "{count} cases");
-    assert!(
-        faults.is_empty(),
-        "{} of {count} wrong:\n{}",
-        faults.len(),
-        faults.join("\n")
-    );
+    assert!(faults.is_empty(), "{} of {count} wrong:\n{}", faults.len(), faults.join("\n"));
 }
 
 #[test]
@@ -202,14 +184,7 @@ fn requests_to_a_gateway() {
     let origin = Origin::saying("hello");
     let proxy = proxyd::reverse(&origin.url()).start();
     let sentinel = format!("GET {SENTINEL} HTTP/1.1\r\nHost: origin.test\r\n\r\n");
-    run_all(
-        &Bench {
-            proxy: proxy.address(),
-            origin: &origin,
-            sentinel,
-        },
-        "",
-    );
+    run_all(&Bench { proxy: proxy.address(), origin: &origin, sentinel }, "");
 }
 
 #[test]
@@ -217,18 +192,9 @@ fn requests_to_a_forward_proxy() {
     let origin = Origin::saying("hello");
     let address = origin.address();
     let port = address.port().to_string();
-    let proxy = proxyd::forward()
-        .args(&["--allow-private", "--connect-port", &port])
-        .start();
+    let proxy = proxyd::forward().args(&["--allow-private", "--connect-port", &port]).start();
     let sentinel = format!("GET http://{address}{SENTINEL} HTTP/1.1\r\nHost: {address}\r\n\r\n");
-    run_all(
-        &Bench {
-            proxy: proxy.address(),
-            origin: &origin,
-            sentinel,
-        },
-        "forward",
-    );
+    run_all(&Bench { proxy: proxy.address(), origin: &origin, sentinel }, "forward");
 }
 
 #[test]
@@ -255,29 +221,16 @@ fn the_vectors_of_llhttp() {
         }
         let after = client::get(proxy.address(), "localhost", SENTINEL);
         if after.status() != 200 {
-            faults.push(format!(
-                "{}: the next client got {}",
-                case.id,
-                after.status()
-            ));
+            faults.push(format!("{}: the next client got {}", case.id, after.status()));
         }
         if !origin.partial_ones_end(&mark) {
             faults.push(format!("{}: half a message stays open upstream", case.id));
         }
         for one in origin.since(&mark) {
             if let Rest::Invalid(why, got) = one.rest {
-                faults.push(format!(
-                    "{}: ambiguous upstream, {why}: {:?}",
-                    case.id,
-                    latin1(&got)
-                ));
+                faults.push(format!("{}: ambiguous upstream, {why}: {:?}", case.id, latin1(&got)));
             }
         }
     }
-    assert!(
-        faults.is_empty(),
-        "{} faults:\n{}",
-        faults.len(),
-        faults.join("\n")
-    );
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }

@@ -62,10 +62,7 @@ fn judge(case: &Case, answer: &Answer) -> Result<(), String> {
         return Err(format!("{told}; without Proxy-Status"));
     }
     if answer.interim.len() > MOST_INTERIM {
-        return Err(format!(
-            "{told}; {} interim responses",
-            answer.interim.len()
-        ));
+        return Err(format!("{told}; {} interim responses", answer.interim.len()));
     }
     if !relayed {
         return Ok(());
@@ -76,46 +73,25 @@ fn judge(case: &Case, answer: &Answer) -> Result<(), String> {
         return Err(format!("{told}; content {:?}", latin1(&answer.content)));
     }
     if let Some(due) = case.json["expect"]["interim"].as_array() {
-        let got: Vec<u64> = answer
-            .interim
-            .iter()
-            .map(|head| head.status.into())
-            .collect();
-        if due
-            .iter()
-            .filter_map(serde_json::Value::as_u64)
-            .collect::<Vec<_>>()
-            != got
-        {
+        let got: Vec<u64> = answer.interim.iter().map(|head| head.status.into()).collect();
+        if due.iter().filter_map(serde_json::Value::as_u64).collect::<Vec<_>>() != got {
             return Err(format!("{told}; interim {got:?}"));
         }
     }
     let fields = format!("{:?}", answer.head.fields).to_ascii_lowercase();
-    match case
-        .expected_list("absent")
-        .iter()
-        .find(|text| fields.contains(**text))
-    {
+    match case.expected_list("absent").iter().find(|text| fields.contains(**text)) {
         Some(text) => Err(format!("{told}; the head has {text:?}")),
         None => Ok(()),
     }
 }
 
 fn run(case: &Case, number: usize, proxy: &Proxyd, origin: &Origin) -> Result<(), String> {
-    let method = if case.text("method").is_empty() {
-        "GET"
-    } else {
-        case.text("method")
-    };
+    let method = if case.text("method").is_empty() { "GET" } else { case.text("method") };
     let mark = origin.mark();
     let target = format!("/case/{}", case.id);
     let mut client = Client::connect(proxy.address()).patient_for(Duration::from_secs(10));
-    client.send(format!(
-        "{method} {target} HTTP/1.1\r\nHost: origin.test\r\n\r\n"
-    ));
-    let answer = client
-        .answer(method)
-        .map_err(|why| format!("no answer: {why:?}"))?;
+    client.send(format!("{method} {target} HTTP/1.1\r\nHost: origin.test\r\n\r\n"));
+    let answer = client.answer(method).map_err(|why| format!("no answer: {why:?}"))?;
     judge(case, &answer)?;
     if answer.ending == Ending::Complete && !answer.head.fields.lists("connection", "close") {
         // The same client goes on: what it gets next is its own answer or the end.
@@ -132,11 +108,7 @@ fn run(case: &Case, number: usize, proxy: &Proxyd, origin: &Origin) -> Result<()
     let next = format!("/other/{number}");
     let other = client::get(proxy.address(), "origin.test", &next);
     if other.status() != 200 || other.text() != next {
-        return Err(format!(
-            "the next client got {} {:?}",
-            other.status(),
-            other.text()
-        ));
+        return Err(format!("the next client got {} {:?}", other.status(), other.text()));
     }
     if case.json["expect"]["reused"] == false {
         let shared = origin.since(&mark).into_iter().any(|seen| {
@@ -164,12 +136,7 @@ fn responses_of_an_upstream() {
         })
         .take(40)
         .collect();
-    assert!(
-        faults.is_empty(),
-        "{} wrong:\n{}",
-        faults.len(),
-        faults.join("\n")
-    );
+    assert!(faults.is_empty(), "{} wrong:\n{}", faults.len(), faults.join("\n"));
 }
 
 #[test]
@@ -190,9 +157,7 @@ fn bytes_that_come_after_the_answer_reach_nobody() {
         let mut acts = ok(&request.head.target);
         if request.head.target == "/first" {
             acts.push(Act::Until(inside.clone()));
-            acts.push(Act::send(
-                "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nHIDDEN",
-            ));
+            acts.push(Act::send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nHIDDEN"));
             acts.push(Act::AwaitEnd);
         }
         acts

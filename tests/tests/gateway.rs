@@ -32,24 +32,15 @@ fn nginx_files_head_range_and_304_pass() {
     let etag = get.field("etag").expect("an ETag").to_owned();
 
     let head = client.ask("HEAD", format!("HEAD /a.txt HTTP/1.1\r\n{HOST}\r\n"));
-    assert_eq!(
-        (head.status(), head.field("content-length")),
-        (200, Some("10"))
-    );
+    assert_eq!((head.status(), head.field("content-length")), (200, Some("10")));
 
-    let range = client.ask(
-        "GET",
-        format!("GET /a.txt HTTP/1.1\r\n{HOST}Range: bytes=2-4\r\n\r\n"),
-    );
+    let range = client.ask("GET", format!("GET /a.txt HTTP/1.1\r\n{HOST}Range: bytes=2-4\r\n\r\n"));
     assert_eq!((range.status(), range.text().as_str()), (206, "234"));
     assert_eq!(range.field("content-range"), Some("bytes 2-4/10"));
 
     let raw = format!("GET /a.txt HTTP/1.1\r\n{HOST}If-None-Match: {etag}\r\n\r\n");
     let unchanged = client.ask("GET", raw);
-    assert_eq!(
-        (unchanged.status(), unchanged.field("etag")),
-        (304, Some(etag.as_str()))
-    );
+    assert_eq!((unchanged.status(), unchanged.field("etag")), (304, Some(etag.as_str())));
 
     let missing = client.ask("GET", format!("GET /b.txt HTTP/1.1\r\n{HOST}\r\n"));
     assert_eq!(missing.status(), 404);
@@ -62,9 +53,7 @@ fn a_chunked_upload_reaches_nginx() {
     let nginx = Nginx::start("location /up/ { dav_methods PUT; create_full_put_path on; }");
     let proxy = proxyd::reverse(&nginx.url()).start();
     let mut client = Client::connect(proxy.address());
-    client.send(format!(
-        "PUT /up/a HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n"
-    ));
+    client.send(format!("PUT /up/a HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n"));
     for number in 0..100 {
         let line = format!("line {number:04}\n").repeat(100);
         client.send(format!("{:x}\r\n{line}\r\n", line.len()));
@@ -120,15 +109,9 @@ fn trailers_pass_both_ways() {
          Transfer-Encoding: chunked\r\nTrailer: X-Up\r\n\r\n2\r\nhi\r\n0\r\nX-Up: eight\r\n\r\n"
     );
     let answer = client::exchange(proxy.address(), "POST", raw);
-    assert_eq!(
-        (answer.text().as_str(), answer.trailers.get("x-sum")),
-        ("abc", Some("seven"))
-    );
+    assert_eq!((answer.text().as_str(), answer.trailers.get("x-sum")), ("abc", Some("seven")));
     let seen = origin.last();
-    assert_eq!(
-        (seen.content.as_slice(), seen.trailers.get("x-up")),
-        (&b"hi"[..], Some("eight"))
-    );
+    assert_eq!((seen.content.as_slice(), seen.trailers.get("x-up")), (&b"hi"[..], Some("eight")));
 }
 
 #[test]
@@ -153,11 +136,7 @@ fn interim_responses_reach_an_http_11_client_before_the_final_one() {
     gate.open();
     assert_eq!(client.expect("GET").text(), "late");
 
-    let old = client::exchange(
-        proxy.address(),
-        "GET",
-        format!("GET / HTTP/1.0\r\n{HOST}\r\n"),
-    );
+    let old = client::exchange(proxy.address(), "GET", format!("GET / HTTP/1.0\r\n{HOST}\r\n"));
     assert_eq!((old.interim.len(), old.text().as_str()), (0, "late"));
 }
 
@@ -199,14 +178,7 @@ fn expect_is_forwarded_and_the_content_waits_for_the_origin() {
     let mut client = Client::connect(proxy.address());
     client.send(head("/no"));
     let refused = client.expect("POST");
-    assert_eq!(
-        (
-            refused.status(),
-            refused.interim.len(),
-            refused.text().as_str()
-        ),
-        (413, 0, "no")
-    );
+    assert_eq!((refused.status(), refused.interim.len(), refused.text().as_str()), (413, 0, "no"));
     assert!(refused.field(MARK).is_some());
 }
 
@@ -224,9 +196,7 @@ fn pipelined_answers_keep_their_order() {
     });
     let proxy = before(&origin);
     let mut client = Client::connect(proxy.address());
-    let raw: String = (1..=4)
-        .map(|n| format!("GET /{n} HTTP/1.1\r\n{HOST}\r\n"))
-        .collect();
+    let raw: String = (1..=4).map(|n| format!("GET /{n} HTTP/1.1\r\n{HOST}\r\n")).collect();
     client.send(raw);
     origin.wait_received(0, "GET /1 ");
     gate.open();
@@ -269,9 +239,7 @@ fn content_streams_both_ways_without_waiting_for_its_end() {
     let origin = Origin::start(script);
     let proxy = before(&origin);
     let mut client = Client::connect(proxy.address());
-    client.send(format!(
-        "POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n2\r\nup\r\n"
-    ));
+    client.send(format!("POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n2\r\nup\r\n"));
     // The beginning of the upload reaches the origin, and the beginning of the answer the client,
     // before either is complete.
     origin.wait_received(0, "up\r\n");
@@ -288,23 +256,13 @@ fn content_streams_both_ways_without_waiting_for_its_end() {
 fn the_origin_learns_who_asked() {
     let origin = Origin::saying("hello");
     let proxy = before(&origin);
-    assert_eq!(
-        client::get(proxy.address(), "origin.test", "/").status(),
-        200
-    );
+    assert_eq!(client::get(proxy.address(), "origin.test", "/").status(), 200);
     let seen = origin.last();
     assert_eq!(seen.field("x-forwarded-for"), Some("127.0.0.1"));
     assert_eq!(seen.field("x-forwarded-proto"), Some("http"));
     assert_eq!(seen.field("x-forwarded-host"), Some("origin.test"));
-    assert!(
-        seen.field("forwarded")
-            .is_some_and(|value| value.contains("for=127.0.0.1"))
-    );
-    assert!(
-        seen.field("via")
-            .is_some_and(|via| via.starts_with("1.1 proxyd-")),
-        "{seen:?}"
-    );
+    assert!(seen.field("forwarded").is_some_and(|value| value.contains("for=127.0.0.1")));
+    assert!(seen.field("via").is_some_and(|via| via.starts_with("1.1 proxyd-")), "{seen:?}");
     assert!(seen.field("x-request-id").is_some());
 }
 
@@ -331,27 +289,17 @@ fn upstream_connections_are_kept_and_shared() {
     let proxy = before(&origin);
     for _ in 0..50 {
         // Each from a connection of its own.
-        assert_eq!(
-            client::get(proxy.address(), "origin.test", "/").status(),
-            200
-        );
+        assert_eq!(client::get(proxy.address(), "origin.test", "/").status(), 200);
     }
-    assert_eq!(
-        origin.links(),
-        1,
-        "one client at a time needs one upstream connection"
-    );
+    assert_eq!(origin.links(), 1, "one client at a time needs one upstream connection");
 }
 
 #[test]
 fn endpoints_take_turns() {
     let (one, two) = (Origin::saying("one"), Origin::saying("two"));
-    let proxy = proxyd::reverse(&one.url())
-        .args(&["--to", &two.url()])
-        .start();
-    let answers: Vec<String> = (0..6)
-        .map(|_| client::get(proxy.address(), "origin.test", "/").text())
-        .collect();
+    let proxy = proxyd::reverse(&one.url()).args(&["--to", &two.url()]).start();
+    let answers: Vec<String> =
+        (0..6).map(|_| client::get(proxy.address(), "origin.test", "/").text()).collect();
     let ones = answers.iter().filter(|text| *text == "one").count();
     assert_eq!(ones, 3, "{answers:?}");
 }
@@ -370,9 +318,6 @@ fn an_answer_without_date_and_length_is_relayed_as_it_comes() {
     });
     let proxy = before(&origin);
     let answer = client::get(proxy.address(), "origin.test", "/");
-    assert_eq!(
-        (answer.text().as_str(), answer.field("x-a")),
-        ("abc", Some("b"))
-    );
+    assert_eq!((answer.text().as_str(), answer.field("x-a")), ("abc", Some("b")));
     assert!(answer.is_whole());
 }

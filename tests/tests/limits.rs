@@ -20,15 +20,8 @@ fn get(proxy: &Proxyd, fields: &str) -> u16 {
 #[test]
 fn a_head_that_takes_too_long_is_408() {
     let origin = Origin::saying("never");
-    let proxy = with(
-        &origin,
-        "[server.timeouts]\nheader = \"500ms\"\nsilent = \"60s\"\n",
-    );
-    for part in [
-        "G",
-        "GET /a HTTP/1.1\r\n",
-        "GET /a HTTP/1.1\r\nHost: origin.te",
-    ] {
+    let proxy = with(&origin, "[server.timeouts]\nheader = \"500ms\"\nsilent = \"60s\"\n");
+    for part in ["G", "GET /a HTTP/1.1\r\n", "GET /a HTTP/1.1\r\nHost: origin.te"] {
         let mut client = Client::connect(proxy.address());
         client.send(part);
         assert_eq!(client.expect("GET").status(), 408, "{part:?}");
@@ -74,12 +67,7 @@ fn an_idle_connection_is_closed_between_requests() {
     let origin = Origin::saying("hello");
     let proxy = with(&origin, "[server.timeouts]\nkeep_alive = \"500ms\"\n");
     let mut client = Client::connect(proxy.address());
-    assert_eq!(
-        client
-            .ask("GET", format!("GET / HTTP/1.1\r\n{HOST}\r\n"))
-            .status(),
-        200
-    );
+    assert_eq!(client.ask("GET", format!("GET / HTTP/1.1\r\n{HOST}\r\n")).status(), 200);
     client.expect_closed();
 }
 
@@ -89,10 +77,9 @@ fn content_that_comes_too_slowly_is_408() {
     let rest = "[server.timeouts]\nbody_grace = \"500ms\"\n\
                 [server.limits]\nbody_min_rate = \"10KiB\"\n";
     let proxy = with(&origin, rest);
-    for (framing, piece) in [
-        ("Content-Length: 100000", "x"),
-        ("Transfer-Encoding: chunked", "1\r\nx\r\n"),
-    ] {
+    for (framing, piece) in
+        [("Content-Length: 100000", "x"), ("Transfer-Encoding: chunked", "1\r\nx\r\n")]
+    {
         let mut client = Client::connect(proxy.address());
         client.send(format!("POST / HTTP/1.1\r\n{HOST}{framing}\r\n\r\n"));
         let answer = waiting::until("an answer to dripping content", || {
@@ -111,9 +98,7 @@ fn content_that_comes_too_slowly_is_408() {
 fn a_client_that_reads_nothing_is_let_go() {
     let content = "x".repeat(1_000_000);
     let origin = Origin::answering(move |_, _| {
-        let mut acts = vec![Act::send(
-            "HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n",
-        )];
+        let mut acts = vec![Act::send("HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n")];
         acts.extend((0..50).map(|_| Act::send(&content)));
         acts
     });
@@ -140,10 +125,7 @@ fn the_request_line_is_limited() {
 #[test]
 fn the_fields_are_limited_in_number_and_bytes() {
     let origin = Origin::saying("hello");
-    let proxy = with(
-        &origin,
-        "[server.limits]\nfields = 20\nfields_size = \"2KiB\"\n",
-    );
+    let proxy = with(&origin, "[server.limits]\nfields = 20\nfields_size = \"2KiB\"\n");
     assert_eq!(get(&proxy, &"X: y\r\n".repeat(15)), 200);
     assert_eq!(get(&proxy, &"X: y\r\n".repeat(25)), 431);
     assert_eq!(get(&proxy, &format!("X: {}\r\n", "y".repeat(1500))), 200);
@@ -158,25 +140,15 @@ fn the_content_is_limited() {
         let raw = format!("POST / HTTP/1.1\r\n{HOST}{fields}\r\n\r\n{content}");
         client::exchange(proxy.address(), "POST", raw)
     };
-    assert_eq!(
-        post("Content-Length: 1024", &"x".repeat(1024)).status(),
-        200
-    );
+    assert_eq!(post("Content-Length: 1024", &"x".repeat(1024)).status(), 200);
     let refused = post("Content-Length: 1025", &"x".repeat(1025));
     assert_eq!((refused.status(), refused.field(MARK)), (413, None));
     let expecting = post("Content-Length: 1025\r\nExpect: 100-continue", "");
     assert_eq!((expecting.status(), expecting.interim.len()), (413, 0));
-    let chunks = format!(
-        "{}0\r\n\r\n",
-        format!("200\r\n{}\r\n", "x".repeat(512)).repeat(3)
-    );
+    let chunks = format!("{}0\r\n\r\n", format!("200\r\n{}\r\n", "x".repeat(512)).repeat(3));
     let refused = post("Transfer-Encoding: chunked", &chunks);
     assert_eq!((refused.status(), refused.field(MARK)), (413, None));
-    assert_eq!(
-        origin.lines(),
-        ["POST /"],
-        "only the first was ever complete"
-    );
+    assert_eq!(origin.lines(), ["POST /"], "only the first was ever complete");
 }
 
 #[test]
@@ -266,10 +238,7 @@ fn an_upstream_that_is_too_slow_is_504() {
     origin.wait_ended(0);
 
     let proxy = with(&origin, "timeouts = { total = \"500ms\" }\n");
-    assert_eq!(
-        client::get(proxy.address(), "origin.test", "/").status(),
-        504
-    );
+    assert_eq!(client::get(proxy.address(), "origin.test", "/").status(), 504);
 }
 
 #[test]
@@ -294,20 +263,14 @@ fn an_upstream_that_stops_inside_its_answer_is_given_up() {
         if request.head.target == "/ok" {
             return ok("ok");
         }
-        vec![
-            Act::send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello"),
-            Act::AwaitEnd,
-        ]
+        vec![Act::send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello"), Act::AwaitEnd]
     });
     let origin = Origin::start(script);
     let proxy = with(&origin, "timeouts = { read_idle = \"500ms\" }\n");
     let answer = client::get(proxy.address(), "origin.test", "/");
     assert_eq!((answer.status(), answer.is_whole()), (200, false));
     origin.wait_ended(0);
-    assert_eq!(
-        client::get(proxy.address(), "origin.test", "/ok").status(),
-        200
-    );
+    assert_eq!(client::get(proxy.address(), "origin.test", "/ok").status(), 200);
 }
 
 #[test]

@@ -30,9 +30,7 @@ impl Attack {
         let scratch = Scratch::new("slowhttptest");
         let count = CONNECTIONS.to_string();
         let child = Command::new(programs::require("slowhttptest"))
-            .args([
-                "-c", &count, "-r", "500", "-l", SECONDS, "-p", "10", "-g", "-o", "out",
-            ])
+            .args(["-c", &count, "-r", "500", "-l", SECONDS, "-p", "10", "-g", "-o", "out"])
             .args(arguments)
             .args(["-u", &format!("http://{}/big", proxy.address())])
             .current_dir(scratch.path())
@@ -52,10 +50,7 @@ impl Attack {
     /// table.
     fn result(&self) -> (String, bool) {
         let said = read(&self.scratch.join("said"));
-        (
-            read(&self.scratch.join("out.csv")),
-            said.contains("No open connections left"),
-        )
+        (read(&self.scratch.join("out.csv")), said.contains("No open connections left"))
     }
 }
 
@@ -75,15 +70,9 @@ fn read(path: &Path) -> String {
 fn closed(table: &str) -> usize {
     let mut lines = table.lines();
     let head: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
-    let column = head
-        .iter()
-        .position(|name| name.trim() == "Closed")
-        .expect("a column Closed");
+    let column = head.iter().position(|name| name.trim() == "Closed").expect("a column Closed");
     let last = lines.last().unwrap_or_default();
-    last.split(',')
-        .nth(column)
-        .and_then(|cell| cell.trim().parse().ok())
-        .unwrap_or(0)
+    last.split(',').nth(column).and_then(|cell| cell.trim().parse().ok()).unwrap_or(0)
 }
 
 fn withstands(arguments: &[&str]) {
@@ -116,7 +105,5 @@ fn slow_content() {
 
 #[test]
 fn slow_readers() {
-    withstands(&[
-        "-X", "-w", "512", "-y", "1024", "-n", "5", "-z", "32", "-k", "3",
-    ]);
+    withstands(&["-X", "-w", "512", "-y", "1024", "-n", "5", "-z", "32", "-k", "3"]);
 }

@@ -14,7 +14,7 @@ use axum::extract::{Request, State as Extracted};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -25,8 +25,9 @@ use proxy_upstream::Upstream;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
+use crate::admin_token::AdminToken;
 use crate::config::Loaded;
 use crate::config::resolved::Resolved;
 use crate::config::show;
@@ -47,6 +48,8 @@ struct Shared {
     prometheus: Option<PrometheusHandle>,
     hosts: Vec<String>,
     effective: String,
+    token: Option<AdminToken>,
+    drain_asked: Notify,
 }
 
 impl State {
@@ -57,11 +60,20 @@ impl State {
         prometheus: Option<PrometheusHandle>,
         drain: Drain,
         loaded: &Loaded,
+        token: Option<AdminToken>,
     ) -> Self {
         let hosts = config.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
         let effective = show::effective(loaded);
         let ready = AtomicBool::new(false);
-        Self { shared: Arc::new(Shared { ready, drain, upstreams, prometheus, hosts, effective }) }
+        let drain_asked = Notify::new();
+        let shared =
+            Shared { ready, drain, upstreams, prometheus, hosts, effective, token, drain_asked };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Waits until an operator asks for the drain.
+    pub async fn drain_asked(&self) {
+        self.shared.drain_asked.notified().await;
     }
 
     /// Says whether traffic is welcome.
@@ -92,6 +104,7 @@ pub fn admin_router(state: State) -> Router {
         .route("/config", get(config))
         .route("/upstreams", get(upstreams))
         .route("/connections", get(connections))
+        .route("/drain", post(drain))
         .layer(middleware::from_fn_with_state(state.clone(), guard))
         .with_state(state)
 }
@@ -117,10 +130,11 @@ async fn readyz(Extracted(state): Extracted<State>) -> Response {
 
 async fn metrics(Extracted(state): Extracted<State>) -> Response {
     match &state.shared.prometheus {
-        Some(prometheus) => {
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], prometheus.render())
-                .into_response()
-        }
+        Some(prometheus) => (
+            [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+            prometheus.render(),
+        )
+            .into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -145,6 +159,29 @@ async fn upstreams(Extracted(state): Extracted<State>) -> Json<Value> {
 
 async fn connections(Extracted(state): Extracted<State>) -> Json<Value> {
     Json(json!({ "open": state.shared.drain.open() }))
+}
+
+async fn drain(Extracted(state): Extracted<State>, fields: HeaderMap) -> Response {
+    if let Err(refused) = authorise(&state, &fields) {
+        return refused;
+    }
+    state.shared.drain_asked.notify_one();
+    (StatusCode::ACCEPTED, Json(json!({ "draining": true }))).into_response()
+}
+
+/// Whoever changes something needs the bearer token (RFC 6750).
+fn authorise(state: &State, fields: &HeaderMap) -> Result<(), Response> {
+    let Some(token) = &state.shared.token else {
+        return Err(
+            (StatusCode::FORBIDDEN, "no token is configured: changes are off\n").into_response()
+        );
+    };
+    let given = fields.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    if given.and_then(|v| v.strip_prefix("Bearer ")).is_some_and(|given| token.is(given.trim())) {
+        return Ok(());
+    }
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"proxyd admin\"")];
+    Err((StatusCode::UNAUTHORIZED, challenge, "a bearer token is needed\n").into_response())
 }
 
 /// Refuses what a web page could send without its user's knowledge.
@@ -173,7 +210,9 @@ fn is_cross_site(fields: &HeaderMap) -> bool {
     if fetch.is_some_and(|site| !matches!(site, b"same-origin" | b"none")) {
         return true;
     }
-    let Some(origin) = fields.get(header::ORIGIN).map(|origin| origin.as_bytes()) else { return false };
+    let Some(origin) = fields.get(header::ORIGIN).map(|origin| origin.as_bytes()) else {
+        return false;
+    };
     let host = fields.get(header::HOST).map_or(&b""[..], |host| host.as_bytes());
     origin.strip_prefix(b"http://").or(origin.strip_prefix(b"https://")) != Some(host)
 }

@@ -79,7 +79,10 @@ mod tests {
         assert_eq!(refused.status, 413);
         assert!(limit(&fields, Body::full("hello world"), Some(11)).is_ok());
 
-        let pieces = [Ok::<_, BoxError>(Frame::data(Bytes::from("hello "))), Ok(Frame::data("world".into()))];
+        let pieces = [
+            Ok::<_, BoxError>(Frame::data(Bytes::from("hello "))),
+            Ok(Frame::data("world".into())),
+        ];
         let stream = StreamBody::new(futures_util::stream::iter(pieces));
         let mut body = limit(&HeaderMap::new(), Body::new(stream), Some(10)).expect("unannounced");
         assert!(body.frame().await.expect("a frame").is_ok());

@@ -29,18 +29,8 @@ const REVERSE_ADDRESS: &str = "127.0.0.1:8080";
 const ADMIN_ADDRESS: &str = "127.0.0.1:9901";
 
 /// Commands that come with later features.
-const UNBUILT: [&str; 10] = [
-    "exec",
-    "explain",
-    "test",
-    "purge",
-    "top",
-    "health",
-    "audit",
-    "ca",
-    "completions",
-    "man",
-];
+const UNBUILT: [&str; 10] =
+    ["exec", "explain", "test", "purge", "top", "health", "audit", "ca", "completions", "man"];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,10 +56,7 @@ pub struct Cli {
 impl Cli {
     /// Whether the command line says everything: no file is named.
     pub fn is_one_line(&self) -> bool {
-        matches!(
-            self.command,
-            None | Some(Command::Forward(_) | Command::Reverse(_))
-        )
+        matches!(self.command, None | Some(Command::Forward(_) | Command::Reverse(_)))
     }
 }
 
@@ -120,26 +107,13 @@ pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action
     let Cli { command, options } = cli;
     let from_file = |path: &Path| {
         let environment = environment.to_vec();
-        config::load(
-            path,
-            &Overrides {
-                environment,
-                arguments: options.arguments(),
-            },
-        )
+        config::load(path, &Overrides { environment, arguments: options.arguments() })
     };
     let from_mode = |mode: &'static str, base: Value, own: Vec<Argument>| {
         let arguments = own.into_iter().chain(options.arguments()).collect();
         let base = with_common(base, &options);
         let environment = environment.to_vec();
-        config::from_raw(
-            mode,
-            &base,
-            &Overrides {
-                environment,
-                arguments,
-            },
-        )
+        config::from_raw(mode, &base, &Overrides { environment, arguments })
     };
     let loaded = match command {
         None => {
@@ -154,10 +128,7 @@ pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action
         }
         Some(Command::Run(file)) => from_file(&file.config)?,
         Some(Command::Check(file)) => {
-            return Ok(Action::Print(summary(
-                &file.config,
-                &from_file(&file.config)?,
-            )));
+            return Ok(Action::Print(summary(&file.config, &from_file(&file.config)?)));
         }
         Some(Command::Config(ConfigCommand::Show(file))) => {
             return Ok(Action::Print(show::effective(&from_file(&file.config)?)));
@@ -225,20 +196,14 @@ fn summary(path: &Path, loaded: &Loaded) -> String {
 }
 
 fn unknown_command(words: &[OsString]) -> Diagnostics {
-    let name = words
-        .first()
-        .map(|word| word.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
     let message = if UNBUILT.contains(&name.as_str()) {
         format!("`{name}` is not built yet")
     } else {
         let built = ["forward", "reverse", "run", "check", "config", "help"];
         match config::suggest::nearest(&name, built) {
             Some(near) => format!("no command is named `{name}`; did you mean `{near}`?"),
-            None => format!(
-                "no command is named `{name}`; there are `{}`",
-                built.join("`, `")
-            ),
+            None => format!("no command is named `{name}`; there are `{}`", built.join("`, `")),
         }
     };
     let place = Place::CommandLine(name);

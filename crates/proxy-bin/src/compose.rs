@@ -27,7 +27,9 @@ use tower::ServiceBuilder;
 
 use crate::access::ListenerAccess;
 use crate::config::raw;
-use crate::config::resolved::{Limits, Listener, Resolved, Timeouts, UpstreamHost, UpstreamTimeouts};
+use crate::config::resolved::{
+    Limits, Listener, Resolved, Timeouts, UpstreamHost, UpstreamTimeouts,
+};
 use crate::config::units::Size;
 use crate::forward::{ForwardRole, Tunnels};
 use crate::gateway::{Gateway, RouteTarget};
@@ -75,7 +77,12 @@ pub type Front<S> = Observe<ErrorPages<CatchPanic<Hygiene<TrustedClient<S>>>>>;
 
 /// The layers that every listener has, around what its role does. Outermost first; what each is
 /// and why it stands there: `docs/layer-order.md`.
-pub fn front<S>(config: &Resolved, listener: &Listener, resources: &Resources, service: S) -> Front<S> {
+pub fn front<S>(
+    config: &Resolved,
+    listener: &Listener,
+    resources: &Resources,
+    service: S,
+) -> Front<S> {
     let (role, announce) = match listener.role {
         raw::Role::Gateway => (Role::Gateway, true),
         raw::Role::Forward => (Role::Forward, config.forward.forwarded),
@@ -128,21 +135,25 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                     Some(own) => own.some().map(Size::bytes),
                     None => listener.limits.body,
                 };
-                let total = own.and_then(|own| own.total).or(config.server.timeouts.total);
+                let total = own.and_then(|own| own.total);
                 RouteTarget::forward(upstream, body, total)
             })
             .collect()
     };
-    let mut composed = Composed { gateways: Vec::new(), forwards: Vec::new(), upstreams: Vec::new() };
+    let mut composed =
+        Composed { gateways: Vec::new(), forwards: Vec::new(), upstreams: Vec::new() };
     for listener in &config.listeners {
         match listener.role {
             raw::Role::Gateway => {
                 let table = Arc::clone(&config.table);
-                let gateway = Gateway::new(&listener.name, access(listener), table, targets(listener));
+                let gateway =
+                    Gateway::new(&listener.name, access(listener), table, targets(listener));
                 composed.gateways.push((listener.clone(), gateway));
             }
             raw::Role::Forward => {
-                composed.forwards.push((listener.clone(), forward_role(config, listener, resources)));
+                composed
+                    .forwards
+                    .push((listener.clone(), forward_role(config, listener, resources)));
             }
         }
     }

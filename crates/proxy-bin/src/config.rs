@@ -91,27 +91,18 @@ pub fn from_raw(
 }
 
 fn finish(merged: Merged) -> Result<Loaded, Diagnostics> {
-    let Merged {
-        value: written,
-        origins,
-    } = merged;
+    let Merged { value: written, origins } = merged;
     let mut found = unbuilt::unbuilt(&written);
     if written.get("include").is_some() {
         // Files were asked for theirs when they were read.
         let message = "only a file can include others";
         found.push(Diagnostic::error(&KeyPath::of("include"), message));
     }
-    let judged: Vec<KeyPath> = found
-        .iter()
-        .map(|diagnostic| diagnostic.path.clone())
-        .collect();
+    let judged: Vec<KeyPath> = found.iter().map(|diagnostic| diagnostic.path.clone()).collect();
     found.extend(validate::validate(&written, &judged));
 
     // What is wrong is taken out, so that the rest is checked in the same run.
-    let wrong: Vec<KeyPath> = found
-        .iter()
-        .map(|diagnostic| diagnostic.path.clone())
-        .collect();
+    let wrong: Vec<KeyPath> = found.iter().map(|diagnostic| diagnostic.path.clone()).collect();
     let mut sound = written.clone();
     wrong.iter().for_each(|path| path.prune(&mut sound));
     schema::fill_required(schema::schema(), &mut sound);
@@ -133,19 +124,8 @@ fn finish(merged: Merged) -> Result<Loaded, Diagnostics> {
     let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
     if found.iter().any(is_error) {
         // Warnings may follow from the errors: they wait until these are gone.
-        return Err(found
-            .into_iter()
-            .filter(is_error)
-            .collect::<Vec<_>>()
-            .into());
+        return Err(found.into_iter().filter(is_error).collect::<Vec<_>>().into());
     }
     let sources = origins.files().map(|file| file.path.clone()).collect();
-    Ok(Loaded {
-        resolved,
-        warnings: found.into(),
-        sources,
-        raw,
-        written,
-        origins,
-    })
+    Ok(Loaded { resolved, warnings: found.into(), sources, raw, written, origins })
 }

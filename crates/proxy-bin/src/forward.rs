@@ -91,7 +91,9 @@ where
         let exchange = Exchange::of(&request).cloned();
         let request = request.map(Body::new);
         let refuse = |refusal: Box<Refusal>| ForwardRoleFuture {
-            state: State::Refused { refusal: Some(Box::new(refusal.recorded(exchange.as_ref(), "forward"))) },
+            state: State::Refused {
+                refusal: Some(Box::new(refusal.recorded(exchange.as_ref(), "forward"))),
+            },
         };
         if let Err(refusal) = self.shared.judge(&request) {
             return refuse(refusal);
@@ -155,7 +157,12 @@ pub struct Tunnels {
 
 impl Tunnels {
     /// Connects by `dialer` to these ports, no more tunnels at a time than `limiter` has places.
-    pub fn new(dialer: Dialer, ports: PortPolicy, limiter: Limiter, connect_timeout: Duration) -> Self {
+    pub fn new(
+        dialer: Dialer,
+        ports: PortPolicy,
+        limiter: Limiter,
+        connect_timeout: Duration,
+    ) -> Self {
         Self { dialer, ports: Arc::new(ports), limiter, connect_timeout }
     }
 }
@@ -178,10 +185,11 @@ impl Service<Request<Body>> for Tunnels {
             let Authority { host, port } = Authority::parse(authority.as_str()).ok_or_else(bad)?;
             let port = port.ok_or_else(bad)?;
             ports.judge(port)?;
-            let client = exchange.as_ref().map_or(proxy_core::ClientAddr::unknown(), Exchange::client);
-            let place = limiter
-                .take(client)
-                .map_err(|_| ProxyError::new(ErrorKind::ConnectionLimitReached).detail("tunnels"))?;
+            let client =
+                exchange.as_ref().map_or(proxy_core::ClientAddr::unknown(), Exchange::client);
+            let place = limiter.take(client).map_err(|_| {
+                ProxyError::new(ErrorKind::ConnectionLimitReached).detail("tunnels")
+            })?;
             let target = DialTarget { host, port, trust: Trust::Client };
             let dialed = timeout(connect_timeout, dialer.dial(target))
                 .await

@@ -176,7 +176,8 @@ impl Shared {
                 Ok(made(response, route, response_fields))
             }
             Action::Upstream(_) => {
-                let missing = || Box::new(Refusal::from_error(&ErrorKind::DestinationNotFound.into()));
+                let missing =
+                    || Box::new(Refusal::from_error(&ErrorKind::DestinationNotFound.into()));
                 let own = self.targets.get(route.index).ok_or_else(missing)?;
                 let mut upstream = own.upstream.clone().ok_or_else(missing)?;
                 let prepared = (!route.request_fields.is_empty())
@@ -259,7 +260,8 @@ impl Future for GatewayFuture {
                     let Some(timeout) = timeout else { return Poll::Pending };
                     ready!(timeout.as_mut().poll(cx));
                     let error = ProxyError::new(ErrorKind::HttpResponseTimeout).detail("total");
-                    let refusal = Refusal::from_error(&error).recorded(exchange.as_ref(), "gateway");
+                    let refusal =
+                        Refusal::from_error(&error).recorded(exchange.as_ref(), "gateway");
                     return Poll::Ready(Ok(refusal.into_response()));
                 };
                 if let Some(changes) = changes.take() {

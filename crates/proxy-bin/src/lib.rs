@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod admin_token;
 pub mod body_limit;
 pub mod cli;
 pub mod clock;

@@ -7,19 +7,16 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use proxy_core::Clock;
-use proxy_observe::{
-    AccessLog, AccessLogConfig, LogFormat, Metrics, Observer, Overflow, Sink,
-};
+use proxy_observe::{AccessLog, AccessLogConfig, LogFormat, Metrics, Observer, Overflow, Sink};
 use proxy_server::{Bound, Drain, Exchanges, Limiter, ListenAddress, RuntimeKind, Workers, accept};
 use proxy_upstream::guard::OwnListeners;
 use proxy_upstream::resolve::{HickoryConfig, HickoryResolver};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::{self, State};
+use crate::admin_token::AdminToken;
 use crate::clock::SystemClock;
-use crate::compose::{
-    Composed, Resources, compose, front, listener_settings, path_policy,
-};
+use crate::compose::{Composed, Resources, compose, front, listener_settings, path_policy};
 use crate::config::resolved::{Address, LogTarget, Resolved};
 use crate::config::{Loaded, raw};
 
@@ -69,8 +66,11 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     own.set(crate::compose::own_addresses(bound.addresses()));
     let composed = compose(config, &resources);
     let drain = Drain::default();
-    let state = State::new(config, composed.upstreams.clone(), prometheus, drain.clone(), loaded);
-    let workers = Arc::new(Workers::start(runtime_kind(config.server.runtime), worker_count(config))?);
+    let token = config.admin.as_ref().filter(|_| bound.admin.is_some()).and_then(AdminToken::of);
+    let upstreams = composed.upstreams.clone();
+    let state = State::new(config, upstreams, prometheus, drain.clone(), loaded, token);
+    let workers =
+        Arc::new(Workers::start(runtime_kind(config.server.runtime), worker_count(config))?);
     start(config, &resources, composed, bound, &workers, &drain, &state)?;
     let upkeep = tokio::spawn(upkeep(state.clone(), resources.destinations.clone()));
     if let Some(greeting) = greeting {
@@ -78,8 +78,12 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     }
     state.ready(true);
 
-    signals.first(&log, config).await;
+    tokio::select! {
+        () = signals.first(&log, config) => {}
+        () = state.drain_asked() => {}
+    }
     state.ready(false);
+    drain.lame_duck();
     tracing::info!(open = drain.open(), "draining");
     // Load balancers learn from readiness first, while connections are still accepted.
     let lame_duck = tokio::time::sleep(config.server.lame_duck_interval);
@@ -183,7 +187,8 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
 
 /// Buckets of durations, in seconds: from a cache's answer to a slow report.
 const DURATION_BUCKETS: &[f64] = &[
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0,
 ];
 
 fn metrics(config: &Resolved) -> (Arc<Metrics>, PrometheusHandle) {
@@ -200,7 +205,10 @@ fn metrics(config: &Resolved) -> (Arc<Metrics>, PrometheusHandle) {
     (Arc::new(metrics), handle)
 }
 
-fn access_log(config: &Resolved, metrics: Option<&Arc<Metrics>>) -> Result<Option<AccessLog>, ServeError> {
+fn access_log(
+    config: &Resolved,
+    metrics: Option<&Arc<Metrics>>,
+) -> Result<Option<AccessLog>, ServeError> {
     let Some(own) = &config.access_log else { return Ok(None) };
     let settings = AccessLogConfig {
         format: match own.format {
@@ -215,8 +223,9 @@ fn access_log(config: &Resolved, metrics: Option<&Arc<Metrics>>) -> Result<Optio
         path_policy: path_policy(config),
         ..AccessLogConfig::default()
     };
-    let mut builder = AccessLog::builder(settings)
-        .on_error(|error, count| tracing::error!(%error, count, "the access log cannot be written"));
+    let mut builder = AccessLog::builder(settings).on_error(
+        |error, count| tracing::error!(%error, count, "the access log cannot be written"),
+    );
     if let Some(metrics) = metrics {
         builder = builder.counters(metrics.log_counters());
     }
@@ -261,19 +270,35 @@ fn start(
     for (listener, gateway) in composed.gateways {
         let service = front(config, &listener, resources, gateway);
         let settings = Arc::new(listener_settings(config, &listener, resources));
-        let limiter = Limiter::new(listener.limits.connections, listener.limits.connections_per_client);
+        let limiter =
+            Limiter::new(listener.limits.connections, listener.limits.connections_per_client);
         for socket in take(&listener.name) {
             let (settings, workers) = (Arc::clone(&settings), Arc::clone(workers));
-            tokio::spawn(accept(socket, settings, service.clone(), workers, limiter.clone(), drain.clone()));
+            tokio::spawn(accept(
+                socket,
+                settings,
+                service.clone(),
+                workers,
+                limiter.clone(),
+                drain.clone(),
+            ));
         }
     }
     for (listener, forward) in composed.forwards {
         let service = front(config, &listener, resources, forward);
         let settings = Arc::new(listener_settings(config, &listener, resources));
-        let limiter = Limiter::new(listener.limits.connections, listener.limits.connections_per_client);
+        let limiter =
+            Limiter::new(listener.limits.connections, listener.limits.connections_per_client);
         for socket in take(&listener.name) {
             let (settings, workers) = (Arc::clone(&settings), Arc::clone(workers));
-            tokio::spawn(accept(socket, settings, service.clone(), workers, limiter.clone(), drain.clone()));
+            tokio::spawn(accept(
+                socket,
+                settings,
+                service.clone(),
+                workers,
+                limiter.clone(),
+                drain.clone(),
+            ));
         }
     }
     if let Some(socket) = bound.admin {

@@ -228,7 +228,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project() {
-            ReplyProj::Inner { body } => body.poll_frame(cx).map(|f| f.map(|f| f.map_err(Into::into))),
+            ReplyProj::Inner { body } => {
+                body.poll_frame(cx).map(|f| f.map(|f| f.map_err(Into::into)))
+            }
             ReplyProj::Made { body } => body.poll_frame(cx).map_err(|never| match never {}),
         }
     }

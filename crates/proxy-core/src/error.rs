@@ -152,7 +152,13 @@ pub enum Retry {
 impl ProxyError {
     /// An error of this kind, not retryable.
     pub fn new(kind: ErrorKind) -> Self {
-        Self(Box::new(Inner { kind, retry: Retry::Never, status: None, detail: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            retry: Retry::Never,
+            status: None,
+            detail: None,
+            source: None,
+        }))
     }
 
     /// Says whether a retry is safe.

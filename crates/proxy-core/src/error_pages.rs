@@ -56,8 +56,14 @@ struct Pages {
 }
 
 impl ErrorPagesLayer {
-    /// `name` stands in `Proxy-Status`.
+    /// `name` stands in `Proxy-Status`, which takes a token (RFC 9651 section 3.3.4): other bytes
+    /// become `-`.
     pub fn new(name: &str) -> Self {
+        let token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '*');
+        let mut name: String = name.chars().map(|c| if token(c) { c } else { '-' }).collect();
+        if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '*') {
+            name.insert(0, 'p');
+        }
         Self { pages: Arc::new(Pages { name: name.into(), show_rules: false }) }
     }
 
@@ -151,7 +157,9 @@ pub fn accepts_html(fields: &HeaderMap) -> bool {
             let mut parts = range.split(';').map(str::trim);
             parts.next().is_some_and(|t| t.eq_ignore_ascii_case("text/html"))
                 && !parts.any(|p| {
-                    p.strip_prefix("q=").is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q == 0.0))
+                    p.strip_prefix(['q', 'Q'])
+                        .and_then(|p| p.strip_prefix('='))
+                        .is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q == 0.0))
                 })
         },
     )
@@ -180,8 +188,12 @@ impl Page<'_> {
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        fields.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"));
-        let status = format!("{proxy}; error={}; details=\"{}\"", self.refusal.error, self.refusal.reason);
+        fields.insert(
+            CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
+        );
+        let status =
+            format!("{proxy}; error={}; details=\"{}\"", self.refusal.error, self.refusal.reason);
         if let Ok(value) = HeaderValue::try_from(status) {
             fields.insert(HeaderName::from_static("proxy-status"), value);
         }

@@ -29,10 +29,30 @@ pub fn remove_hop_by_hop(fields: &mut HeaderMap) {
 /// means or how it is routed (an attack known by the name of "hop-by-hop abuse").
 fn is_never_nominated(option: &str) -> bool {
     [
-        "host", "content-length", "content-type", "content-encoding", "content-range", "trailer",
-        "authorization", "cache-control", "cookie", "set-cookie", "via", "forwarded",
-        "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id", "expect",
-        "close", "max-forwards", "date", "age", "vary", "etag", "expires",
+        "host",
+        "content-length",
+        "content-type",
+        "content-encoding",
+        "content-range",
+        "trailer",
+        "authorization",
+        "cache-control",
+        "cookie",
+        "set-cookie",
+        "via",
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-request-id",
+        "expect",
+        "close",
+        "max-forwards",
+        "date",
+        "age",
+        "vary",
+        "etag",
+        "expires",
     ]
     .iter()
     .any(|name| option.eq_ignore_ascii_case(name))
@@ -51,7 +71,8 @@ pub fn list<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item 
 
 /// Whether `TE` says that trailers are welcome.
 pub fn takes_trailers(fields: &HeaderMap) -> bool {
-    fields.contains_key(TE) && list(fields, &TE).any(|coding| coding.eq_ignore_ascii_case("trailers"))
+    fields.contains_key(TE)
+        && list(fields, &TE).any(|coding| coding.eq_ignore_ascii_case("trailers"))
 }
 
 /// Fields that must not stand in a trailer section (RFC 9110 section 6.5.1): framing, routing,
@@ -60,11 +81,38 @@ pub fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
     use http::header::*;
     remove_hop_by_hop(trailers);
     for name in [
-        TRAILER, CONTENT_LENGTH, HOST, CACHE_CONTROL, EXPECT, MAX_FORWARDS, PRAGMA, RANGE, TE,
-        AUTHORIZATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, WWW_AUTHENTICATE, SET_COOKIE, COOKIE,
-        CONTENT_ENCODING, CONTENT_TYPE, CONTENT_RANGE, AGE, DATE, EXPIRES, LOCATION, RETRY_AFTER,
-        VARY, WARNING, VIA, FORWARDED, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE,
-        IF_UNMODIFIED_SINCE, IF_RANGE,
+        TRAILER,
+        CONTENT_LENGTH,
+        HOST,
+        CACHE_CONTROL,
+        EXPECT,
+        MAX_FORWARDS,
+        PRAGMA,
+        RANGE,
+        TE,
+        AUTHORIZATION,
+        PROXY_AUTHENTICATE,
+        PROXY_AUTHORIZATION,
+        WWW_AUTHENTICATE,
+        SET_COOKIE,
+        COOKIE,
+        CONTENT_ENCODING,
+        CONTENT_TYPE,
+        CONTENT_RANGE,
+        AGE,
+        DATE,
+        EXPIRES,
+        LOCATION,
+        RETRY_AFTER,
+        VARY,
+        WARNING,
+        VIA,
+        FORWARDED,
+        IF_MATCH,
+        IF_NONE_MATCH,
+        IF_MODIFIED_SINCE,
+        IF_UNMODIFIED_SINCE,
+        IF_RANGE,
     ] {
         trailers.remove(name);
     }
@@ -99,13 +147,13 @@ mod tests {
     use super::*;
 
     fn fields(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        lines
-            .iter()
-            .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
-            .fold(HeaderMap::new(), |mut map, (n, v)| {
+        lines.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).fold(
+            HeaderMap::new(),
+            |mut map, (n, v)| {
                 map.append(n, v);
                 map
-            })
+            },
+        )
     }
 
     /// RFC 9110 section 7.6.1.

@@ -115,9 +115,9 @@ where
             Outcome::Forward => {
                 State::Inner { inner: self.inner.call(request), config: Arc::clone(&self.config) }
             }
-            Outcome::Refuse(refusal) => {
-                State::Refused { refusal: Some(Box::new(refusal.recorded(exchange.as_ref(), "hygiene"))) }
-            }
+            Outcome::Refuse(refusal) => State::Refused {
+                refusal: Some(Box::new(refusal.recorded(exchange.as_ref(), "hygiene"))),
+            },
             Outcome::Answer(echo) => State::Answered { echo: Some(echo) },
         };
         HygieneFuture { state }

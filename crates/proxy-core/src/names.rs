@@ -252,11 +252,7 @@ impl FromStr for NamePattern {
             return Ok(Self::from(address));
         }
         check_name(text, name)?;
-        Ok(Self {
-            kind,
-            name: name.to_ascii_lowercase().into(),
-            address: None,
-        })
+        Ok(Self { kind, name: name.to_ascii_lowercase().into(), address: None })
     }
 }
 
@@ -268,11 +264,7 @@ impl From<IpAddr> for NamePattern {
             IpAddr::V4(v4) => v4.to_string(),
             IpAddr::V6(v6) => format!("[{v6}]"),
         };
-        Self {
-            kind: NameKind::Exact,
-            name: name.into(),
-            address: Some(address),
-        }
+        Self { kind: NameKind::Exact, name: name.into(), address: Some(address) }
     }
 }
 
@@ -280,27 +272,18 @@ impl From<IpAddr> for NamePattern {
 fn check_name(text: &str, name: &str) -> Result<(), NameError> {
     let given = || text.to_owned();
     if let Some(rest) = name.strip_prefix('.') {
-        return Err(NameError::LeadingDot {
-            pattern: given(),
-            name: rest.to_owned(),
-        });
+        return Err(NameError::LeadingDot { pattern: given(), name: rest.to_owned() });
     }
     if let Some((before, port)) = name.rsplit_once(':')
         && !before.is_empty()
         && (before.ends_with(']') || !before.contains(':'))
         && port.bytes().all(|byte| byte.is_ascii_digit())
     {
-        return Err(NameError::Port {
-            pattern: given(),
-            name: before.to_owned(),
-        });
+        return Err(NameError::Port { pattern: given(), name: before.to_owned() });
     }
     let is_part = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if let Some(character) = name.chars().find(|c| !is_part(c)) {
-        return Err(NameError::Character {
-            pattern: given(),
-            character,
-        });
+        return Err(NameError::Character { pattern: given(), character });
     }
     if name.len() > MAX_NAME {
         return Err(NameError::NameTooLong(name[..40].to_owned()));
@@ -335,10 +318,7 @@ fn host_address(host: &str) -> Option<IpAddr> {
         return Some(IpAddr::V6(v6).to_canonical());
     }
     if bytes.contains(&b':') {
-        return host
-            .parse::<Ipv6Addr>()
-            .ok()
-            .map(|v6| IpAddr::V6(v6).to_canonical());
+        return host.parse::<Ipv6Addr>().ok().map(|v6| IpAddr::V6(v6).to_canonical());
     }
     // A name's last label is never a number, so this keeps names from the parser.
     if !bytes.last().is_some_and(u8::is_ascii_digit) {
@@ -358,14 +338,8 @@ impl Kinds {
 
     /// The most specific kind that takes in the name itself (`whole`) or a name below it.
     fn of(self, whole: bool) -> Option<NameKind> {
-        let specific = if whole {
-            NameKind::Exact
-        } else {
-            NameKind::Below
-        };
-        [specific, NameKind::Tree]
-            .into_iter()
-            .find(|kind| self.has(*kind))
+        let specific = if whole { NameKind::Exact } else { NameKind::Below };
+        [specific, NameKind::Tree].into_iter().find(|kind| self.has(*kind))
     }
 }
 
@@ -454,11 +428,7 @@ impl NameSet {
             && let Some(address) = host_address(host)
         {
             let name = self.addresses.get(&address)?;
-            return Some(Match {
-                name,
-                kind: NameKind::Exact,
-                address: true,
-            });
+            return Some(Match { name, kind: NameKind::Exact, address: true });
         }
         if self.names.is_empty() {
             return None;
@@ -477,11 +447,7 @@ impl NameSet {
             if let Some((name, kinds)) = self.names.get_key_value(suffix)
                 && let Some(kind) = kinds.of(start == 0)
             {
-                return Some(Match {
-                    name,
-                    kind,
-                    address: false,
-                });
+                return Some(Match { name, kind, address: false });
             }
             start += memchr::memchr(b'.', suffix.as_bytes())? + 1;
         }
@@ -547,8 +513,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn pattern(text: &str) -> NamePattern {
-        text.parse()
-            .unwrap_or_else(|error| panic!("{text}: {error}"))
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     /// INTERFACE, "Names": `x.test` is itself and all below it, `*.x.test` only what is below,
@@ -558,57 +523,20 @@ mod tests {
         let cases: &[(&str, &[&str], &[&str])] = &[
             (
                 "x.test",
-                &[
-                    "x.test",
-                    "X.TEST",
-                    "x.test.",
-                    "a.x.test",
-                    "a.b.x.test",
-                    "A.x.Test.",
-                ],
-                &[
-                    "ax.test", "x.test.y", "test", "", ".", "x.test..", "xxtest", "x.tes",
-                ],
+                &["x.test", "X.TEST", "x.test.", "a.x.test", "a.b.x.test", "A.x.Test."],
+                &["ax.test", "x.test.y", "test", "", ".", "x.test..", "xxtest", "x.tes"],
             ),
-            (
-                "*.x.test",
-                &["a.x.test", "a.b.X.test."],
-                &["x.test", "x.test.", "ax.test", "test"],
-            ),
-            (
-                "=x.test",
-                &["x.test", "X.test."],
-                &["a.x.test", "ax.test", "test"],
-            ),
+            ("*.x.test", &["a.x.test", "a.b.X.test."], &["x.test", "x.test.", "ax.test", "test"]),
+            ("=x.test", &["x.test", "X.test."], &["a.x.test", "ax.test", "test"]),
             ("X.Test.", &["x.test", "a.x.test"], &["test"]),
             ("test", &["test", "x.test"], &["latest", "test.x"]),
             ("localhost", &["localhost", "a.localhost"], &["localhost.x"]),
             ("_dmarc.x-y.test", &["_dmarc.x-y.test"], &["dmarc.x-y.test"]),
-            (
-                "xn--bcher-kva.test",
-                &["xn--bcher-kva.test"],
-                &["bücher.test"],
-            ),
-            (
-                "127.0.0.1",
-                &["127.0.0.1", "127.0.0.1.", "::ffff:127.0.0.1"],
-                &["a.127.0.0.1", "1"],
-            ),
-            (
-                "=127.0.0.1",
-                &["127.0.0.1"],
-                &["127.0.0.2", "127.1", "2130706433"],
-            ),
-            (
-                "::1",
-                &["::1", "[::1]", "[0:0::1]"],
-                &["[::2]", "1", "[::1", "::1]"],
-            ),
-            (
-                "=[2001:DB8::1]",
-                &["2001:db8::1", "[2001:db8:0:0::1]"],
-                &["2001:db8::2"],
-            ),
+            ("xn--bcher-kva.test", &["xn--bcher-kva.test"], &["bücher.test"]),
+            ("127.0.0.1", &["127.0.0.1", "127.0.0.1.", "::ffff:127.0.0.1"], &["a.127.0.0.1", "1"]),
+            ("=127.0.0.1", &["127.0.0.1"], &["127.0.0.2", "127.1", "2130706433"]),
+            ("::1", &["::1", "[::1]", "[0:0::1]"], &["[::2]", "1", "[::1", "::1]"]),
+            ("=[2001:DB8::1]", &["2001:db8::1", "[2001:db8:0:0::1]"], &["2001:db8::2"]),
             ("[::ffff:192.0.2.1]", &["192.0.2.1"], &["192.0.2.2"]),
         ];
         for (text, hits, misses) in cases {
@@ -620,10 +548,7 @@ mod tests {
             }
             for host in *misses {
                 assert!(!pattern.matches(host), "{text} should not match {host}");
-                assert!(
-                    !set.contains(host),
-                    "a set of {text} should not match {host}"
-                );
+                assert!(!set.contains(host), "a set of {text} should not match {host}");
             }
         }
     }

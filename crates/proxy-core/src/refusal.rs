@@ -92,10 +92,11 @@ impl Refusal {
         self
     }
 
-    /// Writes the decision into the record, where there is one.
+    /// Writes the error and the decision into the record, where there is one.
     #[must_use]
     pub fn recorded(self, exchange: Option<&Exchange>, layer: &'static str) -> Self {
         if let Some(exchange) = exchange {
+            exchange.set_error(self.error);
             exchange.decide(Decision {
                 layer,
                 rule: self.rule_id.clone(),
@@ -127,7 +128,9 @@ pub fn explain(reason: &str) -> Option<&'static str> {
         }
         "connect_on_gateway" => "This is a gateway. It does not open tunnels.",
         "no_route" => "No route of this gateway matches the request.",
-        "method_not_allowed" => "The resource exists, but not for this method. See the Allow field.",
+        "method_not_allowed" => {
+            "The resource exists, but not for this method. See the Allow field."
+        }
         "client_not_allowed" => "The policy of this server does not permit your address.",
         "destination_ip_prohibited" => "The policy of this proxy does not permit this destination.",
         "port_not_allowed" => "The policy of this proxy does not permit this port.",

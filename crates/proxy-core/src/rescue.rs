@@ -24,7 +24,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body::Reply;
-use crate::error::ProxyError;
+use crate::error::{ErrorKind, ProxyError};
 use crate::exchange::Exchange;
 use crate::refusal::Refusal;
 
@@ -35,14 +35,22 @@ pub struct RescueLayer;
 impl<S> Layer<S> for RescueLayer {
     type Service = Rescue<S>;
     fn layer(&self, inner: S) -> Rescue<S> {
-        Rescue { inner }
+        Rescue { inner, failed: None }
     }
 }
 
 /// The service of [`RescueLayer`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Rescue<S> {
     inner: S,
+    /// Why the inner service is not ready: the next call is answered with it.
+    failed: Option<ProxyError>,
+}
+
+impl<S: Clone> Clone for Rescue<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), failed: None }
+    }
 }
 
 impl<S, ReqB, ResB> Service<Request<ReqB>> for Rescue<S>
@@ -53,15 +61,19 @@ where
     type Error = Infallible;
     type Future = RescueFuture<S::Future>;
 
-    /// An inner service that is not ready because it failed is ready here: the call will fail,
-    /// and failing is answered.
+    /// Failing is answered, so an inner service that failed is ready here, and is not called.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(cx).map(|_| Ok(()))
+        if self.failed.is_none() {
+            self.failed = ready!(self.inner.poll_ready(cx)).err();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         let exchange = Exchange::of(&request).cloned();
-        RescueFuture { exchange, inner: self.inner.call(request) }
+        let failed = self.failed.take();
+        let inner = failed.is_none().then(|| self.inner.call(request));
+        RescueFuture { exchange, inner, failed }
     }
 }
 
@@ -70,7 +82,8 @@ pin_project! {
     #[derive(Debug)]
     pub struct RescueFuture<F> {
         #[pin]
-        inner: F,
+        inner: Option<F>,
+        failed: Option<ProxyError>,
         exchange: Option<Exchange>,
     }
 }
@@ -83,11 +96,15 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        Poll::Ready(Ok(match ready!(this.inner.poll(cx)) {
+        let outcome = match (this.failed.take(), this.inner.as_pin_mut()) {
+            (None, Some(inner)) => ready!(inner.poll(cx)),
+            (failed, _) => Err(failed.unwrap_or(ErrorKind::ProxyInternalError.into())),
+        };
+        Poll::Ready(Ok(match outcome {
             Ok(response) => response.map(Reply::inner),
-            Err(error) => {
-                Refusal::from_error(&error).recorded(this.exchange.as_ref(), "upstream").into_response()
-            }
+            Err(error) => Refusal::from_error(&error)
+                .recorded(this.exchange.as_ref(), "upstream")
+                .into_response(),
         }))
     }
 }

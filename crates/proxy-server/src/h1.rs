@@ -51,7 +51,8 @@ pub(crate) async fn serve<T, S, B>(
     loop {
         let link = Arc::new(Link::default());
         let client = ClientIo::new(io, read_ahead, Arc::clone(&link), Arc::clone(&edge), fresh);
-        let answering = EdgeService::new(service, Arc::clone(&link), Arc::clone(&info), Arc::clone(&edge));
+        let answering =
+            EdgeService::new(service, Arc::clone(&link), Arc::clone(&info), Arc::clone(&edge));
         // Boxed: a parked connection must not carry the size of a talking one.
         let mut connection = Box::new(
             http1::Builder::new()
@@ -61,8 +62,12 @@ pub(crate) async fn serve<T, S, B>(
         );
         let mut told = false;
         poll_fn(|cx| {
-            match guard.poll_phase(cx) {
-                DrainPhase::Serving => {}
+            let phase = guard.poll_phase(cx);
+            if phase != DrainPhase::Serving {
+                link.set_last();
+            }
+            match phase {
+                DrainPhase::Serving | DrainPhase::LameDuck => {}
                 DrainPhase::Draining if told || !link.may_shut_down() => {}
                 DrainPhase::Draining => {
                     told = true;
@@ -82,10 +87,12 @@ pub(crate) async fn serve<T, S, B>(
         let finished = parts.io.finish();
         match finished.end {
             End::Tunnel(upstream) => {
-                return tunnel::run(finished.io, finished.buffer, *upstream, &info, &edge, guard).await;
+                return tunnel::run(finished.io, finished.buffer, *upstream, &info, &edge, guard)
+                    .await;
             }
             End::Refused(refused) => {
-                let event = ConnectionEvent::HeadRefused { status: refused.status, reason: refused.reason };
+                let event =
+                    ConnectionEvent::HeadRefused { status: refused.status, reason: refused.reason };
                 edge.events.on_event(&info, event);
                 let page = farewell::page(&refused, &edge.proxy_name);
                 return farewell::send(finished.io, &page, edge.settings.timeouts.write).await;
@@ -119,7 +126,7 @@ where
 {
     let mut timeout = pin!(sleep_until(Instant::now() + keep_alive));
     let bytes = poll_fn(|cx| {
-        if guard.poll_phase(cx) != DrainPhase::Serving || timeout.as_mut().poll(cx).is_ready() {
+        if guard.poll_phase(cx) >= DrainPhase::Draining || timeout.as_mut().poll(cx).is_ready() {
             return Poll::Ready(BytesMut::new());
         }
         // On the stack of this poll, so that waiting costs no buffer.

@@ -21,11 +21,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use proxy_core::deadline::Deadline;
 use crate::drain::{DrainGuard, DrainPhase};
 use crate::edge::Edge;
 use crate::prefixed::Prefixed;
 use crate::tunnel::{self, TunnelUpstream};
+use proxy_core::deadline::Deadline;
 
 /// A connection on which the peer answers no ping for this long is dead.
 const PING: std::time::Duration = std::time::Duration::from_secs(20);

@@ -254,7 +254,8 @@ where
         self.workers.dispatch(move || async move {
             let _place = place;
             if let Ok(stream) = P::attach(std) {
-                connection::serve(stream, BytesMut::new(), info, settings, service, drain, guard).await;
+                connection::serve(stream, BytesMut::new(), info, settings, service, drain, guard)
+                    .await;
             }
         });
     }

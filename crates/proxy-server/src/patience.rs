@@ -35,8 +35,7 @@ impl Patience {
         if min_rate == 0 {
             return since + YEAR;
         }
-        let earned =
-            Duration::from_millis(self.bytes.saturating_mul(1000) / min_rate);
+        let earned = Duration::from_millis(self.bytes.saturating_mul(1000) / min_rate);
         // A year is as good as for ever, and can not overflow.
         let allowed = (grace + earned.min(YEAR)).saturating_sub(self.waited);
         since + allowed

@@ -60,9 +60,8 @@ fn parse(bytes: &[u8]) -> Result<Option<(Vouched, usize)>, NoHeader> {
     }
     match ProxyHeader::parse(bytes, ParseConfig::default()) {
         Ok((header, len)) => {
-            let vouched = header.proxied_address().map_or(Vouched::Peer, |address| Vouched::Client {
-                source: address.source,
-                destination: address.destination,
+            let vouched = header.proxied_address().map_or(Vouched::Peer, |address| {
+                Vouched::Client { source: address.source, destination: address.destination }
             });
             Ok(Some((vouched, len)))
         }
@@ -96,7 +95,9 @@ mod tests {
     #[tokio::test]
     async fn anything_else_is_refused() {
         let long = [b"PROXY TCP4 ".as_slice(), &[b'1'; 5000]].concat();
-        for input in [&b""[..], b"GET / HTTP/1.1\r\n\r\n", b"PROXY TCP4 x y 1 2\r\n", b"PROXY T", &long] {
+        for input in
+            [&b""[..], b"GET / HTTP/1.1\r\n\r\n", b"PROXY TCP4 x y 1 2\r\n", b"PROXY T", &long]
+        {
             assert_eq!(run(input).await.0, Err(NoHeader), "{:?}", &input[..input.len().min(20)]);
         }
     }

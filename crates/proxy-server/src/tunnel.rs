@@ -11,15 +11,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use proxy_core::{
-    ConnectionEvent, ConnectionInfo, Exchange, TunnelEnd, TunnelOutcome,
-};
+use proxy_core::{ConnectionEvent, ConnectionInfo, Exchange, TunnelEnd, TunnelOutcome};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 
-use proxy_core::deadline::Deadline;
 use crate::drain::{DrainGuard, DrainPhase};
 use crate::edge::Edge;
+use proxy_core::deadline::Deadline;
 
 /// Bytes held for each direction.
 const BUFFER: usize = 16 * 1024;
@@ -133,12 +131,7 @@ where
         idle.poll(cx).map(|()| TunnelEnd::Idle)
     })
     .await;
-    TunnelOutcome {
-        end,
-        sent: sending.moved,
-        received: receiving.moved,
-        duration: start.elapsed(),
-    }
+    TunnelOutcome { end, sent: sending.moved, received: receiving.moved, duration: start.elapsed() }
 }
 
 /// One direction of a tunnel.
@@ -244,7 +237,12 @@ mod tests {
     fn start(
         settings: TunnelSettings,
         early: &'static [u8],
-    ) -> (tokio::io::DuplexStream, tokio::io::DuplexStream, tokio::task::JoinHandle<TunnelOutcome>, Drain) {
+    ) -> (
+        tokio::io::DuplexStream,
+        tokio::io::DuplexStream,
+        tokio::task::JoinHandle<TunnelOutcome>,
+        Drain,
+    ) {
         let (client, near) = duplex(64);
         let (far, upstream) = duplex(64);
         let drain = Drain::default();

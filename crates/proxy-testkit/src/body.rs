@@ -121,11 +121,7 @@ impl ScriptedBody {
             waker: None,
         };
         let script = Guard(Arc::new(Mutex::new(script)));
-        Self {
-            script,
-            pinned: PhantomPinned,
-            alone: PhantomData,
-        }
+        Self { script, pinned: PhantomPinned, alone: PhantomData }
     }
 
     /// No content.
@@ -162,9 +158,7 @@ impl Default for ScriptedBody {
 
 impl fmt::Debug for ScriptedBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ScriptedBody")
-            .field(&lock(&self.script.0).steps)
-            .finish()
+        f.debug_tuple("ScriptedBody").field(&lock(&self.script.0).steps).finish()
     }
 }
 

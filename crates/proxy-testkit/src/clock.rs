@@ -87,11 +87,7 @@ impl ManualClock {
 
     /// The nearest deadline that somebody sleeps for.
     pub fn next_deadline(&self) -> Option<Instant> {
-        lock(&self.0)
-            .sleepers
-            .keys()
-            .next()
-            .map(|(deadline, _)| *deadline)
+        lock(&self.0).sleepers.keys().next().map(|(deadline, _)| *deadline)
     }
 }
 
@@ -103,9 +99,7 @@ impl Default for ManualClock {
 
 impl fmt::Debug for ManualClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ManualClock")
-            .field("sleepers", &self.sleepers())
-            .finish_non_exhaustive()
+        f.debug_struct("ManualClock").field("sleepers", &self.sleepers()).finish_non_exhaustive()
     }
 }
 
@@ -124,10 +118,7 @@ impl Clock for ManualClock {
             time.next_id += 1;
             time.next_id
         };
-        Box::pin(ManualSleep {
-            clock: self.clone(),
-            key: (deadline, id),
-        })
+        Box::pin(ManualSleep { clock: self.clone(), key: (deadline, id) })
     }
 }
 

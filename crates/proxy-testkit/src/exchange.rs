@@ -184,9 +184,7 @@ impl ExchangeBuilder {
 
     /// The record.
     pub fn build(self) -> Exchange {
-        let connection = self
-            .connection
-            .unwrap_or_else(|| self.own.build(&self.clock));
+        let connection = self.connection.unwrap_or_else(|| self.own.build(&self.clock));
         let (now, wall) = (self.clock.now(), self.clock.wall());
         Exchange::new(self.id.unwrap_or(1), connection, now, wall, self.interim)
     }
@@ -194,9 +192,7 @@ impl ExchangeBuilder {
 
 impl std::fmt::Debug for ExchangeBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ExchangeBuilder")
-            .field("connection", &self.own)
-            .finish_non_exhaustive()
+        f.debug_struct("ExchangeBuilder").field("connection", &self.own).finish_non_exhaustive()
     }
 }
 
@@ -246,11 +242,7 @@ mod tests {
         assert_eq!((connection.scheme, &*connection.listener), ("https", "web"));
         assert_eq!(exchange.started(), clock.now());
         let hint = StatusCode::EARLY_HINTS;
-        assert!(
-            exchange
-                .interim()
-                .is_some_and(|sink| sink.send(hint, &HeaderMap::new()))
-        );
+        assert!(exchange.interim().is_some_and(|sink| sink.send(hint, &HeaderMap::new())));
         assert_eq!(log.sent().len(), 1);
     }
 
@@ -259,12 +251,7 @@ mod tests {
         let clock = ManualClock::new();
         let local = SocketAddr::from(([127, 0, 0, 1], 80));
         let connection = ConnectionBuilder::new().id(4).local(local).build(&clock);
-        let exchange = ExchangeBuilder::new()
-            .connection(Arc::clone(&connection))
-            .build();
-        assert_eq!(
-            (exchange.connection().id, exchange.connection().local),
-            (4, Some(local))
-        );
+        let exchange = ExchangeBuilder::new().connection(Arc::clone(&connection)).build();
+        assert_eq!((exchange.connection().id, exchange.connection().local), (4, Some(local)));
     }
 }

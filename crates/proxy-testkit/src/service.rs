@@ -125,13 +125,7 @@ impl<B, E> StubService<B, E> {
             seen: VecDeque::new(),
         }));
         let handle = StubHandle(Arc::clone(&shared));
-        (
-            Self {
-                shared,
-                polled_ready: false,
-            },
-            handle,
-        )
+        (Self { shared, polled_ready: false }, handle)
     }
 
     /// A service that gives one answer, and none to a second call.
@@ -152,10 +146,7 @@ impl<B, E> Clone for StubService<B, E> {
             shared.clones += 1;
             shared.services += 1;
         }
-        Self {
-            shared: Arc::clone(&self.shared),
-            polled_ready: false,
-        }
+        Self { shared: Arc::clone(&self.shared), polled_ready: false }
     }
 }
 
@@ -167,9 +158,7 @@ impl<B, E> Drop for StubService<B, E> {
 
 impl<B, E> fmt::Debug for StubService<B, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StubService")
-            .field("polled_ready", &self.polled_ready)
-            .finish()
+        f.debug_struct("StubService").field("polled_ready", &self.polled_ready).finish()
     }
 }
 
@@ -219,10 +208,7 @@ where
         };
         // Made before the panic, so that its drop takes the future off the count again.
         let future = StubFuture::new(Arc::clone(&self.shared), answer, seen);
-        assert!(
-            !future.panics_in_call(),
-            "the inner service panics in `call`"
-        );
+        assert!(!future.panics_in_call(), "the inner service panics in `call`");
         future
     }
 }

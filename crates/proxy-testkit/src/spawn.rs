@@ -76,10 +76,7 @@ impl CollectedTasks {
 
     fn take_woken(&self) -> Option<Held> {
         let mut tasks = lock(&self.0);
-        let next = tasks
-            .held
-            .iter()
-            .position(|held| held.seen != Some(held.wakes.count()))?;
+        let next = tasks.held.iter().position(|held| held.seen != Some(held.wakes.count()))?;
         Some(tasks.held.remove(next))
     }
 }
@@ -88,19 +85,13 @@ impl Spawn for CollectedTasks {
     fn spawn(&self, task: Task) {
         let mut tasks = lock(&self.0);
         tasks.started += 1;
-        tasks.held.push(Held {
-            task,
-            wakes: WakeCount::new(),
-            seen: None,
-        });
+        tasks.held.push(Held { task, wakes: WakeCount::new(), seen: None });
     }
 }
 
 impl fmt::Debug for CollectedTasks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CollectedTasks")
-            .field("unfinished", &self.unfinished())
-            .finish()
+        f.debug_struct("CollectedTasks").field("unfinished", &self.unfinished()).finish()
     }
 }
 
@@ -127,10 +118,8 @@ mod tests {
     #[test]
     fn a_task_rests_until_it_is_woken() {
         let (clock, tasks) = (ManualClock::new(), CollectedTasks::new());
-        let (more, sleep) = (
-            tasks.clone(),
-            clock.sleep_until(clock.now() + Duration::from_secs(1)),
-        );
+        let (more, sleep) =
+            (tasks.clone(), clock.sleep_until(clock.now() + Duration::from_secs(1)));
         tasks.spawn(Box::pin(async move {
             sleep.await;
             more.spawn(Box::pin(std::future::pending()));

@@ -19,22 +19,11 @@ type Violation = String;
 /// What `cargo metadata` says of the workspace's own packages.
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--no-deps",
-            "--format-version",
-            "1",
-            "--offline",
-            "--manifest-path",
-        ])
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline", "--manifest-path"])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .output()
         .expect("cargo runs");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("metadata is JSON")
 }
 
@@ -59,10 +48,7 @@ fn allowed(importer: &str, is_library: bool, imported: &str, test: bool) -> bool
 
 fn violations(metadata: &Value) -> Vec<Violation> {
     let packages = list(metadata, "packages");
-    let ours: BTreeSet<_> = packages
-        .iter()
-        .map(|package| text(package, "name"))
-        .collect();
+    let ours: BTreeSet<_> = packages.iter().map(|package| text(package, "name")).collect();
     let mut found = Vec::new();
     for package in packages {
         let importer = text(package, "name");
@@ -85,15 +71,9 @@ fn imports_point_one_way() {
     let metadata = metadata();
     let found = violations(&metadata);
     assert!(found.is_empty(), "{}", found.join("; "));
-    let names: Vec<_> = list(&metadata, "packages")
-        .iter()
-        .map(|p| text(p, "name"))
-        .collect();
+    let names: Vec<_> = list(&metadata, "packages").iter().map(|p| text(p, "name")).collect();
     for name in [CORE, TESTKIT, BINARY] {
-        assert!(
-            names.contains(&name),
-            "{name} is not in {names:?}: has it been renamed?"
-        );
+        assert!(names.contains(&name), "{name} is not in {names:?}: has it been renamed?");
     }
 }
 
@@ -101,14 +81,8 @@ fn imports_point_one_way() {
 fn a_library_has_the_name_of_one() {
     for package in list(&metadata(), "packages") {
         let (name, path) = (text(package, "name"), text(package, "manifest_path"));
-        let is_crate = path
-            .replace('\\', "/")
-            .contains(&format!("/crates/{name}/"));
-        assert_eq!(
-            is_crate,
-            name.starts_with("proxy-"),
-            "{name} lies at {path}"
-        );
+        let is_crate = path.replace('\\', "/").contains(&format!("/crates/{name}/"));
+        assert_eq!(is_crate, name.starts_with("proxy-"), "{name} lies at {path}");
     }
 }
 
@@ -140,10 +114,6 @@ fn a_wrong_import_is_found() {
             { "name": if imported == "not-ours" { "other" } else { imported }, "dependencies": [] },
         ]});
         let found = violations(&metadata);
-        assert_eq!(
-            !found.is_empty(),
-            wrong,
-            "{importer} -> {imported} ({kind}): {found:?}"
-        );
+        assert_eq!(!found.is_empty(), wrong, "{importer} -> {imported} ({kind}): {found:?}");
     }
 }

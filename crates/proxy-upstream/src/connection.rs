@@ -88,7 +88,8 @@ impl OriginConnection {
     pub(crate) fn send(
         &mut self,
         request: Request<RequestBody>,
-    ) -> impl Future<Output = Result<http::Response<hyper::body::Incoming>, http1_error::Unsent>> + use<> {
+    ) -> impl Future<Output = Result<http::Response<hyper::body::Incoming>, http1_error::Unsent>> + use<>
+    {
         self.requests = self.requests.saturating_add(1);
         self.sender.try_send_request(request)
     }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 
 use self::attempt::{best, connect, failed};
 use self::eyeballs::{interleave, race};
-use crate::guard::{Guard, HostKind, Prohibited, parse_host};
+use crate::guard::{Guard, HostKind, Prohibited, Reason, parse_host};
 use crate::resolve::{Resolved, Resolver};
 
 /// Who chose a destination.
@@ -105,16 +105,8 @@ impl Dialer {
     /// judged by its [`trusted`](Guard::trusted) form.
     pub fn new(resolver: Arc<dyn Resolver>, guard: Guard, config: DialConfig) -> Self {
         let trusted = guard.trusted();
-        let shared = Shared {
-            resolver,
-            guard,
-            trusted,
-            config,
-            check: None,
-        };
-        Self {
-            shared: Arc::new(shared),
-        }
+        let shared = Shared { resolver, guard, trusted, config, check: None };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Calls `check` with each answer of the resolver before an address of it is dialled. It sees
@@ -164,9 +156,7 @@ impl Dialer {
         };
         let started = Instant::now();
         let config = &self.shared.config;
-        let attempts = race(&addresses, config.attempt_delay, |address| {
-            connect(address, config)
-        });
+        let attempts = race(&addresses, config.attempt_delay, |address| connect(address, config));
         let (address, stream) = match timeout(config.connect_timeout, attempts).await {
             Ok(Ok(connected)) => connected,
             Ok(Err(errors)) => return Err(best(errors)),
@@ -175,12 +165,7 @@ impl Dialer {
                 return Err(failed(ErrorKind::ConnectionTimeout, detail));
             }
         };
-        Ok(Dialed {
-            stream,
-            address,
-            dns,
-            connect: started.elapsed(),
-        })
+        Ok(Dialed { stream, address, dns, connect: started.elapsed() })
     }
 
     /// The addresses that may be dialled, in the order in which they are tried; an error when
@@ -203,6 +188,10 @@ impl Dialer {
             match guard.judge(name, address) {
                 Ok(()) if !permitted.contains(&address) => permitted.push(address),
                 Ok(()) => {}
+                // A name that leads to ourselves is never meant well, whatever else it leads to.
+                Err(prohibited) if prohibited.reason() == Reason::OwnListener => {
+                    return Err(prohibited.into());
+                }
                 Err(prohibited) => {
                     tracing::debug!(%address, reason = prohibited.token(), "address refused");
                     refused.get_or_insert(prohibited);

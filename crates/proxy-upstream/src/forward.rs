@@ -65,21 +65,30 @@ pub(crate) struct Destination<'a> {
 impl Destination<'_> {
     /// Sends the request over HTTP/1.1. A kept-alive connection that turns out to be dead costs
     /// one retry on a fresh one, where the request was not sent or is idempotent.
-    pub(crate) async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, ProxyError> {
+    pub(crate) async fn send(
+        &self,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, ProxyError> {
         let exchange = Exchange::of(&request).cloned();
         let facts = exchange.as_ref().and_then(Exchange::facts);
         let expects = facts.is_some_and(|facts| facts.expects_continue);
         *request.extensions_mut() = http::Extensions::new();
 
-        if let Some(connection) = std::future::poll_fn(|cx| std::task::Poll::Ready(self.pool.take(cx))).await {
+        if let Some(connection) =
+            std::future::poll_fn(|cx| std::task::Poll::Ready(self.pool.take(cx))).await
+        {
             let again = Again::of(&request);
-            let attempt = Attempt { address: Some(connection.address), reused: true, ..self.attempt() };
+            let attempt =
+                Attempt { address: Some(connection.address), reused: true, ..self.attempt() };
             let link = std::sync::Arc::clone(&connection.link);
             match self.exchange_on(connection, request, expects, exchange.as_ref(), attempt).await {
                 Ok(response) => return Ok(response),
                 Err(failed) => match (failed.unsent, again) {
                     (Some(unsent), _) => request = *unsent,
-                    (None, Some(again)) if !link.has_first_byte() && failed.error.retry_safety() != Retry::Never => {
+                    (None, Some(again))
+                        if !link.has_first_byte()
+                            && failed.error.retry_safety() != Retry::Never =>
+                    {
                         request = again.into_request();
                     }
                     _ => return Err(failed.error),
@@ -113,7 +122,9 @@ impl Destination<'_> {
 
     async fn connect(&self, attempt: &mut Attempt) -> Result<Box<OriginConnection>, ProxyError> {
         let Some(place) = self.pool.place() else {
-            return Err(ProxyError::new(ErrorKind::ConnectionLimitReached).retry(Retry::NothingSent));
+            return Err(
+                ProxyError::new(ErrorKind::ConnectionLimitReached).retry(Retry::NothingSent)
+            );
         };
         let dialed = self.dial().await?;
         attempt.address = Some(dialed.address);
@@ -121,7 +132,9 @@ impl Destination<'_> {
         attempt.connect = Some(dialed.connect);
         OriginConnection::handshake(dialed.stream, dialed.address, self.limits, Some(place))
             .await
-            .map_err(|e| ProxyError::new(ErrorKind::ConnectionTerminated).source(e).retry(Retry::NothingSent))
+            .map_err(|e| {
+                ProxyError::new(ErrorKind::ConnectionTerminated).source(e).retry(Retry::NothingSent)
+            })
     }
 }
 
@@ -165,7 +178,12 @@ struct Again {
 impl Again {
     fn of(request: &Request<Body>) -> Option<Self> {
         let idempotent = match *request.method() {
-            Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE => true,
+            Method::GET
+            | Method::HEAD
+            | Method::OPTIONS
+            | Method::TRACE
+            | Method::PUT
+            | Method::DELETE => true,
             ref other => other.as_str() == "QUERY",
         };
         if !idempotent || !request.body().is_empty() {
@@ -198,10 +216,10 @@ pub(crate) fn failure(link: &OriginLink, error: &hyper::Error, broken: ErrorKind
             None => own,
         };
     }
-    let reset = std::error::Error::source(error)
-        .and_then(|e| e.downcast_ref::<std::io::Error>())
-        .is_some();
-    let kind = if error.is_incomplete_message() || error.is_closed() || error.is_canceled() || reset {
+    let reset =
+        std::error::Error::source(error).and_then(|e| e.downcast_ref::<std::io::Error>()).is_some();
+    let kind = if error.is_incomplete_message() || error.is_closed() || error.is_canceled() || reset
+    {
         if link.has_first_byte() { broken } else { ErrorKind::ConnectionTerminated }
     } else if error.is_user() {
         // The request's content failed without saying why: the client left.

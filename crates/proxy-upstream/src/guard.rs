@@ -73,20 +73,14 @@ impl Guard {
         for network in &mut config.waived_networks {
             *network = without_mapping(*network);
         }
-        Self {
-            config: Arc::new(config),
-            trusted: false,
-        }
+        Self { config: Arc::new(config), trusted: false }
     }
 
     /// The same guard for destinations that the operator configured: it refuses nothing but our
     /// own listeners.
     #[must_use]
     pub fn trusted(&self) -> Self {
-        Self {
-            config: Arc::clone(&self.config),
-            trusted: true,
-        }
+        Self { config: Arc::clone(&self.config), trusted: true }
     }
 
     /// Judges one address. `name` is the host that the client named, and `None` where it named
@@ -113,10 +107,7 @@ impl Guard {
         class.is_global()
             || self.trusted
             || (class.is_private_range() && (config.allow_private || self.is_waived(name, ip)))
-            || config
-                .waived_networks
-                .iter()
-                .any(|network| network.contains(&ip))
+            || config.waived_networks.iter().any(|network| network.contains(&ip))
     }
 
     fn is_waived(&self, name: Option<&str>, ip: IpAddr) -> bool {
@@ -195,11 +186,7 @@ impl fmt::Display for Prohibited {
             Reason::OwnListener => f.write_str("the destination is this proxy itself"),
             Reason::Port => f.write_str("the port is not permitted"),
             Reason::Class(class) => {
-                write!(
-                    f,
-                    "the destination's address is not permitted: {}",
-                    class.token()
-                )
+                write!(f, "the destination's address is not permitted: {}", class.token())
             }
         }
     }

@@ -11,7 +11,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use proxy_core::{ContentFramer, ErrorKind, Fault, Framing, HeadLimits, HeadScan, MessageFramer, ProxyError};
+use proxy_core::{
+    ContentFramer, ErrorKind, Fault, Framing, HeadLimits, HeadScan, MessageFramer, ProxyError,
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::poll_read_buf;
 
@@ -72,7 +74,8 @@ impl<T> OriginIo<T> {
                 // The answer before them was whole; no further one is believed.
                 self.phase = Phase::Broken;
                 self.link.poison();
-                let error = ProxyError::new(ErrorKind::HttpProtocolError).detail("unsolicited_bytes");
+                let error =
+                    ProxyError::new(ErrorKind::HttpProtocolError).detail("unsolicited_bytes");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }
             self.link.first_byte();
@@ -84,7 +87,9 @@ impl<T> OriginIo<T> {
             if (100..200).contains(&info.status) {
                 self.interim += 1;
                 if self.interim > MAX_INTERIM {
-                    return Err(self.broken(ErrorKind::HttpProtocolError, "too_many_interim_responses"));
+                    return Err(
+                        self.broken(ErrorKind::HttpProtocolError, "too_many_interim_responses")
+                    );
                 }
                 let head = self.buffer.split_to(info.len);
                 self.relay(info.status, &head);
@@ -144,9 +149,10 @@ impl<T> OriginIo<T> {
         }
         let mut fields = HeaderMap::with_capacity(parsed.headers.len());
         for field in parsed.headers.iter() {
-            if let (Ok(name), Ok(value)) =
-                (HeaderName::from_bytes(field.name.as_bytes()), HeaderValue::from_bytes(field.value))
-            {
+            if let (Ok(name), Ok(value)) = (
+                HeaderName::from_bytes(field.name.as_bytes()),
+                HeaderValue::from_bytes(field.value),
+            ) {
                 fields.append(name, value);
             }
         }
@@ -215,7 +221,11 @@ impl<T: AsyncWrite + Unpin> OriginIo<T> {
 }
 
 impl<T: AsyncWrite + Unpin> hyper::rt::Write for OriginIo<T> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let poll = Pin::new(&mut this.io).poll_write(cx, buf);
         this.written(poll)

@@ -43,7 +43,12 @@ struct Shared {
 
 impl OriginLink {
     /// A new request; `has_content`: its content is still to be read.
-    pub(crate) fn begin(&self, to_head: bool, has_content: bool, interim: Option<Arc<dyn InterimSink>>) {
+    pub(crate) fn begin(
+        &self,
+        to_head: bool,
+        has_content: bool,
+        interim: Option<Arc<dyn InterimSink>>,
+    ) {
         let mut flags = ANSWERING;
         if to_head {
             flags |= TO_HEAD;

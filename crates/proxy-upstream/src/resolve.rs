@@ -45,9 +45,7 @@ pub struct Resolved {
 
 /// An error of resolution. Nothing was sent.
 pub(crate) fn dns_error(kind: ErrorKind, detail: &'static str) -> ProxyError {
-    ProxyError::new(kind)
-        .retry(Retry::NothingSent)
-        .detail(detail)
+    ProxyError::new(kind).retry(Retry::NothingSent).detail(detail)
 }
 
 /// The names that DNS is never asked about: `localhost` and all below it is loopback, `invalid`
@@ -61,15 +59,8 @@ fn special_use(name: &str) -> Option<Result<Resolved, ProxyError>> {
             ..Resolved::default()
         }));
     }
-    let nowhere = ["invalid", "onion"]
-        .iter()
-        .any(|special| last.eq_ignore_ascii_case(special));
-    nowhere.then(|| {
-        Err(dns_error(
-            ErrorKind::DnsError,
-            "names of this kind are not in DNS",
-        ))
-    })
+    let nowhere = ["invalid", "onion"].iter().any(|special| last.eq_ignore_ascii_case(special));
+    nowhere.then(|| Err(dns_error(ErrorKind::DnsError, "names of this kind are not in DNS")))
 }
 
 /// A resolver that knows a fixed list and asks nobody: for tests, and for embedders whose
@@ -96,13 +87,7 @@ impl StaticResolver {
     #[must_use]
     pub fn with(self, name: &str, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
         let addresses = addresses.into_iter().collect();
-        self.with_answer(
-            name,
-            Resolved {
-                addresses,
-                ..Resolved::default()
-            },
-        )
+        self.with_answer(name, Resolved { addresses, ..Resolved::default() })
     }
 
     /// Adds a name with a whole answer, replacing what was there.
@@ -136,17 +121,12 @@ mod tests {
     #[tokio::test]
     async fn a_static_resolver_answers_from_its_list() {
         let ip: IpAddr = "192.0.2.1".parse().unwrap();
-        let resolver = StaticResolver::new()
-            .with("X.test", [ip])
-            .with("empty.test", []);
+        let resolver = StaticResolver::new().with("X.test", [ip]).with("empty.test", []);
         for name in ["x.test", "X.TEST."] {
             assert_eq!(resolver.resolve(name).await.unwrap().addresses, [ip]);
         }
         for name in ["y.test", "a.x.test", "empty.test"] {
-            assert_eq!(
-                resolver.resolve(name).await.unwrap_err().kind(),
-                ErrorKind::DnsError
-            );
+            assert_eq!(resolver.resolve(name).await.unwrap_err().kind(), ErrorKind::DnsError);
         }
     }
 

@@ -51,7 +51,8 @@ impl ResponseBody {
             Poll::Ready(None) => return Ok(Begun::Whole(Bytes::new())),
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(error))) => {
-                let kind = ProxyError::find(&*error).map_or(ErrorKind::HttpResponseIncomplete, ProxyError::kind);
+                let kind = ProxyError::find(&*error)
+                    .map_or(ErrorKind::HttpResponseIncomplete, ProxyError::kind);
                 return Err(ProxyError::new(kind));
             }
         };

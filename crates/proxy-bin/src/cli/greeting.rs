@@ -17,15 +17,9 @@ pub fn greeting(resolved: &Resolved) -> String {
             Role::Forward => "forward proxy",
             Role::Gateway => "gateway",
         };
-        listener
-            .addresses
-            .iter()
-            .for_each(|address| line(what, address));
+        listener.addresses.iter().for_each(|address| line(what, address));
     }
-    resolved
-        .admin
-        .iter()
-        .for_each(|admin| line("admin", &admin.address));
+    resolved.admin.iter().for_each(|admin| line("admin", &admin.address));
     resolved.probe.iter().for_each(|probe| line("probe", probe));
     let first = resolved.listeners.first();
     let tcp = first.and_then(|listener| {

@@ -54,10 +54,7 @@ impl Options {
         }
         let audit = self.audit_log.as_deref();
         list.extend(audit.map(|path| argument("--audit-log", "log.audit.path", path)));
-        list.extend(
-            self.workers
-                .map(|count| argument("--workers", "server.workers", count)),
-        );
+        list.extend(self.workers.map(|count| argument("--workers", "server.workers", count)));
         list
     }
 }
@@ -120,25 +117,14 @@ impl ForwardMode {
             list.push(argument("--open", "listeners.forward.open", true));
         }
         if !self.block_list.is_empty() {
-            let files: Vec<String> = self
-                .block_list
-                .iter()
-                .map(|file| format!("@{file}"))
-                .collect();
+            let files: Vec<String> =
+                self.block_list.iter().map(|file| format!("@{file}")).collect();
             list.push(argument("--block-list", "filter.block_domains", files));
         }
         list.extend(cache(self.cache.as_ref(), "forward.cache"));
         for (option, key, file) in [
-            (
-                "--intercept-ca-cert",
-                "forward.intercept.ca_cert",
-                &self.intercept_ca_cert,
-            ),
-            (
-                "--intercept-ca-key",
-                "forward.intercept.ca_key",
-                &self.intercept_ca_key,
-            ),
+            ("--intercept-ca-cert", "forward.intercept.ca_cert", &self.intercept_ca_cert),
+            ("--intercept-ca-key", "forward.intercept.ca_key", &self.intercept_ca_key),
         ] {
             list.extend(file.as_deref().map(|file| argument(option, key, file)));
         }
@@ -185,11 +171,7 @@ impl ReverseMode {
         let mut list = Vec::new();
         let listen = self.listen.as_deref();
         list.extend(listen.map(|a| argument("--listen", "listeners.web.address", a)));
-        list.push(argument(
-            "--to",
-            "upstreams.origin.endpoints",
-            self.to.clone(),
-        ));
+        list.push(argument("--to", "upstreams.origin.endpoints", self.to.clone()));
         list.extend(cache(self.cache.as_ref(), "defaults.cache"));
         if self.compress {
             list.push(argument("--compress", "defaults.compress", true));
@@ -232,29 +214,16 @@ pub enum ConfigCommand {
 
 fn argument(option: &str, path: &str, value: impl Into<Value>) -> Argument {
     let (option, path) = (option.to_owned(), KeyPath::of(path));
-    Argument {
-        option,
-        path,
-        value: Some(value.into()),
-    }
+    Argument { option, path, value: Some(value.into()) }
 }
 
 fn removal(option: &str, path: &str) -> Argument {
-    Argument {
-        option: option.to_owned(),
-        path: KeyPath::of(path),
-        value: None,
-    }
+    Argument { option: option.to_owned(), path: KeyPath::of(path), value: None }
 }
 
 /// `--cache`: whether, and with a size how much of it.
 fn cache(cache: Option<&Option<String>>, whether: &str) -> Vec<Argument> {
     let Some(size) = cache else { return Vec::new() };
-    let size = size
-        .as_deref()
-        .map(|size| argument("--cache", "cache.memory", size));
-    [Some(argument("--cache", whether, true)), size]
-        .into_iter()
-        .flatten()
-        .collect()
+    let size = size.as_deref().map(|size| argument("--cache", "cache.memory", size));
+    [Some(argument("--cache", whether, true)), size].into_iter().flatten().collect()
 }

@@ -27,11 +27,7 @@ fn printed(line: &str) -> String {
 }
 
 fn errors(line: &str) -> Vec<String> {
-    run(line)
-        .unwrap_err()
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    run(line).unwrap_err().iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -39,10 +35,7 @@ fn the_definitions_are_sound() {
     use clap::CommandFactory as _;
     Cli::command().debug_assert();
     let help = Cli::command().render_long_help().to_string();
-    assert!(
-        help.contains("Examples:") && help.contains("proxyd reverse --listen"),
-        "{help}"
-    );
+    assert!(help.contains("Examples:") && help.contains("proxyd reverse --listen"), "{help}");
 }
 
 #[test]
@@ -52,17 +45,11 @@ fn without_arguments_it_is_a_forward_proxy_for_this_machine() {
     assert_eq!(listener.role, Role::Forward);
     assert_eq!(listener.addresses[0].to_string(), "127.0.0.1:3128");
     let admin = loaded.resolved.admin.as_ref().unwrap();
-    assert_eq!(
-        (admin.address.to_string().as_str(), admin.optional),
-        ("127.0.0.1:9901", true)
-    );
+    assert_eq!((admin.address.to_string().as_str(), admin.optional), ("127.0.0.1:9901", true));
     assert!(loaded.resolved.access_log.is_some() && loaded.resolved.metrics);
     assert!(loaded.warnings.is_empty() && loaded.sources.is_empty());
     let greeting = greeting(&loaded.resolved);
-    assert!(
-        greeting.contains("forward proxy  127.0.0.1:3128"),
-        "{greeting}"
-    );
+    assert!(greeting.contains("forward proxy  127.0.0.1:3128"), "{greeting}");
     assert!(greeting.ends_with("try: curl -x http://127.0.0.1:3128 https://example.com/\n"));
 }
 
@@ -104,10 +91,8 @@ fn a_one_line_mode_is_the_file_that_it_prints() {
     ] {
         let text = printed(&format!("{line} --print-config"));
         let folder = Folder::new(&[("printed.toml", &text)]);
-        let file = loaded(&format!(
-            "proxyd run --config {}",
-            folder.path("printed.toml").display()
-        ));
+        let file =
+            loaded(&format!("proxyd run --config {}", folder.path("printed.toml").display()));
         assert_eq!(file.raw, loaded(line).raw, "{line}\n{text}");
     }
     assert_eq!(
@@ -143,10 +128,7 @@ fn what_is_wrong_names_the_option() {
 #[test]
 fn no_open_proxy() {
     let found = errors("proxyd forward --listen 0.0.0.0:3128");
-    assert!(
-        found[0].contains("would serve everyone who can reach it"),
-        "{found:?}"
-    );
+    assert!(found[0].contains("would serve everyone who can reach it"), "{found:?}");
     loaded("proxyd forward --listen 0.0.0.0:3128 --open");
 }
 
@@ -157,10 +139,7 @@ fn what_is_not_built_yet_says_so() {
             "forward --block-list a --block-list b",
             "command line --block-list: error: filter: `filter` is not built yet",
         ),
-        (
-            "forward --cache",
-            "command line --cache: error: forward.cache: `cache` is not built yet",
-        ),
+        ("forward --cache", "command line --cache: error: forward.cache: `cache` is not built yet"),
         (
             "forward --intercept x.test",
             "command line --intercept: error: forward.intercept: `intercept` is not built yet",
@@ -193,10 +172,7 @@ fn what_is_not_built_yet_says_so() {
             "explain --config a GET http://a/",
             "command line explain: error: `explain` is not built yet",
         ),
-        (
-            "exec --listen a",
-            "command line exec: error: `exec` is not built yet",
-        ),
+        ("exec --listen a", "command line exec: error: `exec` is not built yet"),
         (
             "forwrad",
             "command line forwrad: error: no command is named `forwrad`; did you mean `forward`?",
@@ -210,19 +186,13 @@ fn what_is_not_built_yet_says_so() {
 #[test]
 fn the_order_is_mode_environment_command_line() {
     let environment = [
-        (
-            "PROXYD__LISTENERS__FORWARD__ADDRESS".to_owned(),
-            "127.0.0.1:1".to_owned(),
-        ),
+        ("PROXYD__LISTENERS__FORWARD__ADDRESS".to_owned(), "127.0.0.1:1".to_owned()),
         ("PROXYD__SERVER__WORKERS".to_owned(), "1".to_owned()),
     ];
     let Action::Run(loaded) = run_with("proxyd --workers 2", &environment).unwrap() else {
         panic!("it runs")
     };
-    assert_eq!(
-        loaded.resolved.listeners[0].addresses[0].to_string(),
-        "127.0.0.1:1"
-    );
+    assert_eq!(loaded.resolved.listeners[0].addresses[0].to_string(), "127.0.0.1:1");
     assert_eq!(loaded.resolved.server.workers, Some(2));
 }
 
@@ -233,19 +203,13 @@ fn check_and_show() {
         "[admin]\naddress = \"127.0.0.1:1\"\n[listeners.web]\naddress = \"127.0.0.1:80\"\nrole = \"gateway\"\n",
     )]);
     let file = folder.path("a.toml");
-    let text = folder.relative(printed(&format!(
-        "proxyd check --config {}",
-        file.display()
-    )));
+    let text = folder.relative(printed(&format!("proxyd check --config {}", file.display())));
     assert_eq!(
         text,
         "a.toml: ok: 1 listener, 0 upstreams, 0 routes, 1 warning\n\
          a.toml:3:12: warning: listeners.web: there are no routes: every request gets 404\n"
     );
-    let text = printed(&format!(
-        "proxyd config show -c {} --admin off",
-        file.display()
-    ));
+    let text = printed(&format!("proxyd config show -c {} --admin off", file.display()));
     assert!(!text.contains("[admin]"), "{text}");
     assert!(printed("proxyd config schema").contains("\"listeners\""));
 }

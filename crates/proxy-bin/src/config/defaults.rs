@@ -46,9 +46,7 @@ pub fn limits() -> Limits {
 pub fn layered(specific: &Limits, general: &Limits) -> Limits {
     Limits {
         connections: specific.connections.or(general.connections),
-        connections_per_client: specific
-            .connections_per_client
-            .or(general.connections_per_client),
+        connections_per_client: specific.connections_per_client.or(general.connections_per_client),
         request_line: specific.request_line.or(general.request_line),
         fields: specific.fields.or(general.fields),
         fields_size: specific.fields_size.or(general.fields_size),
@@ -95,10 +93,7 @@ mod tests {
                 Port::Range(range) => range.clone(),
             })
             .collect();
-        assert_eq!(
-            &text[..5],
-            ["80", "443", "1024-1718", "1721-1722", "1724-2048"]
-        );
+        assert_eq!(&text[..5], ["80", "443", "1024-1718", "1721-1722", "1724-2048"]);
         assert_eq!(text.last().unwrap(), "10081-65535");
         assert!(text.contains(&"6001-6565".to_owned()));
         assert!(text.contains(&"6680-6696".to_owned()));

@@ -84,28 +84,19 @@ impl Diagnostic {
 
     /// A warning about the value at a path; its place is found later.
     pub fn warning(path: &KeyPath, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(path, message)
-        }
+        Self { severity: Severity::Warning, ..Self::error(path, message) }
     }
 
     /// The same about the key.
     #[must_use]
     pub fn on_key(self) -> Self {
-        Self {
-            subject: Subject::Key,
-            ..self
-        }
+        Self { subject: Subject::Key, ..self }
     }
 
     /// The same with its place.
     #[must_use]
     pub fn at(self, place: Place) -> Self {
-        Self {
-            place: Some(place),
-            ..self
-        }
+        Self { place: Some(place), ..self }
     }
 }
 

@@ -15,11 +15,7 @@ pub(super) fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, (Path
         };
         let mut next = Vec::new();
         for path in found {
-            let listed = if path.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                &path
-            };
+            let listed = if path.as_os_str().is_empty() { Path::new(".") } else { &path };
             let names = names(listed).map_err(|error| (path.clone(), error))?;
             let matching = names.iter().filter(|name| matches(part, name));
             next.extend(matching.map(|name| path.join(name)));
@@ -37,13 +33,7 @@ pub(super) fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, (Path
 fn names(folder: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
-        names.extend(
-            entry?
-                .file_name()
-                .into_string()
-                .ok()
-                .filter(|name| !name.starts_with('.')),
-        );
+        names.extend(entry?.file_name().into_string().ok().filter(|name| !name.starts_with('.')));
     }
     Ok(names)
 }
@@ -58,8 +48,7 @@ fn matches(pattern: &str, name: &str) -> bool {
         }
         Some(wanted) => {
             let mut name = name.chars();
-            name.next()
-                .is_some_and(|found| wanted == '?' || wanted == found)
+            name.next().is_some_and(|found| wanted == '?' || wanted == found)
                 && matches(rest.as_str(), name.as_str())
         }
     }

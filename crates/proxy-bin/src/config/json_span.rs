@@ -13,11 +13,7 @@ pub(super) fn parse(text: &str) -> Result<Spanned, SyntaxError> {
     let mut scanner = Scanner { text, offset: 0 };
     let value = scanner.value(0)?;
     scanner.skip_space();
-    if scanner.offset == text.len() {
-        Ok(value)
-    } else {
-        Err(scanner.error("expected the end"))
-    }
+    if scanner.offset == text.len() { Ok(value) } else { Err(scanner.error("expected the end")) }
 }
 
 struct Scanner<'a> {
@@ -27,10 +23,7 @@ struct Scanner<'a> {
 
 impl Scanner<'_> {
     fn error(&self, message: impl Into<String>) -> SyntaxError {
-        SyntaxError {
-            offset: self.offset,
-            message: message.into(),
-        }
+        SyntaxError { offset: self.offset, message: message.into() }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -63,10 +56,7 @@ impl Scanner<'_> {
             Some(b'"') => Node::Scalar(Value::from(self.string()?)),
             _ => self.word()?,
         };
-        Ok(Spanned {
-            span: start..self.offset,
-            node,
-        })
+        Ok(Spanned { span: start..self.offset, node })
     }
 
     fn table(&mut self, depth: usize) -> Result<Node, SyntaxError> {
@@ -130,10 +120,8 @@ impl Scanner<'_> {
                 _ => end += 1,
             }
         }
-        let literal = self
-            .text
-            .get(self.offset..=end)
-            .ok_or_else(|| self.error("unended string"))?;
+        let literal =
+            self.text.get(self.offset..=end).ok_or_else(|| self.error("unended string"))?;
         let string = serde_json::from_str(literal)
             .map_err(|_| self.error("a string with an invalid character or escape"))?;
         self.offset = end + 1;
@@ -159,13 +147,8 @@ mod tests {
     fn values_know_their_places() {
         let text = "{\n  \"a\": [1, {\"b\": \"x\\\"y\"}],\n  \"c\": -1.5e3, \"d\": null\n}\n";
         let tree = parse(text).unwrap();
-        assert_eq!(
-            tree.to_value(),
-            serde_json::from_str::<Value>(text).unwrap()
-        );
-        let Node::Table(entries) = &tree.node else {
-            panic!("a table")
-        };
+        assert_eq!(tree.to_value(), serde_json::from_str::<Value>(text).unwrap());
+        let Node::Table(entries) = &tree.node else { panic!("a table") };
         assert_eq!(&text[entries[0].span.clone()], "\"a\"");
         assert_eq!(&text[entries[1].value.span.clone()], "-1.5e3");
     }

@@ -28,19 +28,11 @@ impl Overrides {
     /// The environment of this process.
     pub fn from_environment() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((
-                name.into_string().ok()?,
-                value.to_string_lossy().into_owned(),
-            ))
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
         };
         let environment = std::env::vars_os().filter_map(text);
-        let environment = environment
-            .filter(|(name, _)| name.starts_with(PREFIX))
-            .collect();
-        Self {
-            environment,
-            arguments: Vec::new(),
-        }
+        let environment = environment.filter(|(name, _)| name.starts_with(PREFIX)).collect();
+        Self { environment, arguments: Vec::new() }
     }
 }
 
@@ -111,26 +103,16 @@ pub(super) fn merge(
     for argument in &overrides.arguments {
         let place = Place::CommandLine(argument.option.clone());
         if let Some(value) = &argument.value {
-            figment = figment.merge(Layer(
-                argument.option.clone(),
-                nest(&argument.path, value.clone()),
-            ));
+            figment =
+                figment.merge(Layer(argument.option.clone(), nest(&argument.path, value.clone())));
         }
         origins.replace(&argument.path, argument.value.as_ref(), &place);
     }
     let mut value = extract(&figment, &mut errors);
-    for argument in overrides
-        .arguments
-        .iter()
-        .filter(|argument| argument.value.is_none())
-    {
+    for argument in overrides.arguments.iter().filter(|argument| argument.value.is_none()) {
         argument.path.prune(&mut value);
     }
-    if errors.is_empty() {
-        Ok(Merged { value, origins })
-    } else {
-        Err(errors)
-    }
+    if errors.is_empty() { Ok(Merged { value, origins }) } else { Err(errors) }
 }
 
 fn extract(figment: &Figment, errors: &mut Vec<Diagnostic>) -> Value {
@@ -150,11 +132,7 @@ fn environment_path(keys: &str, written: &Value) -> KeyPath {
         let folded = |known: &str| known.to_lowercase().replace('-', "_");
         let known = here.and_then(Value::as_object).and_then(|table| {
             let exact = table.get_key_value(&key);
-            exact.or_else(|| {
-                table
-                    .iter()
-                    .find(|(known, _)| folded(known) == folded(&key))
-            })
+            exact.or_else(|| table.iter().find(|(known, _)| folded(known) == folded(&key)))
         });
         path = path.key(known.map_or(key.as_str(), |(known, _)| known));
         here = known.map(|(_, value)| value);
@@ -173,13 +151,10 @@ fn environment_value(path: &KeyPath, text: &str) -> Value {
 }
 
 fn nest(path: &KeyPath, value: Value) -> Value {
-    path.steps()
-        .iter()
-        .rev()
-        .fold(value, |value, step| match step {
-            Step::Key(key) => Value::Object([(key.clone(), value)].into_iter().collect()),
-            Step::Index(_) => Value::Array(vec![value]),
-        })
+    path.steps().iter().rev().fold(value, |value, step| match step {
+        Step::Key(key) => Value::Object([(key.clone(), value)].into_iter().collect()),
+        Step::Index(_) => Value::Array(vec![value]),
+    })
 }
 
 #[cfg(test)]
@@ -187,13 +162,8 @@ mod tests {
     use super::*;
 
     fn merged(base: &Value, environment: &[(&str, &str)], arguments: Vec<Argument>) -> Merged {
-        let environment = environment
-            .iter()
-            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
-        let overrides = Overrides {
-            environment: environment.collect(),
-            arguments,
-        };
+        let environment = environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+        let overrides = Overrides { environment: environment.collect(), arguments };
         merge(Some(("base", base)), Vec::new(), &overrides).unwrap()
     }
 
@@ -206,10 +176,7 @@ mod tests {
             &base,
             &[
                 ("PROXYD__LISTENERS__MY_WEB__ADDRESS", "[::1]:8080"),
-                (
-                    "PROXYD__LISTENERS__MY_WEB__ALLOW_CLIENTS",
-                    "[10.0.0.0/8, ::1]",
-                ),
+                ("PROXYD__LISTENERS__MY_WEB__ALLOW_CLIENTS", "[10.0.0.0/8, ::1]"),
                 ("PROXYD__SERVER__WORKERS", "4"),
                 ("PROXYD__SERVER__VIA_NAME", "12"),
                 ("PROXYD__SERVER__PATH__MERGE_SLASHES", "true"),
@@ -246,10 +213,7 @@ mod tests {
         let merged = merged(
             &base,
             &[("PROXYD__SERVER__WORKERS", "4")],
-            vec![
-                argument("server.workers", Some(2.into())),
-                argument("admin", None),
-            ],
+            vec![argument("server.workers", Some(2.into())), argument("admin", None)],
         );
         assert_eq!(merged.value, serde_json::json!({"server": {"workers": 2}}));
         let place = merged.origins.exact(&KeyPath::of("server.workers"));

@@ -19,12 +19,7 @@ const APPENDED: &[&str] = &["routes"];
 pub(super) enum Origin {
     /// In a file, by number, with the bytes of its key and of itself, and
     /// whether other files may add to it.
-    File {
-        file: usize,
-        key: Range<usize>,
-        value: Range<usize>,
-        open: bool,
-    },
+    File { file: usize, key: Range<usize>, value: Range<usize>, open: bool },
     /// Anywhere else.
     Place(Place),
 }
@@ -71,9 +66,7 @@ impl Origins {
     /// Puts its place to each diagnostic that has none.
     pub(super) fn locate(&self, list: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let locate = |diagnostic: Diagnostic| Diagnostic {
-            place: diagnostic
-                .place
-                .or_else(|| self.place(&diagnostic.path, diagnostic.subject)),
+            place: diagnostic.place.or_else(|| self.place(&diagnostic.path, diagnostic.subject)),
             ..diagnostic
         };
         list.into_iter().map(locate).collect()
@@ -96,21 +89,17 @@ impl Origins {
         self.note(path, value, place);
         let mut table = path.parent();
         while let Some(path) = table.filter(|path| !self.places.contains_key(path)) {
-            self.places
-                .insert(path.clone(), Origin::Place(place.clone()));
+            self.places.insert(path.clone(), Origin::Place(place.clone()));
             table = path.parent();
         }
     }
 
     /// Notes the places of a tree that is laid over what is there.
     pub(super) fn note(&mut self, path: &KeyPath, value: &Value, place: &Place) {
-        self.places
-            .insert(path.clone(), Origin::Place(place.clone()));
+        self.places.insert(path.clone(), Origin::Place(place.clone()));
         match value {
             Value::Object(table) => {
-                table
-                    .iter()
-                    .for_each(|(key, value)| self.note(&path.key(key), value, place));
+                table.iter().for_each(|(key, value)| self.note(&path.key(key), value, place));
             }
             Value::Array(items) => {
                 let items = items.iter().enumerate();
@@ -125,20 +114,14 @@ impl Origins {
         let tree = file.tree.clone();
         let number = self.files.len();
         self.files.push(file);
-        let mut adding = Adding {
-            origins: self,
-            file: number,
-            errors: Vec::new(),
-        };
+        let mut adding = Adding { origins: self, file: number, errors: Vec::new() };
         adding.value(&KeyPath::root(), 0..0, &tree);
         adding.errors
     }
 
     /// How many elements of an array are known.
     fn length(&self, path: &KeyPath) -> usize {
-        (0..)
-            .take_while(|index| self.places.contains_key(&path.index(*index)))
-            .count()
+        (0..).take_while(|index| self.places.contains_key(&path.index(*index))).count()
     }
 }
 
@@ -161,17 +144,8 @@ impl Adding<'_> {
             self.errors.push(Diagnostic::error(path, message).at(place));
             return;
         }
-        let first = if appended {
-            self.origins.length(path)
-        } else {
-            0
-        };
-        let origin = Origin::File {
-            file: self.file,
-            key,
-            value: tree.span.clone(),
-            open,
-        };
+        let first = if appended { self.origins.length(path) } else { 0 };
+        let origin = Origin::File { file: self.file, key, value: tree.span.clone(), open };
         self.origins.places.entry(path.clone()).or_insert(origin);
         match &tree.node {
             Node::Table(entries) => {

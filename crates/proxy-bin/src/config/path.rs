@@ -25,11 +25,7 @@ impl KeyPath {
 
     /// From keys that are joined by dots; no key of it may hold one itself.
     pub fn of(keys: &str) -> Self {
-        Self(
-            keys.split('.')
-                .map(|key| Step::Key(key.to_owned()))
-                .collect(),
-        )
+        Self(keys.split('.').map(|key| Step::Key(key.to_owned())).collect())
     }
 
     /// The path of what stands there under this key.
@@ -49,9 +45,7 @@ impl KeyPath {
     pub fn within(&self, written: &str) -> Self {
         written.split('.').fold(self.clone(), |path, part| {
             let (key, indexes) = part.split_once('[').unwrap_or((part, ""));
-            let indexes = indexes
-                .split('[')
-                .filter_map(|index| index.strip_suffix(']'));
+            let indexes = indexes.split('[').filter_map(|index| index.strip_suffix(']'));
             let indexes = indexes.filter_map(|index| index.parse().ok());
             indexes.fold(path.key(key), |path, index: usize| path.index(index))
         })
@@ -137,14 +131,8 @@ impl fmt::Display for KeyPath {
 /// A key as TOML writes it: bare where that is allowed.
 pub fn quoted_key(key: &str) -> String {
     let bare = !key.is_empty()
-        && key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    if bare {
-        key.to_owned()
-    } else {
-        Value::from(key).to_string()
-    }
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if bare { key.to_owned() } else { Value::from(key).to_string() }
 }
 
 #[cfg(test)]
@@ -153,19 +141,12 @@ mod tests {
 
     #[test]
     fn reads_as_it_is_written() {
-        let path = KeyPath::of("routes")
-            .index(2)
-            .key("match")
-            .key("fields")
-            .key("x.y");
+        let path = KeyPath::of("routes").index(2).key("match").key("fields").key("x.y");
         assert_eq!(path.to_string(), r#"routes[2].match.fields."x.y""#);
         assert!(path.is_within(&KeyPath::of("routes")));
         assert_eq!(path.last_key(), Some("x.y"));
         let route = KeyPath::of("routes").index(0);
-        assert_eq!(
-            route.within("match.hosts[1]").to_string(),
-            "routes[0].match.hosts[1]"
-        );
+        assert_eq!(route.within("match.hosts[1]").to_string(), "routes[0].match.hosts[1]");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! These types are the single source of the key names, of the JSON Schema
 //! and of `config show`. Addresses, networks, patterns and templates are still
-//! text here; [`super::resolve`] turns them into what the proxy works with.
+//! text here; the step called resolve turns them into what the proxy works with.
 
 mod listener;
 mod log;

@@ -36,11 +36,7 @@ pub(super) fn resolve(
 ) -> (Resolved, Vec<Diagnostic>) {
     let mut config = config.clone();
     defaults::fill_routes(&mut config);
-    let mut resolver = Resolver {
-        written,
-        origins,
-        found: Vec::new(),
-    };
+    let mut resolver = Resolver { written, origins, found: Vec::new() };
     let limits = resolver.limits(&KeyPath::of("server.limits"), &config.server.limits);
     let admin = resolver.admin(&config);
     let probe = config.probe.as_ref().and_then(|probe| {
@@ -92,9 +88,7 @@ impl Resolver<'_> {
 
     /// The value, or an error about the value at the path.
     fn take<T, E: ToString>(&mut self, path: &KeyPath, result: Result<T, E>) -> Option<T> {
-        result
-            .map_err(|error| self.error(path, error.to_string()))
-            .ok()
+        result.map_err(|error| self.error(path, error.to_string())).ok()
     }
 
     /// What each item is read as; errors about those that cannot be read.
@@ -105,9 +99,7 @@ impl Resolver<'_> {
         read: impl Fn(&str) -> Result<T, E>,
     ) -> Vec<T> {
         let items = items.iter().enumerate();
-        items
-            .filter_map(|(index, item)| self.take(&path.index(index), read(item)))
-            .collect()
+        items.filter_map(|(index, item)| self.take(&path.index(index), read(item))).collect()
     }
 
     /// Networks of clients or proxies.
@@ -135,21 +127,14 @@ impl Resolver<'_> {
     /// The names of a table, as they are written.
     fn declared(&self, table: &str) -> Vec<String> {
         let table = self.written.get(table).and_then(Value::as_object);
-        table
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name.clone())
-            .collect()
+        table.into_iter().flatten().map(|(name, _)| name.clone()).collect()
     }
 
     /// A name for metrics and logs.
     fn name(&mut self, path: &KeyPath, name: &str) {
         let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if name.is_empty() || name.len() > 64 || !name.bytes().all(in_name) {
-            self.error_on_key(
-                path,
-                "a name has 1 to 64 of the characters A-Z a-z 0-9 . _ -",
-            );
+            self.error_on_key(path, "a name has 1 to 64 of the characters A-Z a-z 0-9 . _ -");
         }
     }
 
@@ -166,26 +151,14 @@ impl Resolver<'_> {
     fn admin(&mut self, config: &Config) -> Option<Admin> {
         let admin = config.admin.as_ref()?;
         let path = KeyPath::of("admin");
-        let token = admin
-            .token
-            .as_ref()
-            .and_then(|secret| self.secret(&path.key("token"), secret));
-        let hosts = admin
-            .hosts
-            .iter()
-            .map(|host| host.to_ascii_lowercase())
-            .collect();
+        let token = admin.token.as_ref().and_then(|secret| self.secret(&path.key("token"), secret));
+        let hosts = admin.hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
         let address = self.address(&path.key("address"), admin.address.as_deref()?)?;
         if !address.is_local() {
             let message = "whoever can connect to it can read the configuration and the metrics";
             self.warning(&path.key("address"), message);
         }
-        Some(Admin {
-            address,
-            hosts,
-            token,
-            optional: admin.optional,
-        })
+        Some(Admin { address, hosts, token, optional: admin.optional })
     }
 
     fn secret(&mut self, path: &KeyPath, secret: &Secret) -> Option<Token> {
@@ -198,10 +171,7 @@ impl Resolver<'_> {
             }
             Ok(text) => Some(Token::new(text.trim())),
             Err(error) => {
-                self.error(
-                    &path,
-                    format!("cannot read {}: {}", file.display(), plain(&error)),
-                );
+                self.error(&path, format!("cannot read {}: {}", file.display(), plain(&error)));
                 None
             }
         }
@@ -215,21 +185,13 @@ impl Resolver<'_> {
             return;
         }
         let (gateway, forward) = (Role::Gateway, Role::Forward);
-        let has = |role| {
-            config
-                .listeners
-                .values()
-                .any(|listener| listener.role == role)
-        };
+        let has = |role| config.listeners.values().any(|listener| listener.role == role);
         if !config.routes.is_empty() && !has(gateway) {
             let message = "no listener has role = \"gateway\", so that no route applies";
             self.warning(&KeyPath::of("routes"), message);
         }
         if config.routes.is_empty() && has(gateway) {
-            let first = config
-                .listeners
-                .iter()
-                .find(|(_, listener)| listener.role == gateway);
+            let first = config.listeners.iter().find(|(_, listener)| listener.role == gateway);
             if let Some((name, _)) = first {
                 let path = KeyPath::of("listeners").key(name);
                 self.warning(&path, "there are no routes: every request gets 404");

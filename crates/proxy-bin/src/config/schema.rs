@@ -61,15 +61,10 @@ pub(super) fn follow(mut schema: &'static Value) -> &'static Value {
 
 /// The subschema of the key of a table, if the table may have that key.
 pub(super) fn property(table: &'static Value, key: &str) -> Option<&'static Value> {
-    if let Some(schema) = table
-        .get("properties")
-        .and_then(|properties| properties.get(key))
-    {
+    if let Some(schema) = table.get("properties").and_then(|properties| properties.get(key)) {
         return Some(schema);
     }
-    table
-        .get("additionalProperties")
-        .filter(|schema| schema.is_object())
+    table.get("additionalProperties").filter(|schema| schema.is_object())
 }
 
 /// The names of the types that a value may have.
@@ -78,20 +73,13 @@ pub(super) fn kinds(schema: &'static Value) -> Vec<&'static str> {
     match schema.get("type") {
         Some(Value::String(kind)) => vec![kind],
         Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
-        _ => branches(schema)
-            .into_iter()
-            .flatten()
-            .flat_map(kinds)
-            .collect(),
+        _ => branches(schema).into_iter().flatten().flat_map(kinds).collect(),
     }
 }
 
 /// The alternatives of a schema that has them.
 pub(super) fn branches(schema: &'static Value) -> Option<&'static Vec<Value>> {
-    schema
-        .get("anyOf")
-        .or_else(|| schema.get("oneOf"))
-        .and_then(Value::as_array)
+    schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array)
 }
 
 /// Whether the value at a path can only be text.
@@ -173,12 +161,7 @@ mod tests {
     fn it_knows_every_key_and_no_null() {
         let text = serde_json::to_string_pretty(schema()).unwrap();
         assert!(!text.contains("\"null\""), "{text}");
-        for key in [
-            "listeners",
-            "connect_ports",
-            "strip_prefix",
-            "drain_timeout",
-        ] {
+        for key in ["listeners", "connect_ports", "strip_prefix", "drain_timeout"] {
             assert!(text.contains(&format!("\"{key}\": {{")), "{key}");
         }
     }

@@ -29,20 +29,12 @@ pub fn effective(loaded: &Loaded) -> String {
         Some(place) => place.to_string(),
         None => "default".to_owned(),
     };
-    Writer {
-        origin: Some(&origin),
-        text: String::new(),
-    }
-    .document(&value)
+    Writer { origin: Some(&origin), text: String::new() }.document(&value)
 }
 
 /// Only what is written, as one file without includes.
 pub fn written(loaded: &Loaded) -> String {
-    Writer {
-        origin: None,
-        text: String::new(),
-    }
-    .document(&loaded.written)
+    Writer { origin: None, text: String::new() }.document(&loaded.written)
 }
 
 /// The JSON Schema of the configuration file.
@@ -70,10 +62,7 @@ impl Writer<'_> {
     /// its own header.
     fn table(&mut self, table: &Map<String, Value>, path: &KeyPath, header: &str) {
         let plain = |value: &Value| !value.is_object() && tables(value).is_none();
-        for (key, value) in table
-            .iter()
-            .filter(|(_, value)| plain(value) && !value.is_null())
-        {
+        for (key, value) in table.iter().filter(|(_, value)| plain(value) && !value.is_null()) {
             let inner = path.key(key);
             let shown = if self.origin.is_some() && is_secret(&inner) && value.is_string() {
                 "\"(redacted)\"".to_owned()
@@ -91,9 +80,7 @@ impl Writer<'_> {
             let dot = if header.is_empty() { "" } else { "." };
             let header = format!("{header}{dot}{}", quoted_key(key));
             if let Value::Object(table) = value {
-                let is_default = self
-                    .origin
-                    .is_some_and(|origin| origin(&inner) == "default");
+                let is_default = self.origin.is_some_and(|origin| origin(&inner) == "default");
                 if table.is_empty() && is_default {
                     continue;
                 }
@@ -123,9 +110,7 @@ fn tables(value: &Value) -> Option<Vec<&Map<String, Value>>> {
 }
 
 fn inline(value: &Value) -> String {
-    toml::Value::try_from(value)
-        .map(|value| value.to_string())
-        .unwrap_or_default()
+    toml::Value::try_from(value).map(|value| value.to_string()).unwrap_or_default()
 }
 
 /// Whether a value is that of a field or a parameter whose name says secret.

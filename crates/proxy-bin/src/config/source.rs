@@ -24,11 +24,7 @@ impl SourceFile {
     /// The place of an offset in it.
     pub fn place(&self, offset: usize) -> Place {
         let (line, column) = position(&self.text, offset);
-        Place::File {
-            file: self.path.clone(),
-            line,
-            column,
-        }
+        Place::File { file: self.path.clone(), line, column }
     }
 }
 
@@ -42,16 +38,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<SourceFile>, Vec<Diagnostic>> {
         }
         Err(error) => {
             let message = format!("cannot read {}: {}", path.display(), plain(&error));
-            reading
-                .errors
-                .push(Diagnostic::error(&KeyPath::root(), message));
+            reading.errors.push(Diagnostic::error(&KeyPath::root(), message));
         }
     }
-    if reading.errors.is_empty() {
-        Ok(reading.files)
-    } else {
-        Err(reading.errors)
-    }
+    if reading.errors.is_empty() { Ok(reading.files) } else { Err(reading.errors) }
 }
 
 /// The message of an error without its number.
@@ -81,22 +71,13 @@ impl Reading {
             Err(errors) => {
                 for error in errors {
                     let (line, column) = position(&text, error.offset);
-                    let place = Place::File {
-                        file: path.to_owned(),
-                        line,
-                        column,
-                    };
-                    self.errors
-                        .push(Diagnostic::error(&KeyPath::root(), error.message).at(place));
+                    let place = Place::File { file: path.to_owned(), line, column };
+                    self.errors.push(Diagnostic::error(&KeyPath::root(), error.message).at(place));
                 }
                 return;
             }
         };
-        let mut file = SourceFile {
-            path: path.to_owned(),
-            text,
-            tree,
-        };
+        let mut file = SourceFile { path: path.to_owned(), text, tree };
         let includes = self.take_includes(&mut file);
         self.files.push(file);
         for (include, place) in includes {
@@ -117,10 +98,7 @@ impl Reading {
         let Entry { value, .. } = entries.remove(index);
         let items = match value.node {
             Node::Array(items) => items,
-            node => vec![Spanned {
-                span: value.span,
-                node,
-            }],
+            node => vec![Spanned { span: value.span, node }],
         };
         let mut includes = Vec::new();
         for item in items {

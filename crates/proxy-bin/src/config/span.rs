@@ -53,10 +53,7 @@ impl Spanned {
         let (table, errors) = DeTable::parse_recoverable(text);
         if errors.is_empty() {
             let span = table.span();
-            return Ok(Self {
-                span,
-                node: toml_table(table.into_inner(), text),
-            });
+            return Ok(Self { span, node: toml_table(table.into_inner(), text) });
         }
         let error = |error: toml::de::Error| SyntaxError {
             offset: error.span().map_or(0, |span| span.start),
@@ -100,29 +97,21 @@ fn toml_value(value: toml::Spanned<DeValue<'_>>, text: &str) -> Spanned {
     let span = value.span();
     let node = match value.into_inner() {
         DeValue::Table(table) => toml_table(table, text),
-        DeValue::Array(items) => Node::Array(
-            items
-                .into_iter()
-                .map(|item| toml_value(item, text))
-                .collect(),
-        ),
+        DeValue::Array(items) => {
+            Node::Array(items.into_iter().map(|item| toml_value(item, text)).collect())
+        }
         DeValue::String(string) => Node::Scalar(Value::from(string.into_owned())),
         DeValue::Boolean(boolean) => Node::Scalar(Value::from(boolean)),
         DeValue::Integer(integer) => {
-            let number = i64::from_str_radix(integer.as_str(), integer.radix())
-                .map(Value::from)
-                .or_else(|_| {
-                    u64::from_str_radix(integer.as_str(), integer.radix()).map(Value::from)
-                });
+            let number =
+                i64::from_str_radix(integer.as_str(), integer.radix()).map(Value::from).or_else(
+                    |_| u64::from_str_radix(integer.as_str(), integer.radix()).map(Value::from),
+                );
             // No key takes a number beyond 64 bits: kept as text it is a type error there.
             Node::Scalar(number.unwrap_or_else(|_| Value::from(integer.to_string())))
         }
         DeValue::Float(float) => {
-            let number = float
-                .as_str()
-                .parse::<f64>()
-                .ok()
-                .and_then(serde_json::Number::from_f64);
+            let number = float.as_str().parse::<f64>().ok().and_then(serde_json::Number::from_f64);
             Node::Scalar(number.map_or_else(|| Value::from(float.as_str()), Value::Number))
         }
         DeValue::Datetime(datetime) => Node::Scalar(Value::from(datetime.to_string())),
@@ -204,10 +193,8 @@ mod tests {
     #[test]
     fn syntax_errors_have_places() {
         let errors = Spanned::from_toml("a = 1\nb = \nc = }\n").unwrap_err();
-        let lines: Vec<_> = errors
-            .iter()
-            .map(|e| position("a = 1\nb = \nc = }\n", e.offset).0)
-            .collect();
+        let lines: Vec<_> =
+            errors.iter().map(|e| position("a = 1\nb = \nc = }\n", e.offset).0).collect();
         assert!(lines.contains(&2) && lines.contains(&3), "{errors:?}");
     }
 }

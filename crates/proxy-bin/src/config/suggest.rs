@@ -5,12 +5,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let word = word.to_lowercase().replace('-', "_");
     candidates
         .into_iter()
-        .map(|candidate| {
-            (
-                distance(&word, &candidate.to_lowercase().replace('-', "_")),
-                candidate,
-            )
-        })
+        .map(|candidate| (distance(&word, &candidate.to_lowercase().replace('-', "_")), candidate))
         .filter(|(edits, candidate)| *edits <= (word.len().max(candidate.len()) / 3).max(1))
         .min()
         .map(|(_, candidate)| candidate)
@@ -43,13 +38,7 @@ mod tests {
 
     #[test]
     fn near_words_are_found_and_far_ones_are_not() {
-        let keys = [
-            "address",
-            "addresses",
-            "role",
-            "allow_clients",
-            "deny_clients",
-        ];
+        let keys = ["address", "addresses", "role", "allow_clients", "deny_clients"];
         for (word, expected) in [
             ("adress", Some("address")),
             ("allow-clients", Some("allow_clients")),

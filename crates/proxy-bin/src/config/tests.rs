@@ -35,8 +35,7 @@ impl Folder {
 
     /// The text without the name of the folder.
     pub(crate) fn relative(&self, text: impl std::fmt::Display) -> String {
-        text.to_string()
-            .replace(&format!("{}/", self.0.display()), "")
+        text.to_string().replace(&format!("{}/", self.0.display()), "")
     }
 
     fn load(&self, name: &str) -> Result<Loaded, Diagnostics> {
@@ -69,11 +68,7 @@ fn loaded(text: &str) -> Loaded {
 fn warnings(text: &str) -> Vec<String> {
     let folder = Folder::new(&[("a.toml", text)]);
     let loaded = folder.load("a.toml").unwrap();
-    loaded
-        .warnings
-        .iter()
-        .map(|warning| folder.relative(warning))
-        .collect()
+    loaded.warnings.iter().map(|warning| folder.relative(warning)).collect()
 }
 
 /// Listener and upstream, for files that are about something else.

@@ -70,12 +70,9 @@ impl Unit for Size {
     const BARE: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
-        let (number, factor) = SIZES
-            .iter()
-            .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))?;
-        Some(Self(
-            digits(number.strip_suffix(' ').unwrap_or(number), 18)?.saturating_mul(factor),
-        ))
+        let (number, factor) =
+            SIZES.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))?;
+        Some(Self(digits(number.strip_suffix(' ').unwrap_or(number), 18)?.saturating_mul(factor)))
     }
 
     fn from_number(number: u64) -> Option<Self> {
@@ -110,13 +107,8 @@ impl Period {
     }
 }
 
-const PERIODS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-];
+const PERIODS: [(&str, u64); 5] =
+    [("ms", 1), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
 
 impl Unit for Period {
     const NAME: &'static str = "Period";
@@ -124,9 +116,8 @@ impl Unit for Period {
     const PATTERN: &'static str = "^[0-9]{1,9} ?(ms|s|m|h|d)$";
 
     fn parse(text: &str) -> Option<Self> {
-        let (number, millis) = PERIODS
-            .iter()
-            .find_map(|(unit, millis)| Some((text.strip_suffix(unit)?, *millis)))?;
+        let (number, millis) =
+            PERIODS.iter().find_map(|(unit, millis)| Some((text.strip_suffix(unit)?, *millis)))?;
         let number = digits(number.strip_suffix(' ').unwrap_or(number), 9)?;
         Some(Self(Duration::from_millis(number.checked_mul(millis)?)))
     }
@@ -200,10 +191,7 @@ impl Unit for Rate {
     fn parse(text: &str) -> Option<Self> {
         let (count, per) = text.split_once('/')?;
         let per = ["s", "m", "h"].iter().position(|unit| *unit == per)?;
-        Some(Self {
-            count: digits(count, 9)?,
-            per: ['s', 'm', 'h'][per],
-        })
+        Some(Self { count: digits(count, 9)?, per: ['s', 'm', 'h'][per] })
     }
 }
 
@@ -220,11 +208,7 @@ fn digits(text: &str, most: usize) -> Option<u64> {
 }
 
 fn schema_of<T: Unit>() -> Schema {
-    let kind = if T::BARE {
-        serde_json::json!(["string", "integer"])
-    } else {
-        "string".into()
-    };
+    let kind = if T::BARE { serde_json::json!(["string", "integer"]) } else { "string".into() };
     let mut schema = json_schema!({
         "type": kind,
         "pattern": T::PATTERN,

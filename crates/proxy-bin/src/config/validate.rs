@@ -13,10 +13,7 @@ use super::suggest::nearest;
 /// Everything in which the value is not as the schema says. What stands at one
 /// of the `skipped` paths was judged before.
 pub(super) fn validate(value: &Value, skipped: &[KeyPath]) -> Vec<Diagnostic> {
-    let mut walk = Walk {
-        skipped,
-        found: Vec::new(),
-    };
+    let mut walk = Walk { skipped, found: Vec::new() };
     walk.value(schema(), value, &KeyPath::root());
     walk.found
 }
@@ -34,14 +31,12 @@ impl Walk<'_> {
         let schema = follow(outer);
         if let Some(words) = words(schema) {
             if !words.contains(&value) {
-                self.found
-                    .push(Diagnostic::error(path, unknown_word(&words, value)));
+                self.found.push(Diagnostic::error(path, unknown_word(&words, value)));
             }
             return;
         }
         if !kinds(schema).into_iter().any(|kind| is_of(value, kind)) {
-            self.found
-                .push(Diagnostic::error(path, mismatch(schema, value)));
+            self.found.push(Diagnostic::error(path, mismatch(schema, value)));
             return;
         }
         if let Some(branches) = branches(schema) {
@@ -66,8 +61,7 @@ impl Walk<'_> {
                 let pattern = schema.get("pattern").and_then(Value::as_str);
                 let matches = |pattern| regex::Regex::new(pattern).is_ok_and(|p| p.is_match(text));
                 if !pattern.is_none_or(matches) {
-                    self.found
-                        .push(Diagnostic::error(path, mismatch(schema, value)));
+                    self.found.push(Diagnostic::error(path, mismatch(schema, value)));
                 }
             }
             Value::Number(number) => {
@@ -76,8 +70,7 @@ impl Walk<'_> {
                 let below = bound("minimum").partial_cmp(&number) == Some(Ordering::Greater);
                 let above = bound("maximum").is_some_and(|most| number > Some(most));
                 if below || above {
-                    self.found
-                        .push(Diagnostic::error(path, mismatch(schema, value)));
+                    self.found.push(Diagnostic::error(path, mismatch(schema, value)));
                 }
             }
             _ => {}
@@ -97,10 +90,7 @@ impl Walk<'_> {
             if !kinds(branch).into_iter().any(|kind| is_of(value, kind)) {
                 continue;
             }
-            let mut walk = Walk {
-                skipped: self.skipped,
-                found: Vec::new(),
-            };
+            let mut walk = Walk { skipped: self.skipped, found: Vec::new() };
             walk.value(branch, value, path);
             if walk.found.is_empty() {
                 return;
@@ -110,9 +100,7 @@ impl Walk<'_> {
         // An error in a table or an array says more than the sum of the alternatives.
         match first {
             Some(found) if value.is_object() || value.is_array() => self.found.extend(found),
-            _ => self
-                .found
-                .push(Diagnostic::error(path, mismatch(schema, value))),
+            _ => self.found.push(Diagnostic::error(path, mismatch(schema, value))),
         }
     }
 
@@ -128,8 +116,7 @@ impl Walk<'_> {
                 Some(schema) => self.value(schema, value, &inner),
                 None if self.skipped.contains(&inner) => {}
                 None => {
-                    self.found
-                        .push(Diagnostic::error(&inner, unknown_key(schema, key)).on_key());
+                    self.found.push(Diagnostic::error(&inner, unknown_key(schema, key)).on_key());
                 }
             }
         }
@@ -158,11 +145,7 @@ fn is_of(value: &Value, kind: &str) -> bool {
 
 fn unknown_key(schema: &'static Value, key: &str) -> String {
     let known = schema.get("properties").and_then(Value::as_object);
-    let known: Vec<&str> = known
-        .into_iter()
-        .flatten()
-        .map(|(key, _)| key.as_str())
-        .collect();
+    let known: Vec<&str> = known.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
     match nearest(key, known.iter().copied()) {
         Some(near) => format!("unknown key; did you mean `{near}`?"),
         None => format!("unknown key; expected one of `{}`", known.join("`, `")),
@@ -193,11 +176,7 @@ fn mismatch(schema: &'static Value, value: &Value) -> String {
         scalar if kinds(schema) == ["array"] => format!("; write [{scalar}]"),
         _ => String::new(),
     };
-    format!(
-        "expected {}, found {}{hint}",
-        expected(schema),
-        found(value)
-    )
+    format!("expected {}, found {}{hint}", expected(schema), found(value))
 }
 
 fn expected(schema: &'static Value) -> String {
@@ -222,11 +201,7 @@ fn expected(schema: &'static Value) -> String {
         }
         (other, ..) => other.to_owned(),
     };
-    kinds(schema)
-        .into_iter()
-        .map(kind)
-        .collect::<Vec<_>>()
-        .join(" or ")
+    kinds(schema).into_iter().map(kind).collect::<Vec<_>>().join(" or ")
 }
 
 /// The value as a message names it.
@@ -250,10 +225,7 @@ mod tests {
 
     fn found_in(text: &str) -> Vec<String> {
         let value: Value = toml::from_str(text).unwrap();
-        validate(&value, &[])
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        validate(&value, &[]).iter().map(ToString::to_string).collect()
     }
 
     #[test]

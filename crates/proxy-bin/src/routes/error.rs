@@ -29,12 +29,7 @@ pub(super) struct Problems<'a> {
 
 impl<'a> Problems<'a> {
     pub(super) fn new(index: usize, route: &'a str, inherited: &'a BTreeSet<&'static str>) -> Self {
-        Self {
-            index,
-            route,
-            inherited,
-            errors: Vec::new(),
-        }
+        Self { index, route, inherited, errors: Vec::new() }
     }
 
     /// Notes that the value of `key` is wrong.
@@ -52,9 +47,7 @@ impl<'a> Problems<'a> {
 
     /// The value, or a note that the value of `key` is wrong.
     pub(super) fn take<T, E: ToString>(&mut self, key: &str, result: Result<T, E>) -> Option<T> {
-        result
-            .map_err(|error| self.add(key, error.to_string()))
-            .ok()
+        result.map_err(|error| self.add(key, error.to_string())).ok()
     }
 
     pub(super) fn into_errors(self) -> Vec<RouteError> {
@@ -79,9 +72,6 @@ pub(super) mod testing {
         if errors.is_empty() {
             return Ok(made);
         }
-        Err(errors
-            .into_iter()
-            .map(|error| format!("{}: {}", error.key, error.message))
-            .collect())
+        Err(errors.into_iter().map(|error| format!("{}: {}", error.key, error.message)).collect())
     }
 }

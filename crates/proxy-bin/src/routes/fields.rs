@@ -56,9 +56,7 @@ pub struct FieldContext<'a> {
 impl fmt::Debug for FieldContext<'_> {
     /// Shows no value: they are the client's.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FieldContext")
-            .field("route", &self.route)
-            .finish_non_exhaustive()
+        f.debug_struct("FieldContext").field("route", &self.route).finish_non_exhaustive()
     }
 }
 
@@ -97,17 +95,8 @@ enum Placeholder {
     Field(HeaderName),
 }
 
-const PLACEHOLDERS: [&str; 9] = [
-    "host",
-    "path",
-    "query",
-    "method",
-    "scheme",
-    "client",
-    "request_id",
-    "route",
-    "field.NAME",
-];
+const PLACEHOLDERS: [&str; 9] =
+    ["host", "path", "query", "method", "scheme", "client", "request_id", "route", "field.NAME"];
 
 impl FieldRules {
     /// Compiles the changes under `key`, as in `request_fields`.
@@ -126,11 +115,7 @@ impl FieldRules {
                 );
             }
         }
-        Self {
-            remove: remove.into(),
-            set: set.into(),
-            add: add.into(),
-        }
+        Self { remove: remove.into(), set: set.into(), add: add.into() }
     }
 
     /// Compiles fields that are only set, under `key`.
@@ -139,19 +124,12 @@ impl FieldRules {
         specs: &[(String, String)],
         problems: &mut Problems<'_>,
     ) -> Self {
-        Self {
-            set: values(key, specs, problems).into(),
-            ..Self::default()
-        }
+        Self { set: values(key, specs, problems).into(), ..Self::default() }
     }
 
     /// Sets one fixed field more.
     pub(super) fn and_set(self, name: HeaderName, value: HeaderValue) -> Self {
-        let set = self
-            .set
-            .into_iter()
-            .chain([(name, FieldValue::Fixed(value))])
-            .collect();
+        let set = self.set.into_iter().chain([(name, FieldValue::Fixed(value))]).collect();
         Self { set, ..self }
     }
 
@@ -257,23 +235,17 @@ pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
 impl FieldValue {
     fn parse(text: &str) -> Result<Self, String> {
         let template = Template::parse(text, Placeholder::parse)?;
-        let is_value = |literal: &str| {
-            literal
-                .bytes()
-                .all(|byte| matches!(byte, b'\t' | b' '..=b'~'))
-        };
+        let is_value =
+            |literal: &str| literal.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
         let not_value = || "a value is printable ASCII on one line".to_owned();
-        if template
-            .parts
-            .iter()
-            .any(|part| matches!(part, Part::Literal(text) if !is_value(text)))
+        if template.parts.iter().any(|part| matches!(part, Part::Literal(text) if !is_value(text)))
         {
             return Err(not_value());
         }
         match template.as_literal() {
-            Some(text) => HeaderValue::from_str(text.trim())
-                .map(Self::Fixed)
-                .map_err(|_| not_value()),
+            Some(text) => {
+                HeaderValue::from_str(text.trim()).map(Self::Fixed).map_err(|_| not_value())
+            }
             None => Ok(Self::Made(template)),
         }
     }
@@ -328,11 +300,7 @@ fn render(template: &Template<Placeholder>, context: &FieldContext<'_>) -> Optio
         };
     }
     let value = out.0.trim_ascii();
-    if value.is_empty() {
-        None
-    } else {
-        HeaderValue::from_bytes(value).ok()
-    }
+    if value.is_empty() { None } else { HeaderValue::from_bytes(value).ok() }
 }
 
 /// Takes everything but control bytes.
@@ -340,8 +308,7 @@ struct Safe(Vec<u8>);
 
 impl Safe {
     fn push(&mut self, bytes: &[u8]) {
-        self.0
-            .extend(bytes.iter().filter(|byte| !byte.is_ascii_control()));
+        self.0.extend(bytes.iter().filter(|byte| !byte.is_ascii_control()));
     }
 }
 
@@ -381,9 +348,7 @@ mod tests {
     use super::*;
 
     fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
-        list.iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
     fn compile(
@@ -392,11 +357,7 @@ mod tests {
         remove: &[&str],
     ) -> Result<FieldRules, Vec<String>> {
         let remove = remove.iter().map(ToString::to_string).collect();
-        let spec = FieldsSpec {
-            set: pairs(set),
-            add: pairs(add),
-            remove,
-        };
+        let spec = FieldsSpec { set: pairs(set), add: pairs(add), remove };
         compiled(|problems| FieldRules::compile("request_fields", &spec, problems))
     }
 
@@ -421,11 +382,7 @@ mod tests {
     fn remove_then_set_then_add() {
         let rules = compile(
             &[("X-One", "2"), ("x-new", "n")],
-            &[
-                ("x-one", "3"),
-                ("x-two", "{route}"),
-                ("X-None", "{field.x-missing}"),
-            ],
+            &[("x-one", "3"), ("x-two", "{route}"), ("X-None", "{field.x-missing}")],
             &["X-Two", "x-absent"],
         )
         .unwrap();
@@ -433,11 +390,7 @@ mod tests {
         let prepared = rules.prepare(&context(&fields));
         rules.apply(&prepared, &mut fields);
         let all = |name: &str| -> Vec<&str> {
-            fields
-                .get_all(name)
-                .iter()
-                .map(|value| value.to_str().unwrap())
-                .collect()
+            fields.get_all(name).iter().map(|value| value.to_str().unwrap()).collect()
         };
         assert_eq!(all("x-one"), ["2", "3"]);
         assert_eq!(all("x-two"), ["r"]);
@@ -465,10 +418,7 @@ mod tests {
         let context = context(&fields);
         let cases: &[(&str, &[u8])] = &[
             ("{scheme}://{host}{path}?{query}", b"https://x.test/a/b?c=d"),
-            (
-                "{method} {client} {request_id} {route}",
-                b"GET 192.0.2.7 id-1 r",
-            ),
+            ("{method} {client} {request_id} {route}", b"GET 192.0.2.7 id-1 r"),
             ("{field.X-One}", b"1"),
             ("{field.x-two}", b"a, b"),
             ("[{field.x-missing}]", b"[]"),
@@ -477,46 +427,21 @@ mod tests {
         ];
         for (template, expected) in cases {
             let made = value(template, &context);
-            assert_eq!(
-                made.as_ref().map(HeaderValue::as_bytes),
-                Some(*expected),
-                "{template}"
-            );
+            assert_eq!(made.as_ref().map(HeaderValue::as_bytes), Some(*expected), "{template}");
         }
         assert_eq!(value("{field.x-missing}", &context), None);
-        assert_eq!(
-            value(
-                "{query}",
-                &FieldContext {
-                    query: None,
-                    ..context
-                }
-            ),
-            None
-        );
+        assert_eq!(value("{query}", &FieldContext { query: None, ..context }), None);
     }
 
     /// A value from a request cannot end a field.
     #[test]
     fn control_bytes_never_reach_a_field() {
         let fields = request();
-        let context = FieldContext {
-            path: "/a\r\nx-evil: 1\0\u{7f}",
-            client: &"1\n2",
-            ..context(&fields)
-        };
+        let context =
+            FieldContext { path: "/a\r\nx-evil: 1\0\u{7f}", client: &"1\n2", ..context(&fields) };
         assert_eq!(value("{path}", &context).unwrap(), "/ax-evil: 1");
         assert_eq!(value("{client}", &context).unwrap(), "12");
-        assert_eq!(
-            value(
-                "{path}",
-                &FieldContext {
-                    path: "\r\n",
-                    ..context
-                }
-            ),
-            None
-        );
+        assert_eq!(value("{path}", &FieldContext { path: "\r\n", ..context }), None);
     }
 
     #[test]
@@ -545,14 +470,7 @@ mod tests {
                 assert_eq!(errors.len(), 1, "{name}: {errors:?}");
             }
         }
-        assert!(
-            compile(
-                &[("X-Forwarded-Proto", "https")],
-                &[],
-                &["Server", "Cookie"]
-            )
-            .is_ok()
-        );
+        assert!(compile(&[("X-Forwarded-Proto", "https")], &[], &["Server", "Cookie"]).is_ok());
     }
 
     #[test]
@@ -586,25 +504,16 @@ mod tests {
                 compile(&[("a b", "c")], &[], &[]),
                 "request_fields.set.a b: `a b` is not a field name",
             ),
-            (
-                compile(&[], &[], &["x", "y:"]),
-                "request_fields.remove[1]: `y:` is not a field name",
-            ),
+            (compile(&[], &[], &["x", "y:"]), "request_fields.remove[1]: `y:` is not a field name"),
             (
                 compile(&[("x", "1"), ("X", "2")], &[], &[]),
                 "request_fields.set.X: the same field stands here twice",
             ),
-            (
-                compile(&[("x", "1")], &[], &["X"]),
-                "request_fields.set.x: it is removed too",
-            ),
+            (compile(&[("x", "1")], &[], &["X"]), "request_fields.set.x: it is removed too"),
         ];
         for (compiled, expected) in cases {
             let errors = compiled.unwrap_err();
-            assert!(
-                errors.len() == 1 && errors[0].starts_with(expected),
-                "{errors:?}"
-            );
+            assert!(errors.len() == 1 && errors[0].starts_with(expected), "{errors:?}");
         }
     }
 }

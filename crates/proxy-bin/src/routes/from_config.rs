@@ -18,10 +18,7 @@ use crate::config::raw;
 /// The routes, in their order, for [`RouteTable::compile`](super::RouteTable::compile).
 #[must_use]
 pub fn route_specs(routes: &[raw::Route], defaults: &raw::Defaults) -> Vec<RouteSpec> {
-    routes
-        .iter()
-        .map(|route| route_spec(route, defaults))
-        .collect()
+    routes.iter().map(|route| route_spec(route, defaults)).collect()
 }
 
 fn route_spec(route: &raw::Route, defaults: &raw::Defaults) -> RouteSpec {
@@ -32,12 +29,8 @@ fn route_spec(route: &raw::Route, defaults: &raw::Defaults) -> RouteSpec {
         own => own.clone(),
     };
     let default_fields = defaults.request_fields.as_ref().filter(|_| !answers);
-    let request_fields = inherit(
-        "request_fields",
-        route.request_fields.as_ref(),
-        default_fields,
-        &mut inherited,
-    );
+    let request_fields =
+        inherit("request_fields", route.request_fields.as_ref(), default_fields, &mut inherited);
     let response_fields = inherit(
         "response_fields",
         route.response_fields.as_ref(),
@@ -61,19 +54,16 @@ fn route_spec(route: &raw::Route, defaults: &raw::Defaults) -> RouteSpec {
         listeners: route.listeners.clone(),
         matches: match_spec(&route.matches),
         upstream,
-        redirect: route.redirect.as_ref().map(|redirect| RedirectSpec {
-            to: redirect.to.clone(),
-            status: redirect.status,
-        }),
+        redirect: route
+            .redirect
+            .as_ref()
+            .map(|redirect| RedirectSpec { to: redirect.to.clone(), status: redirect.status }),
         respond: route.respond.as_ref().map(respond_spec),
         allow_clients,
         deny_clients: deny_clients.unwrap_or_default(),
         rewrite: route.rewrite.as_ref().map(rewrite_spec).unwrap_or_default(),
         request_fields: request_fields.as_ref().map(fields_spec).unwrap_or_default(),
-        response_fields: response_fields
-            .as_ref()
-            .map(fields_spec)
-            .unwrap_or_default(),
+        response_fields: response_fields.as_ref().map(fields_spec).unwrap_or_default(),
         inherited,
     }
 }
@@ -114,10 +104,7 @@ fn values(matches: &BTreeMap<String, raw::FieldMatch>) -> Vec<(String, ValueSpec
         raw::FieldMatch::Value(exact) => ValueSpec::Exact(exact.clone()),
         raw::FieldMatch::Pattern(pattern) => ValueSpec::Regex(pattern.regex.clone()),
     };
-    matches
-        .iter()
-        .map(|(name, spec)| (name.clone(), value(spec)))
-        .collect()
+    matches.iter().map(|(name, spec)| (name.clone(), value(spec))).collect()
 }
 
 fn rewrite_spec(rewrite: &raw::Rewrite) -> RewriteSpec {
@@ -132,11 +119,7 @@ fn rewrite_spec(rewrite: &raw::Rewrite) -> RewriteSpec {
 }
 
 fn fields_spec(edits: &raw::FieldEdits) -> FieldsSpec {
-    FieldsSpec {
-        set: pairs(&edits.set),
-        add: pairs(&edits.add),
-        remove: edits.remove.clone(),
-    }
+    FieldsSpec { set: pairs(&edits.set), add: pairs(&edits.add), remove: edits.remove.clone() }
 }
 
 fn respond_spec(respond: &raw::Respond) -> RespondSpec {
@@ -149,9 +132,7 @@ fn respond_spec(respond: &raw::Respond) -> RespondSpec {
 }
 
 fn pairs(map: &BTreeMap<String, String>) -> Vec<(String, String)> {
-    map.iter()
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    map.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 #[cfg(test)]
@@ -218,10 +199,7 @@ mod tests {
             deny_clients: vec![text("10.1.0.0/16")],
             rewrite: RewriteSpec {
                 strip_prefix: Some(text("/a")),
-                replace_path: Some(ReplaceSpec {
-                    pattern: text("c"),
-                    with: text("d"),
-                }),
+                replace_path: Some(ReplaceSpec { pattern: text("c"), with: text("d") }),
                 add_prefix: Some(text("/b")),
             },
             request_fields: FieldsSpec {
@@ -229,20 +207,11 @@ mod tests {
                 add: vec![pair("X-B", "2")],
                 remove: vec![text("X-C")],
             },
-            response_fields: FieldsSpec {
-                remove: vec![text("Server")],
-                ..FieldsSpec::default()
-            },
+            response_fields: FieldsSpec { remove: vec![text("Server")], ..FieldsSpec::default() },
             ..RouteSpec::default()
         };
         assert_eq!(specs[0], expected);
-        assert_eq!(
-            specs[1].redirect,
-            Some(RedirectSpec {
-                to: text("/b"),
-                status: 302
-            })
-        );
+        assert_eq!(specs[1].redirect, Some(RedirectSpec { to: text("/b"), status: 302 }));
         let expected = RespondSpec {
             status: 410,
             content_type: Some(text("text/html")),
@@ -277,24 +246,16 @@ mod tests {
             redirect = { to = "/a" }
             "#,
         );
-        let [silent, own, redirect] = specs.as_slice() else {
-            panic!("{specs:?}")
-        };
+        let [silent, own, redirect] = specs.as_slice() else { panic!("{specs:?}") };
         assert_eq!(silent.upstream.as_deref(), Some("app"));
         assert_eq!(silent.request_fields.set.len(), 1);
         assert_eq!((silent.deny_clients.len(), silent.inherited.len()), (1, 5));
         assert_eq!(own.upstream.as_deref(), Some("other"));
-        assert_eq!(
-            own.allow_clients.as_deref(),
-            Some(&["0.0.0.0/0".to_owned()][..])
-        );
+        assert_eq!(own.allow_clients.as_deref(), Some(&["0.0.0.0/0".to_owned()][..]));
         assert!(own.deny_clients.is_empty() && own.inherited.is_empty());
         assert_eq!(own.request_fields, FieldsSpec::default());
         assert!(own.response_fields.remove.is_empty());
-        assert_eq!(
-            (&redirect.upstream, &redirect.request_fields),
-            (&None, &FieldsSpec::default())
-        );
+        assert_eq!((&redirect.upstream, &redirect.request_fields), (&None, &FieldsSpec::default()));
         assert_eq!(redirect.allow_clients, silent.allow_clients);
         let table = RouteTable::compile(&specs).unwrap();
         assert!(matches!(&table.routes()[0].action, Action::Upstream(name) if **name == *"app"));

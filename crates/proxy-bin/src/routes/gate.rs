@@ -25,10 +25,7 @@ pub(super) struct GateKey {
 
 impl GateKey {
     pub(super) fn of(path: &str, host: &str) -> Self {
-        Self {
-            word: first_word(path.as_bytes()),
-            hosts: HostBits::of_host(host),
-        }
+        Self { word: first_word(path.as_bytes()), hosts: HostBits::of_host(host) }
     }
 }
 
@@ -53,11 +50,7 @@ impl Gate {
 }
 
 fn common_beginning<'a>(common: &'a [u8], other: &str) -> &'a [u8] {
-    let same = common
-        .iter()
-        .zip(other.as_bytes())
-        .take_while(|(a, b)| a == b)
-        .count();
+    let same = common.iter().zip(other.as_bytes()).take_while(|(a, b)| a == b).count();
     &common[..same]
 }
 

@@ -63,10 +63,7 @@ impl Matcher {
         problems: &mut Problems<'_>,
     ) -> Self {
         if listeners.is_some_and(<[String]>::is_empty) {
-            problems.add(
-                "listeners",
-                "an empty list matches nothing; leave it out for all",
-            );
+            problems.add("listeners", "an empty list matches nothing; leave it out for all");
         }
         let (hosts, host_bits) = HostRule::compile(&spec.hosts, problems);
         Self {
@@ -93,30 +90,17 @@ impl Matcher {
         if !self.takes_method(query.method) {
             return Fit::OtherMethod;
         }
-        if self.holds_beside_path_and_method(query) {
-            Fit::Full(rest)
-        } else {
-            Fit::None
-        }
+        if self.holds_beside_path_and_method(query) { Fit::Full(rest) } else { Fit::None }
     }
 
     /// Whether all that [`fit`](Self::fit) leaves open after [`Fit::OtherMethod`] holds.
     pub(super) fn holds_beside_path_and_method(&self, query: &RouteQuery<'_>) -> bool {
         (self.listeners.is_empty() || self.listeners.iter().any(|name| **name == *query.listener))
             && (self.schemes.is_empty()
-                || self
-                    .schemes
-                    .iter()
-                    .any(|scheme| scheme.eq_ignore_ascii_case(query.scheme)))
+                || self.schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case(query.scheme)))
             && self.hosts.holds(query.host)
-            && self
-                .fields
-                .iter()
-                .all(|(name, test)| test.holds_for_field(name, query.fields))
-            && self
-                .query
-                .iter()
-                .all(|(name, test)| test.holds_for_parameter(name, query.query))
+            && self.fields.iter().all(|(name, test)| test.holds_for_field(name, query.fields))
+            && self.query.iter().all(|(name, test)| test.holds_for_parameter(name, query.query))
     }
 
     fn takes_method(&self, method: &Method) -> bool {
@@ -187,12 +171,7 @@ impl PathRule {
             let regex = anchored(pattern, Regex::new);
             problems.take("match.path_regex", regex)
         });
-        Self {
-            any,
-            exact: exact.into(),
-            prefixes: prefixes.into(),
-            regex,
-        }
+        Self { any, exact: exact.into(), prefixes: prefixes.into(), regex }
     }
 
     /// What follows the matched prefix, where the path matches. Without any condition the prefix
@@ -204,23 +183,13 @@ impl PathRule {
         if let Some(tail) = self.prefixes.iter().find_map(|prefix| prefix.tail(path)) {
             return Some(tail.strip_prefix('/').unwrap_or_default());
         }
-        let found = self
-            .exact
-            .binary_search_by(|exact| exact.as_str().cmp(path))
-            .is_ok()
-            || self
-                .regex
-                .as_ref()
-                .is_some_and(|regex| regex.is_match(path));
+        let found = self.exact.binary_search_by(|exact| exact.as_str().cmp(path)).is_ok()
+            || self.regex.as_ref().is_some_and(|regex| regex.is_match(path));
         found.then_some("")
     }
 
     fn takes_all(&self) -> bool {
-        self.any
-            || self
-                .prefixes
-                .iter()
-                .any(|prefix| prefix.as_str().is_empty())
+        self.any || self.prefixes.iter().any(|prefix| prefix.as_str().is_empty())
     }
 
     /// Whether `{rest}` can be something.
@@ -326,11 +295,7 @@ fn decoded(text: &str) -> impl Iterator<Item = u8> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let byte = *bytes.get(at)?;
-        let escaped = if byte == b'%' {
-            path::escaped_at(bytes, at)
-        } else {
-            None
-        };
+        let escaped = if byte == b'%' { path::escaped_at(bytes, at) } else { None };
         at += if escaped.is_some() { 3 } else { 1 };
         Some(escaped.unwrap_or(if byte == b'+' { b' ' } else { byte }))
     })
@@ -355,9 +320,8 @@ fn anchored<R>(
 }
 
 fn methods(names: &[String], problems: &mut Problems<'_>) -> Box<[Method]> {
-    const KNOWN: [&str; 9] = [
-        "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
-    ];
+    const KNOWN: [&str; 9] =
+        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
     let mut methods = Vec::new();
     for (at, name) in names.iter().enumerate() {
         let key = format!("match.methods[{at}]");
@@ -412,10 +376,7 @@ fn fields(
         if parsed == http::header::HOST {
             problems.add(key, "match the host with `match.hosts`");
         } else if is_hop_by_hop(&parsed) {
-            problems.add(
-                key,
-                "this field belongs to one connection and is not seen by routes",
-            );
+            problems.add(key, "this field belongs to one connection and is not seen by routes");
         } else if let Some(test) = ValueTest::compile(&key, spec, problems) {
             fields.push((parsed, test));
         }
@@ -458,23 +419,12 @@ mod tests {
             Some((path, query)) => (path, Some(query)),
             None => (path, None),
         };
-        RouteQuery {
-            listener: "web",
-            method,
-            scheme: "http",
-            host: "x.test",
-            path,
-            query,
-            fields,
-        }
+        RouteQuery { listener: "web", method, scheme: "http", host: "x.test", path, query, fields }
     }
 
     fn fits(spec: &MatchSpec, target: &str) -> bool {
         let fields = HeaderMap::new();
-        matches!(
-            matcher(spec).fit(&request(&Method::GET, target, &fields)),
-            Fit::Full(_)
-        )
+        matches!(matcher(spec).fit(&request(&Method::GET, target, &fields)), Fit::Full(_))
     }
 
     #[test]
@@ -524,31 +474,15 @@ mod tests {
 
     #[test]
     fn methods_match_exactly() {
-        let spec = MatchSpec {
-            methods: texts(&["GET", "PURGE"]),
-            ..MatchSpec::default()
-        };
+        let spec = MatchSpec { methods: texts(&["GET", "PURGE"]), ..MatchSpec::default() };
         let matcher = matcher(&spec);
         let fields = HeaderMap::new();
-        let cases = [
-            ("GET", true),
-            ("PURGE", true),
-            ("HEAD", false),
-            ("get", false),
-            ("POST", false),
-        ];
+        let cases =
+            [("GET", true), ("PURGE", true), ("HEAD", false), ("get", false), ("POST", false)];
         for (name, takes) in cases {
             let method = Method::from_bytes(name.as_bytes()).unwrap();
-            let expected = if takes {
-                Fit::Full("a")
-            } else {
-                Fit::OtherMethod
-            };
-            assert_eq!(
-                matcher.fit(&request(&method, "/a", &fields)),
-                expected,
-                "{name}"
-            );
+            let expected = if takes { Fit::Full("a") } else { Fit::OtherMethod };
+            assert_eq!(matcher.fit(&request(&method, "/a", &fields)), expected, "{name}");
         }
     }
 
@@ -574,12 +508,8 @@ mod tests {
             ("web", "https", "", false),
         ];
         for (listener, scheme, host, expected) in cases {
-            let query = RouteQuery {
-                listener,
-                scheme,
-                host,
-                ..request(&Method::GET, "/", &fields)
-            };
+            let query =
+                RouteQuery { listener, scheme, host, ..request(&Method::GET, "/", &fields) };
             let fit = matcher.fit(&query);
             assert_eq!(fit == Fit::Full(""), expected, "{listener} {scheme} {host}");
         }
@@ -588,10 +518,7 @@ mod tests {
     #[test]
     fn many_hosts_match_like_few() {
         let hosts: Vec<String> = (0..20).map(|n| format!("*.h{n}.test")).collect();
-        let many = matcher(&MatchSpec {
-            hosts,
-            ..MatchSpec::default()
-        });
+        let many = matcher(&MatchSpec { hosts, ..MatchSpec::default() });
         assert!(matches!(many.hosts, HostRule::Many(_)));
         assert!(many.hosts.holds("a.h7.test"));
         assert!(!many.hosts.holds("h7.test"));
@@ -602,10 +529,7 @@ mod tests {
         let mut fields = HeaderMap::new();
         fields.append("x-kind", "beta".parse().unwrap());
         fields.append("x-kind", "gamma-7".parse().unwrap());
-        fields.append(
-            "x-bytes",
-            http::HeaderValue::from_bytes(b"\xff\xfe").unwrap(),
-        );
+        fields.append("x-bytes", http::HeaderValue::from_bytes(b"\xff\xfe").unwrap());
         let exact = |value: &str| ValueSpec::Exact(value.into());
         let regex = |value: &str| ValueSpec::Regex(value.into());
         let cases = [
@@ -626,10 +550,7 @@ mod tests {
         ];
         for (name, value, expected) in cases {
             let shown = format!("{name} {value:?}");
-            let spec = MatchSpec {
-                fields: vec![(name.into(), value)],
-                ..MatchSpec::default()
-            };
+            let spec = MatchSpec { fields: vec![(name.into(), value)], ..MatchSpec::default() };
             let fit = matcher(&spec).fit(&request(&Method::GET, "/", &fields));
             assert_eq!(fit == Fit::Full(""), expected, "{shown}");
         }
@@ -662,10 +583,7 @@ mod tests {
         ];
         for (target, name, value, expected) in cases {
             let shown = format!("{target} {name} {value:?}");
-            let spec = MatchSpec {
-                query: vec![(name.into(), value)],
-                ..MatchSpec::default()
-            };
+            let spec = MatchSpec { query: vec![(name.into(), value)], ..MatchSpec::default() };
             assert_eq!(fits(&spec, target), expected, "{shown}");
         }
     }

@@ -38,10 +38,7 @@ fn explain(fault: target::PathFault) -> &'static str {
 }
 
 /// Hygiene's normal form, but for what its settings decide: empty segments and escaped slashes.
-const NORMAL: PathPolicy = PathPolicy {
-    merge_slashes: false,
-    allow_encoded_slash: true,
-};
+const NORMAL: PathPolicy = PathPolicy { merge_slashes: false, allow_encoded_slash: true };
 
 /// Checks that a path is in normal form. Empty segments and escaped slashes pass: hygiene decides
 /// about them.
@@ -51,11 +48,7 @@ const NORMAL: PathPolicy = PathPolicy {
 /// What keeps it from being so.
 pub fn check(path: &str) -> Result<(), PathFault> {
     let normal = normal(path)?;
-    if normal == path {
-        Ok(())
-    } else {
-        Err(PathFault::Other(normal.into_owned()))
-    }
+    if normal == path { Ok(()) } else { Err(PathFault::Other(normal.into_owned())) }
 }
 
 /// A path of a configuration, checked to be ASCII and in normal form, with the digits of its
@@ -65,11 +58,7 @@ pub(super) fn configured(path: &str) -> Result<String, PathFault> {
         return Err(PathFault::Character(character));
     }
     let normal = normal(path)?.into_owned();
-    if normal.eq_ignore_ascii_case(path) {
-        Ok(normal)
-    } else {
-        Err(PathFault::Other(normal))
-    }
+    if normal.eq_ignore_ascii_case(path) { Ok(normal) } else { Err(PathFault::Other(normal)) }
 }
 
 fn normal(path: &str) -> Result<Cow<'_, str>, PathFault> {
@@ -85,9 +74,7 @@ fn normal(path: &str) -> Result<Cow<'_, str>, PathFault> {
 
 /// Whether a path has the escape of a slash.
 pub(super) fn has_escaped_slash(path: &str) -> bool {
-    path.as_bytes()
-        .windows(3)
-        .any(|window| window.eq_ignore_ascii_case(b"%2F"))
+    path.as_bytes().windows(3).any(|window| window.eq_ignore_ascii_case(b"%2F"))
 }
 
 /// The byte that the escape at `at` stands for.
@@ -139,9 +126,7 @@ impl std::str::FromStr for Prefix {
 
     fn from_str(text: &str) -> Result<Self, PathFault> {
         let text = configured(text)?;
-        Ok(Self {
-            text: text.strip_suffix('/').unwrap_or(&text).into(),
-        })
+        Ok(Self { text: text.strip_suffix('/').unwrap_or(&text).into() })
     }
 }
 
@@ -216,10 +201,7 @@ mod tests {
 
     #[test]
     fn configured_paths_are_ascii_with_escapes_in_upper_case() {
-        assert_eq!(
-            configured("/a%e2%82%acb/aa").as_deref(),
-            Ok("/a%E2%82%ACb/aa")
-        );
+        assert_eq!(configured("/a%e2%82%acb/aa").as_deref(), Ok("/a%E2%82%ACb/aa"));
         assert_eq!(configured("/a/./b"), Err(PathFault::Other("/a/b".into())));
         assert_eq!(configured("/ü"), Err(PathFault::Character('ü')));
     }

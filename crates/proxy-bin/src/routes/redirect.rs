@@ -87,29 +87,18 @@ impl Redirect {
                 Placeholder::Rest if !matcher.path().has_rest() => {
                     Err("`{rest}` needs `match.path_prefixes`; did you mean `{path}`?".into())
                 }
-                Placeholder::Host if !matcher.names_hosts() => Err(
-                    "`{host}` needs `match.hosts`: without it, any client could choose where \
+                Placeholder::Host if !matcher.names_hosts() => {
+                    Err("`{host}` needs `match.hosts`: without it, any client could choose where \
                          others are sent"
-                        .into(),
-                ),
+                        .into())
+                }
                 placeholder => Ok(placeholder),
             }
         };
         let target = Template::parse(&spec.to, known).and_then(Target::parse);
         let target = problems.take("redirect.to", target)?;
-        let Target {
-            origin,
-            path,
-            query,
-            fragment,
-        } = target;
-        Some(Self {
-            status: status?,
-            origin,
-            path,
-            query,
-            fragment,
-        })
+        let Target { origin, path, query, fragment } = target;
+        Some(Self { status: status?, origin, path, query, fragment })
     }
 
     /// The status code.
@@ -124,11 +113,7 @@ impl Redirect {
     ///
     /// Only for a host that hygiene should have refused before.
     pub fn location(&self, context: &RedirectContext<'_>) -> Result<HeaderValue, RedirectError> {
-        let request_path = if context.path.starts_with('/') {
-            context.path
-        } else {
-            "/"
-        };
+        let request_path = if context.path.starts_with('/') { context.path } else { "/" };
         let value = |placeholder: Placeholder| match placeholder {
             Placeholder::Rest => context.rest,
             Placeholder::Path => request_path,
@@ -156,10 +141,7 @@ impl Redirect {
             }
         }
         // A second slash at the front of a path would begin an authority.
-        let slashes = location[path_start..]
-            .bytes()
-            .take_while(|byte| *byte == b'/')
-            .count();
+        let slashes = location[path_start..].bytes().take_while(|byte| *byte == b'/').count();
         if slashes > 1 {
             location.drain(path_start..path_start + slashes - 1);
         }
@@ -242,8 +224,7 @@ impl Target {
             Some(Part::Literal(text)) => {
                 check_literal(&text)?;
                 let scheme = ["https://", "http://"].into_iter().find(|scheme| {
-                    text.get(..scheme.len())
-                        .is_some_and(|t| t.eq_ignore_ascii_case(scheme))
+                    text.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme))
                 });
                 if let Some(scheme) = scheme {
                     component = Component::Origin;
@@ -291,14 +272,10 @@ impl Target {
         if authority.is_empty() {
             return Err("the URL has no host".into());
         }
-        let parsed = authority
-            .parse::<http::uri::Authority>()
-            .ok()
-            .filter(|parsed| {
-                // Without a number that is one, `port_u16` is as if there were no port.
-                !parsed.host().is_empty()
-                    && (parsed.port_u16().is_some() || parsed.host() == authority)
-            });
+        let parsed = authority.parse::<http::uri::Authority>().ok().filter(|parsed| {
+            // Without a number that is one, `port_u16` is as if there were no port.
+            !parsed.host().is_empty() && (parsed.port_u16().is_some() || parsed.host() == authority)
+        });
         match parsed {
             Some(_) => Ok(()),
             None => Err(format!("`{authority}` is not a host with an optional port")),
@@ -327,9 +304,7 @@ impl Target {
                 self.origin.parts.extend(literal);
             }
             Component::Path => {
-                let dots = own
-                    .split('/')
-                    .any(|segment| segment == "." || segment == "..");
+                let dots = own.split('/').any(|segment| segment == "." || segment == "..");
                 if dots {
                     return Err("it has a dot segment".into());
                 }
@@ -369,15 +344,18 @@ impl Target {
                 self.path.parts.push(part);
                 Ok(Component::Path)
             }
-            (Component::Origin, _) => Err(
-                "only `{host}` stands in the host of a URL; put a `/` before what follows".into(),
-            ),
-            (Component::Path, Placeholder::Query) => Err(
-                "`{query}` stands only after a `?`; a target without `?` keeps the query".into(),
-            ),
-            (Component::Path, Placeholder::Host) => Err(
-                "`{host}` stands only in the host of a URL, as in `https://{host}{path}`".into(),
-            ),
+            (Component::Origin, _) => {
+                Err("only `{host}` stands in the host of a URL; put a `/` before what follows"
+                    .into())
+            }
+            (Component::Path, Placeholder::Query) => {
+                Err("`{query}` stands only after a `?`; a target without `?` keeps the query"
+                    .into())
+            }
+            (Component::Path, Placeholder::Host) => {
+                Err("`{host}` stands only in the host of a URL, as in `https://{host}{path}`"
+                    .into())
+            }
             (Component::Path, _) => {
                 self.path.parts.push(part);
                 Ok(at)
@@ -400,10 +378,7 @@ fn check_literal(text: &str) -> Result<(), String> {
             return Err("a `%` is not followed by two hexadecimal digits".into());
         }
     }
-    match text
-        .chars()
-        .find(|c| !c.is_ascii() || !is_url_byte(*c as u8))
-    {
+    match text.chars().find(|c| !c.is_ascii() || !is_url_byte(*c as u8)) {
         Some(c) => Err(format!("{c:?} may not stand in a URL; escape it with `%`")),
         None => Ok(()),
     }
@@ -420,16 +395,11 @@ fn is_host_byte(byte: u8) -> bool {
 /// Whether a client's host can stand in a URL as it is: a name, an IPv4 address, or an IPv6
 /// address in brackets.
 fn is_host(host: &str) -> bool {
-    match host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
         None => {
             !host.is_empty()
-                && host
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+                && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
         }
     }
 }
@@ -465,10 +435,7 @@ mod tests {
     }
 
     fn compile(to: &str, status: u16, matches: &MatchSpec) -> Result<Redirect, Vec<String>> {
-        let spec = RedirectSpec {
-            to: to.into(),
-            status,
-        };
+        let spec = RedirectSpec { to: to.into(), status };
         compiled(|problems| {
             let matcher = Matcher::compile(None, matches, problems);
             Redirect::compile(&spec, &matcher, problems)
@@ -484,18 +451,8 @@ mod tests {
         let rest = path.strip_prefix("/old").unwrap_or_default();
         let rest = rest.strip_prefix('/').unwrap_or_default();
         let redirect = compile(to, 308, &old()).unwrap_or_else(|errors| panic!("{to}: {errors:?}"));
-        let context = RedirectContext {
-            host: "x.test",
-            path,
-            query,
-            rest,
-        };
-        redirect
-            .location(&context)
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned()
+        let context = RedirectContext { host: "x.test", path, query, rest };
+        redirect.location(&context).unwrap().to_str().unwrap().to_owned()
     }
 
     /// INTERFACE, "Redirects": they keep the remainder with `{rest}`, and the query.
@@ -515,28 +472,12 @@ mod tests {
             ("/new?{query}", "/old/a", "/new"),
             ("/new#top", "/old/a?v=1", "/new?v=1#top"),
             ("/new?a#b?c/d", "/old/a", "/new?a#b?c/d"),
-            (
-                "https://{host}{path}",
-                "/old/a?v=1",
-                "https://x.test/old/a?v=1",
-            ),
+            ("https://{host}{path}", "/old/a?v=1", "https://x.test/old/a?v=1"),
             ("https://{host}", "/old/a?v=1", "https://x.test?v=1"),
-            (
-                "https://www.{host}:8443/{rest}",
-                "/old/a",
-                "https://www.x.test:8443/a",
-            ),
+            ("https://www.{host}:8443/{rest}", "/old/a", "https://www.x.test:8443/a"),
             ("HTTPS://y.test/{rest}", "/old/a", "https://y.test/a"),
-            (
-                "http://[2001:db8::1]:80/",
-                "/old",
-                "http://[2001:db8::1]:80/",
-            ),
-            (
-                "https://y.test?next={path}",
-                "/old/a",
-                "https://y.test?next=/old/a",
-            ),
+            ("http://[2001:db8::1]:80/", "/old", "http://[2001:db8::1]:80/"),
+            ("https://y.test?next={path}", "/old/a", "https://y.test?next=/old/a"),
             ("https://{host}{path}", "*", "https://x.test/"),
         ];
         for (to, target, expected) in cases {
@@ -553,29 +494,13 @@ mod tests {
             ("{path}", "//evil.test", "/evil.test"),
             ("/{rest}", "/old/\\evil.test", "/%5Cevil.test"),
             ("/{rest}", "/old/\t/evil.test", "/%09/evil.test"),
-            (
-                "/{rest}",
-                "/old/a\r\nSet-Cookie: b",
-                "/a%0D%0ASet-Cookie:%20b",
-            ),
+            ("/{rest}", "/old/a\r\nSet-Cookie: b", "/a%0D%0ASet-Cookie:%20b"),
             ("/new", "/old/a?b\\c\r\n", "/new?b%5Cc%0D%0A"),
             ("/new", "/old/a?b#c", "/new?b%23c"),
-            (
-                "/new?next={path}",
-                "/old/a&admin=1",
-                "/new?next=/old/a%26admin%3D1",
-            ),
+            ("/new?next={path}", "/old/a&admin=1", "/new?next=/old/a%26admin%3D1"),
             ("/new?next={path}", "/old/a%26b", "/new?next=/old/a%2526b"),
-            (
-                "https://y.test/{rest}",
-                "/old//evil.test",
-                "https://y.test/evil.test",
-            ),
-            (
-                "https://y.test{path}",
-                "//evil.test",
-                "https://y.test/evil.test",
-            ),
+            ("https://y.test/{rest}", "/old//evil.test", "https://y.test/evil.test"),
+            ("https://y.test{path}", "//evil.test", "https://y.test/evil.test"),
             ("/a/{rest}", "/old//b", "/a//b"),
             ("/a/{rest}", "/old/ü", "/a/%C3%BC"),
         ];
@@ -587,190 +512,61 @@ mod tests {
     #[test]
     fn a_host_that_is_none_makes_no_location() {
         let redirect = compile("https://{host}{path}", 301, &old()).unwrap();
-        for host in [
-            "",
-            "x.test@evil.test",
-            "x.test/",
-            "x.test:1",
-            "a\\x.test",
-            "[::1",
-            "[::1%25a]",
-        ] {
-            let context = RedirectContext {
-                host,
-                path: "/",
-                query: None,
-                rest: "",
-            };
-            assert_eq!(
-                redirect.location(&context),
-                Err(RedirectError::Host),
-                "{host}"
-            );
+        for host in
+            ["", "x.test@evil.test", "x.test/", "x.test:1", "a\\x.test", "[::1", "[::1%25a]"]
+        {
+            let context = RedirectContext { host, path: "/", query: None, rest: "" };
+            assert_eq!(redirect.location(&context), Err(RedirectError::Host), "{host}");
         }
         for host in ["x.test", "192.0.2.1", "[2001:db8::1]"] {
-            let context = RedirectContext {
-                host,
-                path: "/",
-                query: None,
-                rest: "",
-            };
-            assert_eq!(
-                redirect.location(&context).unwrap(),
-                format!("https://{host}/")
-            );
+            let context = RedirectContext { host, path: "/", query: None, rest: "" };
+            assert_eq!(redirect.location(&context).unwrap(), format!("https://{host}/"));
         }
     }
 
     /// INTERFACE, "Redirects": `{host}` only where hosts are matched.
     #[test]
     fn mistakes() {
-        let exact = MatchSpec {
-            paths: vec!["/a".into()],
-            ..MatchSpec::default()
-        };
+        let exact = MatchSpec { paths: vec!["/a".into()], ..MatchSpec::default() };
         let cases = [
-            (
-                "https://{host}{path}",
-                308,
-                &exact,
-                "redirect.to: `{host}` needs `match.hosts`",
-            ),
-            (
-                "/b/{rest}",
-                308,
-                &exact,
-                "redirect.to: `{rest}` needs `match.path_prefixes`",
-            ),
+            ("https://{host}{path}", 308, &exact, "redirect.to: `{host}` needs `match.hosts`"),
+            ("/b/{rest}", 308, &exact, "redirect.to: `{rest}` needs `match.path_prefixes`"),
             (
                 "/b/{res}",
                 308,
                 &exact,
                 "redirect.to: unknown placeholder `{res}`; did you mean `{rest}`?",
             ),
-            (
-                "/b/{method}",
-                308,
-                &exact,
-                "redirect.to: unknown placeholder `{method}`; there are",
-            ),
+            ("/b/{method}", 308, &exact, "redirect.to: unknown placeholder `{method}`; there are"),
             ("/b", 200, &exact, "redirect.status: a redirect is 301"),
             ("/b", 300, &exact, "redirect.status: a redirect is 301"),
             ("", 308, &old(), "redirect.to: a redirect goes somewhere"),
             ("b", 308, &old(), "redirect.to: it begins with one `/`"),
-            (
-                "//b.test/",
-                308,
-                &old(),
-                "redirect.to: it begins with one `/`",
-            ),
+            ("//b.test/", 308, &old(), "redirect.to: it begins with one `/`"),
             ("{rest}", 308, &old(), "redirect.to: it begins with one `/`"),
-            (
-                "{host}/",
-                308,
-                &old(),
-                "redirect.to: it begins with one `/`",
-            ),
-            (
-                "javascript:alert(1)",
-                308,
-                &old(),
-                "redirect.to: it begins with one `/`",
-            ),
-            (
-                "https:///a",
-                308,
-                &old(),
-                "redirect.to: the URL has no host",
-            ),
-            (
-                "https://{path}",
-                308,
-                &old(),
-                "redirect.to: only `{host}` stands in the host",
-            ),
-            (
-                "https://y.test{rest}",
-                308,
-                &old(),
-                "redirect.to: only `{host}` stands in the host",
-            ),
-            (
-                "https://u@y.test/",
-                308,
-                &old(),
-                "redirect.to: `u@y.test` is not a host",
-            ),
-            (
-                "https://y.test:x/",
-                308,
-                &old(),
-                "redirect.to: `y.test:x` is not a host",
-            ),
-            (
-                "https://y.test:70000/",
-                308,
-                &old(),
-                "redirect.to: `y.test:70000` is not a host",
-            ),
-            (
-                "https://:80/",
-                308,
-                &old(),
-                "redirect.to: `:80` is not a host",
-            ),
-            (
-                "https://{host}:/",
-                308,
-                &old(),
-                "redirect.to: `x.test:` is not a host",
-            ),
-            (
-                "/a{query}",
-                308,
-                &old(),
-                "redirect.to: `{query}` stands only after a `?`",
-            ),
-            (
-                "/a/{host}",
-                308,
-                &old(),
-                "redirect.to: `{host}` stands only in the host",
-            ),
-            (
-                "/a#{path}",
-                308,
-                &old(),
-                "redirect.to: nothing of the request stands after `#`",
-            ),
+            ("{host}/", 308, &old(), "redirect.to: it begins with one `/`"),
+            ("javascript:alert(1)", 308, &old(), "redirect.to: it begins with one `/`"),
+            ("https:///a", 308, &old(), "redirect.to: the URL has no host"),
+            ("https://{path}", 308, &old(), "redirect.to: only `{host}` stands in the host"),
+            ("https://y.test{rest}", 308, &old(), "redirect.to: only `{host}` stands in the host"),
+            ("https://u@y.test/", 308, &old(), "redirect.to: `u@y.test` is not a host"),
+            ("https://y.test:x/", 308, &old(), "redirect.to: `y.test:x` is not a host"),
+            ("https://y.test:70000/", 308, &old(), "redirect.to: `y.test:70000` is not a host"),
+            ("https://:80/", 308, &old(), "redirect.to: `:80` is not a host"),
+            ("https://{host}:/", 308, &old(), "redirect.to: `x.test:` is not a host"),
+            ("/a{query}", 308, &old(), "redirect.to: `{query}` stands only after a `?`"),
+            ("/a/{host}", 308, &old(), "redirect.to: `{host}` stands only in the host"),
+            ("/a#{path}", 308, &old(), "redirect.to: nothing of the request stands after `#`"),
             ("/a/../b", 308, &old(), "redirect.to: it has a dot segment"),
-            (
-                "/a\\b",
-                308,
-                &old(),
-                "redirect.to: '\\\\' may not stand in a URL",
-            ),
-            (
-                "/a b",
-                308,
-                &old(),
-                "redirect.to: ' ' may not stand in a URL",
-            ),
-            (
-                "/a\r\nb",
-                308,
-                &old(),
-                "redirect.to: '\\r' may not stand in a URL",
-            ),
+            ("/a\\b", 308, &old(), "redirect.to: '\\\\' may not stand in a URL"),
+            ("/a b", 308, &old(), "redirect.to: ' ' may not stand in a URL"),
+            ("/a\r\nb", 308, &old(), "redirect.to: '\\r' may not stand in a URL"),
             ("/ü", 308, &old(), "redirect.to: 'ü' may not stand in a URL"),
             ("/%4", 308, &old(), "redirect.to: a `%` is not followed"),
         ];
         for (to, status, matches, expected) in cases {
             let errors = compile(to, status, matches).unwrap_err();
-            assert!(
-                errors.len() == 1 && errors[0].starts_with(expected),
-                "{to}: {errors:?}"
-            );
+            assert!(errors.len() == 1 && errors[0].starts_with(expected), "{to}: {errors:?}");
         }
         let any = MatchSpec::default();
         assert!(compile("https://y.test/{rest}", 301, &any).is_ok());

@@ -31,21 +31,14 @@ impl Respond {
             problems.add("respond.status", "a final status is from 200 to 599");
         }
         if matches!(spec.status, 204 | 205 | 304) && !spec.body.is_empty() {
-            problems.add(
-                "respond.body",
-                format!("a response with {} has no content", spec.status),
-            );
+            problems.add("respond.body", format!("a response with {} has no content", spec.status));
         }
         let fields = FieldRules::setting("respond.fields", &spec.fields, problems);
         let fields = match media_type(spec, problems) {
             Some(value) => fields.and_set(CONTENT_TYPE, value),
             None => fields,
         };
-        Some(Self {
-            status: status?,
-            body: spec.body.clone(),
-            fields,
-        })
+        Some(Self { status: status?, body: spec.body.clone(), fields })
     }
 
     /// The status code.
@@ -60,8 +53,7 @@ impl Respond {
     pub fn response(&self, context: &FieldContext<'_>) -> Response<Bytes> {
         let mut response = Response::new(self.body.clone());
         *response.status_mut() = self.status;
-        self.fields
-            .apply(&self.fields.prepare(context), response.headers_mut());
+        self.fields.apply(&self.fields.prepare(context), response.headers_mut());
         response
     }
 }
@@ -69,24 +61,16 @@ impl Respond {
 /// The Content-Type to set, where `fields` has none.
 fn media_type(spec: &RespondSpec, problems: &mut Problems<'_>) -> Option<HeaderValue> {
     let key = "respond.content_type";
-    let named = spec
-        .fields
-        .iter()
-        .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let named = spec.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
     match &spec.content_type {
         Some(_) if named => {
             problems.add(key, "`respond.fields` has a Content-Type too");
             None
         }
         Some(text) => {
-            let value = HeaderValue::from_str(text)
-                .ok()
-                .filter(|_| text.contains('/'));
+            let value = HeaderValue::from_str(text).ok().filter(|_| text.contains('/'));
             if value.is_none() {
-                problems.add(
-                    key,
-                    format!("{text:?} is not a media type, as `text/html` is"),
-                );
+                problems.add(key, format!("{text:?} is not a media type, as `text/html` is"));
             }
             value
         }
@@ -127,18 +111,9 @@ mod tests {
         let request = HeaderMap::new();
         let cases = [
             (spec(200, "", "", ("", "")), None),
-            (
-                spec(200, "hi", "", ("", "")),
-                Some("text/plain; charset=utf-8"),
-            ),
-            (
-                spec(410, "{}", "application/json", ("", "")),
-                Some("application/json"),
-            ),
-            (
-                spec(503, "hi", "", ("content-type", "text/html")),
-                Some("text/html"),
-            ),
+            (spec(200, "hi", "", ("", "")), Some("text/plain; charset=utf-8")),
+            (spec(410, "{}", "application/json", ("", "")), Some("application/json")),
+            (spec(503, "hi", "", ("content-type", "text/html")), Some("text/html")),
             (spec(200, "", "text/css", ("", "")), Some("text/css")),
             (spec(204, "", "", ("", "")), None),
         ];
@@ -146,10 +121,7 @@ mod tests {
             let response = compile(&spec).unwrap().response(&context(&request));
             assert_eq!(response.status().as_u16(), spec.status);
             assert_eq!(*response.body(), spec.body);
-            let made = response
-                .headers()
-                .get(CONTENT_TYPE)
-                .map(|value| value.to_str().unwrap());
+            let made = response.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap());
             assert_eq!(made, content_type, "{spec:?}");
         }
     }
@@ -158,40 +130,22 @@ mod tests {
     fn field_values_are_templates() {
         let request = HeaderMap::new();
         let respond = compile(&spec(200, "", "", ("X-Id", "{route}/{request_id}"))).unwrap();
-        assert_eq!(
-            respond.response(&context(&request)).headers()["x-id"],
-            "r/id-1"
-        );
+        assert_eq!(respond.response(&context(&request)).headers()["x-id"], "r/id-1");
     }
 
     #[test]
     fn mistakes() {
         let cases = [
-            (
-                spec(101, "", "", ("", "")),
-                "respond.status: a final status is from 200 to 599",
-            ),
-            (
-                spec(600, "", "", ("", "")),
-                "respond.status: a final status",
-            ),
+            (spec(101, "", "", ("", "")), "respond.status: a final status is from 200 to 599"),
+            (spec(600, "", "", ("", "")), "respond.status: a final status"),
             (spec(0, "", "", ("", "")), "respond.status: a final status"),
-            (
-                spec(204, "x", "", ("", "")),
-                "respond.body: a response with 204 has no content",
-            ),
-            (
-                spec(304, "x", "", ("", "")),
-                "respond.body: a response with 304",
-            ),
+            (spec(204, "x", "", ("", "")), "respond.body: a response with 204 has no content"),
+            (spec(304, "x", "", ("", "")), "respond.body: a response with 304"),
             (
                 spec(200, "x", "html", ("", "")),
                 "respond.content_type: \"html\" is not a media type",
             ),
-            (
-                spec(200, "x", "a/b\n", ("", "")),
-                "respond.content_type: \"a/b\\n\" is not",
-            ),
+            (spec(200, "x", "a/b\n", ("", "")), "respond.content_type: \"a/b\\n\" is not"),
             (
                 spec(200, "x", "text/html", ("Content-Type", "text/css")),
                 "respond.content_type: `respond.fields` has a Content-Type too",
@@ -200,17 +154,11 @@ mod tests {
                 spec(200, "x", "", ("Content-Length", "7")),
                 "respond.fields.Content-Length: this field belongs to one connection",
             ),
-            (
-                spec(200, "x", "", ("x", "{hots}")),
-                "respond.fields.x: unknown placeholder",
-            ),
+            (spec(200, "x", "", ("x", "{hots}")), "respond.fields.x: unknown placeholder"),
         ];
         for (spec, expected) in cases {
             let errors = compile(&spec).unwrap_err();
-            assert!(
-                errors.len() == 1 && errors[0].starts_with(expected),
-                "{errors:?}"
-            );
+            assert!(errors.len() == 1 && errors[0].starts_with(expected), "{errors:?}");
         }
     }
 }

@@ -57,11 +57,7 @@ impl Rewrite {
         matcher: &Matcher,
         problems: &mut Problems<'_>,
     ) -> Self {
-        let strip = prefix(
-            "rewrite.strip_prefix",
-            spec.strip_prefix.as_deref(),
-            problems,
-        );
+        let strip = prefix("rewrite.strip_prefix", spec.strip_prefix.as_deref(), problems);
         if let Some(strip) = &strip
             && let Some(mut beginnings) = matcher.path().beginnings()
             && !beginnings
@@ -69,22 +65,12 @@ impl Rewrite {
         {
             problems.add(
                 "rewrite.strip_prefix",
-                format!(
-                    "no path that this route matches begins with `{}`",
-                    strip.as_str()
-                ),
+                format!("no path that this route matches begins with `{}`", strip.as_str()),
             );
         }
-        let replace = spec
-            .replace_path
-            .as_ref()
-            .and_then(|spec| Replace::compile(spec, problems));
+        let replace = spec.replace_path.as_ref().and_then(|spec| Replace::compile(spec, problems));
         let add = prefix("rewrite.add_prefix", spec.add_prefix.as_deref(), problems);
-        Self {
-            strip,
-            replace,
-            add,
-        }
+        Self { strip, replace, add }
     }
 
     /// Whether it changes nothing.
@@ -149,11 +135,7 @@ impl Replace {
 
 /// The path with one slash at its front, where it has more.
 fn one_slash(path: Cow<'_, str>) -> Cow<'_, str> {
-    let more = path
-        .bytes()
-        .take_while(|byte| *byte == b'/')
-        .count()
-        .saturating_sub(1);
+    let more = path.bytes().take_while(|byte| *byte == b'/').count().saturating_sub(1);
     match path {
         _ if more == 0 => path,
         Cow::Borrowed(path) => Cow::Borrowed(&path[more..]),
@@ -215,10 +197,8 @@ mod tests {
         let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         RewriteSpec {
             strip_prefix: given(strip),
-            replace_path: given(replace.0).map(|pattern| ReplaceSpec {
-                pattern,
-                with: replace.1.to_owned(),
-            }),
+            replace_path: given(replace.0)
+                .map(|pattern| ReplaceSpec { pattern, with: replace.1.to_owned() }),
             add_prefix: given(add),
         }
     }
@@ -277,12 +257,7 @@ mod tests {
             ("^/p", "/", "/p/evil.test", Ok("/evil.test")),
             ("x", "%2F", "/x", Ok("/%2F")),
             ("25", "", "/%2F%252F", Ok("/%2F%2F")),
-            (
-                "25",
-                "",
-                "/%252F",
-                Err("an escaped slash that the request did not have"),
-            ),
+            ("25", "", "/%252F", Err("an escaped slash that the request did not have")),
             ("^/", "", "/a", Err("does not begin with `/`")),
             ("^.*$", "", "/a", Err("does not begin with `/`")),
             ("x", "", "/a/.x./b", Err("its normal form is `/b`")),
@@ -300,10 +275,7 @@ mod tests {
             match (rewrite.apply(path), expected) {
                 (Ok(made), Ok(expected)) => assert_eq!(made, expected, "{pattern} {path}"),
                 (Err(error), Err(part)) => {
-                    assert!(
-                        error.to_string().contains(part),
-                        "{pattern} {path}: {error}"
-                    );
+                    assert!(error.to_string().contains(part), "{pattern} {path}: {error}");
                 }
                 (made, _) => panic!("{pattern} {path}: {made:?}"),
             }
@@ -318,37 +290,15 @@ mod tests {
 
     #[test]
     fn mistakes() {
-        let under = |prefix: &str| MatchSpec {
-            path_prefixes: vec![prefix.into()],
-            ..MatchSpec::default()
-        };
+        let under =
+            |prefix: &str| MatchSpec { path_prefixes: vec![prefix.into()], ..MatchSpec::default() };
         let any = MatchSpec::default();
         let cases = [
-            (
-                spec("api", ("", ""), ""),
-                &any,
-                "rewrite.strip_prefix: it does not begin with `/`",
-            ),
-            (
-                spec("/", ("", ""), ""),
-                &any,
-                "rewrite.strip_prefix: `/` changes nothing",
-            ),
-            (
-                spec("", ("", ""), "/a/.."),
-                &any,
-                "rewrite.add_prefix: its normal form is `/`",
-            ),
-            (
-                spec("", ("", ""), "//a"),
-                &any,
-                "rewrite.add_prefix: it begins with two slashes",
-            ),
-            (
-                spec("", ("(", ""), ""),
-                &any,
-                "rewrite.replace_path.pattern: regex parse error",
-            ),
+            (spec("api", ("", ""), ""), &any, "rewrite.strip_prefix: it does not begin with `/`"),
+            (spec("/", ("", ""), ""), &any, "rewrite.strip_prefix: `/` changes nothing"),
+            (spec("", ("", ""), "/a/.."), &any, "rewrite.add_prefix: its normal form is `/`"),
+            (spec("", ("", ""), "//a"), &any, "rewrite.add_prefix: it begins with two slashes"),
+            (spec("", ("(", ""), ""), &any, "rewrite.replace_path.pattern: regex parse error"),
             (
                 spec("", ("(a)", "$2"), ""),
                 &any,
@@ -372,17 +322,11 @@ mod tests {
         ];
         for (spec, matches, expected) in cases {
             let errors = compile(&spec, matches).unwrap_err();
-            assert!(
-                errors.len() == 1 && errors[0].starts_with(expected),
-                "{errors:?}"
-            );
+            assert!(errors.len() == 1 && errors[0].starts_with(expected), "{errors:?}");
         }
-        for (strip, prefix) in [
-            ("/api", "/api/"),
-            ("/api", "/api/v1"),
-            ("/api/v1", "/api"),
-            ("/a", "/"),
-        ] {
+        for (strip, prefix) in
+            [("/api", "/api/"), ("/api", "/api/v1"), ("/api/v1", "/api"), ("/a", "/")]
+        {
             assert!(
                 compile(&spec(strip, ("", ""), ""), &under(prefix)).is_ok(),
                 "{strip} {prefix}"

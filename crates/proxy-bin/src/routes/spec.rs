@@ -115,10 +115,7 @@ pub struct RedirectSpec {
 
 impl Default for RedirectSpec {
     fn default() -> Self {
-        Self {
-            to: String::new(),
-            status: 302,
-        }
+        Self { to: String::new(), status: 302 }
     }
 }
 
@@ -137,11 +134,6 @@ pub struct RespondSpec {
 
 impl Default for RespondSpec {
     fn default() -> Self {
-        Self {
-            status: 200,
-            content_type: None,
-            body: Bytes::new(),
-            fields: Vec::new(),
-        }
+        Self { status: 200, content_type: None, body: Bytes::new(), fields: Vec::new() }
     }
 }

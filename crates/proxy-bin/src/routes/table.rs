@@ -138,10 +138,7 @@ impl Route {
             }
         }
         if spec.allow_clients.as_ref().is_some_and(Vec::is_empty) {
-            problems.add(
-                "allow_clients",
-                "an empty list permits nobody; leave it out for all",
-            );
+            problems.add("allow_clients", "an empty list permits nobody; leave it out for all");
         }
         let allow = spec.allow_clients.as_deref().unwrap_or_default();
         let allow_clients = networks("allow_clients", allow, problems);
@@ -196,14 +193,8 @@ impl RouteTable {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let gates = routes
-            .iter()
-            .map(|route| Gate::of(&route.matcher))
-            .collect();
-        Ok(Self {
-            gates,
-            routes: routes.into(),
-        })
+        let gates = routes.iter().map(|route| Gate::of(&route.matcher)).collect();
+        Ok(Self { gates, routes: routes.into() })
     }
 
     /// The first route that matches, or why there is none.
@@ -221,11 +212,7 @@ impl RouteTable {
                 Fit::None => {}
             }
         }
-        if other_method {
-            self.refuse_method(query)
-        } else {
-            Lookup::NotFound
-        }
+        if other_method { self.refuse_method(query) } else { Lookup::NotFound }
     }
 
     /// The answer for a request that no route takes, and some may take with another method.
@@ -257,10 +244,7 @@ impl RouteTable {
     /// Something for a warning.
     #[must_use]
     pub fn unreachable(&self) -> Option<(&Arc<Route>, &[Arc<Route>])> {
-        let at = self
-            .routes
-            .iter()
-            .position(|route| route.matcher.is_catch_all())?;
+        let at = self.routes.iter().position(|route| route.matcher.is_catch_all())?;
         let after = &self.routes[at + 1..];
         (!after.is_empty()).then(|| (&self.routes[at], after))
     }
@@ -274,22 +258,12 @@ fn action(spec: &RouteSpec, matcher: &Matcher, problems: &mut Problems<'_>) -> O
         }
         (None, None, Some(respond)) => Respond::compile(respond, problems).map(Action::Respond),
         (None, None, None) => {
-            problems.add(
-                "upstream",
-                "a route has one of `upstream`, `redirect`, `respond`",
-            );
+            problems.add("upstream", "a route has one of `upstream`, `redirect`, `respond`");
             None
         }
         (upstream, redirect, _) => {
-            let key = if upstream.is_some() && redirect.is_some() {
-                "redirect"
-            } else {
-                "respond"
-            };
-            problems.add(
-                key,
-                "a route has only one of `upstream`, `redirect`, `respond`",
-            );
+            let key = if upstream.is_some() && redirect.is_some() { "redirect" } else { "respond" };
+            problems.add(key, "a route has only one of `upstream`, `redirect`, `respond`");
             None
         }
     }
@@ -334,10 +308,7 @@ mod tests {
     fn under(name: &str, prefixes: &[&str]) -> RouteSpec {
         RouteSpec {
             name: name.into(),
-            matches: MatchSpec {
-                path_prefixes: texts(prefixes),
-                ..MatchSpec::default()
-            },
+            matches: MatchSpec { path_prefixes: texts(prefixes), ..MatchSpec::default() },
             upstream: Some("app".into()),
             ..RouteSpec::default()
         }
@@ -376,10 +347,7 @@ mod tests {
     fn gateway() -> RouteTable {
         let mut old = under("old", &["/old/"]);
         old.upstream = None;
-        old.redirect = Some(RedirectSpec {
-            to: "/static/{rest}".into(),
-            status: 308,
-        });
+        old.redirect = Some(RedirectSpec { to: "/static/{rest}".into(), status: 308 });
         let mut ops = under("ops", &["/ops/"]);
         ops.allow_clients = Some(texts(&["10.0.0.0/8", "127.0.0.0/8"]));
         RouteTable::compile(&[
@@ -475,11 +443,7 @@ mod tests {
             ("web", "GET", "/", "404"),
         ];
         for (listener, method, path, expected) in cases {
-            assert_eq!(
-                answer_on(&table, listener, method, path),
-                expected,
-                "{method} {path}"
-            );
+            assert_eq!(answer_on(&table, listener, method, path), expected, "{method} {path}");
         }
     }
 
@@ -526,17 +490,11 @@ mod tests {
 
     #[test]
     fn what_follows_a_catch_all_is_known() {
-        let table = RouteTable::compile(&[
-            under("a", &["/a"]),
-            under("all", &["/"]),
-            under("b", &["/b"]),
-        ])
-        .unwrap();
+        let table =
+            RouteTable::compile(&[under("a", &["/a"]), under("all", &["/"]), under("b", &["/b"])])
+                .unwrap();
         let (before, after) = table.unreachable().unwrap();
-        assert_eq!(
-            (&*before.name, after.len(), &*after[0].name),
-            ("all", 1, "b")
-        );
+        assert_eq!((&*before.name, after.len(), &*after[0].name), ("all", 1, "b"));
         assert_eq!(answer(&RouteTable::default(), "GET", "/"), "404");
     }
 

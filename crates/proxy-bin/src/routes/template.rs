@@ -104,18 +104,10 @@ mod tests {
         assert_eq!(parse("{host}"), Ok(vec![value("host")]));
         assert_eq!(
             parse("a{host}{path}b"),
-            Ok(vec![
-                literal("a"),
-                value("host"),
-                value("path"),
-                literal("b")
-            ])
+            Ok(vec![literal("a"), value("host"), value("path"), literal("b")])
         );
         assert_eq!(parse("{{host}}"), Ok(vec![literal("{host}")]));
-        assert_eq!(
-            parse("{{{host}}}"),
-            Ok(vec![literal("{"), value("host"), literal("}")])
-        );
+        assert_eq!(parse("{{{host}}}"), Ok(vec![literal("{"), value("host"), literal("}")]));
     }
 
     #[test]

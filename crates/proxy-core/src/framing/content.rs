@@ -170,7 +170,11 @@ impl Chunked {
                 self.extension(b)?
             }
             SizeLf if b == b'\n' => {
-                if self.size == 0 { TrailerStart } else { Data }
+                if self.size == 0 {
+                    TrailerStart
+                } else {
+                    Data
+                }
             }
             SizeLf => return Err(Fault::BareCr),
             DataCr if b == b'\r' => DataLf,
@@ -195,9 +199,11 @@ impl Chunked {
         Ok(match (self.phase, b) {
             (_, b'\n') => return Err(Fault::BareLf),
             (SizeSpace, b' ' | b'\t') => SizeSpace,
-            (SizeSpace | ExtensionName | ExtensionNameSpace | ExtensionToken | ExtensionQuotedEnd, b';') => {
-                ExtensionStart
-            }
+            (
+                SizeSpace | ExtensionName | ExtensionNameSpace | ExtensionToken
+                | ExtensionQuotedEnd,
+                b';',
+            ) => ExtensionStart,
             (ExtensionName | ExtensionToken | ExtensionQuotedEnd, b'\r') => SizeLf,
             (ExtensionStart, b' ' | b'\t') => ExtensionStart,
             (ExtensionStart | ExtensionName, b) if bytes::is_token(b) => ExtensionName,

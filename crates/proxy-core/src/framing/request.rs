@@ -135,7 +135,8 @@ impl RequestLine {
                     && scheme
                         .iter()
                         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-                let rest = rest.strip_prefix(b"://").filter(|_| valid_scheme).ok_or(Fault::Target)?;
+                let rest =
+                    rest.strip_prefix(b"://").filter(|_| valid_scheme).ok_or(Fault::Target)?;
                 let path = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
                 if path == 0 {
                     return Err(Fault::Target);

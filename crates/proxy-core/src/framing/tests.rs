@@ -20,7 +20,10 @@ fn sound_heads_pass() {
     for (head, expected) in [
         ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Framing::None),
         ("get / HTTP/1.0\r\n\r\n", Framing::None),
-        ("POST /x?q={a:1}|^ HTTP/1.1\r\nHost: a\r\nContent-Length: 003\r\n\r\n", Framing::Length(3)),
+        (
+            "POST /x?q={a:1}|^ HTTP/1.1\r\nHost: a\r\nContent-Length: 003\r\n\r\n",
+            Framing::Length(3),
+        ),
         ("POST / HTTP/1.1\r\nTransfer-Encoding:\tChunked \r\nHost: a\r\n\r\n", Framing::Chunked),
         ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", Framing::None),
         ("GET http://a.test:80/x?y HTTP/1.1\r\nHost: a\r\n\r\n", Framing::None),
@@ -30,7 +33,8 @@ fn sound_heads_pass() {
     ] {
         assert_eq!(framing(head), expected, "{head:?}");
         assert!(
-            head.len() > 300 || http::Uri::try_from(head.split(' ').nth(1).expect("target")).is_ok(),
+            head.len() > 300
+                || http::Uri::try_from(head.split(' ').nth(1).expect("target")).is_ok(),
             "hyper would refuse {head:?}"
         );
     }
@@ -87,7 +91,10 @@ fn faults_are_named() {
         ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", TransferEncoding),
         ("POST / HTTP/1.1\r\nTransfer-Encoding: ,chunked\r\n\r\n", TransferEncoding),
         ("POST / HTTP/1.1\r\nTransfer-Encoding: \u{b}chunked\r\n\r\n", FieldValue),
-        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", TransferEncoding),
+        (
+            "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            TransferEncoding,
+        ),
         ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", TransferEncoding),
         ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", BothLengths),
         ("CONNECT a:1 HTTP/1.1\r\nContent-Length: 0\r\n\r\n", ConnectContent),
@@ -125,12 +132,12 @@ fn heads_may_come_byte_by_byte() {
 
 #[test]
 fn responses_are_framed_by_status_and_method() {
-    let scan = |head: &str, to_head| {
-        match MessageFramer::new(HeadLimits::default()).scan_response(head.as_bytes(), to_head) {
-            Ok(HeadScan::Complete(info)) => Ok((info.status, info.framing)),
-            Ok(HeadScan::Partial) => Ok((0, Framing::None)),
-            Err(fault) => Err(fault),
-        }
+    let scan = |head: &str, to_head| match MessageFramer::new(HeadLimits::default())
+        .scan_response(head.as_bytes(), to_head)
+    {
+        Ok(HeadScan::Complete(info)) => Ok((info.status, info.framing)),
+        Ok(HeadScan::Partial) => Ok((0, Framing::None)),
+        Err(fault) => Err(fault),
     };
     let length = "Content-Length: 5\r\n\r\n";
     assert_eq!(scan(&format!("HTTP/1.1 200 OK\r\n{length}"), false), Ok((200, Framing::Length(5))));
@@ -150,7 +157,10 @@ fn responses_are_framed_by_status_and_method() {
         ("\r\nHTTP/1.1 200 OK\r\n\r\n", Fault::StatusLine),
         ("HTTP/1.1 200 OK\nA: b\r\n\r\n", Fault::BareLf),
         ("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Fault::TransferEncoding),
-        ("HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", Fault::BothLengths),
+        (
+            "HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
+            Fault::BothLengths,
+        ),
     ] {
         assert_eq!(scan(head, false), Err(fault), "{head:?}");
     }
@@ -169,7 +179,11 @@ fn chunks() {
         ("000005;a=b;c=\"d\\\"\" ; e\r\nhello\r\n0\r\nX: y\r\nZ:\r\n\r\n", 0),
         ("A ;x\r\n0123456789\r\n00\r\n\r\n", 0),
     ] {
-        assert_eq!(content(input), Ok(ContentScan { len: input.len() - left, end: true }), "{input:?}");
+        assert_eq!(
+            content(input),
+            Ok(ContentScan { len: input.len() - left, end: true }),
+            "{input:?}"
+        );
     }
     for (input, fault) in [
         ("\r\n", Fault::ChunkSize),

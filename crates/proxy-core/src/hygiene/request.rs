@@ -61,7 +61,10 @@ impl Config {
         match self.via.find_loop(request.headers()) {
             None => {}
             Some(Loop::OwnName) => {
-                return Err(Box::new(Refusal::new(StatusCode::LOOP_DETECTED, "proxy_loop_detected")));
+                return Err(Box::new(Refusal::new(
+                    StatusCode::LOOP_DETECTED,
+                    "proxy_loop_detected",
+                )));
             }
             Some(Loop::TooManyHops) => {
                 return Err(Box::new(Refusal::new(StatusCode::LOOP_DETECTED, "too_many_hops")));
@@ -103,7 +106,12 @@ impl Config {
         match (self.role, form) {
             (Role::Gateway, TargetForm::Authority) => Err(Box::new(
                 Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "connect_on_gateway")
-                    .field(ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, TRACE"))
+                    .field(
+                        ALLOW,
+                        HeaderValue::from_static(
+                            "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, TRACE",
+                        ),
+                    )
                     .close(),
             )),
             (Role::Forward, TargetForm::Origin) => Err(bad("origin_form_on_forward_listener")),
@@ -114,13 +122,15 @@ impl Config {
     }
 
     /// Normal path; origin-form in the gateway role.
-    fn set_target<B>(&self, request: &mut Request<B>, form: TargetForm) -> Result<(), Box<Refusal>> {
+    fn set_target<B>(
+        &self,
+        request: &mut Request<B>,
+        form: TargetForm,
+    ) -> Result<(), Box<Refusal>> {
         if form == TargetForm::Authority {
             return Ok(());
         }
-        if form == TargetForm::Asterisk
-            || request.extensions().get::<AsteriskTarget>().is_some()
-        {
+        if form == TargetForm::Asterisk || request.extensions().get::<AsteriskTarget>().is_some() {
             if self.role == Role::Gateway {
                 *request.uri_mut() = Uri::from_static("*");
             }
@@ -241,7 +251,9 @@ fn expects_continue(fields: &HeaderMap, version: Version) -> Result<bool, Box<Re
         None => Ok(false),
         Some(_) if version < Version::HTTP_11 => Ok(false),
         Some(value) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(true),
-        Some(_) => Err(Box::new(Refusal::new(StatusCode::EXPECTATION_FAILED, "expectation").close())),
+        Some(_) => {
+            Err(Box::new(Refusal::new(StatusCode::EXPECTATION_FAILED, "expectation").close()))
+        }
     }
 }
 
@@ -296,8 +308,8 @@ fn count_down<B>(request: &mut Request<B>) -> Result<Option<Box<Response<Bytes>>
 /// The request as received, without what identifies its sender (RFC 9110 section 9.3.8).
 fn echo<B>(request: &Request<B>) -> Bytes {
     use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
-    let mut out = format!("{} {} {:?}\r\n", request.method(), request.uri(), request.version())
-        .into_bytes();
+    let mut out =
+        format!("{} {} {:?}\r\n", request.method(), request.uri(), request.version()).into_bytes();
     for (name, value) in request.headers() {
         if [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name) {
             continue;

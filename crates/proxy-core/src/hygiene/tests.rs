@@ -10,9 +10,12 @@ type Seen = Result<Request<Body>, (StatusCode, &'static str)>;
 
 async fn pass(role: Role, request: Request<Body>) -> Seen {
     let inner = service_fn(|request: Request<Body>| async move {
-        Ok::<_, std::convert::Infallible>(Response::new(Body::empty()).map(|_| Some(request)).map(Carrier))
+        Ok::<_, std::convert::Infallible>(
+            Response::new(Body::empty()).map(|_| Some(request)).map(Carrier),
+        )
     });
-    let response = HygieneLayer::new(role, "us").layer(inner).oneshot(request).await.expect("infallible");
+    let response =
+        HygieneLayer::new(role, "us").layer(inner).oneshot(request).await.expect("infallible");
     if let Some(refusal) = response.extensions().get::<Refusal>() {
         return Err((refusal.status, refusal.reason));
     }
@@ -60,11 +63,29 @@ async fn refusals() {
         (Gateway, "GET /../x", &[h], 400, "path_above_root"),
         (Gateway, "GET /a%2fb", &[h], 400, "path_encoded_slash"),
         (Gateway, "POST /", &[h, ("expect", "200-ok")], 417, "expectation"),
-        (Gateway, "GET /", &[h, ("upgrade", "websocket"), ("connection", "upgrade")], 501, "websocket"),
+        (
+            Gateway,
+            "GET /",
+            &[h, ("upgrade", "websocket"), ("connection", "upgrade")],
+            501,
+            "websocket",
+        ),
         (Gateway, "GET /", &[h, ("via", "1.1 other, 1.1 US (x)")], 508, "proxy_loop_detected"),
         (Gateway, "POST /", &[h, ("transfer-encoding", "cow, chunked")], 400, "transfer_encoding"),
-        (Gateway, "POST /", &[h, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], 400, "transfer_encoding"),
-        (Gateway, "POST /", &[h, ("content-length", "1"), ("content-length", "1")], 400, "content_length"),
+        (
+            Gateway,
+            "POST /",
+            &[h, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
+            400,
+            "transfer_encoding",
+        ),
+        (
+            Gateway,
+            "POST /",
+            &[h, ("content-length", "1"), ("content-length", "1")],
+            400,
+            "content_length",
+        ),
         (Gateway, "TRACE /", &[h, ("content-length", "1")], 400, "trace_with_content"),
         (Gateway, "TRACE /", &[h, ("max-forwards", "-1")], 400, "max_forwards"),
         (Gateway, "TRACE /", &[h, ("max-forwards", "0")], 200, "answered"),
@@ -111,8 +132,14 @@ async fn hop_by_hop_fields_end_here() {
         request(
             "POST /",
             &[
-                ("host", "a"), ("connection", "x-mine, te"), ("x-mine", "1"), ("te", "trailers"),
-                ("upgrade", "h2c"), ("keep-alive", "5"), ("trailer", "x-sum"), ("accept", "*/*"),
+                ("host", "a"),
+                ("connection", "x-mine, te"),
+                ("x-mine", "1"),
+                ("te", "trailers"),
+                ("upgrade", "h2c"),
+                ("keep-alive", "5"),
+                ("trailer", "x-sum"),
+                ("accept", "*/*"),
                 ("transfer-encoding", "chunked"),
             ],
         ),
@@ -135,7 +162,8 @@ async fn http_10_goes_on_as_11() {
 
 #[tokio::test]
 async fn max_forwards_counts_down() {
-    let seen = pass(Role::Gateway, request("OPTIONS *", &[("host", "a"), ("max-forwards", "3")])).await;
+    let seen =
+        pass(Role::Gateway, request("OPTIONS *", &[("host", "a"), ("max-forwards", "3")])).await;
     assert_eq!(text(&seen.expect("passed"), "max-forwards"), Some("2"));
 }
 

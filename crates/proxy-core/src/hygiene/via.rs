@@ -28,7 +28,9 @@ impl Via {
     pub(super) fn new(name: &str) -> Self {
         let name: String = name
             .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '-' })
+            .map(
+                |c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') { c } else { '-' },
+            )
             .collect();
         let value = |version| {
             HeaderValue::try_from(format!("{version} {name}"))

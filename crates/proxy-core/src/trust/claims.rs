@@ -3,7 +3,9 @@
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{AddressSource, TRACEPARENT, TRACESTATE, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID};
+use super::{
+    AddressSource, TRACEPARENT, TRACESTATE, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID,
+};
 use crate::exchange::Exchange;
 use crate::fields;
 use crate::target::Authority;
@@ -11,20 +13,46 @@ use crate::target::Authority;
 /// Fields that name a client's address, or what forwarding hid. Removed from every request, and
 /// rebuilt from what was believed.
 const ADDRESS_CLAIMS: &[&str] = &[
-    "forwarded", "x-real-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "client-ip",
-    "cf-connecting-ip", "cf-connecting-ipv6", "cf-pseudo-ipv4", "fastly-client-ip",
-    "x-original-forwarded-for", "x-original-host", "x-host", "x-originating-ip", "x-remote-ip",
-    "x-remote-addr", "x-envoy-external-address", "x-azure-clientip", "wl-proxy-client-ip",
-    "proxy-client-ip", "x-proxyuser-ip",
+    "forwarded",
+    "x-real-ip",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "client-ip",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "cf-pseudo-ipv4",
+    "fastly-client-ip",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-host",
+    "x-originating-ip",
+    "x-remote-ip",
+    "x-remote-addr",
+    "x-envoy-external-address",
+    "x-azure-clientip",
+    "wl-proxy-client-ip",
+    "proxy-client-ip",
+    "x-proxyuser-ip",
     // Not an address, but never a request field either: CGI turns it into HTTP_PROXY.
     "proxy",
 ];
 
 /// Fields that only a trusted peer may send: they rewrite the target or vouch for an identity.
 const TRUSTED_CLAIMS: &[&str] = &[
-    "x-original-url", "x-rewrite-url", "client-cert", "client-cert-chain",
-    "x-forwarded-client-cert", "x-client-cert", "x-ssl-cert", "x-ssl-client-cert",
-    "x-ssl-client-verify", "x-ssl-client-dn", "ssl-client-cert", "ssl-client-verify", "x-client-dn",
+    "x-original-url",
+    "x-rewrite-url",
+    "client-cert",
+    "client-cert-chain",
+    "x-forwarded-client-cert",
+    "x-client-cert",
+    "x-ssl-cert",
+    "x-ssl-client-cert",
+    "x-ssl-client-verify",
+    "x-ssl-client-dn",
+    "ssl-client-cert",
+    "ssl-client-verify",
+    "x-client-dn",
     "x-request-id",
 ];
 
@@ -41,7 +69,8 @@ pub(super) fn remove(fields: &mut HeaderMap, trusted: bool) {
 }
 
 fn is_claim(name: &str, trusted: bool) -> bool {
-    let possible = matches!(name.as_bytes().first(), Some(b'c' | b'f' | b'p' | b's' | b't' | b'w' | b'x'));
+    let possible =
+        matches!(name.as_bytes().first(), Some(b'c' | b'f' | b'p' | b's' | b't' | b'w' | b'x'));
     if !possible {
         return false;
     }
@@ -98,7 +127,8 @@ pub(super) fn host(fields: &HeaderMap) -> Option<HeaderValue> {
 /// Keeps a sound `traceparent` (W3C Trace Context), begins a trace where there is none.
 pub(super) fn trace_context(fields: &mut HeaderMap, exchange: &Exchange) {
     let mut values = fields.get_all(TRACEPARENT).iter();
-    let sound = values.next().is_some_and(|v| is_traceparent(v.as_bytes())) && values.next().is_none();
+    let sound =
+        values.next().is_some_and(|v| is_traceparent(v.as_bytes())) && values.next().is_none();
     if sound {
         return;
     }
@@ -112,7 +142,8 @@ pub(super) fn trace_context(fields: &mut HeaderMap, exchange: &Exchange) {
 
 fn is_traceparent(value: &[u8]) -> bool {
     let hex = |part: &[u8]| {
-        part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) && part.iter().any(|&b| b != b'0')
+        part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            && part.iter().any(|&b| b != b'0')
     };
     value.len() >= 55
         && (value.len() == 55 || (&value[..2] != b"00" && value[55] == b'-'))

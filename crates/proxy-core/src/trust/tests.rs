@@ -120,12 +120,10 @@ async fn the_walk_is_from_the_right() {
 
 #[tokio::test]
 async fn the_source_can_be_another_field() {
-    let lines = [("forwarded", "for=\"[2001:db8::7]:123\";proto=https"), ("x-forwarded-for", "6.6.6.6")];
+    let lines =
+        [("forwarded", "for=\"[2001:db8::7]:123\";proto=https"), ("x-forwarded-for", "6.6.6.6")];
     let (fields, _) = seen("10.0.0.1", AddressSource::Forwarded, &lines).await;
-    assert_eq!(
-        fields["forwarded"],
-        "for=\"[2001:db8::7]\";proto=https;host=a.test, for=10.0.0.1"
-    );
+    assert_eq!(fields["forwarded"], "for=\"[2001:db8::7]\";proto=https;host=a.test, for=10.0.0.1");
     assert_eq!(fields["x-forwarded-proto"], "https");
     let source = AddressSource::Field(HeaderName::from_static("x-real-ip"));
     let (_, exchange) = seen("10.0.0.1", source, &[("x-real-ip", "192.0.2.9")]).await;

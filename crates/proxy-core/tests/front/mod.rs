@@ -55,10 +55,7 @@ impl Front {
             .layer(ErrorPagesLayer::new("edge"))
             .layer(CatchPanicLayer)
             .layer(HygieneLayer::new(Role::Gateway, "edge"))
-            .layer(ClientAddrLayer::new(
-                IpSet::default(),
-                AddressSource::default(),
-            ))
+            .layer(ClientAddrLayer::new(IpSet::default(), AddressSource::default()))
             .layer(RescueLayer)
             .service(inner)
             .map_response(|response| response.map(BodyExt::boxed_unsync))
@@ -82,11 +79,7 @@ impl Front {
     pub(crate) async fn ask(&mut self, request: Request<PoisonBody>) -> Answer {
         let (parts, body) = self.respond(request).await.into_parts();
         let content = body.collect().await.expect("content").to_bytes();
-        Answer {
-            status: parts.status,
-            fields: parts.headers,
-            content,
-        }
+        Answer { status: parts.status, fields: parts.headers, content }
     }
 }
 
@@ -100,9 +93,9 @@ async fn answer(inside: Inside) -> Result<Response<Reply<Body>>, ProxyError> {
             Ok(response)
         }
         Inside::Refuses(refusal) => Ok(refusal().into_response()),
-        Inside::Errs => Err(ProxyError::new(ErrorKind::ConnectionRefused)
-            .detail(INSIDE)
-            .source(INSIDE)),
+        Inside::Errs => {
+            Err(ProxyError::new(ErrorKind::ConnectionRefused).detail(INSIDE).source(INSIDE))
+        }
         Inside::PanicsLater => {
             tokio::task::yield_now().await;
             panic!("{INSIDE}");
@@ -121,9 +114,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn field(&self, name: impl AsHeaderName) -> Option<&str> {
-        self.fields
-            .get(name)
-            .map(|value| value.to_str().expect("text"))
+        self.fields.get(name).map(|value| value.to_str().expect("text"))
     }
 
     pub(crate) fn text(&self) -> &str {

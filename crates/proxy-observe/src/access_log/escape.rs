@@ -110,4 +110,16 @@ mod tests {
         combined(&mut out, b"a\"b\\c\r\n\xff");
         assert_eq!(out, b"a\\x22b\\x5cc\\x0d\\x0a\\xff");
     }
+
+    #[test]
+    fn every_byte_is_seen_at_every_place() {
+        for length in [1, 15, 16, 17, 40] {
+            for (place, byte) in (0..length).flat_map(|at| (0..=255).map(move |byte| (at, byte))) {
+                let mut bytes = vec![b'a'; length];
+                bytes[place] = byte;
+                let expected = if is_plain(byte) { length } else { place };
+                assert_eq!(plain_prefix(&bytes).0.len(), expected, "{byte} at {place}");
+            }
+        }
+    }
 }

@@ -25,7 +25,11 @@ pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLo
     shown(out, ",\"client\":\"", &exchange.client().view(config.privacy));
     text(out, ",\"method\":\"", request.method.as_str().as_bytes());
     if request.method != Method::CONNECT {
-        text(out, ",\"scheme\":\"", request.target.scheme_str().unwrap_or(connection.scheme).as_bytes());
+        text(
+            out,
+            ",\"scheme\":\"",
+            request.target.scheme_str().unwrap_or(connection.scheme).as_bytes(),
+        );
     }
     if let Some(host) = target::host(request) {
         text(out, ",\"host\":\"", host);
@@ -126,7 +130,9 @@ fn socket_address(out: &mut Vec<u8>, address: SocketAddr) {
 /// The last denial: what the client was refused for.
 fn denial(out: &mut Vec<u8>, exchange: &Exchange) {
     exchange.with_decisions(|decisions| {
-        let Some(denial) = decisions.iter().rfind(|d| d.verdict == Verdict::Deny) else { return };
+        let Some(denial) = decisions.iter().rfind(|d| d.verdict == Verdict::Deny) else {
+            return;
+        };
         text(out, ",\"denied_by\":\"", denial.layer.as_bytes());
         if let Some(rule) = &denial.rule {
             text(out, ",\"rule\":\"", rule.as_bytes());

@@ -109,8 +109,8 @@ impl Queue {
         state.queued += line.len() as u64;
         // A sleeping writer is called, and a large queue calls it early: no line costs a system
         // call of its own. The lock is free by then, or the writer would wake to wait for it.
-        let calls = std::mem::take(&mut state.asleep)
-            || (before < LARGE && state.pending.len() >= LARGE);
+        let calls =
+            std::mem::take(&mut state.asleep) || (before < LARGE && state.pending.len() >= LARGE);
         drop(state);
         if calls {
             self.work.notify_one();

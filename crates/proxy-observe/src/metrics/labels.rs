@@ -3,9 +3,8 @@
 use http::{Method, StatusCode};
 
 /// The methods of RFC 9110 and PATCH; then every other one.
-pub(super) const METHODS: [&str; 10] = [
-    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "_OTHER",
-];
+pub(super) const METHODS: [&str; 10] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "_OTHER"];
 
 pub(super) fn method_index(method: &Method) -> usize {
     match *method {
@@ -45,7 +44,8 @@ const INDEX: [u8; 600] = {
     let mut at = 7;
     while at < STATUSES.len() {
         let d = STATUSES[at].as_bytes();
-        let code = (d[0] - b'0') as usize * 100 + (d[1] - b'0') as usize * 10 + (d[2] - b'0') as usize;
+        let code =
+            (d[0] - b'0') as usize * 100 + (d[1] - b'0') as usize * 10 + (d[2] - b'0') as usize;
         index[code] = at as u8;
         at += 1;
     }

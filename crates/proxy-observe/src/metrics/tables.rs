@@ -24,10 +24,7 @@ impl Registry {
     }
 
     pub(super) fn gauge(&self, name: &'static str) -> Gauge {
-        let gauge = self.0.register_gauge(&Key::from_name(name), &METADATA);
-        // Shown from the start, not from the first change on; keeps a value that is there.
-        gauge.increment(0.0);
-        gauge
+        self.0.register_gauge(&Key::from_name(name), &METADATA)
     }
 
     fn histogram(&self, name: &'static str, labels: Vec<Label>) -> Histogram {

@@ -12,9 +12,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use http::StatusCode;
 use proxy_core::framing::sanitise_target;
-use proxy_core::{
-    ContentFramer, ErrorKind, Fault, HeadScan, MessageFramer, ProxyError,
-};
+use proxy_core::{ContentFramer, ErrorKind, Fault, HeadScan, MessageFramer, ProxyError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::io::poll_read_buf;
@@ -22,8 +20,8 @@ use tokio_util::io::poll_read_buf;
 use super::link::{Link, Stage};
 use proxy_core::deadline::Deadline;
 
-use crate::patience::Patience;
 use crate::edge::Edge;
+use crate::patience::Patience;
 use crate::tunnel::TunnelUpstream;
 
 /// Bytes asked of the socket at once.
@@ -97,7 +95,13 @@ enum Phase {
 }
 
 impl<T> ClientIo<T> {
-    pub(super) fn new(io: T, buffer: BytesMut, link: Arc<Link>, edge: Arc<Edge>, fresh: bool) -> Self {
+    pub(super) fn new(
+        io: T,
+        buffer: BytesMut,
+        link: Arc<Link>,
+        edge: Arc<Edge>,
+        fresh: bool,
+    ) -> Self {
         Self {
             io,
             link,
@@ -285,7 +289,8 @@ impl<T: AsyncRead + Unpin> ClientIo<T> {
         let size = if self.content_is_large() { READ_SIZE_CONTENT } else { READ_SIZE };
         match self.poll_fill(cx, size) {
             Poll::Ready(Ok(0)) => {
-                let error = ProxyError::new(ErrorKind::HttpRequestError).detail("content_incomplete");
+                let error =
+                    ProxyError::new(ErrorKind::HttpRequestError).detail("content_incomplete");
                 Poll::Ready(Err(self.content_error(error)))
             }
             Poll::Ready(Ok(n)) => {
@@ -295,7 +300,8 @@ impl<T: AsyncRead + Unpin> ClientIo<T> {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => {
                 let settings = &self.edge.settings;
-                self.reading.set(self.content.wait(settings.timeouts.body_grace, settings.min_rate));
+                self.reading
+                    .set(self.content.wait(settings.timeouts.body_grace, settings.min_rate));
                 ready!(self.reading.poll(cx));
                 let error = ProxyError::new(ErrorKind::HttpRequestError)
                     .with_status(StatusCode::REQUEST_TIMEOUT)
@@ -317,7 +323,8 @@ impl<T: AsyncRead + Unpin> ClientIo<T> {
                 break;
             }
         }
-        let gone = self.ended && !self.edge.settings.half_close && self.link.stage() == Stage::Active;
+        let gone =
+            self.ended && !self.edge.settings.half_close && self.link.stage() == Stage::Active;
         // Ready without a byte is how hyper learns that the peer is gone.
         if gone { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
@@ -348,7 +355,11 @@ impl<T: AsyncRead + Unpin> hyper::rt::Read for ClientIo<T> {
 
 impl<T: AsyncWrite + Unpin> ClientIo<T> {
     /// Judges a write: progress is counted, waiting has an end.
-    fn written(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         let settings = &self.edge.settings;
         match poll {
             Poll::Ready(Ok(n)) => {
@@ -387,7 +398,11 @@ impl<T: AsyncWrite + Unpin> ClientIo<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> hyper::rt::Write for ClientIo<T> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let poll = Pin::new(&mut this.io).poll_write(cx, buf);
         this.written(cx, poll)

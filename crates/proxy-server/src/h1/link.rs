@@ -35,6 +35,8 @@ pub(super) struct Link {
     within_head: AtomicBool,
     /// The head given to hyper asks about the server as a whole.
     asterisk: AtomicBool,
+    /// The answer of the moment is the last on this connection.
+    last: AtomicBool,
     /// A broken answer waits until what came before is written.
     awaits_flush: AtomicBool,
     /// Set while the queue may hold something, so that others pay one load.
@@ -92,6 +94,14 @@ impl Link {
 
     pub(super) fn take_asterisk(&self) -> bool {
         self.asterisk.load(Ordering::Acquire) && self.asterisk.swap(false, Ordering::AcqRel)
+    }
+
+    pub(super) fn set_last(&self) {
+        self.last.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_last(&self) -> bool {
+        self.last.load(Ordering::Acquire)
     }
 
     pub(super) fn await_flush(&self) {

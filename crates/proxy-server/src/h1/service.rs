@@ -29,7 +29,12 @@ pub(super) struct EdgeService<S> {
 }
 
 impl<S> EdgeService<S> {
-    pub(super) fn new(service: S, link: Arc<Link>, info: Arc<ConnectionInfo>, edge: Arc<Edge>) -> Self {
+    pub(super) fn new(
+        service: S,
+        link: Arc<Link>,
+        info: Arc<ConnectionInfo>,
+        edge: Arc<Edge>,
+    ) -> Self {
         Self { service: RefCell::new(service), link, info, edge }
     }
 
@@ -64,7 +69,13 @@ where
         let _ = service.poll_ready(&mut Context::from_waker(Waker::noop()));
         let inner = service.call(request);
         drop(service);
-        EdgeFuture { inner, link: Arc::clone(&self.link), exchange: Some(exchange), connect, held: None }
+        EdgeFuture {
+            inner,
+            link: Arc::clone(&self.link),
+            exchange: Some(exchange),
+            connect,
+            held: None,
+        }
     }
 }
 
@@ -106,6 +117,9 @@ where
         }
         this.link.close_interim();
         let mut response = output?;
+        if this.link.is_last() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if *this.connect {
             match response.extensions_mut().remove::<TunnelUpstream>() {
                 Some(mut tunnel) if response.status().is_success() => {
@@ -122,7 +136,11 @@ where
             }
         }
         let link = Arc::clone(this.link);
-        Poll::Ready(Ok(response.map(|body| EdgeBody { body, broken: None, end: EndGuard { link } })))
+        Poll::Ready(Ok(response.map(|body| EdgeBody {
+            body,
+            broken: None,
+            end: EndGuard { link },
+        })))
     }
 }
 

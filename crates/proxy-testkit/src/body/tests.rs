@@ -8,12 +8,7 @@ use crate::WakeCount;
 #[test]
 fn it_follows_its_script() {
     let wakes = WakeCount::new();
-    let steps = [
-        Step::data("ab"),
-        Step::Yield,
-        Step::Wait,
-        Step::trailer("x-sum", "1"),
-    ];
+    let steps = [Step::data("ab"), Step::Yield, Step::Wait, Step::trailer("x-sum", "1")];
     let body = ScriptedBody::new(steps).exact();
     let probe = body.probe();
     let mut body = Box::pin(body);
@@ -39,10 +34,7 @@ fn it_follows_its_script() {
 fn an_error_is_an_end() {
     let mut body = Box::pin(ScriptedBody::new([Step::Error("broken")]));
     let wakes = WakeCount::new();
-    assert!(matches!(
-        wakes.poll(|cx| body.as_mut().poll_frame(cx)),
-        Poll::Ready(Some(Err(_)))
-    ));
+    assert!(matches!(wakes.poll(|cx| body.as_mut().poll_frame(cx)), Poll::Ready(Some(Err(_)))));
     let _ = wakes.poll(|cx| body.as_mut().poll_frame(cx));
 }
 

@@ -29,11 +29,7 @@ where
 {
     pub(super) async fn bodies_pass_through(&self) {
         use Knows::{ItsEnd, ItsSize, Nothing};
-        let (a, b, c) = (
-            Step::data("first"),
-            Step::data("second"),
-            Step::data("third"),
-        );
+        let (a, b, c) = (Step::data("first"), Step::data("second"), Step::data("third"));
         let sum = Step::trailer("x-sum", "16");
         let scripts = [
             (ItsEnd, vec![a.clone(), b.clone(), c.clone()]),
@@ -46,21 +42,8 @@ where
             (ItsEnd, vec![]),
             (ItsSize, vec![]),
             (Nothing, vec![]),
-            (
-                ItsEnd,
-                vec![
-                    a.clone(),
-                    Step::Wait,
-                    b.clone(),
-                    Step::Wait,
-                    Step::Wait,
-                    c.clone(),
-                ],
-            ),
-            (
-                ItsEnd,
-                vec![Step::Yield, a.clone(), Step::Yield, Step::Yield, b],
-            ),
+            (ItsEnd, vec![a.clone(), Step::Wait, b.clone(), Step::Wait, Step::Wait, c.clone()]),
+            (ItsEnd, vec![Step::Yield, a.clone(), Step::Yield, Step::Yield, b]),
             (ItsSize, vec![a, c, Step::Error("the script breaks")]),
             (ItsEnd, vec![Step::Error("the script breaks")]),
         ];
@@ -91,9 +74,7 @@ where
             Side::Request => (body, ScriptedBody::empty()),
             Side::Response => (ScriptedBody::empty(), body),
         };
-        let message = self
-            .exchange(CLAUSE, self.request(request), Response::new(response))
-            .await;
+        let message = self.exchange(CLAUSE, self.request(request), Response::new(response)).await;
         let outer = match side {
             Side::Request => message.seen.body_size,
             Side::Response => size_of_val(message.response.body()),
@@ -124,31 +105,20 @@ where
             *response.status_mut() = status;
             let declares = method == Method::HEAD;
             if declares {
-                response
-                    .headers_mut()
-                    .insert(CONTENT_LENGTH, HeaderValue::from_static("5"));
+                response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("5"));
             }
             let response = self.exchange(CLAUSE, request, response).await.response;
             let length = response.headers().get(CONTENT_LENGTH).cloned();
             let what = format!("a {status} to {method}");
             if !self.contract.changes_response_content {
                 let kept = length.is_some_and(|length| length == "5") == declares;
-                CLAUSE.holds(
-                    kept,
-                    format_args!("{what} has another Content-Length than it had"),
-                );
+                CLAUSE.holds(kept, format_args!("{what} has another Content-Length than it had"));
             }
             let body = L::Service::erase(response.into_body());
             let ended = body.is_end_stream();
-            CLAUSE.holds(
-                ended,
-                format_args!("{what} without content is not at its end of stream"),
-            );
+            CLAUSE.holds(ended, format_args!("{what} without content is not at its end of stream"));
             let exact = body.size_hint().exact();
-            CLAUSE.holds(
-                exact == Some(0),
-                format_args!("{what} without content has a size"),
-            );
+            CLAUSE.holds(exact == Some(0), format_args!("{what} without content has a size"));
         }
     }
 }

@@ -41,26 +41,17 @@ where
         let wakes = WakeCount::new();
         for _ in 0..polls {
             let pending = wakes.poll(|cx| future.as_mut().poll(cx)).is_pending();
-            CLAUSE.holds(
-                pending,
-                "the layer answers although the inner service does not",
-            );
+            CLAUSE.holds(pending, "the layer answers although the inner service does not");
         }
         if !self.contract.defers {
-            CLAUSE.holds(
-                wakes.count() == 0,
-                "a pending future wakes its caller by itself",
-            );
+            CLAUSE.holds(wakes.count() == 0, "a pending future wakes its caller by itself");
         }
         drop(future);
         no_misuse(&handle);
         let when = format!("the future was dropped after {polls} polls, but");
         let gone = handle.live_futures() == 0;
         CLAUSE.holds(gone, format_args!("{when} the inner future lives on"));
-        CLAUSE.holds(
-            probe.is_dropped(),
-            format_args!("{when} the request's content lives on"),
-        );
+        CLAUSE.holds(probe.is_dropped(), format_args!("{when} the request's content lives on"));
         drop(service);
         self.no_service_left(&handle);
     }
@@ -68,10 +59,7 @@ where
     fn no_service_left(&self, handle: &Handle<E>) {
         if !self.contract.defers {
             let gone = handle.live_services() == 0;
-            CLAUSE.holds(
-                gone,
-                "the service was dropped, but the inner service lives on",
-            );
+            CLAUSE.holds(gone, "the service was dropped, but the inner service lives on");
         }
     }
 
@@ -82,10 +70,7 @@ where
         for _ in 0..polls {
             let polled = wakes.poll(|cx| Pin::new(&mut wrapped.body).poll_frame(cx));
             let open = !matches!(polled, Poll::Ready(None | Some(Err(_))));
-            CLAUSE.holds(
-                open,
-                format_args!("{side} content ends although the inner does not"),
-            );
+            CLAUSE.holds(open, format_args!("{side} content ends although the inner does not"));
         }
         drop(wrapped.body);
         let gone = wrapped.probe.is_dropped();

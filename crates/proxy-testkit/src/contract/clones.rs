@@ -29,27 +29,17 @@ where
         let before = handle.clones();
         let mut clone = service.clone();
         let clones = handle.clones() - before;
-        CLAUSE.holds(
-            clones == 1,
-            format_args!("a clone clones the inner service {clones} times"),
-        );
+        CLAUSE.holds(clones == 1, format_args!("a clone clones the inner service {clones} times"));
 
         // In turns, so that neither lives off the other's readiness.
         let mut second = clone.clone();
         for service in [&mut clone, &mut service, &mut second] {
-            let future = self
-                .call(service, self.request(ScriptedBody::empty()))
-                .await;
+            let future = self.call(service, self.request(ScriptedBody::empty())).await;
             let outcome = settle(CLAUSE, "a clone's response", std::pin::pin!(future)).await;
-            CLAUSE.holds(
-                outcome.is_ok(),
-                "a clone fails where the inner service answers",
-            );
+            CLAUSE.holds(outcome.is_ok(), "a clone fails where the inner service answers");
         }
         drop(service);
-        let future = self
-            .call(&mut clone, self.request(ScriptedBody::empty()))
-            .await;
+        let future = self.call(&mut clone, self.request(ScriptedBody::empty())).await;
         let outcome = settle(CLAUSE, "a clone's response", std::pin::pin!(future)).await;
         CLAUSE.holds(outcome.is_ok(), "a clone fails once the original is gone");
         no_misuse(&handle);

@@ -50,27 +50,18 @@ impl Wrapped {
     pub(super) fn reads_as_scripted(mut self, script: &[Step]) {
         let wakes = WakeCount::new();
         let mut script = script.iter();
-        self.holds(
-            self.probe.polls() == 0,
-            "it was read before anybody asked for it",
-        );
+        self.holds(self.probe.polls() == 0, "it was read before anybody asked for it");
         loop {
             self.same_outlook();
             let (polls, woken) = (self.probe.polls(), wakes.count());
             let polled = wakes.poll(|cx| Pin::new(&mut self.body).poll_frame(cx));
-            self.holds(
-                self.probe.polls_after_end() == 0,
-                "the inner body is polled after its end",
-            );
+            self.holds(self.probe.polls_after_end() == 0, "the inner body is polled after its end");
             if polled.is_pending() {
                 self.pending(script.next(), &wakes, woken);
                 continue;
             }
             let once = self.probe.polls() <= polls + 1;
-            self.holds(
-                once,
-                "the inner body is polled more than once for one frame",
-            );
+            self.holds(once, "the inner body is polled more than once for one frame");
             let Poll::Ready(got) = polled else { return };
             if self.is_last(got, script.next()) {
                 return;
@@ -94,27 +85,15 @@ impl Wrapped {
     }
 
     fn pending(&self, step: Option<&Step>, wakes: &WakeCount, woken: usize) {
-        self.holds(
-            self.probe.is_waiting(),
-            "it is pending although the inner body is not",
-        );
+        self.holds(self.probe.is_waiting(), "it is pending although the inner body is not");
         match step {
             Some(Step::Wait) => {
-                self.holds(
-                    wakes.count() == woken,
-                    "a pending body wakes its reader by itself",
-                );
+                self.holds(wakes.count() == woken, "a pending body wakes its reader by itself");
                 self.probe.release();
-                self.holds(
-                    wakes.count() > woken,
-                    "the wake of the inner body gets lost",
-                );
+                self.holds(wakes.count() > woken, "the wake of the inner body gets lost");
             }
             Some(Step::Yield) => {
-                self.holds(
-                    wakes.count() > woken,
-                    "the wake of the inner body gets lost",
-                );
+                self.holds(wakes.count() > woken, "the wake of the inner body gets lost");
             }
             step => self.holds(false, format_args!("it is pending where {step:?} was due")),
         }
@@ -135,10 +114,7 @@ impl Wrapped {
                 return true;
             }
             (Some(Err(error)), due) => {
-                self.holds(
-                    false,
-                    format_args!("the error {error:?} where {due:?} was due"),
-                );
+                self.holds(false, format_args!("the error {error:?} where {due:?} was due"));
             }
             (Some(Ok(frame)), due) => {
                 let same = match due {
@@ -146,10 +122,7 @@ impl Wrapped {
                     Some(Step::Trailers(fields)) => frame.trailers_ref() == Some(fields),
                     _ => false,
                 };
-                self.holds(
-                    same,
-                    format_args!("the frame {frame:?} where {due:?} was due"),
-                );
+                self.holds(same, format_args!("the frame {frame:?} where {due:?} was due"));
             }
         }
         false
@@ -168,10 +141,7 @@ impl Wrapped {
                 polled
             })
             .await;
-            self.holds(
-                self.probe.polls_after_end() == 0,
-                "the inner body is polled after its end",
-            );
+            self.holds(self.probe.polls_after_end() == 0, "the inner body is polled after its end");
             match frame {
                 Some(Ok(frame)) => last = Some(frame),
                 ended => {
@@ -188,16 +158,10 @@ impl Wrapped {
             Step::Error(text) => match error {
                 None => self.holds(false, "an error becomes a clean end"),
                 Some(error) => {
-                    self.holds(
-                        says(&*error, text),
-                        format_args!("{text:?} became {error:?}"),
-                    );
+                    self.holds(says(&*error, text), format_args!("{text:?} became {error:?}"));
                 }
             },
-            _ => self.holds(
-                error.is_none(),
-                format_args!("a whole body ends with {error:?}"),
-            ),
+            _ => self.holds(error.is_none(), format_args!("a whole body ends with {error:?}")),
         }
         if let Step::Trailers(fields) = due {
             let same = last.is_some_and(|frame| frame.trailers_ref() == Some(fields));

@@ -36,18 +36,12 @@ where
         let request = message.seen.request;
         let record = Exchange::of(&request);
         let same = record.is_some_and(|record| record.get::<Mark>() == Some(Mark(1)));
-        CLAUSE.holds(
-            same,
-            "the inner service does not see the exchange of the request",
-        );
+        CLAUSE.holds(same, "the inner service does not see the exchange of the request");
         let kept = request.extensions().get() == Some(&Mark(2));
         CLAUSE.holds(kept, "an extension of the request is lost");
         let kept = message.response.extensions().get() == Some(&Mark(3));
         CLAUSE.holds(kept, "an extension of the response is lost");
         let status = message.response.status();
-        CLAUSE.holds(
-            status == StatusCode::ACCEPTED,
-            "the response has another status",
-        );
+        CLAUSE.holds(status == StatusCode::ACCEPTED, "the response has another status");
     }
 }

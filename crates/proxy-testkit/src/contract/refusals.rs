@@ -21,8 +21,7 @@ where
     pub(super) async fn refusals_are_responses(&self) {
         for make in &self.contract.refused {
             self.refuses(make(), None).await;
-            self.refuses(make(), Some(ExchangeBuilder::new().build()))
-                .await;
+            self.refuses(make(), Some(ExchangeBuilder::new().build())).await;
         }
     }
 
@@ -41,35 +40,19 @@ where
         let Ok(response) = outcome else {
             CLAUSE.broken(format_args!("{name}: an error, not a response"));
         };
-        CLAUSE.holds(
-            handle.calls() == 0,
-            format_args!("{name}: the inner service was called"),
-        );
-        CLAUSE.holds(
-            probe.polls() == 0,
-            format_args!("{name}: the request's content was read"),
-        );
-        CLAUSE.holds(
-            probe.is_dropped(),
-            format_args!("{name}: the request's content lives on"),
-        );
+        CLAUSE.holds(handle.calls() == 0, format_args!("{name}: the inner service was called"));
+        CLAUSE.holds(probe.polls() == 0, format_args!("{name}: the request's content was read"));
+        CLAUSE.holds(probe.is_dropped(), format_args!("{name}: the request's content lives on"));
         let Some(refusal) = response.extensions().get::<Refusal>() else {
-            CLAUSE.broken(format_args!(
-                "{name}: no `Refusal` in the response's extensions"
-            ));
+            CLAUSE.broken(format_args!("{name}: no `Refusal` in the response's extensions"));
         };
         let same = refusal.status == response.status();
-        CLAUSE.holds(
-            same,
-            format_args!("{name}: the response has another status than its refusal"),
-        );
+        CLAUSE
+            .holds(same, format_args!("{name}: the response has another status than its refusal"));
         if let Some(exchange) = exchange {
             let decided =
                 exchange.with_decisions(|all| all.iter().any(|d| d.verdict == Verdict::Deny));
-            CLAUSE.holds(
-                decided,
-                format_args!("{name}: the decision is not in the exchange"),
-            );
+            CLAUSE.holds(decided, format_args!("{name}: the decision is not in the exchange"));
         }
     }
 }

@@ -20,13 +20,7 @@ impl Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} around {} (+{})",
-            self.outer,
-            self.inner,
-            self.overhead()
-        )
+        write!(f, "{} around {} (+{})", self.outer, self.inner, self.overhead())
     }
 }
 

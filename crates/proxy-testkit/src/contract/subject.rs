@@ -97,10 +97,8 @@ where
 
     fn answer(&mut self, request: Request<Empty<Bytes>>) -> Self::Answer {
         let answer = self.call(request);
-        Box::pin(async move {
-            Ok(answer
-                .await?
-                .map(|body| body.map_err(Into::into).boxed_unsync()))
-        })
+        Box::pin(
+            async move { Ok(answer.await?.map(|body| body.map_err(Into::into).boxed_unsync())) },
+        )
     }
 }

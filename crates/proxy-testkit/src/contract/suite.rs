@@ -123,22 +123,13 @@ where
             .await;
         let inner_body = size_of::<ScriptedBody>();
         Sizes {
-            service: Size {
-                inner: size_of::<Inner<E>>(),
-                outer: size_of::<L::Service>(),
-            },
+            service: Size { inner: size_of::<Inner<E>>(), outer: size_of::<L::Service>() },
             future: Size {
                 inner: size_of::<StubFuture<ScriptedBody, E>>(),
                 outer: size_of::<<L::Service as Subject>::Answer>(),
             },
-            request_body: Size {
-                inner: inner_body,
-                outer: message.seen.body_size,
-            },
-            response_body: Size {
-                inner: inner_body,
-                outer: size_of_val(message.response.body()),
-            },
+            request_body: Size { inner: inner_body, outer: message.seen.body_size },
+            response_body: Size { inner: inner_body, outer: size_of_val(message.response.body()) },
         }
     }
 }
@@ -182,7 +173,5 @@ pub(super) async fn settle_poll<T>(
             tokio::task::yield_now().await;
         }
     }
-    clause.broken(format_args!(
-        "{what} does not come, however often it is polled"
-    ));
+    clause.broken(format_args!("{what} does not come, however often it is polled"));
 }

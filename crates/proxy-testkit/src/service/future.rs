@@ -41,12 +41,7 @@ impl<B, E> StubFuture<B, E> {
         answer: Answer<B, E>,
         seen: SeenRequest,
     ) -> Self {
-        Self {
-            guard: Guard(shared),
-            answer: Some(answer),
-            seen: Some(seen),
-            pinned: PhantomPinned,
-        }
+        Self { guard: Guard(shared), answer: Some(answer), seen: Some(seen), pinned: PhantomPinned }
     }
 
     pub(super) fn panics_in_call(&self) -> bool {
@@ -102,8 +97,6 @@ impl<B, E> Future for StubFuture<B, E> {
 
 impl<B, E> fmt::Debug for StubFuture<B, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StubFuture")
-            .field("ended", &self.answer.is_none())
-            .finish()
+        f.debug_struct("StubFuture").field("ended", &self.answer.is_none()).finish()
     }
 }

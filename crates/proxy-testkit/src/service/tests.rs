@@ -25,19 +25,14 @@ fn request() -> Request<Empty<Bytes>> {
 fn a_clone_is_not_ready() {
     let (mut stub, handle) = Stub::new(respond);
     assert!(
-        crate::poll_once(std::pin::pin!(ServiceExt::<Request<Empty<Bytes>>>::ready(
-            &mut stub
-        )))
-        .is_ready()
+        crate::poll_once(std::pin::pin!(ServiceExt::<Request<Empty<Bytes>>>::ready(&mut stub)))
+            .is_ready()
     );
     let mut clone = stub.clone();
     assert!(catch_unwind(AssertUnwindSafe(|| clone.call(request()))).is_err());
     assert_eq!((handle.misuses().len(), handle.live_services()), (1, 2));
     drop(stub.call(request()));
-    assert!(
-        catch_unwind(AssertUnwindSafe(|| stub.call(request()))).is_err(),
-        "ready for one call"
-    );
+    assert!(catch_unwind(AssertUnwindSafe(|| stub.call(request()))).is_err(), "ready for one call");
     drop((stub, clone));
     assert_eq!((handle.live_services(), handle.live_futures()), (0, 0));
 }
@@ -59,10 +54,8 @@ fn readiness_is_as_told() {
 #[test]
 fn every_way_to_answer() {
     let clock = ManualClock::new();
-    let slow = Answer::Slow(
-        clock.sleep_until(clock.now() + Duration::from_secs(1)),
-        Box::new(respond()),
-    );
+    let slow =
+        Answer::Slow(clock.sleep_until(clock.now() + Duration::from_secs(1)), Box::new(respond()));
     let mut answers = vec![
         Answer::PanicInFuture,
         Answer::PanicInCall,
@@ -72,10 +65,8 @@ fn every_way_to_answer() {
     let (mut stub, handle) = Stub::new(move || answers.pop().unwrap_or(Answer::Never));
     let mut call = || {
         assert!(
-            poll_once(std::pin::pin!(ServiceExt::<Request<Empty<Bytes>>>::ready(
-                &mut stub
-            )))
-            .is_ready()
+            poll_once(std::pin::pin!(ServiceExt::<Request<Empty<Bytes>>>::ready(&mut stub)))
+                .is_ready()
         );
         Box::pin(stub.call(request()))
     };
@@ -84,10 +75,7 @@ fn every_way_to_answer() {
     assert!(wakes.poll(|cx| held.as_mut().poll(cx)).is_pending());
     handle.release();
     assert_eq!(wakes.count(), 1);
-    assert!(matches!(
-        poll_once(held.as_mut()),
-        Poll::Ready(Err(StubError("no")))
-    ));
+    assert!(matches!(poll_once(held.as_mut()), Poll::Ready(Err(StubError("no")))));
 
     let mut slow = call();
     assert!(poll_once(slow.as_mut()).is_pending());

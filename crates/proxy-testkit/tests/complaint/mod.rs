@@ -5,9 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The suite's complaint; none where it is content.
 pub(crate) fn complaint<S>(suite: impl Future<Output = S>) -> Option<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let panic = catch_unwind(AssertUnwindSafe(|| runtime.block_on(suite))).err()?;
     Some(match panic.downcast::<String>() {
         Ok(text) => *text,

@@ -34,10 +34,7 @@ pub(crate) struct Defer<S> {
 impl<S> Layer<S> for DeferLayer {
     type Service = Defer<S>;
     fn layer(&self, inner: S) -> Defer<S> {
-        Defer {
-            inner,
-            polls: self.polls,
-        }
+        Defer { inner, polls: self.polls }
     }
 }
 
@@ -81,10 +78,7 @@ pub(crate) struct Once<S> {
 impl<S> Layer<S> for OnceLayer {
     type Service = Once<S>;
     fn layer(&self, inner: S) -> Once<S> {
-        Once {
-            inner,
-            asked: Arc::clone(&self.asked),
-        }
+        Once { inner, asked: Arc::clone(&self.asked) }
     }
 }
 

@@ -39,10 +39,7 @@ pub(crate) struct Refuse<S> {
 impl<S> Layer<S> for RefuseLayer {
     type Service = Refuse<S>;
     fn layer(&self, inner: S) -> Refuse<S> {
-        Refuse {
-            inner,
-            wrong: self.wrong,
-        }
+        Refuse { inner, wrong: self.wrong }
     }
 }
 
@@ -85,9 +82,7 @@ where
                 }
                 _ => drop(content),
             }
-            let recorded = exchange
-                .as_ref()
-                .filter(|_| wrong != Some(Wrong::Unrecorded));
+            let recorded = exchange.as_ref().filter(|_| wrong != Some(Wrong::Unrecorded));
             let refusal = Refusal::new(StatusCode::FORBIDDEN, "refused").recorded(recorded, "test");
             let mut response = refusal.into_response();
             match wrong {

@@ -26,10 +26,7 @@ pub(crate) struct Uppercase<S> {
 impl<S> Layer<S> for UppercaseLayer {
     type Service = Uppercase<S>;
     fn layer(&self, inner: S) -> Uppercase<S> {
-        Uppercase {
-            inner,
-            keeps_trailers: self.keeps_trailers,
-        }
+        Uppercase { inner, keeps_trailers: self.keeps_trailers }
     }
 }
 
@@ -49,10 +46,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (answer, keeps_trailers) = (self.inner.call(request), self.keeps_trailers);
         Box::pin(async move {
-            Ok(answer.await?.map(|inner| UppercaseBody {
-                inner: Box::pin(inner),
-                keeps_trailers,
-            }))
+            Ok(answer.await?.map(|inner| UppercaseBody { inner: Box::pin(inner), keeps_trailers }))
         })
     }
 }

@@ -39,24 +39,12 @@ pub(crate) struct FaultyBody<B, Q> {
 impl<B, Q: Default> FaultyBody<B, Q> {
     pub(crate) fn new(body: B, fault: Option<BodyFault>) -> Self {
         let inner = Some(Box::pin(body));
-        Self {
-            inner,
-            ready: None,
-            fault,
-            paused: false,
-            _ballast: Q::default(),
-        }
+        Self { inner, ready: None, fault, paused: false, _ballast: Q::default() }
     }
 
     pub(crate) fn made(content: Bytes) -> Self {
         let ready = (!content.is_empty()).then(|| Box::new(Frame::data(content)));
-        Self {
-            inner: None,
-            ready,
-            fault: None,
-            paused: false,
-            _ballast: Q::default(),
-        }
+        Self { inner: None, ready, fault: None, paused: false, _ballast: Q::default() }
     }
 }
 

@@ -73,14 +73,8 @@ impl std::fmt::Debug for Shared {
 
 impl<P, Q> FaultyLayer<P, Q> {
     pub(crate) fn new(faults: Faults) -> Self {
-        let shared = Arc::new(Shared {
-            faults,
-            kept: Mutex::default(),
-        });
-        Self {
-            shared,
-            ballast: PhantomData,
-        }
+        let shared = Arc::new(Shared { faults, kept: Mutex::default() });
+        Self { shared, ballast: PhantomData }
     }
 }
 
@@ -93,19 +87,10 @@ where
 
     fn layer(&self, inner: S) -> Self::Service {
         if self.shared.faults.call == Some(CallFault::KeepsServices) {
-            self.shared
-                .kept
-                .lock()
-                .expect("kept")
-                .push(Box::new(inner.clone()));
+            self.shared.kept.lock().expect("kept").push(Box::new(inner.clone()));
         }
         let shared = Arc::clone(&self.shared);
-        Faulty {
-            inner,
-            shared,
-            _service: P::default(),
-            body: PhantomData,
-        }
+        Faulty { inner, shared, _service: P::default(), body: PhantomData }
     }
 }
 
@@ -135,9 +120,9 @@ where
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         match self.shared.faults.call {
             Some(CallFault::ReadyWithoutAsking) => Poll::Ready(Ok(())),
-            Some(CallFault::LosesReadyWake) => self
-                .inner
-                .poll_ready(&mut Context::from_waker(Waker::noop())),
+            Some(CallFault::LosesReadyWake) => {
+                self.inner.poll_ready(&mut Context::from_waker(Waker::noop()))
+            }
             Some(CallFault::WakesWhileNotReady) => {
                 cx.waker().wake_by_ref();
                 self.inner.poll_ready(cx)
@@ -147,11 +132,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
-        let Faults {
-            call: fault,
-            request: request_fault,
-            response,
-        } = self.shared.faults;
+        let Faults { call: fault, request: request_fault, response } = self.shared.faults;
         let mut request = request.map(|body| FaultyBody::new(body, request_fault));
         match fault {
             Some(CallFault::NeedsExchange) => {
@@ -203,10 +184,7 @@ where
     Q: Default + Send + Unpin + 'static,
 {
     let leaks = fault == Some(CallFault::LeaksFuture);
-    let mut inner = Leak {
-        held: Some(Box::pin(inner)),
-        leaks,
-    };
+    let mut inner = Leak { held: Some(Box::pin(inner)), leaks };
     Box::pin(async move {
         if fault == Some(CallFault::AnswersByItself) {
             return Ok(Response::new(FaultyBody::made(Bytes::new())));

@@ -12,11 +12,7 @@ use super::DialConfig;
 
 /// One attempt.
 pub(super) async fn connect(address: SocketAddr, config: &DialConfig) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv6() {
-        TcpSocket::new_v6()?
-    } else {
-        TcpSocket::new_v4()?
-    };
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
     socket.set_nodelay(true)?;
     if let Some(idle) = config.keepalive {
         let keepalive = TcpKeepalive::new()
@@ -35,9 +31,7 @@ pub(super) async fn connect(address: SocketAddr, config: &DialConfig) -> io::Res
 }
 
 pub(super) fn failed(kind: ErrorKind, detail: &'static str) -> ProxyError {
-    ProxyError::new(kind)
-        .retry(Retry::NothingSent)
-        .detail(detail)
+    ProxyError::new(kind).retry(Retry::NothingSent).detail(detail)
 }
 
 /// The error that says most: an answer of the destination before the lack of a route to it, which
@@ -49,17 +43,12 @@ pub(super) fn best(errors: Vec<io::Error>) -> ProxyError {
         ErrorKind::DestinationIpUnroutable => 0,
         _ => 1,
     };
-    let errors = errors
-        .into_iter()
-        .map(|error| (connect_error(&error), error));
+    let errors = errors.into_iter().map(|error| (connect_error(&error), error));
     // The first of equals.
     let best = errors.rev().max_by_key(|((kind, _), _)| rank(*kind));
     match best {
         Some(((kind, detail), error)) => failed(kind, detail).source(error),
-        None => failed(
-            ErrorKind::ProxyInternalError,
-            "there was no address to dial",
-        ),
+        None => failed(ErrorKind::ProxyInternalError, "there was no address to dial"),
     }
 }
 
@@ -68,23 +57,16 @@ fn connect_error(error: &io::Error) -> (ErrorKind, &'static str) {
     match error.kind() {
         Io::ConnectionRefused => (ErrorKind::ConnectionRefused, "the connection was refused"),
         Io::TimedOut => (ErrorKind::ConnectionTimeout, "connecting timed out"),
-        Io::ConnectionReset | Io::ConnectionAborted => (
-            ErrorKind::ConnectionTerminated,
-            "the connection was closed as it was made",
-        ),
+        Io::ConnectionReset | Io::ConnectionAborted => {
+            (ErrorKind::ConnectionTerminated, "the connection was closed as it was made")
+        }
         Io::HostUnreachable
         | Io::NetworkUnreachable
         | Io::NetworkDown
         | Io::AddrNotAvailable
         | Io::PermissionDenied
         | Io::InvalidInput
-        | Io::Unsupported => (
-            ErrorKind::DestinationIpUnroutable,
-            "no route to the address",
-        ),
-        _ => (
-            ErrorKind::ConnectionLimitReached,
-            "this machine could not open a connection",
-        ),
+        | Io::Unsupported => (ErrorKind::DestinationIpUnroutable, "no route to the address"),
+        _ => (ErrorKind::ConnectionLimitReached, "this machine could not open a connection"),
     }
 }

@@ -69,10 +69,7 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     fn sockets(texts: &[&str]) -> Vec<SocketAddr> {
-        texts
-            .iter()
-            .map(|text| SocketAddr::new(text.parse().unwrap(), 80))
-            .collect()
+        texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 80)).collect()
     }
 
     #[test]
@@ -85,10 +82,7 @@ mod tests {
                 &["192.0.2.1", "192.0.2.2", "192.0.2.3", "::1", "::2"],
                 &["::1", "192.0.2.1", "::2", "192.0.2.2", "192.0.2.3"],
             ),
-            (
-                &["::1", "::2", "::3", "192.0.2.1"],
-                &["::1", "192.0.2.1", "::2", "::3"],
-            ),
+            (&["::1", "::2", "::3", "192.0.2.1"], &["::1", "192.0.2.1", "::2", "::3"]),
         ];
         for (given, expected) in cases {
             assert_eq!(interleave(sockets(given)), sockets(expected));
@@ -140,44 +134,14 @@ mod tests {
             (&[Plan(249, true), Plan(1, true)], Some(0), 249, &[0], 0),
             // It does not: the next is tried after 250 ms, and the first goes on.
             (&[NEVER, Plan(10, true)], Some(1), 260, &[0, 250], 1),
-            (
-                &[Plan(300, true), Plan(100, true)],
-                Some(0),
-                300,
-                &[0, 250],
-                1,
-            ),
-            (
-                &[NEVER, NEVER, NEVER, Plan(5, true)],
-                Some(3),
-                755,
-                &[0, 250, 500, 750],
-                3,
-            ),
+            (&[Plan(300, true), Plan(100, true)], Some(0), 300, &[0, 250], 1),
+            (&[NEVER, NEVER, NEVER, Plan(5, true)], Some(3), 755, &[0, 250, 500, 750], 3),
             // A failure starts the next at once, and the delay anew.
             (&[Plan(0, false), Plan(10, true)], Some(1), 10, &[0, 0], 0),
-            (
-                &[Plan(20, false), NEVER, Plan(5, true)],
-                Some(2),
-                275,
-                &[0, 20, 270],
-                1,
-            ),
-            (
-                &[NEVER, Plan(30, false), Plan(5, true)],
-                Some(2),
-                285,
-                &[0, 250, 280],
-                1,
-            ),
+            (&[Plan(20, false), NEVER, Plan(5, true)], Some(2), 275, &[0, 20, 270], 1),
+            (&[NEVER, Plan(30, false), Plan(5, true)], Some(2), 285, &[0, 250, 280], 1),
             // A failure while others run, and none waits: it goes on with those.
-            (
-                &[Plan(900, true), Plan(30, false)],
-                Some(0),
-                900,
-                &[0, 250],
-                0,
-            ),
+            (&[Plan(900, true), Plan(30, false)], Some(0), 900, &[0, 250], 0),
             // None connects.
             (&[Plan(5, false), Plan(5, false)], None, 10, &[0, 5], 0),
             (&[], None, 0, &[], 0),

@@ -15,43 +15,25 @@ const PERMITTED: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1));
 const FORBIDDEN: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
 fn dialer(resolver: impl Resolver, config: GuardConfig) -> Dialer {
-    Dialer::new(
-        Arc::new(resolver),
-        Guard::new(config),
-        DialConfig::default(),
-    )
+    Dialer::new(Arc::new(resolver), Guard::new(config), DialConfig::default())
 }
 
 /// 127.0.0.1 alone is open, of all that is not global.
 fn one_open() -> GuardConfig {
     let waived_networks = vec!["127.0.0.1/32".parse().unwrap()];
-    GuardConfig {
-        waived_networks,
-        ..GuardConfig::default()
-    }
+    GuardConfig { waived_networks, ..GuardConfig::default() }
 }
 
 fn open() -> GuardConfig {
-    GuardConfig {
-        allow_private: true,
-        ..GuardConfig::default()
-    }
+    GuardConfig { allow_private: true, ..GuardConfig::default() }
 }
 
 fn client(host: &str, port: u16) -> DialTarget<'_> {
-    DialTarget {
-        host,
-        port,
-        trust: Trust::Client,
-    }
+    DialTarget { host, port, trust: Trust::Client }
 }
 
 fn operator(host: &str, port: u16) -> DialTarget<'_> {
-    DialTarget {
-        host,
-        port,
-        trust: Trust::Operator,
-    }
+    DialTarget { host, port, trust: Trust::Operator }
 }
 
 /// A listener on each of the addresses, all on one port.
@@ -78,25 +60,14 @@ async fn kind(dialer: &Dialer, target: DialTarget<'_>) -> ErrorKind {
 
 fn nobody_came(listener: &TcpListener) {
     let came = futures_util::FutureExt::now_or_never(listener.accept());
-    assert!(
-        came.is_none(),
-        "a connection came to {:?}",
-        listener.local_addr()
-    );
+    assert!(came.is_none(), "a connection came to {:?}", listener.local_addr());
 }
 
 #[tokio::test]
 async fn a_name_is_resolved_judged_and_dialled() {
     let ([listener], port) = listeners([PERMITTED]).await;
     let dialer = dialer(StaticResolver::new().with("x.test", [PERMITTED]), open());
-    for host in [
-        "x.test",
-        "X.TEST.",
-        "127.0.0.1",
-        "127.1",
-        "2130706433",
-        "[::ffff:127.0.0.1]",
-    ] {
+    for host in ["x.test", "X.TEST.", "127.0.0.1", "127.1", "2130706433", "[::ffff:127.0.0.1]"] {
         let dialed = dialer.dial(client(host, port)).await.expect(host);
         assert_eq!(dialed.address, SocketAddr::new(PERMITTED, port), "{host}");
         assert_eq!(dialed.stream.peer_addr().unwrap(), dialed.address, "{host}");
@@ -108,17 +79,11 @@ async fn a_name_is_resolved_judged_and_dialled() {
 #[tokio::test]
 async fn a_connection_has_nodelay_and_keepalive() {
     let ([_listener], port) = listeners([PERMITTED]).await;
-    let dialed = dialer(StaticResolver::new(), open())
-        .dial(client("127.1", port))
-        .await
-        .unwrap();
+    let dialed = dialer(StaticResolver::new(), open()).dial(client("127.1", port)).await.unwrap();
     assert!(dialed.stream.nodelay().unwrap());
     let socket = SockRef::from(&dialed.stream);
     assert!(socket.keepalive().unwrap());
-    assert_eq!(
-        socket.tcp_keepalive_time().unwrap(),
-        Duration::from_secs(60)
-    );
+    assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
     assert_eq!(dialed.dns, Duration::ZERO);
 }
 
@@ -148,17 +113,8 @@ async fn guard_mixed_answer_is_dialled_at_the_permitted_address_only() {
 #[tokio::test]
 async fn guard_forbidden_destination_is_never_dialled_and_never_shown() {
     let ([listener], port) = listeners([FORBIDDEN]).await;
-    let dialer = dialer(
-        StaticResolver::new().with("x.test", [FORBIDDEN]),
-        one_open(),
-    );
-    let spellings = [
-        "x.test",
-        "127.0.0.2",
-        "127.2",
-        "0x7f000002",
-        "[::ffff:127.0.0.2]",
-    ];
+    let dialer = dialer(StaticResolver::new().with("x.test", [FORBIDDEN]), one_open());
+    let spellings = ["x.test", "127.0.0.2", "127.2", "0x7f000002", "[::ffff:127.0.0.2]"];
     for host in spellings {
         let error = dialer.dial(client(host, port)).await.expect_err(host);
         assert_eq!(error.kind(), ErrorKind::DestinationIpProhibited, "{host}");
@@ -183,12 +139,7 @@ impl Resolver for Rebinding {
     fn resolve<'a>(&'a self, _: &'a str) -> Resolving<'a> {
         let index = self.asked.fetch_add(1, Ordering::SeqCst);
         let addresses = vec![self.answers[index % self.answers.len()]];
-        Box::pin(async move {
-            Ok(Resolved {
-                addresses,
-                ..Resolved::default()
-            })
-        })
+        Box::pin(async move { Ok(Resolved { addresses, ..Resolved::default() }) })
     }
 }
 
@@ -197,13 +148,7 @@ impl Resolver for Rebinding {
 async fn guard_judges_the_address_dialled_when_a_name_rebinds() {
     let ([permitted, forbidden], port) = listeners([PERMITTED, FORBIDDEN]).await;
     let answers = vec![PERMITTED, FORBIDDEN];
-    let dialer = dialer(
-        Rebinding {
-            answers,
-            asked: AtomicUsize::new(0),
-        },
-        one_open(),
-    );
+    let dialer = dialer(Rebinding { answers, asked: AtomicUsize::new(0) }, one_open());
     for _ in 0..3 {
         let dialed = dialer.dial(client("x.test", port)).await.unwrap();
         assert_eq!(dialed.address, SocketAddr::new(PERMITTED, port));
@@ -221,10 +166,8 @@ async fn guard_own_listener_is_refused_to_everybody() {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let port = address.port();
-    let everything: Vec<ipnet::IpNet> = ["0.0.0.0/0", "::/0"]
-        .iter()
-        .map(|network| network.parse().unwrap())
-        .collect();
+    let everything: Vec<ipnet::IpNet> =
+        ["0.0.0.0/0", "::/0"].iter().map(|network| network.parse().unwrap()).collect();
     let config = GuardConfig {
         allow_private: true,
         waived_networks: everything,
@@ -257,10 +200,7 @@ async fn guard_own_listener_is_refused_to_everybody() {
 async fn guard_name_waiver_holds_for_the_name_alone() {
     let ([_listener], port) = listeners([PERMITTED]).await;
     let waived_names = NameSet::parse(["lab.test"]).unwrap();
-    let config = GuardConfig {
-        waived_names,
-        ..GuardConfig::default()
-    };
+    let config = GuardConfig { waived_names, ..GuardConfig::default() };
     let metadata: IpAddr = "169.254.169.254".parse().unwrap();
     let resolver = StaticResolver::new()
         .with("a.lab.test", [PERMITTED])
@@ -289,9 +229,7 @@ async fn the_next_address_is_tried_when_one_refuses() {
 async fn what_fails_has_its_word() {
     let ([listener], port) = listeners([PERMITTED]).await;
     drop(listener);
-    let resolver = StaticResolver::new()
-        .with("x.test", [PERMITTED])
-        .with("empty.test", []);
+    let resolver = StaticResolver::new().with("x.test", [PERMITTED]).with("empty.test", []);
     let dialer = dialer(resolver, open());
     let cases = [
         (client("x.test", port), ErrorKind::ConnectionRefused),
@@ -300,15 +238,9 @@ async fn what_fails_has_its_word() {
         (client("empty.test", port), ErrorKind::DnsError),
         (client("127.0.0.256", port), ErrorKind::HttpRequestError),
         (client("x.test:80", port), ErrorKind::HttpRequestError),
-        (
-            operator("[fe80::1%lo]", port),
-            ErrorKind::ProxyConfigurationError,
-        ),
+        (operator("[fe80::1%lo]", port), ErrorKind::ProxyConfigurationError),
         // Multicast and broadcast can not be connected to.
-        (
-            operator("224.0.0.1", port),
-            ErrorKind::DestinationIpUnroutable,
-        ),
+        (operator("224.0.0.1", port), ErrorKind::DestinationIpUnroutable),
     ];
     for (target, expected) in cases {
         assert_eq!(kind(&dialer, target).await, expected, "{target:?}");
@@ -330,14 +262,8 @@ impl Resolver for Nameless {
 #[tokio::test]
 async fn a_resolver_that_says_nothing_of_retries_is_still_unsent() {
     let dialer = dialer(Nameless, open());
-    assert_eq!(
-        kind(&dialer, client("slow.test", 80)).await,
-        ErrorKind::DnsTimeout
-    );
-    assert_eq!(
-        kind(&dialer, client("none.test", 80)).await,
-        ErrorKind::DnsError
-    );
+    assert_eq!(kind(&dialer, client("slow.test", 80)).await, ErrorKind::DnsTimeout);
+    assert_eq!(kind(&dialer, client("none.test", 80)).await, ErrorKind::DnsError);
 }
 
 /// A listener whose queue is full does not answer: the timeout is for all attempts together.
@@ -347,10 +273,7 @@ async fn connecting_ends_at_its_timeout() {
     socket.bind(SocketAddr::new(PERMITTED, 0)).unwrap();
     let listener = socket.listen(1).unwrap();
     let address = listener.local_addr().unwrap();
-    let config = DialConfig {
-        connect_timeout: Duration::from_millis(300),
-        ..Default::default()
-    };
+    let config = DialConfig { connect_timeout: Duration::from_millis(300), ..Default::default() };
     let dialer = Dialer::new(Arc::new(StaticResolver::new()), Guard::new(open()), config);
     let host = address.ip().to_string();
     let mut held = Vec::new();
@@ -389,19 +312,14 @@ async fn an_answer_is_shown_to_the_check_with_its_aliases() {
     });
     dialer.dial(client("x.test", port)).await.unwrap();
     listener.accept().await.unwrap();
-    assert_eq!(
-        kind(&dialer, client("y.test", port)).await,
-        ErrorKind::HttpRequestDenied
-    );
+    assert_eq!(kind(&dialer, client("y.test", port)).await, ErrorKind::HttpRequestDenied);
     nobody_came(&listener);
     assert_eq!(*seen.lock().unwrap(), ["x.test", "y.test"]);
 }
 
 #[test]
 fn only_so_many_addresses_of_an_answer_are_tried() {
-    let answer: Vec<IpAddr> = (1..=100)
-        .map(|n| Ipv4Addr::new(198, 41, 0, n).into())
-        .collect();
+    let answer: Vec<IpAddr> = (1..=100).map(|n| Ipv4Addr::new(198, 41, 0, n).into()).collect();
     let dialer = dialer(StaticResolver::new(), GuardConfig::default());
     let target = client("x.test", 80);
     let tried = dialer.permitted(&target, Some("x.test"), &answer).unwrap();
@@ -414,30 +332,12 @@ fn only_so_many_addresses_of_an_answer_are_tried() {
 fn the_error_that_says_most_is_reported() {
     use io::ErrorKind as Io;
     for (errors, expected) in [
-        (
-            vec![Io::NetworkUnreachable, Io::ConnectionRefused],
-            ErrorKind::ConnectionRefused,
-        ),
-        (
-            vec![Io::ConnectionRefused, Io::NetworkUnreachable],
-            ErrorKind::ConnectionRefused,
-        ),
-        (
-            vec![Io::HostUnreachable, Io::TimedOut],
-            ErrorKind::ConnectionTimeout,
-        ),
-        (
-            vec![Io::NetworkUnreachable],
-            ErrorKind::DestinationIpUnroutable,
-        ),
-        (
-            vec![Io::HostUnreachable],
-            ErrorKind::DestinationIpUnroutable,
-        ),
-        (
-            vec![Io::TimedOut, Io::ConnectionReset],
-            ErrorKind::ConnectionTimeout,
-        ),
+        (vec![Io::NetworkUnreachable, Io::ConnectionRefused], ErrorKind::ConnectionRefused),
+        (vec![Io::ConnectionRefused, Io::NetworkUnreachable], ErrorKind::ConnectionRefused),
+        (vec![Io::HostUnreachable, Io::TimedOut], ErrorKind::ConnectionTimeout),
+        (vec![Io::NetworkUnreachable], ErrorKind::DestinationIpUnroutable),
+        (vec![Io::HostUnreachable], ErrorKind::DestinationIpUnroutable),
+        (vec![Io::TimedOut, Io::ConnectionReset], ErrorKind::ConnectionTimeout),
         (vec![], ErrorKind::ProxyInternalError),
     ] {
         let error = best(errors.iter().map(|kind| io::Error::from(*kind)).collect());

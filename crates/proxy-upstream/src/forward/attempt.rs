@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::{Method, Request, Response};
-use hyper::body::Incoming;
 use http_body::Body as _;
+use hyper::body::Incoming;
 use proxy_core::{Attempt, Body, ErrorKind, Exchange, ProxyError};
 use tokio::time::Instant;
 
@@ -38,7 +38,8 @@ impl Destination<'_> {
         let link = Arc::clone(&connection.link);
         let interim = exchange.and_then(Exchange::interim).cloned();
         link.begin(*request.method() == Method::HEAD, !request.body().is_empty(), interim);
-        let request = request.map(|body| RequestBody::new(body, Arc::clone(&link), expects_continue));
+        let request =
+            request.map(|body| RequestBody::new(body, Arc::clone(&link), expects_continue));
         let outcome = self.head(&mut connection, request).await;
         attempt.first_byte = Some(started.elapsed());
         match outcome {
@@ -72,7 +73,11 @@ impl Destination<'_> {
                 return Poll::Ready(outcome.map_err(|mut unsent| {
                     let request = unsent.take_message().filter(|_| !link.has_written());
                     let error = match &driven {
-                        Poll::Ready(Err(error)) if error.is_user() || ProxyError::find(error).is_some() => error,
+                        Poll::Ready(Err(error))
+                            if error.is_user() || ProxyError::find(error).is_some() =>
+                        {
+                            error
+                        }
                         _ => unsent.error(),
                     };
                     Failed {

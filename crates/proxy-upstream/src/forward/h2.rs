@@ -87,7 +87,9 @@ impl H2Endpoint {
             .keep_alive_timeout(PING)
             .handshake(TokioIo::new(dialed.stream))
             .await
-            .map_err(|e| ProxyError::new(ErrorKind::HttpProtocolError).source(e).retry(Retry::NothingSent))?;
+            .map_err(|e| {
+                ProxyError::new(ErrorKind::HttpProtocolError).source(e).retry(Retry::NothingSent)
+            })?;
         // Many requests share it, so that none of them can drive it; it ends with its sender.
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -118,8 +120,8 @@ fn absolute(request: &mut Request<Body>) -> Result<(), ProxyError> {
     let mut parts = request.uri().clone().into_parts();
     parts.scheme = Some(Scheme::HTTP);
     parts.authority = host.and_then(|h| Authority::try_from(h.as_bytes()).ok());
-    *request.uri_mut() =
-        Uri::from_parts(parts).map_err(|e| ProxyError::new(ErrorKind::HttpRequestError).source(e))?;
+    *request.uri_mut() = Uri::from_parts(parts)
+        .map_err(|e| ProxyError::new(ErrorKind::HttpRequestError).source(e))?;
     *request.version_mut() = http::Version::HTTP_2;
     Ok(())
 }

@@ -118,10 +118,7 @@ impl AddressClass {
     /// Whether `allow_private` and a waiver by name open it: loopback, RFC 1918, unique local and
     /// carrier-grade NAT. Every other class needs a waiver by network.
     pub const fn is_private_range(self) -> bool {
-        matches!(
-            self,
-            Self::Loopback | Self::Private | Self::UniqueLocal | Self::Shared
-        )
+        matches!(self, Self::Loopback | Self::Private | Self::UniqueLocal | Self::Shared)
     }
 }
 
@@ -159,10 +156,7 @@ pub(super) fn layers(address: IpAddr) -> impl Iterator<Item = (IpAddr, AddressCl
         IpAddr::V4(v4) => ([None; 3], (IpAddr::V4(v4), class_v4(v4))),
         IpAddr::V6(v6) => (embedded(v6), (IpAddr::V6(v6), class_v6(v6))),
     };
-    let embedded = embedded
-        .into_iter()
-        .flatten()
-        .map(|v4| (IpAddr::V4(v4), class_v4(v4)));
+    let embedded = embedded.into_iter().flatten().map(|v4| (IpAddr::V4(v4), class_v4(v4)));
     embedded.chain([own])
 }
 

@@ -70,19 +70,11 @@ pub fn parse_host(host: &str) -> Result<HostKind<'_>, HostError> {
         return Ok(HostKind::Address(IpAddr::V6(address)));
     }
     if host.contains(':') {
-        return Err(if host.contains('%') {
-            HostError::Zone
-        } else {
-            HostError::NotIpv6
-        });
+        return Err(if host.contains('%') { HostError::Zone } else { HostError::NotIpv6 });
     }
     let name = host.strip_suffix('.').unwrap_or(host);
     if name.is_empty() {
-        return Err(if host.is_empty() {
-            HostError::Empty
-        } else {
-            HostError::EmptyLabel
-        });
+        return Err(if host.is_empty() { HostError::Empty } else { HostError::EmptyLabel });
     }
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if !name.bytes().all(is_part) {
@@ -92,10 +84,7 @@ pub fn parse_host(host: &str) -> Result<HostKind<'_>, HostError> {
         return Err(HostError::TooLong);
     }
     if name.rsplit('.').next().is_some_and(is_number) {
-        return ipv4(name)
-            .map(IpAddr::V4)
-            .map(HostKind::Address)
-            .ok_or(HostError::NotAnAddress);
+        return ipv4(name).map(IpAddr::V4).map(HostKind::Address).ok_or(HostError::NotAnAddress);
     }
     for label in name.split('.') {
         match label.len() {
@@ -104,13 +93,11 @@ pub fn parse_host(host: &str) -> Result<HostKind<'_>, HostError> {
             _ => {}
         }
     }
-    Ok(HostKind::Name(
-        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            Cow::Owned(name.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(name)
-        },
-    ))
+    Ok(HostKind::Name(if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }))
 }
 
 /// Whether a last label makes the whole an address: all digits, or `0x` and hexadecimal digits.
@@ -120,9 +107,7 @@ fn is_number(label: &str) -> bool {
 }
 
 fn hexadecimal(label: &str) -> Option<&str> {
-    label
-        .strip_prefix("0x")
-        .or_else(|| label.strip_prefix("0X"))
+    label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"))
 }
 
 /// One to four numbers; the last fills what the others leave of the 32 bits.

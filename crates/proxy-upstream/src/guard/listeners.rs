@@ -35,37 +35,23 @@ impl OwnListeners {
         sockets: impl IntoIterator<Item = SocketAddr>,
         is_local: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
     ) -> Self {
-        let own = Self(Arc::new(Inner {
-            sockets: RwLock::default(),
-            is_local: Box::new(is_local),
-        }));
+        let own =
+            Self(Arc::new(Inner { sockets: RwLock::default(), is_local: Box::new(is_local) }));
         own.set(sockets);
         own
     }
 
     /// Replaces the list, for every clone.
     pub fn set(&self, sockets: impl IntoIterator<Item = SocketAddr>) {
-        let sockets = sockets
-            .into_iter()
-            .map(|socket| canonical(socket.ip(), socket.port()));
-        *self
-            .0
-            .sockets
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = sockets.collect();
+        let sockets = sockets.into_iter().map(|socket| canonical(socket.ip(), socket.port()));
+        *self.0.sockets.write().unwrap_or_else(PoisonError::into_inner) = sockets.collect();
     }
 
     /// Whether dialling this address would reach one of the listeners.
     pub(super) fn reaches(&self, address: SocketAddr) -> bool {
         let dialled = canonical(address.ip(), address.port());
         let mut wildcard = false;
-        for own in self
-            .0
-            .sockets
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
+        for own in self.0.sockets.read().unwrap_or_else(PoisonError::into_inner).iter() {
             if own.port() != dialled.port() {
                 continue;
             }
@@ -88,11 +74,7 @@ impl Default for OwnListeners {
 
 impl fmt::Debug for OwnListeners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sockets = self
-            .0
-            .sockets
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let sockets = self.0.sockets.read().unwrap_or_else(PoisonError::into_inner);
         f.debug_tuple("OwnListeners").field(&*sockets).finish()
     }
 }

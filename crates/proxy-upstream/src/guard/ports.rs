@@ -85,20 +85,13 @@ impl PortPolicy {
     ///
     /// [`Reason::Port`] when it is not in the set.
     pub fn judge(&self, port: u16) -> Result<(), Prohibited> {
-        if self.allows(port) {
-            Ok(())
-        } else {
-            Err(Prohibited::new(Reason::Port))
-        }
+        if self.allows(port) { Ok(()) } else { Err(Prohibited::new(Reason::Port)) }
     }
 }
 
 impl FromIterator<RangeInclusive<u16>> for PortPolicy {
     fn from_iter<I: IntoIterator<Item = RangeInclusive<u16>>>(ranges: I) -> Self {
-        let mut given: Vec<_> = ranges
-            .into_iter()
-            .filter(|range| !range.is_empty())
-            .collect();
+        let mut given: Vec<_> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
         given.sort_unstable_by_key(|range| *range.start());
         let mut ranges: Vec<RangeInclusive<u16>> = Vec::with_capacity(given.len());
         for range in given {
@@ -109,9 +102,7 @@ impl FromIterator<RangeInclusive<u16>> for PortPolicy {
                 _ => ranges.push(range),
             }
         }
-        Self {
-            ranges: ranges.into(),
-        }
+        Self { ranges: ranges.into() }
     }
 }
 
@@ -151,9 +142,8 @@ mod tests {
 
     #[test]
     fn the_default_connect_port_is_443_alone() {
-        let allowed: Vec<u16> = (0..=u16::MAX)
-            .filter(|port| PortPolicy::connect().allows(*port))
-            .collect();
+        let allowed: Vec<u16> =
+            (0..=u16::MAX).filter(|port| PortPolicy::connect().allows(*port)).collect();
         assert_eq!(allowed, [443]);
         assert!(PortPolicy::connect().judge(443).is_ok());
         let refused = PortPolicy::connect().judge(25).unwrap_err();
@@ -173,16 +163,9 @@ mod tests {
 
     #[test]
     fn what_is_no_port_is_named() {
-        for text in [
-            "", "0", "0-5", "65536", "9-8", "http", "+80", "80-", "-80", "1-2-3", "8 0",
-        ] {
-            let error = PortPolicy::parse(["443", text])
-                .expect_err(text)
-                .to_string();
-            assert!(
-                error.starts_with(&format!("`{text}` is not a port")),
-                "{error}"
-            );
+        for text in ["", "0", "0-5", "65536", "9-8", "http", "+80", "80-", "-80", "1-2-3", "8 0"] {
+            let error = PortPolicy::parse(["443", text]).expect_err(text).to_string();
+            assert!(error.starts_with(&format!("`{text}` is not a port")), "{error}");
         }
     }
 

@@ -9,35 +9,21 @@ fn guard(allow_private: bool, networks: &[&str], names: &[&str], own: &[&str]) -
     let local: [IpAddr; 2] = ["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
     Guard::new(GuardConfig {
         allow_private,
-        waived_networks: networks
-            .iter()
-            .map(|network| network.parse().unwrap())
-            .collect(),
+        waived_networks: networks.iter().map(|network| network.parse().unwrap()).collect(),
         waived_names: NameSet::parse(names.iter().copied()).unwrap(),
         own: OwnListeners::with_local_addresses(sockets, move |ip| local.contains(&ip)),
     })
 }
 
 fn socket(ip: &str, port: u16) -> SocketAddr {
-    SocketAddr::new(
-        ip.parse().unwrap_or_else(|error| panic!("{ip}: {error}")),
-        port,
-    )
+    SocketAddr::new(ip.parse().unwrap_or_else(|error| panic!("{ip}: {error}")), port)
 }
 
 fn token(guard: &Guard, name: Option<&str>, ip: &str) -> Option<&'static str> {
-    guard
-        .judge(name, socket(ip, 80))
-        .err()
-        .map(Prohibited::token)
+    guard.judge(name, socket(ip, 80)).err().map(Prohibited::token)
 }
 
-const GLOBAL: &[&str] = &[
-    "93.184.215.14",
-    "2606:4700::1",
-    "::ffff:8.8.8.8",
-    "64:ff9b::8.8.8.8",
-];
+const GLOBAL: &[&str] = &["93.184.215.14", "2606:4700::1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"];
 
 /// Loopback, RFC 1918, ULA, CGNAT, and forms of them.
 const PRIVATE: &[&str] = &[
@@ -149,9 +135,7 @@ fn guard_name_waiver_covers_the_private_ranges_of_that_name() {
 fn guard_network_waiver_opens_whatever_it_holds() {
     for ip in PRIVATE.iter().chain(CLOSED) {
         let address: IpAddr = ip.parse().unwrap();
-        let exact: Vec<String> = address::layers(address)
-            .map(|(ip, _)| ip.to_string())
-            .collect();
+        let exact: Vec<String> = address::layers(address).map(|(ip, _)| ip.to_string()).collect();
         let networks: Vec<String> = address::layers(address)
             .map(|(ip, _)| format!("{ip}/{}", if ip.is_ipv4() { 32 } else { 128 }))
             .collect();
@@ -164,12 +148,7 @@ fn guard_network_waiver_opens_whatever_it_holds() {
 
 #[test]
 fn guard_network_waiver_opens_nothing_else() {
-    let guard = guard(
-        false,
-        &["10.1.0.0/16", "fe80::/64", "::ffff:192.168.3.0/120"],
-        &[],
-        &[],
-    );
+    let guard = guard(false, &["10.1.0.0/16", "fe80::/64", "::ffff:192.168.3.0/120"], &[], &[]);
     for (ip, expected) in [
         ("10.1.0.0", None),
         ("10.1.255.255", None),
@@ -198,10 +177,7 @@ fn guard_network_waiver_of_a_form_still_judges_what_is_inside() {
     let guard = guard(false, &["64:ff9b:1::/48", "::/0"], &[], &[]);
     assert_eq!(token(&guard, None, "64:ff9b:1::8.8.8.8"), None);
     assert_eq!(token(&guard, None, "64:ff9b:1::10.0.0.1"), Some("private"));
-    assert_eq!(
-        token(&guard, None, "64:ff9b:1::169.254.169.254"),
-        Some("cloud_metadata")
-    );
+    assert_eq!(token(&guard, None, "64:ff9b:1::169.254.169.254"), Some("cloud_metadata"));
     assert_eq!(token(&guard, None, "2002:7f00:1::1"), Some("loopback"));
     assert_eq!(token(&guard, None, "::ffff:10.0.0.1"), Some("private"));
     assert_eq!(token(&guard, None, "fd00::1"), None);
@@ -214,13 +190,7 @@ fn guard_own_listeners_are_never_reachable() {
         true,
         &["0.0.0.0/0", "::/0"],
         &["lab.test"],
-        &[
-            "0.0.0.0:3128",
-            "[::]:9901",
-            "127.0.0.1:8080",
-            "[::ffff:192.0.2.7]:8081",
-            "[::1]:8082",
-        ],
+        &["0.0.0.0:3128", "[::]:9901", "127.0.0.1:8080", "[::ffff:192.0.2.7]:8081", "[::1]:8082"],
     );
     let own = [
         // 0.0.0.0 is every local address, in every spelling, of both families.
@@ -309,10 +279,7 @@ fn a_refusal_names_the_class_and_never_the_address() {
         assert_eq!(error.status(), 403);
         assert_eq!(error.retry_safety(), Retry::NothingSent);
         assert_eq!(error.detail_str(), Some(word));
-        let shown = format!(
-            "{error} {error:?} {}",
-            std::error::Error::source(&error).unwrap()
-        );
+        let shown = format!("{error} {error:?} {}", std::error::Error::source(&error).unwrap());
         assert!(!shown.contains("10."), "{shown}");
     }
 }
@@ -321,25 +288,13 @@ fn a_refusal_names_the_class_and_never_the_address() {
 #[test]
 fn guard_asks_the_system_for_local_addresses() {
     let own = OwnListeners::new([SocketAddr::from((Ipv6Addr::UNSPECIFIED, 3128))]);
-    let config = GuardConfig {
-        allow_private: true,
-        own,
-        ..GuardConfig::default()
-    };
+    let config = GuardConfig { allow_private: true, own, ..GuardConfig::default() };
     let guard = Guard::new(config);
     for ip in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 3, 2, 1)] {
         assert!(guard.judge(None, SocketAddr::from((ip, 3128))).is_err());
-        assert!(
-            guard
-                .judge(None, SocketAddr::from((ip.to_ipv6_mapped(), 3128)))
-                .is_err()
-        );
+        assert!(guard.judge(None, SocketAddr::from((ip.to_ipv6_mapped(), 3128))).is_err());
         assert!(guard.judge(None, SocketAddr::from((ip, 3129))).is_ok());
     }
     // Elsewhere, a port of ours is just a port.
-    assert!(
-        guard
-            .judge(None, "93.184.215.14:3128".parse().unwrap())
-            .is_ok()
-    );
+    assert!(guard.judge(None, "93.184.215.14:3128".parse().unwrap()).is_ok());
 }

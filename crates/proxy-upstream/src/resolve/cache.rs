@@ -28,22 +28,13 @@ struct Entry<T> {
 impl<T: Clone> Cache<T> {
     /// A cache of at most `entries`; 0 keeps nothing.
     pub(super) fn new(entries: usize) -> Self {
-        let generations = Generations {
-            young: HashMap::new(),
-            old: HashMap::new(),
-        };
-        Self {
-            generations: Mutex::new(generations),
-            capacity: entries.div_ceil(2),
-        }
+        let generations = Generations { young: HashMap::new(), old: HashMap::new() };
+        Self { generations: Mutex::new(generations), capacity: entries.div_ceil(2) }
     }
 
     /// What is stored under `name` and has not ended at `now`.
     pub(super) fn get(&self, name: &str, now: Instant) -> Option<T> {
-        let mut generations = self
-            .generations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = generations.young.get(name) {
             return (now < entry.until).then(|| entry.value.clone());
         }
@@ -59,10 +50,7 @@ impl<T: Clone> Cache<T> {
     /// Stores an answer, unless it ends at once.
     pub(super) fn insert(&self, name: &str, value: T, until: Instant, now: Instant) {
         if self.capacity > 0 && now < until {
-            let mut generations = self
-                .generations
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
             generations.old.remove(name);
             generations.insert(name.into(), Entry { value, until }, self.capacity);
         }
@@ -89,10 +77,7 @@ mod tests {
         let second = Duration::from_secs(1);
         cache.insert("a", 1, start + second, start);
         cache.insert("b", 2, start, start);
-        assert_eq!(
-            cache.get("a", start + second - Duration::from_nanos(1)),
-            Some(1)
-        );
+        assert_eq!(cache.get("a", start + second - Duration::from_nanos(1)), Some(1));
         assert_eq!(cache.get("a", start + second), None);
         assert_eq!(cache.get("b", start), None);
         cache.insert("a", 3, start + 2 * second, start + second);

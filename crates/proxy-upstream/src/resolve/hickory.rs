@@ -65,21 +65,14 @@ impl HickoryResolver {
     ///
     /// The thread or its runtime could not be made.
     pub fn start(config: HickoryConfig) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (sender, ended) = oneshot::channel::<()>();
-        thread::Builder::new()
-            .name("resolver".to_owned())
-            .spawn(move || {
-                // It is never sent to: it ends when the sender is dropped.
-                let _ = runtime.block_on(ended);
-            })?;
-        Ok(Self {
-            _thread: Some(Arc::new(sender)),
-            ..Self::on(config, handle)
-        })
+        thread::Builder::new().name("resolver".to_owned()).spawn(move || {
+            // It is never sent to: it ends when the sender is dropped.
+            let _ = runtime.block_on(ended);
+        })?;
+        Ok(Self { _thread: Some(Arc::new(sender)), ..Self::on(config, handle) })
     }
 
     /// A resolver whose lookups run on the given runtime, which must have time and IO enabled,
@@ -89,26 +82,14 @@ impl HickoryResolver {
         let hosts = config.hosts();
         let cache = Cache::new(config.cache_entries);
         let lookups = Semaphore::new(MAX_LOOKUPS);
-        let shared = Shared {
-            config,
-            hosts,
-            dns,
-            runtime,
-            cache,
-            lookups,
-        };
-        Self {
-            shared: Arc::new(shared),
-            _thread: None,
-        }
+        let shared = Shared { config, hosts, dns, runtime, cache, lookups };
+        Self { shared: Arc::new(shared), _thread: None }
     }
 }
 
 impl std::fmt::Debug for HickoryResolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HickoryResolver")
-            .field("config", &self.shared.config)
-            .finish()
+        f.debug_struct("HickoryResolver").field("config", &self.shared.config).finish()
     }
 }
 
@@ -133,10 +114,7 @@ impl Resolver for HickoryResolver {
                 return Ok(answer);
             }
             if self.shared.dns.is_none() {
-                return Err(dns_error(
-                    ErrorKind::DnsError,
-                    "no name server is configured",
-                ));
+                return Err(dns_error(ErrorKind::DnsError, "no name server is configured"));
             }
             let (sender, receiver) = oneshot::channel();
             let lookup = Arc::clone(&self.shared).look_up(name.to_owned(), fqdn, sender);
@@ -148,9 +126,7 @@ impl Resolver for HickoryResolver {
 }
 
 fn finish(answer: Result<Arc<Resolved>, Failure>) -> Result<Resolved, ProxyError> {
-    answer
-        .map(|answer| (*answer).clone())
-        .map_err(ProxyError::from)
+    answer.map(|answer| (*answer).clone()).map_err(ProxyError::from)
 }
 
 impl Shared {
@@ -158,10 +134,7 @@ impl Shared {
     fn in_hosts_file(&self, name: &Name) -> Option<Resolved> {
         let addresses: Vec<_> = [RecordType::AAAA, RecordType::A]
             .into_iter()
-            .filter_map(|of| {
-                self.hosts
-                    .lookup_static_host(&Query::query(name.clone(), of))
-            })
+            .filter_map(|of| self.hosts.lookup_static_host(&Query::query(name.clone(), of)))
             .flat_map(|found| {
                 found
                     .answers()
@@ -170,10 +143,7 @@ impl Shared {
                     .collect::<Vec<_>>()
             })
             .collect();
-        (!addresses.is_empty()).then(|| Resolved {
-            addresses,
-            ..Resolved::default()
-        })
+        (!addresses.is_empty()).then(|| Resolved { addresses, ..Resolved::default() })
     }
 
     /// Asks for both families, answers as soon as one of them and a little patience allow, and
@@ -215,11 +185,7 @@ impl Shared {
             Either::Left((v6, v4)) => (families[0].insert(v6), Either::Left(v4)),
             Either::Right((v4, v6)) => (families[1].insert(v4), Either::Right(v6)),
         };
-        let early = first
-            .as_ref()
-            .ok()
-            .filter(|found| !found.addresses.is_empty())
-            .cloned();
+        let early = first.as_ref().ok().filter(|found| !found.addresses.is_empty()).cloned();
         let other = async {
             match other {
                 Either::Left(v4) => (1, v4.await),

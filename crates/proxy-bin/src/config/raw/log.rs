@@ -26,11 +26,7 @@ pub struct AccessLog {
 
 impl Default for AccessLog {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Json,
-            path: "-".to_owned(),
-            on_full: OnFull::DropAndCount,
-        }
+        Self { format: LogFormat::Json, path: "-".to_owned(), on_full: OnFull::DropAndCount }
     }
 }
 

@@ -154,12 +154,7 @@ pub struct Respond {
 
 impl Default for Respond {
     fn default() -> Self {
-        Self {
-            status: 200,
-            body: None,
-            content_type: None,
-            fields: BTreeMap::new(),
-        }
+        Self { status: 200, body: None, content_type: None, fields: BTreeMap::new() }
     }
 }
 

@@ -68,10 +68,7 @@ pub struct PathRules {
 
 impl Default for PathRules {
     fn default() -> Self {
-        Self {
-            merge_slashes: false,
-            encoded_slash: EncodedSlash::Reject,
-        }
+        Self { merge_slashes: false, encoded_slash: EncodedSlash::Reject }
     }
 }
 

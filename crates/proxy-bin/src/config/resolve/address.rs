@@ -62,24 +62,16 @@ fn address(text: &str) -> Result<Address, String> {
         if path.starts_with('/') {
             return Ok(Address::Unix(PathBuf::from(path)));
         }
-        return Err(format!(
-            "expected an absolute path after `unix:`, found `{path}`"
-        ));
+        return Err(format!("expected an absolute path after `unix:`, found `{path}`"));
     }
     if let Ok(address) = text.parse() {
         return Ok(Address::Tcp(address));
     }
-    Err(format!(
-        "expected `ip:port` or `unix:/path`, found `{text}`{}",
-        hint(text)
-    ))
+    Err(format!("expected `ip:port` or `unix:/path`, found `{text}`{}", hint(text)))
 }
 
 fn hint(text: &str) -> String {
-    let text = text
-        .split_once("://")
-        .map_or(text, |(_, rest)| rest)
-        .trim_end_matches('/');
+    let text = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
     if let Ok(address) = text.parse::<SocketAddr>() {
         return format!("; did you mean `{address}`?");
     }
@@ -119,9 +111,7 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
         }
         _ => String::new(),
     };
-    Err(format!(
-        "expected a network such as `10.0.0.0/8` or an IP address, found `{text}`{hint}"
-    ))
+    Err(format!("expected a network such as `10.0.0.0/8` or an IP address, found `{text}`{hint}"))
 }
 
 #[cfg(test)]
@@ -134,10 +124,7 @@ mod tests {
             ("127.0.0.1:80", "ok"),
             ("[::1]:80", "ok"),
             ("unix:/run/x.sock", "ok"),
-            (
-                "unix:x",
-                "expected an absolute path after `unix:`, found `x`",
-            ),
+            ("unix:x", "expected an absolute path after `unix:`, found `x`"),
             (
                 ":80",
                 "; write `127.0.0.1:80` for this machine only or `0.0.0.0:80` for every address",
@@ -152,10 +139,7 @@ mod tests {
             ("127.0.0.1:99999", "; a port is at most 65535"),
             ("x.test:80", "; `x.test` is not an IP address"),
             ("127.0.0.300:80", "; `127.0.0.300` is not an IP address"),
-            (
-                "nonsense",
-                "expected `ip:port` or `unix:/path`, found `nonsense`",
-            ),
+            ("nonsense", "expected `ip:port` or `unix:/path`, found `nonsense`"),
         ] {
             let found = address(text).map_or_else(|error| error, |_| "ok".to_owned());
             assert!(found.ends_with(expected), "{text}: {found}");
@@ -170,10 +154,7 @@ mod tests {
             ("192.0.2.7", "192.0.2.7/32"),
             ("::1", "::1/128"),
             ("10.0.0.0/33", "; `33` is not a prefix length for 10.0.0.0"),
-            (
-                "x.test",
-                "expected a network such as `10.0.0.0/8` or an IP address, found `x.test`",
-            ),
+            ("x.test", "expected a network such as `10.0.0.0/8` or an IP address, found `x.test`"),
         ] {
             let found = network(text).map_or_else(|error| error, |network| network.to_string());
             assert!(found.ends_with(expected), "{text}: {found}");

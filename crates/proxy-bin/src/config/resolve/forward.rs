@@ -45,9 +45,7 @@ impl Resolver<'_> {
 
     fn ports(&mut self, path: &KeyPath, ports: &[Port]) -> Ports {
         let ports = ports.iter().enumerate();
-        ports
-            .filter_map(|(index, port)| self.take(&path.index(index), range(port)))
-            .collect()
+        ports.filter_map(|(index, port)| self.take(&path.index(index), range(port))).collect()
     }
 }
 
@@ -57,20 +55,16 @@ fn range(port: &Port) -> Result<RangeInclusive<u16>, String> {
         Port::Range(text) => {
             let (first, last) = text.split_once('-').unwrap_or((text, text));
             let port = |text: &str| text.trim().parse::<u16>().ok();
-            port(first)
-                .zip(port(last))
-                .map(|(first, last)| first..=last)
+            port(first).zip(port(last)).map(|(first, last)| first..=last)
         }
     };
-    range
-        .filter(|range| *range.start() > 0 && !range.is_empty())
-        .ok_or_else(|| {
-            let found = match port {
-                Port::One(port) => port.to_string(),
-                Port::Range(text) => format!("`{text}`"),
-            };
-            format!("expected a port from 1 to 65535 or a range such as `8000-8099`, found {found}")
-        })
+    range.filter(|range| *range.start() > 0 && !range.is_empty()).ok_or_else(|| {
+        let found = match port {
+            Port::One(port) => port.to_string(),
+            Port::Range(text) => format!("`{text}`"),
+        };
+        format!("expected a port from 1 to 65535 or a range such as `8000-8099`, found {found}")
+    })
 }
 
 #[cfg(test)]

@@ -12,9 +12,7 @@ use crate::config::units::{Limit, Size};
 impl Resolver<'_> {
     pub(super) fn listeners(&mut self, config: &Config) -> Vec<Listener> {
         let listeners = config.listeners.iter();
-        listeners
-            .filter_map(|(name, listener)| self.listener(config, name, listener))
-            .collect()
+        listeners.filter_map(|(name, listener)| self.listener(config, name, listener)).collect()
     }
 
     fn listener(&mut self, config: &Config, name: &str, raw: &raw::Listener) -> Option<Listener> {
@@ -37,22 +35,12 @@ impl Resolver<'_> {
                 let message = "needs `trusted_proxies`: from which proxies the header is taken";
                 self.error(&path.key("proxy_protocol"), message);
             }
-            if self
-                .origins
-                .exact(&path.key("client_address_from"))
-                .is_some()
-            {
+            if self.origins.exact(&path.key("client_address_from")).is_some() {
                 let message = "has no effect without `trusted_proxies`";
                 self.warning(&path.key("client_address_from"), message);
             }
-        } else if trusted_proxies
-            .iter()
-            .any(|network| network.prefix_len() == 0)
-        {
-            self.warning(
-                &path.key("trusted_proxies"),
-                "trusts the word of every client",
-            );
+        } else if trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+            self.warning(&path.key("trusted_proxies"), "trusts the word of every client");
         }
         let limits = defaults::layered(&raw.limits, &config.server.limits);
         let limits = self.limits(&path.key("limits"), &limits);
@@ -83,10 +71,7 @@ impl Resolver<'_> {
                 self.error_on_key(&path.key("addresses"), "give this or `address`, not both");
                 Vec::new()
             }
-            Some(address) => self
-                .address(&path.key("address"), address)
-                .into_iter()
-                .collect(),
+            Some(address) => self.address(&path.key("address"), address).into_iter().collect(),
             None if raw.addresses.is_empty() => {
                 self.error_on_key(
                     path,
@@ -97,9 +82,7 @@ impl Resolver<'_> {
             None => {
                 let items = raw.addresses.iter().enumerate();
                 let path = path.key("addresses");
-                items
-                    .filter_map(|(index, item)| self.address(&path.index(index), item))
-                    .collect()
+                items.filter_map(|(index, item)| self.address(&path.index(index), item)).collect()
             }
         }
     }
@@ -118,11 +101,7 @@ impl Resolver<'_> {
                  add `allow_clients`, or `open = true` if that is meant"
             );
             self.error_on_key(path, message);
-        } else if raw
-            .allow_clients
-            .iter()
-            .any(|network| network.ends_with("/0"))
-        {
+        } else if raw.allow_clients.iter().any(|network| network.ends_with("/0")) {
             let message = "takes in everyone; say `open = true` if that is meant";
             self.error(&path.key("allow_clients"), message);
         }
@@ -134,10 +113,7 @@ impl Resolver<'_> {
         let count = |count: Option<u64>| usize::try_from(count.unwrap_or(0)).unwrap_or(usize::MAX);
         let bytes = |limit: Option<Limit<Size>>| limit.and_then(Limit::some).map(Size::bytes);
         if bytes(raw.body_min_rate) == Some(0) {
-            self.error(
-                &path.key("body_min_rate"),
-                "expected more than 0B, or \"none\"",
-            );
+            self.error(&path.key("body_min_rate"), "expected more than 0B, or \"none\"");
         }
         Limits {
             connections: count(raw.connections),

@@ -20,32 +20,17 @@ impl Resolver<'_> {
         let listeners = self.declared("listeners");
         for (index, spec) in specs.iter().enumerate() {
             let path = KeyPath::of("routes").index(index);
-            if let Some(name) = spec
-                .upstream
-                .as_ref()
-                .filter(|name| !upstreams.contains(name))
-            {
+            if let Some(name) = spec.upstream.as_ref().filter(|name| !upstreams.contains(name)) {
                 let default = spec.inherited.contains("upstream");
-                let table = if default {
-                    KeyPath::of("defaults")
-                } else {
-                    path.clone()
-                };
+                let table = if default { KeyPath::of("defaults") } else { path.clone() };
                 self.unknown(&table.key("upstream"), "upstream", name, &upstreams);
             }
             for (position, name) in spec.listeners.iter().flatten().enumerate() {
                 let path = path.key("listeners").index(position);
                 if !listeners.contains(name) {
                     self.unknown(&path, "listener", name, &listeners);
-                } else if config
-                    .listeners
-                    .get(name)
-                    .is_some_and(|l| l.role == Role::Forward)
-                {
-                    self.error(
-                        &path,
-                        format!("`{name}` is a forward listener: it has no routes"),
-                    );
+                } else if config.listeners.get(name).is_some_and(|l| l.role == Role::Forward) {
+                    self.error(&path, format!("`{name}` is a forward listener: it has no routes"));
                 }
             }
         }
@@ -60,9 +45,7 @@ impl Resolver<'_> {
                 table
             }
             Err(errors) => {
-                errors
-                    .into_iter()
-                    .for_each(|error| self.route_error(config, &error));
+                errors.into_iter().for_each(|error| self.route_error(config, &error));
                 RouteTable::default()
             }
         }
@@ -75,11 +58,7 @@ impl Resolver<'_> {
             self.error_on_key(&route, error.message.clone());
             return;
         }
-        let table = if error.inherited {
-            KeyPath::of("defaults")
-        } else {
-            route
-        };
+        let table = if error.inherited { KeyPath::of("defaults") } else { route };
         self.error(&table.within(&error.key), error.message.clone());
     }
 
@@ -103,12 +82,7 @@ impl Resolver<'_> {
                 name: route.name.clone(),
                 body: route.limits.body,
                 timeouts: upstream.map(|upstream| timeouts(&route.timeouts, &upstream.timeouts)),
-                total: route
-                    .timeouts
-                    .total
-                    .unwrap_or(server)
-                    .some()
-                    .map(Period::duration),
+                total: route.timeouts.total.unwrap_or(server).some().map(Period::duration),
             }
         };
         config.routes.iter().map(route).collect()

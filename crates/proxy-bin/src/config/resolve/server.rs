@@ -23,9 +23,7 @@ impl Resolver<'_> {
         let times = path.key("timeouts");
         let raw_times = &raw.timeouts;
         let mut some = |key: &str, limit: Limit<Period>| {
-            limit
-                .some()
-                .map(|period| self.period(&times.key(key), period))
+            limit.some().map(|period| self.period(&times.key(key), period))
         };
         let (tunnel_idle, tunnel_lifetime, total) = (
             some("tunnel_idle", raw_times.tunnel_idle),
@@ -33,9 +31,7 @@ impl Resolver<'_> {
             some("total", raw_times.total),
         );
         Server {
-            workers: usize::try_from(raw.workers)
-                .ok()
-                .filter(|workers| *workers > 0),
+            workers: usize::try_from(raw.workers).ok().filter(|workers| *workers > 0),
             via_name: raw.via_name.clone(),
             drain_timeout: raw.drain_timeout.duration(),
             lame_duck_interval: raw.lame_duck_interval.duration(),
@@ -79,10 +75,6 @@ impl Resolver<'_> {
                 LogTarget::File(file)
             }
         };
-        Some(AccessLog {
-            format: raw.format,
-            target,
-            on_full: raw.on_full,
-        })
+        Some(AccessLog { format: raw.format, target, on_full: raw.on_full })
     }
 }

@@ -12,9 +12,7 @@ use crate::config::resolved::{Endpoint, Pool, Upstream, UpstreamHost, UpstreamTi
 impl Resolver<'_> {
     pub(super) fn upstreams(&mut self, config: &Config) -> BTreeMap<String, Upstream> {
         let upstreams = config.upstreams.iter();
-        upstreams
-            .map(|(name, raw)| (name.clone(), self.upstream(name, raw)))
-            .collect()
+        upstreams.map(|(name, raw)| (name.clone(), self.upstream(name, raw))).collect()
     }
 
     fn upstream(&mut self, name: &str, raw: &raw::Upstream) -> Upstream {
@@ -48,10 +46,7 @@ impl Resolver<'_> {
             pool: Pool {
                 idle_timeout: self.period(&pool.key("idle_timeout"), raw.pool.idle_timeout),
                 max_idle: usize::try_from(raw.pool.max_idle).unwrap_or(usize::MAX),
-                max_age: raw
-                    .pool
-                    .max_age
-                    .map(|age| self.period(&pool.key("max_age"), age)),
+                max_age: raw.pool.max_age.map(|age| self.period(&pool.key("max_age"), age)),
                 max_requests: raw.pool.max_requests,
             },
             timeouts: UpstreamTimeouts {
@@ -78,49 +73,31 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
         return Err(wrong(&hint));
     };
     if !scheme.eq_ignore_ascii_case("http") {
-        return Err(wrong(&format!(
-            "; `{scheme}` is not a scheme of an upstream"
-        )));
+        return Err(wrong(&format!("; `{scheme}` is not a scheme of an upstream")));
     }
     let uri: Uri = text.parse().map_err(|error| wrong(&format!("; {error}")))?;
     let authority = uri.authority().ok_or_else(|| wrong(""))?.clone();
     if authority.as_str().contains('@') {
         // Not shown: what stands there may be a secret.
         return Err(
-            "a URL with a user name; set an `authorization` field in a route instead".to_owned(),
+            "a URL with a user name; set an `authorization` field in a route instead".to_owned()
         );
     }
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() || rest.contains(['?', '#']) {
-        return Err(wrong(
-            "; without a path: `rewrite.add_prefix` of a route adds one",
-        ));
+        return Err(wrong("; without a path: `rewrite.add_prefix` of a route adds one"));
     }
-    let host = authority
-        .host()
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_ascii_lowercase();
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
     let after_host = &authority.as_str()[authority.host().len()..];
     let port = match after_host {
         "" => 80,
-        _ => authority
-            .port_u16()
-            .filter(|port| *port > 0)
-            .ok_or_else(|| {
-                wrong(&format!(
-                    "; `{}` is not a port",
-                    after_host.trim_start_matches(':')
-                ))
-            })?,
+        _ => authority.port_u16().filter(|port| *port > 0).ok_or_else(|| {
+            wrong(&format!("; `{}` is not a port", after_host.trim_start_matches(':')))
+        })?,
     };
     if host.is_empty() {
         return Err(wrong("; there is no host"));
     }
-    Ok(Endpoint {
-        authority,
-        host,
-        port,
-    })
+    Ok(Endpoint { authority, host, port })
 }
 
 fn host(name: &str) -> Result<UpstreamHost, String> {
@@ -145,14 +122,8 @@ mod tests {
             ("http://[::1]:81", "::1 81"),
             ("127.0.0.1:3000", "; did you mean `http://127.0.0.1:3000`?"),
             ("localhost:3000", "; did you mean `http://localhost:3000`?"),
-            (
-                "http://a/b",
-                "; without a path: `rewrite.add_prefix` of a route adds one",
-            ),
-            (
-                "http://a/#b",
-                "; without a path: `rewrite.add_prefix` of a route adds one",
-            ),
+            ("http://a/b", "; without a path: `rewrite.add_prefix` of a route adds one"),
+            ("http://a/#b", "; without a path: `rewrite.add_prefix` of a route adds one"),
             ("http://a:b", "; `b` is not a port"),
             ("http://a:0", "; `0` is not a port"),
             ("http://a:", "; `` is not a port"),

@@ -54,18 +54,12 @@ fn the_effective_configuration_says_where_values_came_from() {
 #[test]
 fn what_is_shown_can_be_read_again() {
     let first = Folder::new(&[("a.toml", TEXT)]).load("a.toml").unwrap();
-    let second = Folder::new(&[("a.toml", &show::written(&first))])
-        .load("a.toml")
-        .unwrap();
+    let second = Folder::new(&[("a.toml", &show::written(&first))]).load("a.toml").unwrap();
     assert_eq!(first.raw, second.raw);
     assert_eq!(first.written, second.written);
-    let plain = TEXT
-        .replace("Authorization", "X-A")
-        .replace("X-Api-Key", "X-B");
+    let plain = TEXT.replace("Authorization", "X-A").replace("X-Api-Key", "X-B");
     let first = Folder::new(&[("a.toml", &plain)]).load("a.toml").unwrap();
-    let second = Folder::new(&[("a.toml", &show::effective(&first))])
-        .load("a.toml")
-        .unwrap();
+    let second = Folder::new(&[("a.toml", &show::effective(&first))]).load("a.toml").unwrap();
     assert_eq!(first.raw, second.raw);
 }
 

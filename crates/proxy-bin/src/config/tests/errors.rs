@@ -53,10 +53,7 @@ match = { path_regex = "(" }
         .chain(found.iter().filter(|line| line.contains("path_regex")).cloned())
         .collect::<Vec<_>>()
     );
-    assert!(
-        found.last().unwrap().starts_with("a.toml:27:"),
-        "{found:#?}"
-    );
+    assert!(found.last().unwrap().starts_with("a.toml:27:"), "{found:#?}");
 }
 
 #[test]
@@ -76,20 +73,14 @@ fn syntax_errors_have_places() {
     let found = errors("[listeners.web]\naddress = \"127.0.0.1:80\nrole = \"gateway\"\n");
     assert!(found[0].starts_with("a.toml:2:"), "{found:#?}");
     let folder = Folder::new(&[("a.json", "{\n  \"server\": {\"workers\" 1}\n}\n")]);
-    assert_eq!(
-        folder.errors("a.json"),
-        ["a.json:2:24: error: expected `:`"]
-    );
+    assert_eq!(folder.errors("a.json"), ["a.json:2:24: error: expected `:`"]);
     let folder = Folder::new(&[("a.yaml", "server: {}\n")]);
     assert_eq!(
         folder.errors("a.yaml"),
         ["a.yaml:1:1: error: YAML is not read: write TOML, or JSON in a file that ends in .json"]
     );
     let folder = Folder::new(&[]);
-    assert_eq!(
-        folder.errors("a.toml"),
-        ["error: cannot read a.toml: No such file or directory"]
-    );
+    assert_eq!(folder.errors("a.toml"), ["error: cannot read a.toml: No such file or directory"]);
 }
 
 #[test]
@@ -186,14 +177,8 @@ match = { hosts = ["x.test:80"] }
         ],
         "{found:#?}"
     );
-    assert!(
-        found[4].starts_with("a.toml:11:8: error: routes[1].name: "),
-        "{found:#?}"
-    );
-    assert!(
-        found[5].starts_with("a.toml:13:20: error: routes[1].match.hosts[0]: "),
-        "{found:#?}"
-    );
+    assert!(found[4].starts_with("a.toml:11:8: error: routes[1].name: "), "{found:#?}");
+    assert!(found[5].starts_with("a.toml:13:20: error: routes[1].match.hosts[0]: "), "{found:#?}");
 }
 
 #[test]
@@ -220,10 +205,7 @@ timeouts = { header = "0s", tunnel_idle = "0s" }
 path = "no-such-folder/access.jsonl"
 "#,
     );
-    let places: Vec<&str> = found
-        .iter()
-        .map(|line| line.split(": ").nth(2).unwrap())
-        .collect();
+    let places: Vec<&str> = found.iter().map(|line| line.split(": ").nth(2).unwrap()).collect();
     assert_eq!(
         places,
         [

@@ -9,10 +9,7 @@ fn includes_append_routes_and_say_the_rest_once() {
             "main.toml",
             "include = [\"routes.d/*.toml\", \"upstreams.json\"]\n[listeners.web]\naddress = \"127.0.0.1:80\"\nrole = \"gateway\"\n[[routes]]\nname = \"first\"\nupstream = \"app\"\nmatch = { paths = [\"/\"] }\n",
         ),
-        (
-            "routes.d/20.toml",
-            "[[routes]]\nname = \"third\"\nupstream = \"app\"\n",
-        ),
+        ("routes.d/20.toml", "[[routes]]\nname = \"third\"\nupstream = \"app\"\n"),
         (
             "routes.d/10.toml",
             "[[routes]]\nname = \"second\"\nupstream = \"app\"\nmatch = { paths = [\"/2\"] }\n",
@@ -25,36 +22,17 @@ fn includes_append_routes_and_say_the_rest_once() {
         ),
     ]);
     let loaded = folder.load("main.toml").unwrap();
-    let names: Vec<&str> = loaded
-        .resolved
-        .routes
-        .iter()
-        .map(|route| &*route.name)
-        .collect();
+    let names: Vec<&str> = loaded.resolved.routes.iter().map(|route| &*route.name).collect();
     assert_eq!(names, ["first", "second", "third"]);
-    let sources: Vec<String> = loaded
-        .sources
-        .iter()
-        .map(|path| folder.relative(path.display()))
-        .collect();
-    assert_eq!(
-        sources,
-        [
-            "main.toml",
-            "routes.d/10.toml",
-            "routes.d/20.toml",
-            "upstreams.json"
-        ]
-    );
+    let sources: Vec<String> =
+        loaded.sources.iter().map(|path| folder.relative(path.display())).collect();
+    assert_eq!(sources, ["main.toml", "routes.d/10.toml", "routes.d/20.toml", "upstreams.json"]);
 }
 
 #[test]
 fn errors_are_placed_in_the_file_that_says_it() {
     let folder = Folder::new(&[
-        (
-            "main.toml",
-            "include = [\"a.toml\", \"b.json\", \"*.toml\"]\n[server]\nworkers = 1\n",
-        ),
+        ("main.toml", "include = [\"a.toml\", \"b.json\", \"*.toml\"]\n[server]\nworkers = 1\n"),
         (
             "a.toml",
             "[[routes]]\nname = \"a\"\nupstream = \"app\"\n[server]\nworkers = 2\n[listeners.web]\nrole = \"gateway\"\n",
@@ -68,11 +46,7 @@ fn errors_are_placed_in_the_file_that_says_it() {
         folder.errors("main.toml"),
         ["a.toml:5:11: error: server.workers: set in two files; the other is main.toml:3:11"]
     );
-    std::fs::write(
-        folder.path("main.toml"),
-        "include = [\"a.toml\", \"b.json\"]\n",
-    )
-    .unwrap();
+    std::fs::write(folder.path("main.toml"), "include = [\"a.toml\", \"b.json\"]\n").unwrap();
     let found = folder.errors("main.toml");
     assert_eq!(
         found[..2],
@@ -82,22 +56,14 @@ fn errors_are_placed_in_the_file_that_says_it() {
         ],
         "{found:#?}"
     );
-    assert!(
-        found[2].starts_with("b.json:3:31: error: routes[1].upstream: "),
-        "{found:#?}"
-    );
-    assert!(
-        found[3].starts_with("b.json:3:38: error: routes[1].colur: unknown key"),
-        "{found:#?}"
-    );
+    assert!(found[2].starts_with("b.json:3:31: error: routes[1].upstream: "), "{found:#?}");
+    assert!(found[3].starts_with("b.json:3:38: error: routes[1].colur: unknown key"), "{found:#?}");
 }
 
 #[test]
 fn an_include_that_is_not_there() {
-    let folder = Folder::new(&[(
-        "main.toml",
-        "include = [\"no.toml\", \"no/*.toml\", \"*.none\", 1]\n",
-    )]);
+    let folder =
+        Folder::new(&[("main.toml", "include = [\"no.toml\", \"no/*.toml\", \"*.none\", 1]\n")]);
     assert_eq!(
         folder.errors("main.toml"),
         [
@@ -115,10 +81,7 @@ fn files_that_include_each_other_are_read_once() {
             "main.toml",
             "include = [\"other.toml\"]\n[listeners.web]\naddress = \"127.0.0.1:80\"\nrole = \"gateway\"\n",
         ),
-        (
-            "other.toml",
-            "include = [\"main.toml\"]\n[server]\nworkers = 3\n",
-        ),
+        ("other.toml", "include = [\"main.toml\"]\n[server]\nworkers = 3\n"),
     ]);
     let loaded = folder.load("main.toml").unwrap();
     assert_eq!(loaded.resolved.server.workers, Some(3));
@@ -157,23 +120,15 @@ fn json_says_the_same_as_toml() {
             "routes": [{"name": "a", "respond": {"status": 204}}]}"#,
         ),
     ]);
-    assert_eq!(
-        folder.load("a.toml").unwrap().raw,
-        folder.load("a.json").unwrap().raw
-    );
+    assert_eq!(folder.load("a.toml").unwrap().raw, folder.load("a.json").unwrap().raw);
 }
 
 #[test]
 fn the_environment_overrides_and_its_errors_name_the_variable() {
     let folder = Folder::new(&[("a.toml", GATEWAY)]);
     let load = |variables: &[(&str, &str)]| {
-        let variables = variables
-            .iter()
-            .map(|(name, value)| ((*name).into(), (*value).into()));
-        let overrides = Overrides {
-            environment: variables.collect(),
-            arguments: Vec::new(),
-        };
+        let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let overrides = Overrides { environment: variables.collect(), arguments: Vec::new() };
         load(&folder.path("a.toml"), &overrides)
     };
     let loaded = load(&[
@@ -183,10 +138,7 @@ fn the_environment_overrides_and_its_errors_name_the_variable() {
         ("PATH", "/bin"),
     ])
     .unwrap();
-    assert_eq!(
-        loaded.resolved.listeners[0].addresses[0].to_string(),
-        "127.0.0.2:81"
-    );
+    assert_eq!(loaded.resolved.listeners[0].addresses[0].to_string(), "127.0.0.2:81");
     assert_eq!(loaded.resolved.listeners[0].limits.body, Some(1 << 20));
     let errors = load(&[("PROXYD__INCLUDE", "[a.toml]")]).unwrap_err();
     assert_eq!(

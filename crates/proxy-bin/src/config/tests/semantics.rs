@@ -18,19 +18,11 @@ fn no_open_proxy() {
         ("unix:/tmp/x.sock", ""),
         ("0.0.0.0:3128", "open = true"),
         ("0.0.0.0:3128", "allow_clients = [\"10.0.0.0/8\"]"),
-        (
-            "0.0.0.0:3128",
-            "allow_clients = [\"0.0.0.0/0\"]\nopen = true",
-        ),
+        ("0.0.0.0:3128", "allow_clients = [\"0.0.0.0/0\"]\nopen = true"),
     ] {
         loaded(&forward(address, more));
     }
-    for address in [
-        "0.0.0.0:3128",
-        "10.0.0.1:3128",
-        "[::]:3128",
-        "[::ffff:10.0.0.1]:3128",
-    ] {
+    for address in ["0.0.0.0:3128", "10.0.0.1:3128", "[::]:3128", "[::ffff:10.0.0.1]:3128"] {
         assert_eq!(
             errors(&forward(address, "")),
             [format!(
@@ -65,10 +57,8 @@ fn a_proxy_protocol_needs_trusted_proxies() {
             "a.toml:4:18: error: listeners.web.proxy_protocol: needs `trusted_proxies`: from which proxies the header is taken"
         ]
     );
-    let listener = loaded(&format!("{web}trusted_proxies = [\"10.0.0.1\"]\n"))
-        .resolved
-        .listeners
-        .remove(0);
+    let listener =
+        loaded(&format!("{web}trusted_proxies = [\"10.0.0.1\"]\n")).resolved.listeners.remove(0);
     assert!(listener.proxy_protocol);
     assert_eq!(listener.trusted_proxies[0].to_string(), "10.0.0.1/32");
     assert_eq!(listener.client_address_from, "x-forwarded-for");
@@ -78,12 +68,7 @@ fn a_proxy_protocol_needs_trusted_proxies() {
 fn the_defaults() {
     let resolved = loaded(&forward("127.0.0.1:3128", "")).resolved;
     let forward = &resolved.forward;
-    let in_both = |port| {
-        (
-            forward.connect_ports.contains(port),
-            forward.http_ports.contains(port),
-        )
-    };
+    let in_both = |port| (forward.connect_ports.contains(port), forward.http_ports.contains(port));
     assert_eq!(in_both(443), (true, true));
     assert_eq!(in_both(80), (false, true));
     assert_eq!(in_both(8080), (false, true));
@@ -94,32 +79,17 @@ fn the_defaults() {
     let listener = &resolved.listeners[0];
     assert!(listener.h1 && !listener.h2 && !listener.half_close);
     let limits = &listener.limits;
-    assert_eq!(
-        (limits.connections, limits.connections_per_client),
-        (10_000, 4_096)
-    );
-    assert_eq!(
-        (limits.request_line, limits.fields, limits.fields_size),
-        (16_384, 100, 65_536)
-    );
-    assert_eq!(
-        (limits.body, limits.body_min_rate, limits.h2_streams),
-        (None, Some(256), 100)
-    );
+    assert_eq!((limits.connections, limits.connections_per_client), (10_000, 4_096));
+    assert_eq!((limits.request_line, limits.fields, limits.fields_size), (16_384, 100, 65_536));
+    assert_eq!((limits.body, limits.body_min_rate, limits.h2_streams), (None, Some(256), 100));
     assert_eq!((limits.tunnels, limits.tunnels_per_client), (4_096, 256));
     let server = &resolved.server;
     assert_eq!((server.workers, &server.via_name), (None, &None));
     assert_eq!(server.drain_timeout, Duration::from_secs(30));
     let times = &server.timeouts;
-    assert_eq!(
-        (times.header, times.silent),
-        (Duration::from_secs(10), Duration::from_secs(10))
-    );
+    assert_eq!((times.header, times.silent), (Duration::from_secs(10), Duration::from_secs(10)));
     assert_eq!(times.tunnel_idle, Some(Duration::from_secs(600)));
-    assert_eq!(
-        (times.tunnel_lifetime, times.total),
-        (Some(Duration::from_secs(86_400)), None)
-    );
+    assert_eq!((times.tunnel_lifetime, times.total), (Some(Duration::from_secs(86_400)), None));
     assert!(resolved.metrics && resolved.admin.is_none() && resolved.access_log.is_none());
 }
 
@@ -150,31 +120,17 @@ name = "silent"
     let limits: Vec<_> = resolved
         .listeners
         .iter()
-        .map(|listener| {
-            (
-                &*listener.name,
-                listener.limits.body,
-                listener.limits.fields,
-            )
-        })
+        .map(|listener| (&*listener.name, listener.limits.body, listener.limits.fields))
         .collect();
     let mib = Some(1 << 20);
-    assert_eq!(
-        limits,
-        [("large", None, 50), ("small", mib, 10), ("web", mib, 50)]
-    );
-    let [own, silent] = &resolved.routes[..] else {
-        panic!("two routes")
-    };
+    assert_eq!(limits, [("large", None, 50), ("small", mib, 10), ("web", mib, 50)]);
+    let [own, silent] = &resolved.routes[..] else { panic!("two routes") };
     let times = |route: &resolved::Route| {
         let times = route.timeouts.clone().unwrap();
         [times.connect, times.first_byte, times.read_idle].map(|time| time.as_secs())
     };
     assert_eq!((times(own), own.total), ([1, 3, 60], None));
-    assert_eq!(
-        (times(silent), silent.total),
-        ([1, 2, 60], Some(Duration::from_secs(60)))
-    );
+    assert_eq!((times(silent), silent.total), ([1, 2, 60], Some(Duration::from_secs(60))));
     assert_eq!(
         (own.body, silent.body.unwrap().some().unwrap().bytes()),
         (Some(units::Limit::Unlimited), 2 << 20)
@@ -191,10 +147,7 @@ fn waivers_are_names_or_networks() {
     .resolved
     .forward;
     let text = |list: &[ipnet::IpNet]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(
-        text(&forward.allow_networks),
-        ["10.20.0.0/16", "192.0.2.1/32", "::1/128"]
-    );
+    assert_eq!(text(&forward.allow_networks), ["10.20.0.0/16", "192.0.2.1/32", "::1/128"]);
     assert_eq!(forward.allow_names[0].to_string(), "intranet.test");
     assert!(forward.only_domains[0].matches("a.x.test"));
     assert!(forward.http_ports.contains(8001) && !forward.http_ports.contains(443));
@@ -260,21 +213,11 @@ upstream = "app"
     .upstreams
     .remove("app")
     .unwrap();
-    let endpoints: Vec<_> = upstream
-        .endpoints
-        .iter()
-        .map(|e| (&*e.host, e.port))
-        .collect();
+    let endpoints: Vec<_> = upstream.endpoints.iter().map(|e| (&*e.host, e.port)).collect();
     assert_eq!(endpoints, [("127.0.0.1", 3000), ("::1", 3001)]);
-    assert_eq!(
-        upstream.host,
-        resolved::UpstreamHost::Name("x.test:81".parse().unwrap())
-    );
+    assert_eq!(upstream.host, resolved::UpstreamHost::Name("x.test:81".parse().unwrap()));
     assert_eq!(upstream.protocol, raw::UpstreamProtocol::H2);
     assert_eq!(upstream.pool.max_age, Some(Duration::from_secs(3600)));
-    assert_eq!(
-        (upstream.pool.max_idle, upstream.pool.max_requests),
-        (256, None)
-    );
+    assert_eq!((upstream.pool.max_idle, upstream.pool.max_requests), (256, None));
     assert!(upstream.required);
 }

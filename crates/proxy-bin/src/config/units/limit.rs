@@ -66,14 +66,8 @@ impl<T: Unit> JsonSchema for Limit<T> {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let mut schema = schema_of::<T>();
-        schema.insert(
-            "pattern".to_owned(),
-            format!("{}|^none$", T::PATTERN).into(),
-        );
-        schema.insert(
-            "x-expected".to_owned(),
-            format!("{}, or \"none\"", T::EXPECTED).into(),
-        );
+        schema.insert("pattern".to_owned(), format!("{}|^none$", T::PATTERN).into());
+        schema.insert("x-expected".to_owned(), format!("{}, or \"none\"", T::EXPECTED).into());
         schema
     }
 }

@@ -5,11 +5,7 @@ use super::*;
 fn shown<T: Unit>(text: &str) -> Option<String> {
     let matches = regex::Regex::new(T::PATTERN).unwrap().is_match(text);
     let parsed = T::parse(text);
-    assert_eq!(
-        matches,
-        parsed.is_some(),
-        "the pattern and the reader agree on {text}"
-    );
+    assert_eq!(matches, parsed.is_some(), "the pattern and the reader agree on {text}");
     parsed.map(|value| value.to_string())
 }
 
@@ -28,9 +24,7 @@ fn sizes_carry_a_unit() {
     ] {
         assert_eq!(Size::parse(text).map(Size::bytes), Some(bytes), "{text}");
     }
-    for text in [
-        "", "64", "KiB", "-1KiB", "1.5KiB", "64kib", "64KiB ", "64  KiB", "+1B",
-    ] {
+    for text in ["", "64", "KiB", "-1KiB", "1.5KiB", "64kib", "64KiB ", "64  KiB", "+1B"] {
         assert_eq!(shown::<Size>(text), None, "{text}");
     }
     assert_eq!(shown::<Size>("1024KiB").unwrap(), "1MiB");
@@ -41,16 +35,9 @@ fn sizes_carry_a_unit() {
 
 #[test]
 fn times_carry_a_unit() {
-    for (text, millis) in [
-        ("1500ms", 1500),
-        ("30s", 30_000),
-        ("10m", 600_000),
-        ("2d", 172_800_000),
-    ] {
-        assert_eq!(
-            Period::parse(text).unwrap().duration(),
-            Duration::from_millis(millis)
-        );
+    for (text, millis) in [("1500ms", 1500), ("30s", 30_000), ("10m", 600_000), ("2d", 172_800_000)]
+    {
+        assert_eq!(Period::parse(text).unwrap().duration(), Duration::from_millis(millis));
         assert_eq!(shown::<Period>(text).unwrap(), text);
     }
     for text in ["30", "s", "1.5s", "-1s", "30S", "1h30m", "9999999999s"] {
@@ -65,10 +52,7 @@ fn shares_and_rates() {
     assert!((Share::parse("20%").unwrap().fraction() - 0.2).abs() < f64::EPSILON);
     assert_eq!(shown::<Share>("101%"), None);
     assert_eq!(shown::<Share>("100%").unwrap(), "100%");
-    assert_eq!(
-        Rate::parse("30/m").unwrap().parts(),
-        (30, Duration::from_secs(60))
-    );
+    assert_eq!(Rate::parse("30/m").unwrap().parts(), (30, Duration::from_secs(60)));
     assert_eq!(shown::<Rate>("30/d"), None);
     assert_eq!(shown::<Rate>("100/s").unwrap(), "100/s");
 }
@@ -76,10 +60,7 @@ fn shares_and_rates() {
 #[test]
 fn none_lifts_a_limit() {
     let limit: Limit<Size> = serde_json::from_str("\"none\"").unwrap();
-    assert_eq!(
-        (limit, limit.to_string()),
-        (Limit::Unlimited, "none".to_owned())
-    );
+    assert_eq!((limit, limit.to_string()), (Limit::Unlimited, "none".to_owned()));
     let limit: Limit<Size> = serde_json::from_str("\"1MiB\"").unwrap();
     assert_eq!(limit.some().map(Size::bytes), Some(1 << 20));
 }

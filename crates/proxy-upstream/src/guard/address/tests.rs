@@ -5,13 +5,7 @@ use super::*;
 use proptest::prelude::*;
 
 /// First and last address of a range, what it is, and what lies just before and just after it.
-type Row = (
-    &'static str,
-    &'static str,
-    AddressClass,
-    AddressClass,
-    AddressClass,
-);
+type Row = (&'static str, &'static str, AddressClass, AddressClass, AddressClass);
 
 #[rustfmt::skip]
 const RANGES: &[Row] = &[
@@ -85,8 +79,7 @@ const RANGES: &[Row] = &[
 ];
 
 fn ip(text: &str) -> IpAddr {
-    text.parse()
-        .unwrap_or_else(|error| panic!("{text}: {error}"))
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 /// The address `by` steps away, round the end of its family.
@@ -105,11 +98,7 @@ fn every_range_of_the_registries_at_its_edges() {
         assert_eq!(classify(first), class, "first: {first}");
         assert_eq!(classify(last), class, "last: {last}");
         // The round trip of IPv4 leads from 0.0.0.0 to the broadcast address.
-        let before = if first == ip("0.0.0.0") {
-            Broadcast
-        } else {
-            before
-        };
+        let before = if first == ip("0.0.0.0") { Broadcast } else { before };
         assert_eq!(classify(step(first, -1)), before, "before {first}");
         // 2000::/16 is followed by Teredo with server and client all zero and all one.
         let after = if last == ip("2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff") {
@@ -145,10 +134,7 @@ fn the_outer_class_at_the_edges_of_the_translation_prefixes() {
 
 #[test]
 fn every_class_stands_in_the_table_and_has_a_word_of_its_own() {
-    let mut tokens: Vec<_> = AddressClass::ALL
-        .iter()
-        .map(|class| class.token())
-        .collect();
+    let mut tokens: Vec<_> = AddressClass::ALL.iter().map(|class| class.token()).collect();
     for class in AddressClass::ALL {
         assert!(RANGES.iter().any(|row| row.2 == *class), "{class:?}");
     }
@@ -160,10 +146,7 @@ fn every_class_stands_in_the_table_and_has_a_word_of_its_own() {
 /// INTERFACE, "Guard": `allow_private_destinations` opens loopback, RFC 1918, ULA and CGNAT.
 #[test]
 fn the_private_ranges_are_those_of_the_interface() {
-    let private: Vec<_> = AddressClass::ALL
-        .iter()
-        .filter(|c| c.is_private_range())
-        .collect();
+    let private: Vec<_> = AddressClass::ALL.iter().filter(|c| c.is_private_range()).collect();
     assert_eq!(private, [&Loopback, &Private, &UniqueLocal, &Shared]);
 }
 

@@ -67,11 +67,7 @@ fn a_name_is_lower_case_and_without_its_trailing_dot() {
         (longest.as_str(), longest.as_str()),
     ];
     for (host, expected) in cases {
-        assert_eq!(
-            parse_host(host),
-            Ok(HostKind::Name(expected.into())),
-            "{host}"
-        );
+        assert_eq!(parse_host(host), Ok(HostKind::Name(expected.into())), "{host}");
     }
 }
 

@@ -103,27 +103,15 @@ impl Family {
                 ttl = ttl.min(record.ttl);
             }
         }
-        let names = chain[1..]
-            .iter()
-            .map(|name| super::super::plain(&name.to_ascii()))
-            .collect();
+        let names = chain[1..].iter().map(|name| super::super::plain(&name.to_ascii())).collect();
         // With no address for the end of a chain, nothing says how long that holds.
         let ttl = if addresses.is_empty() { 0 } else { ttl };
-        Ok(Self {
-            addresses,
-            names,
-            ttl: Duration::from_secs(ttl.into()),
-            no_such_name: false,
-        })
+        Ok(Self { addresses, names, ttl: Duration::from_secs(ttl.into()), no_such_name: false })
     }
 
     /// As an answer that leaves the other family out.
     pub(super) fn into_resolved(self, now: Instant) -> Resolved {
-        Resolved {
-            addresses: self.addresses,
-            names: self.names,
-            expires: Some(now + self.ttl),
-        }
+        Resolved { addresses: self.addresses, names: self.names, expires: Some(now + self.ttl) }
     }
 }
 
@@ -134,23 +122,14 @@ pub(super) fn combine(
     now: Instant,
     config: &HickoryConfig,
 ) -> (Result<Arc<Resolved>, Failure>, Duration) {
-    let failure = [&v6, &v4]
-        .into_iter()
-        .find_map(|family| family.as_ref().err().copied());
+    let failure = [&v6, &v4].into_iter().find_map(|family| family.as_ref().err().copied());
     let found: Vec<Family> = [v6, v4].into_iter().flatten().collect();
     let with_addresses = || found.iter().filter(|family| !family.addresses.is_empty());
     if let Some(ttl) = with_addresses().map(|family| family.ttl).min() {
         // One family that failed is soon asked again.
-        let longest = if failure.is_some() {
-            HALF_TTL.min(config.max_ttl)
-        } else {
-            config.max_ttl
-        };
+        let longest = if failure.is_some() { HALF_TTL.min(config.max_ttl) } else { config.max_ttl };
         let ttl = ttl.min(longest);
-        let mut resolved = Resolved {
-            expires: Some(now + ttl),
-            ..Resolved::default()
-        };
+        let mut resolved = Resolved { expires: Some(now + ttl), ..Resolved::default() };
         for family in &found {
             resolved.addresses.extend_from_slice(&family.addresses);
             for name in &family.names {
@@ -180,19 +159,11 @@ mod tests {
 
     fn found(address: &str, ttl: u64) -> Result<Family, Failure> {
         let addresses = vec![address.parse().unwrap()];
-        Ok(Family {
-            addresses,
-            ttl: Duration::from_secs(ttl),
-            ..Family::default()
-        })
+        Ok(Family { addresses, ttl: Duration::from_secs(ttl), ..Family::default() })
     }
 
     fn none(ttl: u64, no_such_name: bool) -> Result<Family, Failure> {
-        Ok(Family {
-            ttl: Duration::from_secs(ttl),
-            no_such_name,
-            ..Family::default()
-        })
+        Ok(Family { ttl: Duration::from_secs(ttl), no_such_name, ..Family::default() })
     }
 
     #[test]
@@ -212,12 +183,7 @@ mod tests {
             (none(20, true), none(10, true), Err(Failure::NoName), 20),
             (none(900, true), none(900, true), Err(Failure::NoName), 60),
             (timeout(), none(10, true), Err(Failure::NoName), 10),
-            (
-                none(20, false),
-                none(10, false),
-                Err(Failure::NoAddress),
-                10,
-            ),
+            (none(20, false), none(10, false), Err(Failure::NoAddress), 10),
             (none(0, false), none(10, false), Err(Failure::NoAddress), 0),
             (none(20, false), timeout(), Err(Failure::Timeout), 1),
             (server(), none(20, false), Err(Failure::Server), 1),
@@ -229,11 +195,7 @@ mod tests {
             let (answer, ttl) = combine(v6, v4, now, &config);
             let answer = answer.map(|answer| {
                 assert_eq!(answer.expires, Some(now + ttl), "{case}");
-                answer
-                    .addresses
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
+                answer.addresses.iter().map(ToString::to_string).collect::<Vec<_>>()
             });
             let expected = expected.map(|all| all.into_iter().map(str::to_owned).collect());
             assert_eq!(answer, expected, "{case}");
@@ -247,10 +209,7 @@ mod tests {
         let cases = [
             (NetError::Timeout, Failure::Timeout),
             (NetError::NoConnections, Failure::Server),
-            (
-                NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)),
-                Failure::Server,
-            ),
+            (NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)), Failure::Server),
         ];
         for (error, expected) in cases {
             assert_eq!(Family::from_lookup(Err(error), &name), Err(expected));

@@ -63,8 +63,7 @@ impl HickoryConfig {
     /// Hickory, with the name servers; none where there is none to ask.
     pub(super) fn dns(&self) -> Option<TokioResolver> {
         let dns = name_servers(self).and_then(|(servers, options)| build(servers, options, self));
-        dns.inspect_err(|error| tracing::warn!(%error, "no DNS: only the hosts file is known"))
-            .ok()
+        dns.inspect_err(|error| tracing::warn!(%error, "no DNS: only the hosts file is known")).ok()
     }
 
     /// What the hosts file says.
@@ -88,10 +87,9 @@ pub(super) fn name_servers(
             let (system, options) = parse_resolv_conf(fs::read(path)?).map_err(io::Error::other)?;
             (system.into_parts().2, options)
         }
-        NameServers::List(servers) => (
-            servers.iter().map(|server| at(*server)).collect(),
-            ResolverOpts::default(),
-        ),
+        NameServers::List(servers) => {
+            (servers.iter().map(|server| at(*server)).collect(), ResolverOpts::default())
+        }
     };
     if servers.is_empty() {
         return Err(io::Error::other("no name server is configured"));

@@ -27,10 +27,7 @@ fn name_server() -> (SocketAddr, Asked) {
             let request = Message::from_vec(&buffer[..length]).unwrap();
             let query = request.queries[0].clone();
             let name = query.name().to_ascii();
-            record
-                .lock()
-                .unwrap()
-                .push(format!("{name} {}", query.query_type()));
+            record.lock().unwrap().push(format!("{name} {}", query.query_type()));
             let (socket, later) = (socket.try_clone().unwrap(), late(&name, query.query_type()));
             let answer = answer(request.metadata.id, query);
             thread::spawn(move || {
@@ -62,11 +59,7 @@ fn answer(id: u16, query: Query) -> Option<Message> {
     message.metadata.recursion_available = true;
     message.add_query(query);
     let v4 = |name: &Name, last| {
-        Record::from_rdata(
-            name.clone(),
-            60,
-            RData::A(A(Ipv4Addr::new(192, 0, 2, last))),
-        )
+        Record::from_rdata(name.clone(), 60, RData::A(A(Ipv4Addr::new(192, 0, 2, last))))
     };
     let v6 = |name: &Name, last| {
         let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last);
@@ -128,19 +121,11 @@ fn config(server: SocketAddr) -> HickoryConfig {
 }
 
 fn count(asked: &Asked, entry: &str) -> usize {
-    asked
-        .lock()
-        .unwrap()
-        .iter()
-        .filter(|asked| *asked == entry)
-        .count()
+    asked.lock().unwrap().iter().filter(|asked| *asked == entry).count()
 }
 
 async fn addresses(resolver: &HickoryResolver, name: &str) -> Vec<String> {
-    let answer = resolver
-        .resolve(name)
-        .await
-        .unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    let answer = resolver.resolve(name).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
     answer.addresses.iter().map(IpAddr::to_string).collect()
 }
 
@@ -155,10 +140,7 @@ async fn both_families_are_asked_for_and_kept() {
         assert_eq!(answer.addresses, expected);
         // The shorter of the two times to live.
         let left = answer.expires.unwrap() - Instant::now();
-        assert!(
-            left <= Duration::from_secs(30) && left > Duration::from_secs(20),
-            "{left:?}"
-        );
+        assert!(left <= Duration::from_secs(30) && left > Duration::from_secs(20), "{left:?}");
     }
     assert_eq!(count(&asked, "x.test. A"), 1);
     assert_eq!(count(&asked, "x.test. AAAA"), 1);
@@ -217,31 +199,18 @@ async fn a_name_is_asked_for_as_it_is() {
     let resolver = HickoryResolver::start(config.clone()).unwrap();
     let mut shared = Arc::try_unwrap(resolver.shared).ok().unwrap();
     shared.dns = dns;
-    let resolver = HickoryResolver {
-        shared: Arc::new(shared),
-        _thread: resolver._thread,
-    };
+    let resolver = HickoryResolver { shared: Arc::new(shared), _thread: resolver._thread };
     for name in ["intranet", "www.intranet", "_under.score"] {
         assert!(resolver.resolve(name).await.is_err());
         assert_eq!(count(&asked, &format!("{name}. A")), 1, "{asked:?}");
     }
-    assert!(
-        asked
-            .lock()
-            .unwrap()
-            .iter()
-            .all(|asked| !asked.contains("corp")),
-        "{asked:?}"
-    );
+    assert!(asked.lock().unwrap().iter().all(|asked| !asked.contains("corp")), "{asked:?}");
 }
 
 #[tokio::test]
 async fn silence_is_a_timeout() {
     let (server, _) = name_server();
-    let config = HickoryConfig {
-        timeout: Duration::from_millis(300),
-        ..config(server)
-    };
+    let config = HickoryConfig { timeout: Duration::from_millis(300), ..config(server) };
     let resolver = HickoryResolver::start(config).unwrap();
     let error = resolver.resolve("silent.test").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::DnsTimeout);
@@ -286,15 +255,9 @@ fn one_resolver_serves_many_runtimes() {
     assert_eq!(first.block_on(addresses(&resolver, "x.test")).len(), 3);
     // From here on, nobody runs the first one.
     let second = runtime();
-    assert_eq!(
-        second.block_on(addresses(&resolver, "once.test")),
-        ["192.0.2.3"]
-    );
+    assert_eq!(second.block_on(addresses(&resolver, "once.test")), ["192.0.2.3"]);
     drop(first);
-    assert_eq!(
-        second.block_on(addresses(&resolver, "once.test")),
-        ["192.0.2.3"]
-    );
+    assert_eq!(second.block_on(addresses(&resolver, "once.test")), ["192.0.2.3"]);
     drop(second);
     let threads: Vec<_> = (0..4)
         .map(|_| {
@@ -308,9 +271,7 @@ fn one_resolver_serves_many_runtimes() {
             })
         })
         .collect();
-    threads
-        .into_iter()
-        .for_each(|thread| thread.join().unwrap());
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!(count(&asked, "x.test. A"), 1);
 }
 
@@ -347,21 +308,12 @@ async fn the_hosts_file_comes_before_dns() {
     let file = Scratch::new(
         "# comment\n192.0.2.77 X.test alias.x.test # more\n2001:db8::77 six.test x.test\nbad\n",
     );
-    let config = HickoryConfig {
-        hosts_file: Some(file.0.clone()),
-        ..config(server)
-    };
+    let config = HickoryConfig { hosts_file: Some(file.0.clone()), ..config(server) };
     let resolver = HickoryResolver::start(config).unwrap();
-    assert_eq!(
-        addresses(&resolver, "x.test").await,
-        ["2001:db8::77", "192.0.2.77"]
-    );
+    assert_eq!(addresses(&resolver, "x.test").await, ["2001:db8::77", "192.0.2.77"]);
     assert_eq!(addresses(&resolver, "alias.x.test").await, ["192.0.2.77"]);
     assert_eq!(addresses(&resolver, "six.test").await, ["2001:db8::77"]);
-    assert_eq!(
-        addresses(&resolver, "a.localhost").await,
-        ["::1", "127.0.0.1"]
-    );
+    assert_eq!(addresses(&resolver, "a.localhost").await, ["::1", "127.0.0.1"]);
     assert!(asked.lock().unwrap().is_empty(), "{asked:?}");
     assert_eq!(addresses(&resolver, "once.test").await, ["192.0.2.3"]);
 }
@@ -378,10 +330,7 @@ async fn without_name_servers_the_hosts_file_and_localhost_work() {
         };
         let resolver = HickoryResolver::start(config).unwrap();
         assert_eq!(addresses(&resolver, "x.test").await, ["192.0.2.77"]);
-        assert_eq!(
-            addresses(&resolver, "localhost").await,
-            ["::1", "127.0.0.1"]
-        );
+        assert_eq!(addresses(&resolver, "localhost").await, ["::1", "127.0.0.1"]);
         let error = resolver.resolve("y.test").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::DnsError);
         assert_eq!(error.detail_str(), Some("no name server is configured"));

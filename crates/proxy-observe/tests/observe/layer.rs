@@ -1,11 +1,11 @@
 //! One record for each exchange, whatever becomes of it.
 
-mod scene;
-
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::scene::{Memory, Scene, respond};
 use http::{Method, Request};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -16,7 +16,6 @@ use proxy_core::{
 use proxy_observe::{ObserveLayer, Observer, Sink};
 use proxy_testkit::service::StubError;
 use proxy_testkit::{Answer, ExchangeBuilder, ScriptedBody, Step, StubService, poll_once};
-use scene::{Scene, respond};
 use tower::{Layer, Service, ServiceExt};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -24,7 +23,8 @@ const SECOND: Duration = Duration::from_secs(1);
 #[tokio::test]
 async fn a_whole_response() {
     let scene = Scene::new();
-    let body = ScriptedBody::new([Step::data("ab"), Step::data("cde"), Step::trailer("x-sum", "5")]);
+    let body =
+        ScriptedBody::new([Step::data("ab"), Step::data("cde"), Step::trailer("x-sum", "5")]);
     let mut service = scene.serve(respond(200, body));
     let response = service.ready().await.unwrap().call(scene.get("/a")).await.unwrap();
     assert!(scene.memory.records().is_empty(), "not before the content has ended");
@@ -76,9 +76,10 @@ async fn the_client_leaves_in_mid_content() {
     let scene = Scene::new();
     let body = ScriptedBody::new([Step::data("ab"), Step::Never]);
     let mut service = scene.serve(respond(200, body));
-    let mut response = service.ready().await.unwrap().call(scene.get("/")).await.unwrap();
-    response.body_mut().frame().await.unwrap().unwrap();
-    drop(response);
+    let response = service.ready().await.unwrap().call(scene.get("/")).await.unwrap();
+    let mut body = Box::pin(response.into_body());
+    body.frame().await.unwrap().unwrap();
+    drop(body);
     let record = scene.memory.only();
     assert_eq!((record.ending, record.response_bytes), (Ending::ClientLeft, 2));
 }
@@ -96,9 +97,10 @@ async fn a_server_need_not_ask_for_the_end() {
     // It knows its end after the last frame.
     let scene = Scene::new();
     let mut service = scene.serve(respond(200, ScriptedBody::new([Step::data("ab")])));
-    let mut response = service.ready().await.unwrap().call(scene.get("/")).await.unwrap();
-    response.body_mut().frame().await.unwrap().unwrap();
-    drop(response);
+    let response = service.ready().await.unwrap().call(scene.get("/")).await.unwrap();
+    let mut body = Box::pin(response.into_body());
+    body.frame().await.unwrap().unwrap();
+    drop(body);
     assert_eq!(scene.memory.only().ending, Ending::Complete);
 
     // It does not, but the announced length is reached.
@@ -108,9 +110,10 @@ async fn a_server_need_not_ask_for_the_end() {
         let Answer::Respond(mut answer) = respond(200, body) else { unreachable!() };
         answer.headers_mut().insert("content-length", announced.parse().unwrap());
         let mut service = scene.serve(Answer::Respond(answer));
-        let mut response = service.ready().await.unwrap().call(scene.get("/")).await.unwrap();
-        response.body_mut().frame().await.unwrap().unwrap();
-        drop(response);
+        let response = service.ready().await.unwrap().call(scene.get("/")).await.unwrap();
+        let mut body = Box::pin(response.into_body());
+        body.frame().await.unwrap().unwrap();
+        drop(body);
         assert_eq!(scene.memory.only().ending, ending);
     }
 }
@@ -231,8 +234,8 @@ async fn new_sinks_get_what_is_under_way() {
     let scene = Scene::new();
     let mut service = scene.serve(respond(200, ScriptedBody::new([Step::data("ab")])));
     let response = service.ready().await.unwrap().call(scene.get("/")).await.unwrap();
-    let other = std::sync::Arc::new(scene::Memory::default());
-    scene.observer.set_sinks([other.clone() as std::sync::Arc<dyn Sink>]);
+    let other = Arc::new(Memory::default());
+    scene.observer.set_sinks([Arc::<Memory>::clone(&other) as Arc<dyn Sink>]);
     response.into_body().collect().await.unwrap();
     assert_eq!((scene.memory.records().len(), other.records().len()), (0, 1));
 }
@@ -276,7 +279,7 @@ async fn a_tunnel_is_recorded_at_its_end() {
 async fn tunnels_of_one_connection_are_told_apart() {
     let scene = Scene::new();
     let first = scene.exchange();
-    let connection = first.connection().clone();
+    let connection = Arc::clone(first.connection());
     let second = ExchangeBuilder::new().id(2).connection(connection).clock(&scene.clock).build();
     report(&scene.observer, &first, ConnectionEvent::Opened);
     connect(&scene, &first, 200).await;
@@ -285,8 +288,11 @@ async fn tunnels_of_one_connection_are_told_apart() {
     let closed = ConnectionEvent::TunnelClosed { exchange: Some(&second), outcome: &OUTCOME };
     report(&scene.observer, &second, closed);
     report(&scene.observer, &first, ConnectionEvent::Closed);
-    let tunnels: Vec<_> = scene.memory.records().iter().map(|record| record.tunnel).collect();
-    assert_eq!(tunnels, [Some(TunnelEnd::Idle), None], "one reported, one left to its connection");
+    let records = scene.memory.records();
+    let ends: Vec<_> = records.iter().map(|record| (record.id.as_str(), record.tunnel)).collect();
+    let (first, second) = (first.id().to_string(), second.id().to_string());
+    // One reported, one left to its connection.
+    assert_eq!(ends, [(second.as_str(), Some(TunnelEnd::Idle)), (first.as_str(), None)]);
     assert_eq!(scene.observer.open_tunnels(), 0);
 }
 

@@ -1,13 +1,11 @@
 //! The layer contract.
 
-mod scene;
-
 use proxy_observe::ObserveLayer;
 use proxy_testkit::{LayerContract, assert_layer_contract};
 
 #[tokio::test]
 async fn the_layer_keeps_the_contract() {
-    let scene = scene::Scene::new();
+    let scene = crate::scene::Scene::new();
     let sizes = assert_layer_contract(ObserveLayer::new(scene.observer.clone())).await;
     assert!(sizes.response_body.overhead() <= 64);
     // Whatever the suite dropped and broke: what started was finished.

@@ -1,5 +1,4 @@
 //! What the tests share: a sink that remembers, a pipe that can fail, a front for requests.
-#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -13,36 +12,37 @@ use proxy_testkit::service::StubError;
 use proxy_testkit::{Answer, ExchangeBuilder, ManualClock, ScriptedBody, StubService};
 use tower::{Layer, Service};
 
-pub type StubAnswer = Answer<ScriptedBody, StubError>;
+pub(crate) type StubAnswer = Answer<ScriptedBody, StubError>;
 
 /// What a record said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    pub path: String,
-    pub status: Option<u16>,
-    pub ending: Ending,
-    pub request_bytes: u64,
-    pub response_bytes: u64,
-    pub duration: Duration,
-    pub error: Option<ErrorKind>,
-    pub tunnel: Option<TunnelEnd>,
+pub(crate) struct Seen {
+    pub(crate) id: String,
+    pub(crate) path: String,
+    pub(crate) status: Option<u16>,
+    pub(crate) ending: Ending,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+    pub(crate) duration: Duration,
+    pub(crate) error: Option<ErrorKind>,
+    pub(crate) tunnel: Option<TunnelEnd>,
 }
 
 /// A sink that remembers.
 #[derive(Default)]
-pub struct Memory {
-    pub seen: Mutex<Vec<Seen>>,
-    pub events: AtomicUsize,
-    pub started: AtomicUsize,
+pub(crate) struct Memory {
+    pub(crate) seen: Mutex<Vec<Seen>>,
+    pub(crate) events: AtomicUsize,
+    pub(crate) started: AtomicUsize,
 }
 
 impl Memory {
-    pub fn records(&self) -> Vec<Seen> {
+    pub(crate) fn records(&self) -> Vec<Seen> {
         self.seen.lock().expect("a lock").clone()
     }
 
     /// The one record there must be.
-    pub fn only(&self) -> Seen {
+    pub(crate) fn only(&self) -> Seen {
         let records = self.records();
         assert_eq!(records.len(), 1, "exactly one record: {records:?}");
         assert_eq!(self.started.load(Ordering::SeqCst), 1);
@@ -57,6 +57,7 @@ impl Sink for Memory {
 
     fn finished(&self, record: &Record<'_>) {
         self.seen.lock().expect("a lock").push(Seen {
+            id: record.exchange.id().to_string(),
             path: record.request.target.to_string(),
             status: record.status.map(|status| status.as_u16()),
             ending: record.ending,
@@ -74,23 +75,22 @@ impl Sink for Memory {
 }
 
 /// An observer with one sink, time that stands still, and a stub behind the layer.
-pub struct Scene {
-    pub clock: ManualClock,
-    pub memory: Arc<Memory>,
-    pub observer: Observer,
+pub(crate) struct Scene {
+    pub(crate) clock: ManualClock,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) observer: Observer,
 }
 
 impl Scene {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = ManualClock::new();
         let memory = Arc::new(Memory::default());
-        let sink: Arc<dyn Sink> = memory.clone();
-        let observer = Observer::new(Arc::new(clock.clone()), [sink]);
+        let observer = Observer::new(Arc::new(clock.clone()), [Arc::<Memory>::clone(&memory) as _]);
         Self { clock, memory, observer }
     }
 
     /// The layer over a service that gives this answer.
-    pub fn serve(
+    pub(crate) fn serve(
         &self,
         answer: StubAnswer,
     ) -> impl Service<
@@ -102,17 +102,17 @@ impl Scene {
     }
 
     /// The extension that a server would have set.
-    pub fn exchange(&self) -> Exchange {
+    pub(crate) fn exchange(&self) -> Exchange {
         ExchangeBuilder::new().clock(&self.clock).peer("192.0.2.77").build()
     }
 
-    pub fn get(&self, path: &str) -> Request<ScriptedBody> {
+    pub(crate) fn get(&self, path: &str) -> Request<ScriptedBody> {
         let request = Request::get(path).header("host", "a.test").extension(self.exchange());
         request.body(ScriptedBody::empty()).expect("a request")
     }
 }
 
-pub fn respond(status: u16, body: ScriptedBody) -> StubAnswer {
+pub(crate) fn respond(status: u16, body: ScriptedBody) -> StubAnswer {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     Answer::Respond(response)
@@ -120,7 +120,7 @@ pub fn respond(status: u16, body: ScriptedBody) -> StubAnswer {
 
 /// An output that a test reads, blocks and breaks.
 #[derive(Clone, Default)]
-pub struct Pipe(Arc<PipeState>);
+pub(crate) struct Pipe(Arc<PipeState>);
 
 #[derive(Default)]
 struct PipeState {
@@ -135,26 +135,26 @@ struct PipeState {
 }
 
 impl Pipe {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.written.lock().expect("a lock").clone()).expect("UTF-8")
     }
 
-    pub fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         self.text().lines().map(str::to_owned).collect()
     }
 
-    pub fn hold(&self, held: bool) {
+    pub(crate) fn hold(&self, held: bool) {
         *self.0.held.lock().expect("a lock") = held;
         self.0.change.notify_all();
     }
 
     /// Whether a write waits.
-    pub fn is_waiting(&self) -> bool {
+    pub(crate) fn is_waiting(&self) -> bool {
         self.0.waiting.load(Ordering::SeqCst) > 0
     }
 
     /// Fails after this many bytes; `None` mends it.
-    pub fn break_after(&self, bytes: Option<u64>) {
+    pub(crate) fn break_after(&self, bytes: Option<u64>) {
         self.0.budget.store(bytes.unwrap_or(0), Ordering::SeqCst);
         self.0.breaks.store(bytes.is_some(), Ordering::SeqCst);
     }
@@ -186,7 +186,7 @@ impl Write for Pipe {
 }
 
 /// Waits for what another thread brings about.
-pub fn until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
     for _ in 0..5_000 {
         if done() {
             return;

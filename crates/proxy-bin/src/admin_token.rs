@@ -1,0 +1,89 @@
+//! The bearer token that changes need: the configured one, or one made at start.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+use crate::config::resolved::{Address, Admin};
+
+/// A token. It is never shown.
+#[derive(Clone)]
+pub struct AdminToken(String);
+
+impl AdminToken {
+    /// The token of an admin listener. Where none is configured one is made, in a file that only
+    /// its owner may read; where none can be written there is none, and changes are off.
+    pub fn of(admin: &Admin) -> Option<Self> {
+        if let Some(token) = &admin.token {
+            return Some(Self(token.reveal().to_owned()));
+        }
+        match Self::made(&admin.address) {
+            Ok((token, path)) => {
+                tracing::info!(path = %path.display(), "admin token written");
+                Some(token)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no admin token can be written: changes through the admin listener are off");
+                None
+            }
+        }
+    }
+
+    /// Compares in a time that does not depend on how much is right.
+    pub fn is(&self, given: &str) -> bool {
+        let (own, given) = (self.0.as_bytes(), given.as_bytes());
+        let differing = own.iter().zip(given).fold(0, |all, (a, b)| all | (a ^ b));
+        own.len() == given.len() && differing == 0
+    }
+
+    fn made(address: &Address) -> io::Result<(Self, PathBuf)> {
+        let mut random = [0; 24];
+        getrandom::fill(&mut random).map_err(|e| io::Error::other(e.to_string()))?;
+        let token: String = random.iter().map(|b| format!("{b:02x}")).collect();
+        let directory = runtime_directory();
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        let name = match address {
+            Address::Tcp(address) => format!("admin-{}.token", address.port()),
+            Address::Unix(_) => "admin.token".to_owned(),
+        };
+        let path = directory.join(name);
+        // A file that is there may belong to another, or have another mode: it is made anew.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(token.as_bytes())?;
+        Ok((Self(token), path))
+    }
+}
+
+impl std::fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AdminToken(..)")
+    }
+}
+
+/// Where the files of a running process are: systemd's, the user's, or the system's.
+fn runtime_directory() -> PathBuf {
+    let of = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    of("RUNTIME_DIRECTORY")
+        .or_else(|| of("XDG_RUNTIME_DIR").map(|directory| directory.join("proxyd")))
+        .unwrap_or_else(|| PathBuf::from("/run/proxyd"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_compared_whole() {
+        let token = AdminToken("secret".to_owned());
+        assert!(token.is("secret"));
+        for wrong in ["", "secre", "secrets", "Secret"] {
+            assert!(!token.is(wrong), "{wrong}");
+        }
+        assert_eq!(format!("{token:?}"), "AdminToken(..)");
+    }
+}

@@ -1,1 +1,0 @@
-//! Runnable examples: see the files in this package.
