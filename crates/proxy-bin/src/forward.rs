@@ -197,9 +197,7 @@ impl Service<Request<Body>> for Tunnels {
             let mut attempt = Attempt::default();
             let dialed = match dialed {
                 Ok(dialed) => {
-                    attempt.address = Some(dialed.address);
-                    attempt.dns = Some(dialed.dns);
-                    attempt.connect = Some(dialed.connect);
+                    dialed.note(&mut attempt);
                     Ok(dialed)
                 }
                 Err(error) => {

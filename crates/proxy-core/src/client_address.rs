@@ -107,7 +107,7 @@ impl AddressView {
     /// The node form of RFC 7239 section 6: IPv6 in brackets and quotes, `unknown` for none.
     pub fn forwarded_node(&self) -> String {
         match self.0 {
-            Some(IpAddr::V4(v4)) => v4.to_string(),
+            Some(IpAddr::V4(_)) => self.to_string(),
             Some(IpAddr::V6(v6)) => format!("\"[{v6}]\""),
             None => "unknown".to_owned(),
         }
@@ -122,7 +122,23 @@ impl AddressView {
 impl fmt::Display for AddressView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(ip) => ip.fmt(f),
+            // By hand: it stands in every log line.
+            Some(IpAddr::V4(v4)) => {
+                let mut text = [0; 15];
+                let mut len = 0;
+                for (n, octet) in v4.octets().into_iter().enumerate() {
+                    if n > 0 {
+                        text[len] = b'.';
+                        len += 1;
+                    }
+                    let mut digits = itoa::Buffer::new();
+                    let digits = digits.format(octet).as_bytes();
+                    text[len..len + digits.len()].copy_from_slice(digits);
+                    len += digits.len();
+                }
+                f.write_str(std::str::from_utf8(&text[..len]).unwrap_or_default())
+            }
+            Some(IpAddr::V6(v6)) => v6.fmt(f),
             None => f.write_str("-"),
         }
     }

@@ -12,13 +12,14 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use http::{Extensions, HeaderMap, StatusCode, Uri, Version};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, Version};
 
 pub use attempt::{Attempt, Attempts};
 pub use decision::{Decision, Verdict};
 
 use crate::client_address::ClientAddr;
 use crate::error::ErrorKind;
+use crate::hex;
 use crate::target::TargetForm;
 
 /// What is known of a connection from its first byte on; shared by all its exchanges.
@@ -309,10 +310,28 @@ enum Id<'a> {
     Given(&'a str),
 }
 
+impl ExchangeId<'_> {
+    /// The id as a field value.
+    pub(crate) fn to_value(self) -> Option<HeaderValue> {
+        match self.0 {
+            Id::Made(id) => {
+                let mut text = [0; 32];
+                hex::write(id, &mut text);
+                HeaderValue::from_bytes(&text).ok()
+            }
+            Id::Given(id) => HeaderValue::from_str(id).ok(),
+        }
+    }
+}
+
 impl fmt::Display for ExchangeId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Id::Made(id) => write!(f, "{id:032x}"),
+            Id::Made(id) => {
+                let mut text = [0; 32];
+                hex::write(id, &mut text);
+                f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+            }
             Id::Given(id) => f.write_str(id),
         }
     }

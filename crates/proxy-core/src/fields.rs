@@ -1,6 +1,6 @@
 //! Fields that belong to one hop (RFC 9110 section 7.6.1).
 
-use http::header::{CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, Entry, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -9,6 +9,21 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// Removes the hop-by-hop fields and those that `Connection` names. `Trailer` stays: it announces
 /// trailer fields, which are passed on.
 pub fn remove_hop_by_hop(fields: &mut HeaderMap) {
+    // One walk over the names is cheaper than a look-up for each that is mostly not there.
+    let of_one_hop = |name: &HeaderName| {
+        matches!(
+            name.as_str(),
+            "connection"
+                | "keep-alive"
+                | "proxy-connection"
+                | "te"
+                | "transfer-encoding"
+                | "upgrade"
+        )
+    };
+    if !fields.keys().any(of_one_hop) {
+        return;
+    }
     if fields.contains_key(CONNECTION) {
         // Collected first: an option may name `Connection` itself, or stand in several lines.
         let named: Vec<HeaderName> = list(fields, &CONNECTION)
@@ -121,10 +136,13 @@ pub fn remove_forbidden_trailers(trailers: &mut HeaderMap) {
 
 /// Appends `, value` to a list field, keeping one line (RFC 9110 section 5.3), or sets it.
 pub fn append_to_list(fields: &mut HeaderMap, name: HeaderName, value: &HeaderValue) {
-    if !fields.contains_key(&name) {
-        fields.insert(name, value.clone());
-        return;
-    }
+    let name = match fields.entry(name) {
+        Entry::Vacant(vacant) => {
+            vacant.insert(value.clone());
+            return;
+        }
+        Entry::Occupied(occupied) => occupied.key().clone(),
+    };
     let mut joined = Vec::new();
     for line in fields.get_all(&name) {
         joined.extend_from_slice(line.as_bytes());

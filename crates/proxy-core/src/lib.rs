@@ -17,6 +17,7 @@ pub mod exchange;
 pub mod fields;
 pub mod framing;
 pub mod head;
+mod hex;
 pub mod hygiene;
 pub mod names;
 pub mod refusal;

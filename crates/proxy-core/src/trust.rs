@@ -102,15 +102,34 @@ impl ClientAddrLayer {
 impl<S> Layer<S> for ClientAddrLayer {
     type Service = TrustedClient<S>;
     fn layer(&self, inner: S) -> TrustedClient<S> {
-        TrustedClient { inner, config: Arc::clone(&self.config) }
+        TrustedClient { inner, config: Arc::clone(&self.config), last: None }
     }
 }
 
 /// The service of [`ClientAddrLayer`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct TrustedClient<S> {
     inner: S,
     config: Arc<Config>,
+    /// What was announced last. A connection's requests mostly announce the same, and its server
+    /// calls one clone of the service.
+    last: Option<Box<Announced>>,
+}
+
+impl<S: Clone> Clone for TrustedClient<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), config: Arc::clone(&self.config), last: None }
+    }
+}
+
+/// The fields for a client that came without a proxy.
+#[derive(Debug)]
+struct Announced {
+    peer: ClientAddr,
+    proto: &'static str,
+    host: Option<HeaderValue>,
+    list: Option<HeaderValue>,
+    forwarded: Option<HeaderValue>,
 }
 
 impl<S, ReqB, ResB> Service<Request<ReqB>> for TrustedClient<S>
@@ -126,7 +145,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
-        let id = self.config.apply(&mut request);
+        let id = self.config.apply(&mut request, &mut self.last);
         TrustedClientFuture { inner: self.inner.call(request), id }
     }
 }
@@ -159,7 +178,11 @@ where
 
 impl Config {
     /// Finds the client, rebuilds the fields; gives back the request id where one was added.
-    fn apply<B>(&self, request: &mut Request<B>) -> Option<HeaderValue> {
+    fn apply<B>(
+        &self,
+        request: &mut Request<B>,
+        last: &mut Option<Box<Announced>>,
+    ) -> Option<HeaderValue> {
         let exchange = Exchange::of(request).cloned();
         // Without a server of ours the embedder may put the peer's address into the extensions.
         let peer = match &exchange {
@@ -197,10 +220,10 @@ impl Config {
             return None;
         }
         let host = host.or_else(|| request.headers().get(HOST).cloned());
-        self.announce_hops(request.headers_mut(), &hops, peer, proto, host);
+        self.announce_hops(request.headers_mut(), &hops, peer, proto, host, last);
         let exchange = exchange?;
         claims::trace_context(request.headers_mut(), &exchange);
-        let id = HeaderValue::try_from(exchange.id().to_string()).ok()?;
+        let id = exchange.id().to_value()?;
         request.headers_mut().insert(X_REQUEST_ID, id.clone());
         Some(id)
     }
@@ -213,7 +236,38 @@ impl Config {
         peer: ClientAddr,
         proto: &'static str,
         host: Option<HeaderValue>,
+        last: &mut Option<Box<Announced>>,
     ) {
+        let same = |last: &Announced| {
+            hops.is_empty() && last.peer == peer && last.proto == proto && last.host == host
+        };
+        let announced = match last {
+            Some(last) if same(last) => &**last,
+            _ => &**last.insert(Box::new(self.announced(hops, peer, proto, host))),
+        };
+        if let Some(list) = &announced.list {
+            fields.insert(X_FORWARDED_FOR, list.clone());
+        }
+        if let Some(forwarded) = &announced.forwarded {
+            fields.insert(FORWARDED, forwarded.clone());
+        }
+        fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+        if let Some(host) = &announced.host {
+            fields.insert(X_FORWARDED_HOST, host.clone());
+        }
+        if !hops.is_empty() {
+            // Of another client of the same proxy: not to be taken for this one's.
+            *last = None;
+        }
+    }
+
+    fn announced(
+        &self,
+        hops: &[ClientAddr],
+        peer: ClientAddr,
+        proto: &'static str,
+        host: Option<HeaderValue>,
+    ) -> Announced {
         let mut list = String::with_capacity(48);
         let mut forwarded = String::with_capacity(96);
         for (n, hop) in hops.iter().chain([&peer]).enumerate() {
@@ -236,17 +290,12 @@ impl Config {
                 }
             }
         }
-        if !list.is_empty()
-            && let Ok(value) = HeaderValue::try_from(list)
-        {
-            fields.insert(X_FORWARDED_FOR, value);
-        }
-        if let Ok(value) = HeaderValue::try_from(forwarded) {
-            fields.insert(FORWARDED, value);
-        }
-        fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-        if let Some(host) = host {
-            fields.insert(X_FORWARDED_HOST, host);
+        Announced {
+            peer,
+            proto,
+            host,
+            list: HeaderValue::try_from(list).ok().filter(|list| !list.is_empty()),
+            forwarded: HeaderValue::try_from(forwarded).ok(),
         }
     }
 }

@@ -33,6 +33,8 @@ pub(crate) struct OriginConnection {
     pub(crate) deadline: Deadline,
     pub(crate) address: SocketAddr,
     pub(crate) opened: Instant,
+    /// The stack of the thread whose reactor wakes it.
+    pub(crate) home: usize,
     pub(crate) requests: u32,
     /// A place in a limit, given back when the connection closes.
     pub(crate) _place: Option<crate::pool::Place>,
@@ -56,6 +58,7 @@ impl OriginConnection {
             deadline: Deadline::default(),
             address,
             opened: Instant::now(),
+            home: crate::pool::shards::own(),
             requests: 0,
             _place: place,
         }))
@@ -74,14 +77,11 @@ impl OriginConnection {
     }
 
     /// Whether a request could be sent now. Drives the connection first: that is when a close
-    /// that happened while it was idle is noticed.
-    pub(crate) fn is_usable(&mut self, cx: &mut Context<'_>) -> bool {
-        self.drive(cx).is_pending() && !self.link.is_poisoned() && self.sender.is_ready()
-    }
-
-    /// The same without a task to wake.
-    pub(crate) fn is_idle(&mut self) -> bool {
-        self.is_usable(&mut Context::from_waker(Waker::noop()))
+    /// that happened while it was idle is noticed. Nobody is to be woken for it.
+    pub(crate) fn is_usable(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop())).is_pending()
+            && !self.link.is_poisoned()
+            && self.sender.is_ready()
     }
 
     /// Begins a request.

@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy_core::{ErrorKind, ProxyError, Retry};
+use proxy_core::{Attempt, ErrorKind, ProxyError, Retry};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
@@ -53,6 +53,15 @@ pub struct Dialed {
     pub dns: Duration,
     /// How long connecting took, failed attempts included.
     pub connect: Duration,
+}
+
+impl Dialed {
+    /// Writes what was dialled, and how long it took, into the record of an attempt.
+    pub fn note(&self, attempt: &mut Attempt) {
+        attempt.address = Some(self.address);
+        attempt.dns = Some(self.dns);
+        attempt.connect = Some(self.connect);
+    }
 }
 
 /// How a [`Dialer`] connects.

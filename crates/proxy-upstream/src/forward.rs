@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING};
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use proxy_core::fields::takes_trailers;
 use proxy_core::{Attempt, Body, ErrorKind, Exchange, HeadLimits, ProxyError, Retry};
 use tokio::time::{Instant, timeout};
@@ -62,51 +62,70 @@ pub(crate) struct Destination<'a> {
     pub(crate) limits: HeadLimits,
 }
 
+/// A request on its way, and its record.
+pub(crate) struct Outgoing {
+    /// Taken by the attempt that sends it, put back by one that did not.
+    pub(crate) request: Option<Request<Body>>,
+    pub(crate) expects_continue: bool,
+    pub(crate) exchange: Option<Exchange>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(mut request: Request<Body>) -> Self {
+        let exchange = request.extensions_mut().remove::<Exchange>();
+        let facts = exchange.as_ref().and_then(Exchange::facts);
+        let expects_continue = facts.is_some_and(|facts| facts.expects_continue);
+        // What belongs to this exchange must not live as long as the connection.
+        *request.extensions_mut() = http::Extensions::new();
+        Self { request: Some(request), expects_continue, exchange }
+    }
+
+    /// Begins the record of an attempt.
+    pub(crate) fn attempt(&self, attempt: impl FnOnce() -> Attempt) {
+        if let Some(exchange) = &self.exchange {
+            exchange.with_attempts(|attempts| attempts.push(attempt()));
+        }
+    }
+
+    /// Writes into the record of the attempt under way.
+    pub(crate) fn note(&self, write: impl FnOnce(&mut Attempt)) {
+        if let Some(exchange) = &self.exchange {
+            exchange.with_attempts(|attempts| attempts.last_mut().map(write));
+        }
+    }
+}
+
 impl Destination<'_> {
     /// Sends the request over HTTP/1.1. A kept-alive connection that turns out to be dead costs
     /// one retry on a fresh one, where the request was not sent or is idempotent.
-    pub(crate) async fn send(
-        &self,
-        mut request: Request<Body>,
-    ) -> Result<Response<Body>, ProxyError> {
-        let exchange = Exchange::of(&request).cloned();
-        let facts = exchange.as_ref().and_then(Exchange::facts);
-        let expects = facts.is_some_and(|facts| facts.expects_continue);
-        *request.extensions_mut() = http::Extensions::new();
-
-        if let Some(connection) =
-            std::future::poll_fn(|cx| std::task::Poll::Ready(self.pool.take(cx))).await
-        {
-            let again = Again::of(&request);
-            let attempt =
-                Attempt { address: Some(connection.address), reused: true, ..self.attempt() };
-            let link = std::sync::Arc::clone(&connection.link);
-            match self.exchange_on(connection, request, expects, exchange.as_ref(), attempt).await {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Body>, ProxyError> {
+        let mut outgoing = Outgoing::new(request);
+        if let Some(connection) = self.pool.take() {
+            let again = outgoing.request.as_ref().and_then(Again::of);
+            let address = Some(connection.address);
+            outgoing.attempt(|| Attempt { address, reused: true, ..self.attempt() });
+            let error = match self.exchange_on(connection, &mut outgoing).await {
                 Ok(response) => return Ok(response),
-                Err(failed) => match (failed.unsent, again) {
-                    (Some(unsent), _) => request = *unsent,
-                    (None, Some(again))
-                        if !link.has_first_byte()
-                            && failed.error.retry_safety() != Retry::Never =>
-                    {
-                        request = again.into_request();
+                Err(error) => error,
+            };
+            if outgoing.request.is_none() {
+                match again {
+                    Some(again) if error.retry_safety() == Retry::IfIdempotent => {
+                        outgoing.request = Some(again.into_request());
                     }
-                    _ => return Err(failed.error),
-                },
+                    _ => return Err(error),
+                }
             }
         }
-        let mut attempt = self.attempt();
-        let connection = match self.connect(&mut attempt).await {
-            Ok(connection) => connection,
+        outgoing.attempt(|| self.attempt());
+        // Boxed: most requests find a connection, and none should carry the size of a dial.
+        match Box::pin(self.connect(&mut outgoing)).await {
+            Ok(connection) => self.exchange_on(connection, &mut outgoing).await,
             Err(error) => {
-                attempt.error = Some(error.kind());
-                record(exchange.as_ref(), attempt);
-                return Err(error);
+                outgoing.note(|attempt| attempt.error = Some(error.kind()));
+                Err(error)
             }
-        };
-        self.exchange_on(connection, request, expects, exchange.as_ref(), attempt)
-            .await
-            .map_err(|failed| failed.error)
+        }
     }
 
     /// A connected socket, in the time that this destination has for it.
@@ -116,31 +135,23 @@ impl Destination<'_> {
         })
     }
 
-    fn attempt(&self) -> Attempt {
+    pub(crate) fn attempt(&self) -> Attempt {
         Attempt { upstream: self.upstream.clone(), ..Attempt::default() }
     }
 
-    async fn connect(&self, attempt: &mut Attempt) -> Result<Box<OriginConnection>, ProxyError> {
+    async fn connect(&self, outgoing: &mut Outgoing) -> Result<Box<OriginConnection>, ProxyError> {
         let Some(place) = self.pool.place() else {
             return Err(
                 ProxyError::new(ErrorKind::ConnectionLimitReached).retry(Retry::NothingSent)
             );
         };
         let dialed = self.dial().await?;
-        attempt.address = Some(dialed.address);
-        attempt.dns = Some(dialed.dns);
-        attempt.connect = Some(dialed.connect);
+        outgoing.note(|attempt| dialed.note(attempt));
         OriginConnection::handshake(dialed.stream, dialed.address, self.limits, Some(place))
             .await
             .map_err(|e| {
                 ProxyError::new(ErrorKind::ConnectionTerminated).source(e).retry(Retry::NothingSent)
             })
-    }
-}
-
-fn record(exchange: Option<&Exchange>, attempt: Attempt) {
-    if let Some(exchange) = exchange {
-        exchange.with_attempts(|attempts| attempts.push(attempt));
     }
 }
 
@@ -172,7 +183,9 @@ pub(crate) fn prepare(request: &mut Request<Body>, host: Option<&HeaderValue>) {
 /// An idempotent request without content, kept so that it can be sent again
 /// (RFC 9110 section 9.2.2). `QUERY` (RFC 10008) is safe, but has content as a rule.
 struct Again {
-    head: http::request::Parts,
+    method: Method,
+    target: Uri,
+    fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Again {
@@ -189,15 +202,20 @@ impl Again {
         if !idempotent || !request.body().is_empty() {
             return None;
         }
-        let mut head = Request::new(()).into_parts().0;
-        head.method = request.method().clone();
-        head.uri = request.uri().clone();
-        head.headers = request.headers().clone();
-        Some(Self { head })
+        // Cheaper than a clone of the map, which is rebuilt in the rare case that it is needed.
+        let mut fields = Vec::with_capacity(request.headers().len());
+        fields.extend(request.headers().iter().map(|(n, v)| (n.clone(), v.clone())));
+        Some(Self { method: request.method().clone(), target: request.uri().clone(), fields })
     }
 
     fn into_request(self) -> Request<Body> {
-        Request::from_parts(self.head, Body::empty())
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.target;
+        for (name, value) in self.fields {
+            request.headers_mut().append(name, value);
+        }
+        request
     }
 }
 

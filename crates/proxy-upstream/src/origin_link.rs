@@ -93,6 +93,10 @@ impl OriginLink {
         self.wake_content();
     }
 
+    pub(crate) fn has_final_head(&self) -> bool {
+        self.has(FINAL_HEAD)
+    }
+
     pub(crate) fn continues(&self) {
         self.set(CONTINUES);
         self.wake_content();

@@ -9,7 +9,6 @@ mod destinations;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Context;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -45,6 +44,9 @@ impl Default for PoolConfig {
     }
 }
 
+/// Of so many connections taken from another thread one is opened instead.
+const OPEN_INSTEAD: usize = 8;
+
 /// Idle connections to one destination. A clone is the same pool.
 #[derive(Clone)]
 pub struct Pool {
@@ -54,6 +56,8 @@ pub struct Pool {
 struct Shared {
     config: PoolConfig,
     stacks: Box<[Mutex<Vec<Idle>>]>,
+    /// Connections taken from another thread's stack so far.
+    taken_elsewhere: AtomicUsize,
     idle: AtomicUsize,
     open: Arc<AtomicUsize>,
 }
@@ -79,6 +83,7 @@ impl Pool {
             shared: Arc::new(Shared {
                 config,
                 stacks: (0..shards::COUNT).map(|_| Mutex::default()).collect(),
+                taken_elsewhere: AtomicUsize::new(0),
                 idle: AtomicUsize::new(0),
                 open: Arc::default(),
             }),
@@ -104,27 +109,39 @@ impl Pool {
     }
 
     /// The connection that was used last and is still good.
-    pub(crate) fn take(&self, cx: &mut Context<'_>) -> Option<Box<OriginConnection>> {
+    pub(crate) fn take(&self) -> Option<Box<OriginConnection>> {
         if self.idle() == 0 {
             return None;
         }
         let own = shards::own();
         let now = Instant::now();
-        for n in 0..shards::COUNT {
-            while let Some(mut idle) = self.pop((own + n) % shards::COUNT) {
-                if self.may_be_reused(&idle, now) && idle.connection.is_usable(cx) {
-                    return Some(idle.connection);
-                }
+        if let Some(connection) = self.take_from(own, now) {
+            return Some(connection);
+        }
+        // A connection wakes the thread that opened it, whoever uses it: borrowed for ever it
+        // would cost a switch of threads each time. So now and then one is opened here instead.
+        let taken = self.shared.taken_elsewhere.fetch_add(1, Ordering::Relaxed);
+        if taken % OPEN_INSTEAD == OPEN_INSTEAD - 1 {
+            return None;
+        }
+        (1..shards::COUNT).find_map(|n| self.take_from((own + n) % shards::COUNT, now))
+    }
+
+    fn take_from(&self, shard: usize, now: Instant) -> Option<Box<OriginConnection>> {
+        while let Some(mut idle) = self.pop(shard) {
+            if self.may_be_reused(&idle, now) && idle.connection.is_usable() {
+                return Some(idle.connection);
             }
         }
         None
     }
 
-    /// Keeps a connection, if it is worth keeping.
+    /// Keeps a connection, if it is worth keeping, for the thread that opened it first of all.
     pub(crate) fn put(&self, mut connection: Box<OriginConnection>) {
-        if !connection.is_idle()
+        let now = Instant::now();
+        if !connection.is_usable()
             || connection.requests >= self.shared.config.max_requests
-            || connection.opened.elapsed() >= self.shared.config.max_age
+            || now.duration_since(connection.opened) >= self.shared.config.max_age
         {
             return;
         }
@@ -133,8 +150,8 @@ impl Pool {
             return;
         }
         connection.deadline.clear();
-        let idle = Idle { connection, since: Instant::now() };
-        lock(&self.shared.stacks[shards::own()]).push(idle);
+        let home = connection.home;
+        lock(&self.shared.stacks[home]).push(Idle { connection, since: now });
     }
 
     /// Closes what has been idle for too long. Call it every few seconds.
@@ -143,7 +160,7 @@ impl Pool {
         for stack in &self.shared.stacks {
             let mut stack = lock(stack);
             let before = stack.len();
-            stack.retain_mut(|idle| self.may_be_reused(idle, now) && idle.connection.is_idle());
+            stack.retain_mut(|idle| self.may_be_reused(idle, now) && idle.connection.is_usable());
             self.shared.idle.fetch_sub(before - stack.len(), Ordering::AcqRel);
             if stack.is_empty() {
                 *stack = Vec::new();
@@ -177,7 +194,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Which stack is a thread's own. Threads are numbered as they come; more threads than stacks
 /// share them.
-mod shards {
+pub(crate) mod shards {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     pub(super) const COUNT: usize = 16;
@@ -188,7 +205,7 @@ mod shards {
         static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
     }
 
-    pub(super) fn own() -> usize {
+    pub(crate) fn own() -> usize {
         OWN.with(|own| *own)
     }
 }

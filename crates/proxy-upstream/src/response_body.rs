@@ -1,7 +1,7 @@
 //! The response content on its way from an origin; drives the connection it comes on.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,40 +44,69 @@ impl ResponseBody {
         Self { incoming, connection: Some(connection), pool, read_idle, first: None }
     }
 
-    /// Looks at what is there already.
-    pub(crate) fn poll_begin(&mut self, cx: &mut Context<'_>) -> Result<Begun, ProxyError> {
-        let frame = match Pin::new(&mut *self).poll_frame(cx) {
+    /// Looks at what came along with the head.
+    pub(crate) fn begin(&mut self) -> Result<Begun, ProxyError> {
+        let mut cx = Context::from_waker(Waker::noop());
+        let frame = match self.poll_next(&mut cx) {
             Poll::Pending => return Ok(Begun::Open),
             Poll::Ready(None) => return Ok(Begun::Whole(Bytes::new())),
             Poll::Ready(Some(Ok(frame))) => frame,
-            Poll::Ready(Some(Err(error))) => {
-                let kind = ProxyError::find(&*error)
-                    .map_or(ErrorKind::HttpResponseIncomplete, ProxyError::kind);
-                return Err(ProxyError::new(kind));
-            }
+            Poll::Ready(Some(Err(error))) => return Err(error),
         };
         match frame.into_data() {
-            Ok(content) if self.incoming.is_end_stream() => Ok(Begun::Whole(content)),
-            Ok(content) => {
-                self.first = Some(Frame::data(content));
-                self.poll_second(cx)
-            }
-            Err(trailers) => {
-                self.first = Some(trailers);
-                Ok(Begun::Open)
-            }
+            Ok(content) if self.incoming.is_end_stream() => return Ok(Begun::Whole(content)),
+            Ok(content) => self.first = Some(Frame::data(content)),
+            Err(trailers) => self.first = Some(trailers),
         }
-    }
-
-    /// Behind the first piece: a fault, or the end of content in chunks, is often there too.
-    fn poll_second(&mut self, cx: &mut Context<'_>) -> Result<Begun, ProxyError> {
+        // Behind the first piece a fault is often there too.
         if let Some(connection) = &mut self.connection {
-            let _ = connection.drive(cx);
+            let _ = connection.drive(&mut cx);
             if connection.link.is_faulty() {
                 return Err(ProxyError::new(ErrorKind::HttpResponseTransferCoding));
             }
         }
         Ok(Begun::Open)
+    }
+
+    /// The next frame, and nothing else: no timer runs. The body's channel gets no waker: the
+    /// connection that fills it is driven here, and its socket wakes the task.
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ProxyError>>> {
+        let mut nobody = Context::from_waker(Waker::noop());
+        let mut frame = Pin::new(&mut self.incoming).poll_frame(&mut nobody);
+        let mut driven = Poll::Pending;
+        if frame.is_pending()
+            && let Some(connection) = &mut self.connection
+        {
+            driven = connection.drive(cx);
+            frame = Pin::new(&mut self.incoming).poll_frame(&mut nobody);
+        }
+        let Poll::Ready(frame) = frame else { return Poll::Pending };
+        match frame {
+            Some(Ok(frame)) => {
+                if self.incoming.is_end_stream() {
+                    self.release();
+                }
+                Poll::Ready(Some(Ok(sound_trailers(frame))))
+            }
+            None => {
+                self.release();
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => {
+                let incomplete = ErrorKind::HttpResponseIncomplete;
+                let error = match (self.connection.take(), &driven) {
+                    (Some(connection), Poll::Ready(Err(cause))) => {
+                        failure(&connection.link, cause, incomplete)
+                    }
+                    (Some(connection), _) => failure(&connection.link, &error, incomplete),
+                    (None, _) => ProxyError::new(incomplete),
+                };
+                Poll::Ready(Some(Err(error)))
+            }
+        }
     }
 
     /// The content is whole: others may use the connection.
@@ -100,22 +129,11 @@ impl http_body::Body for ResponseBody {
         if let Some(first) = this.first.take() {
             return Poll::Ready(Some(Ok(first)));
         }
-        // A frame that is there already is taken before more is read.
-        if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) {
-            return this.frame(frame);
-        }
-        let driven = match &mut this.connection {
-            Some(connection) => connection.drive(cx),
-            None => Poll::Pending,
-        };
-        if let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) {
-            if let (Poll::Ready(Err(error)), Some(connection)) = (&driven, &this.connection)
-                && matches!(frame, Some(Err(_)))
-            {
-                let error = failure(&connection.link, error, ErrorKind::HttpResponseIncomplete);
-                return Poll::Ready(Some(Err(error.into())));
+        if let Poll::Ready(frame) = this.poll_next(cx) {
+            if let Some(connection) = &mut this.connection {
+                connection.deadline.clear();
             }
-            return this.frame(frame);
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let Some(connection) = &mut this.connection else { return Poll::Pending };
         if !connection.deadline.is_set() {
@@ -143,39 +161,6 @@ impl http_body::Body for ResponseBody {
             hint.set_lower(hint.lower() + first);
         }
         hint
-    }
-}
-
-impl ResponseBody {
-    fn frame(
-        &mut self,
-        frame: Option<Result<Frame<Bytes>, hyper::Error>>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(connection) = &mut self.connection {
-            connection.deadline.clear();
-        }
-        match frame {
-            Some(Ok(frame)) => {
-                if self.incoming.is_end_stream() {
-                    self.release();
-                }
-                Poll::Ready(Some(Ok(sound_trailers(frame))))
-            }
-            None => {
-                self.release();
-                Poll::Ready(None)
-            }
-            Some(Err(error)) => {
-                let error = match &self.connection {
-                    Some(connection) => {
-                        failure(&connection.link, &error, ErrorKind::HttpResponseIncomplete)
-                    }
-                    None => ProxyError::new(ErrorKind::HttpResponseIncomplete),
-                };
-                self.connection = None;
-                Poll::Ready(Some(Err(error.into())))
-            }
-        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::exchange::Exchange;
 use crate::fields;
+use crate::hex;
 use crate::target::Authority;
 
 /// Fields that name a client's address, or what forwarding hid. Removed from every request, and
@@ -134,7 +135,10 @@ pub(super) fn trace_context(fields: &mut HeaderMap, exchange: &Exchange) {
     }
     fields.remove(TRACESTATE);
     let (trace, span) = exchange.trace_ids();
-    match HeaderValue::try_from(format!("00-{trace:032x}-{span:016x}-00")) {
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    hex::write(trace, &mut text[3..35]);
+    hex::write(span.into(), &mut text[36..52]);
+    match HeaderValue::from_bytes(&text) {
         Ok(value) => fields.insert(TRACEPARENT, value),
         Err(_) => fields.remove(TRACEPARENT),
     };

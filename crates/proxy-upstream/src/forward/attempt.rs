@@ -5,73 +5,70 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::{Method, Request, Response};
+use http::{Method, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use proxy_core::{Attempt, Body, ErrorKind, Exchange, ProxyError};
+use proxy_core::{Body, ErrorKind, Exchange, ProxyError};
 use tokio::time::Instant;
 
-use super::{Destination, failure, record, within};
+use super::{Destination, Outgoing, failure, within};
 use crate::connection::OriginConnection;
 use crate::request_body::RequestBody;
 use crate::response_body::{Begun, ResponseBody};
 
-/// An attempt that failed.
-pub(super) struct Failed {
-    pub(super) error: ProxyError,
-    /// The request, where not one byte of it was sent.
-    pub(super) unsent: Option<Box<Request<Body>>>,
-}
-
 impl Destination<'_> {
-    /// Sends the request and waits for the head of the final response. The attempt is recorded
-    /// whatever comes of it.
+    /// Sends the request and waits for the head of the final response. A request of which not one
+    /// byte was sent is put back.
     pub(super) async fn exchange_on(
         &self,
         mut connection: Box<OriginConnection>,
-        request: Request<Body>,
-        expects_continue: bool,
-        exchange: Option<&Exchange>,
-        mut attempt: Attempt,
-    ) -> Result<Response<Body>, Failed> {
+        outgoing: &mut Outgoing,
+    ) -> Result<Response<Body>, ProxyError> {
         let started = Instant::now();
-        let link = Arc::clone(&connection.link);
-        let interim = exchange.and_then(Exchange::interim).cloned();
-        link.begin(*request.method() == Method::HEAD, !request.body().is_empty(), interim);
-        let request =
-            request.map(|body| RequestBody::new(body, Arc::clone(&link), expects_continue));
-        let outcome = self.head(&mut connection, request).await;
-        attempt.first_byte = Some(started.elapsed());
-        match outcome {
+        let outcome = match self.head(&mut connection, outgoing).await {
             Ok(response) => {
-                attempt.status = Some(response.status());
-                let response = self.respond(response, connection).await;
-                attempt.error = response.as_ref().err().map(ProxyError::kind);
-                record(exchange, attempt);
-                response.map_err(|error| Failed { error, unsent: None })
+                let status = response.status();
+                outgoing.note(|attempt| attempt.status = Some(status));
+                self.respond(response, connection)
             }
-            Err(failed) => {
-                attempt.error = Some(failed.error.kind());
-                record(exchange, attempt);
-                Err(failed)
-            }
-        }
+            Err(error) => Err(error),
+        };
+        outgoing.note(|attempt| {
+            attempt.first_byte = Some(started.elapsed());
+            attempt.error = outcome.as_ref().err().map(ProxyError::kind);
+        });
+        outcome
     }
 
     async fn head(
         &self,
         connection: &mut OriginConnection,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Failed> {
+        outgoing: &mut Outgoing,
+    ) -> Result<Response<Incoming>, ProxyError> {
         let link = Arc::clone(&connection.link);
-        let mut response = pin!(connection.send(request));
+        let Some(request) = outgoing.request.take() else {
+            return Err(ErrorKind::ProxyInternalError.into());
+        };
+        let interim = outgoing.exchange.as_ref().and_then(Exchange::interim).cloned();
+        link.begin(*request.method() == Method::HEAD, !request.body().is_empty(), interim);
+        let expects = outgoing.expects_continue;
+        let mut response = pin!(connection.send(request.map(|body| RequestBody::new(
+            body,
+            Arc::clone(&link),
+            expects
+        ))));
         connection.deadline.clear();
         let mut written = 0;
         poll_fn(|cx| {
             let driven = connection.drive(cx);
-            if let Poll::Ready(outcome) = response.as_mut().poll(cx) {
+            // Looked at only when there is something to see: a waker left with hyper would wake
+            // this very task, which is awake, once for each response.
+            if (driven.is_ready() || link.has_final_head())
+                && let Poll::Ready(outcome) = response.as_mut().poll(cx)
+            {
                 return Poll::Ready(outcome.map_err(|mut unsent| {
                     let request = unsent.take_message().filter(|_| !link.has_written());
+                    outgoing.request = request.map(|r| r.map(RequestBody::into_inner));
                     let error = match &driven {
                         Poll::Ready(Err(error))
                             if error.is_user() || ProxyError::find(error).is_some() =>
@@ -80,10 +77,7 @@ impl Destination<'_> {
                         }
                         _ => unsent.error(),
                     };
-                    Failed {
-                        error: failure(&link, error, ErrorKind::HttpResponseIncomplete),
-                        unsent: request.map(|r| Box::new(r.map(RequestBody::into_inner))),
-                    }
+                    failure(&link, error, ErrorKind::HttpResponseIncomplete)
                 }));
             }
             // The clock runs while the upstream is waited for, and starts anew when it takes
@@ -94,10 +88,10 @@ impl Destination<'_> {
                 written = link.written();
                 connection.deadline.set(within(self.timeouts.first_byte));
             }
-            connection.deadline.poll(cx).map(|()| {
-                let error = ProxyError::new(ErrorKind::HttpResponseTimeout).detail("first_byte");
-                Err(Failed { error, unsent: None })
-            })
+            connection
+                .deadline
+                .poll(cx)
+                .map(|()| Err(ProxyError::new(ErrorKind::HttpResponseTimeout).detail("first_byte")))
         })
         .await
     }
@@ -105,20 +99,19 @@ impl Destination<'_> {
     /// The response. Content that came along with the head is looked at before the head goes on:
     /// where it is broken already the client gets an error instead of half an answer, and where
     /// it is whole the connection is free for others at once.
-    async fn respond(
+    fn respond(
         &self,
         response: Response<Incoming>,
         connection: Box<OriginConnection>,
     ) -> Result<Response<Body>, ProxyError> {
-        let (parts, incoming) = response.into_parts();
-        if incoming.is_end_stream() {
+        if response.body().is_end_stream() {
             self.pool.put(connection);
-            return Ok(Response::from_parts(parts, Body::empty()));
+            return Ok(response.map(|_| Body::empty()));
         }
+        let (parts, incoming) = response.into_parts();
         let pool = self.pool.clone();
         let mut body = ResponseBody::new(incoming, connection, pool, self.timeouts.read_idle);
-        let begun = poll_fn(|cx| Poll::Ready(body.poll_begin(cx))).await?;
-        let body = match begun {
+        let body = match body.begin()? {
             Begun::Whole(content) => Body::full(content),
             Begun::Open => Body::new(body),
         };

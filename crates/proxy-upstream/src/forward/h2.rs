@@ -7,10 +7,10 @@ use http::uri::{Authority, Scheme, Uri};
 use http::{Request, Response};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use proxy_core::{Attempt, Body, ErrorKind, Exchange, ProxyError, Retry};
+use proxy_core::{Body, ErrorKind, ProxyError, Retry};
 use tokio::time::{Instant, timeout};
 
-use super::{Destination, record};
+use super::{Destination, Outgoing};
 
 /// A connection on which the peer answers no ping for this long is dead.
 const PING: std::time::Duration = std::time::Duration::from_secs(20);
@@ -27,29 +27,29 @@ impl H2Endpoint {
     pub(super) async fn send(
         &self,
         destination: &Destination<'_>,
-        mut request: Request<Body>,
+        request: Request<Body>,
     ) -> Result<Response<Body>, ProxyError> {
-        let exchange = Exchange::of(&request).cloned();
-        *request.extensions_mut() = http::Extensions::new();
-        absolute(&mut request)?;
-        let mut attempt = Attempt { upstream: destination.upstream.clone(), ..Attempt::default() };
-        let result = self.attempt(destination, request, &mut attempt).await;
-        match &result {
+        let mut outgoing = Outgoing::new(request);
+        outgoing.attempt(|| destination.attempt());
+        let result = self.attempt(destination, &mut outgoing).await;
+        outgoing.note(|attempt| match &result {
             Ok(response) => attempt.status = Some(response.status()),
             Err(error) => attempt.error = Some(error.kind()),
-        }
-        record(exchange.as_ref(), attempt);
+        });
         result
     }
 
     async fn attempt(
         &self,
         destination: &Destination<'_>,
-        request: Request<Body>,
-        attempt: &mut Attempt,
+        outgoing: &mut Outgoing,
     ) -> Result<Response<Body>, ProxyError> {
         let started = Instant::now();
-        let mut sender = self.sender(destination, attempt).await?;
+        let Some(mut request) = outgoing.request.take() else {
+            return Err(ErrorKind::ProxyInternalError.into());
+        };
+        absolute(&mut request)?;
+        let mut sender = self.sender(destination, outgoing).await?;
         let terminated = |error: hyper::Error| match ProxyError::find(&error) {
             Some(found) => ProxyError::new(found.kind()).with_status(found.status()),
             None => ProxyError::new(ErrorKind::ConnectionTerminated).source(error),
@@ -59,28 +59,26 @@ impl H2Endpoint {
             .await
             .map_err(|_| ProxyError::new(ErrorKind::HttpResponseTimeout).detail("first_byte"))?
             .map_err(terminated)?;
-        attempt.first_byte = Some(started.elapsed());
+        outgoing.note(|attempt| attempt.first_byte = Some(started.elapsed()));
         Ok(response.map(Body::from))
     }
 
     async fn sender(
         &self,
         destination: &Destination<'_>,
-        attempt: &mut Attempt,
+        outgoing: &mut Outgoing,
     ) -> Result<http2::SendRequest<Body>, ProxyError> {
         if let Some(sender) = self.open() {
-            attempt.reused = true;
+            outgoing.note(|attempt| attempt.reused = true);
             return Ok(sender);
         }
         let _connecting = self.connecting.lock().await;
         if let Some(sender) = self.open() {
-            attempt.reused = true;
+            outgoing.note(|attempt| attempt.reused = true);
             return Ok(sender);
         }
-        let dialed = destination.dial().await?;
-        attempt.address = Some(dialed.address);
-        attempt.dns = Some(dialed.dns);
-        attempt.connect = Some(dialed.connect);
+        let dialed = Box::pin(destination.dial()).await?;
+        outgoing.note(|attempt| dialed.note(attempt));
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)
