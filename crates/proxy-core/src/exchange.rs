@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, Version};
+use http::{Extensions, HeaderMap, StatusCode, Uri, Version};
 
 pub use attempt::{Attempt, Attempts};
 pub use decision::{Decision, Verdict};
@@ -308,20 +308,6 @@ pub struct ExchangeId<'a>(Id<'a>);
 enum Id<'a> {
     Made(u128),
     Given(&'a str),
-}
-
-impl ExchangeId<'_> {
-    /// The id as a field value.
-    pub(crate) fn to_value(self) -> Option<HeaderValue> {
-        match self.0 {
-            Id::Made(id) => {
-                let mut text = [0; 32];
-                hex::write(id, &mut text);
-                HeaderValue::from_bytes(&text).ok()
-            }
-            Id::Given(id) => HeaderValue::from_str(id).ok(),
-        }
-    }
 }
 
 impl fmt::Display for ExchangeId<'_> {

@@ -35,6 +35,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::header::{FORWARDED, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
@@ -43,6 +44,7 @@ use tower_service::Service;
 
 use crate::client_address::{AddressPrivacy, ClientAddr, IpSet};
 use crate::exchange::Exchange;
+use crate::hex;
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -204,7 +206,10 @@ impl Config {
                 exchange.set_given_id(id);
             }
         }
-        request.extensions_mut().insert(client);
+        // The exchange knows; a layer in another server asks the extensions.
+        if exchange.is_none() {
+            request.extensions_mut().insert(client);
+        }
 
         let secure = exchange.as_ref().map_or("http", |x| x.connection().scheme);
         let proto = match trusted {
@@ -222,8 +227,9 @@ impl Config {
         let host = host.or_else(|| request.headers().get(HOST).cloned());
         self.announce_hops(request.headers_mut(), &hops, peer, proto, host, last);
         let exchange = exchange?;
-        claims::trace_context(request.headers_mut(), &exchange);
-        let id = exchange.id().to_value()?;
+        let (id, trace) = ids(&exchange);
+        claims::trace_context(request.headers_mut(), trace);
+        let id = id?;
         request.headers_mut().insert(X_REQUEST_ID, id.clone());
         Some(id)
     }
@@ -299,6 +305,24 @@ impl Config {
         }
     }
 }
+
+/// The request id and a trace that begins here, as field values. Both lie in one piece of memory:
+/// they are made for every request.
+fn ids(exchange: &Exchange) -> (Option<HeaderValue>, Option<HeaderValue>) {
+    let (trace, span) = exchange.trace_ids();
+    let mut text = Vec::with_capacity(32 + TRACE.len());
+    let _ = std::io::Write::write_fmt(&mut text, format_args!("{}", exchange.id()));
+    let len = text.len();
+    text.extend_from_slice(TRACE);
+    hex::write(trace, &mut text[len + 3..len + 35]);
+    hex::write(span.into(), &mut text[len + 36..len + 52]);
+    let mut first = Bytes::from(text);
+    let second = first.split_off(len);
+    (HeaderValue::from_maybe_shared(first).ok(), HeaderValue::from_maybe_shared(second).ok())
+}
+
+/// A `traceparent`, its ids still to be written: version 00, not sampled.
+const TRACE: &[u8] = b"00-00000000000000000000000000000000-0000000000000000-00";
 
 /// Removes every claim about client, scheme, host or identity, as from an untrusted peer.
 pub fn remove_claims(fields: &mut HeaderMap) {

@@ -47,6 +47,11 @@ impl ResponseBody {
     /// Looks at what came along with the head.
     pub(crate) fn begin(&mut self) -> Result<Begun, ProxyError> {
         let mut cx = Context::from_waker(Waker::noop());
+        // hyper has noted this task as the one to wake when somebody wants the content. That is
+        // the task which is about to want it: it would wake itself once for each response.
+        if let Some(connection) = &mut self.connection {
+            let _ = connection.drive(&mut cx);
+        }
         let frame = match self.poll_next(&mut cx) {
             Poll::Pending => return Ok(Begun::Open),
             Poll::Ready(None) => return Ok(Begun::Whole(Bytes::new())),

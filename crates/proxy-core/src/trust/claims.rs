@@ -6,9 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::{
     AddressSource, TRACEPARENT, TRACESTATE, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID,
 };
-use crate::exchange::Exchange;
 use crate::fields;
-use crate::hex;
 use crate::target::Authority;
 
 /// Fields that name a client's address, or what forwarding hid. Removed from every request, and
@@ -125,8 +123,9 @@ pub(super) fn host(fields: &HeaderMap) -> Option<HeaderValue> {
     (sound && values.next().is_none()).then(|| value.clone())
 }
 
-/// Keeps a sound `traceparent` (W3C Trace Context), begins a trace where there is none.
-pub(super) fn trace_context(fields: &mut HeaderMap, exchange: &Exchange) {
+/// Keeps a sound `traceparent` (W3C Trace Context); where there is none, the trace has `begun`
+/// here.
+pub(super) fn trace_context(fields: &mut HeaderMap, begun: Option<HeaderValue>) {
     let mut values = fields.get_all(TRACEPARENT).iter();
     let sound =
         values.next().is_some_and(|v| is_traceparent(v.as_bytes())) && values.next().is_none();
@@ -134,13 +133,9 @@ pub(super) fn trace_context(fields: &mut HeaderMap, exchange: &Exchange) {
         return;
     }
     fields.remove(TRACESTATE);
-    let (trace, span) = exchange.trace_ids();
-    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-    hex::write(trace, &mut text[3..35]);
-    hex::write(span.into(), &mut text[36..52]);
-    match HeaderValue::from_bytes(&text) {
-        Ok(value) => fields.insert(TRACEPARENT, value),
-        Err(_) => fields.remove(TRACEPARENT),
+    match begun {
+        Some(begun) => fields.insert(TRACEPARENT, begun),
+        None => fields.remove(TRACEPARENT),
     };
 }
 
