@@ -169,7 +169,7 @@ fn forward_role(config: &Resolved, listener: &Listener, resources: &Resources) -
         waived_names: forward.allow_names.iter().cloned().collect(),
         own: resources.own.clone(),
     });
-    let dialer = Dialer::new(Arc::clone(&resources.resolver), guard, DialConfig::default());
+    let dialer = Dialer::new(Arc::clone(&resources.resolver), guard, dial_config());
     let timeouts = forward_timeouts(&forward.timeouts);
     let ports = |ports: &crate::config::resolved::Ports| -> PortPolicy {
         ports.ranges().iter().cloned().collect()
@@ -243,7 +243,12 @@ fn edge_settings(limits: &Limits, timeouts: &Timeouts, half_close: bool) -> Edge
 /// Endpoints that the operator configured are trusted; our own listeners still are not reached.
 fn operator_dialer(resources: &Resources) -> Dialer {
     let guard = Guard::new(GuardConfig { own: resources.own.clone(), ..GuardConfig::default() });
-    Dialer::new(Arc::clone(&resources.resolver), guard, DialConfig::default())
+    Dialer::new(Arc::clone(&resources.resolver), guard, dial_config())
+}
+
+/// How long connecting may take is said by each upstream and by `[forward]`.
+fn dial_config() -> DialConfig {
+    DialConfig { connect_timeout: FOREVER, ..DialConfig::default() }
 }
 
 fn upstream_config(own: &crate::config::resolved::Upstream) -> UpstreamConfig {

@@ -21,7 +21,7 @@ use crate::config::resolved::{Address, LogTarget, Resolved};
 use crate::config::{Loaded, raw};
 
 /// How often idle connections are swept and metrics are kept in order.
-const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What ended the process before it served, or while it did.
 #[derive(Debug, thiserror::Error)]
@@ -185,15 +185,9 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
     Ok((own, resources, log, prometheus))
 }
 
-/// Buckets of durations, in seconds: from a cache's answer to a slow report.
-const DURATION_BUCKETS: &[f64] = &[
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-    60.0,
-];
-
 fn metrics(config: &Resolved) -> (Arc<Metrics>, PrometheusHandle) {
     let recorder = PrometheusBuilder::new()
-        .set_buckets(DURATION_BUCKETS)
+        .set_buckets(proxy_observe::DURATION_BUCKETS)
         .unwrap_or_else(|_| PrometheusBuilder::new())
         .build_recorder();
     let handle = recorder.handle();
@@ -324,6 +318,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     reopen: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -332,6 +327,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             reopen: signal(SignalKind::user_defined1())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
@@ -341,6 +337,9 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {
+                    tracing::warn!("SIGHUP: a reload is not built yet; nothing has changed");
+                }
                 _ = self.reopen.recv() => {
                     let target = config.access_log.as_ref().map(|own| &own.target);
                     if let (Some(log), Some(LogTarget::File(path))) = (log, target)

@@ -188,10 +188,7 @@ impl Page<'_> {
         fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         fields.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        fields.insert(
-            CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"),
-        );
+        fields.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
         let status =
             format!("{proxy}; error={}; details=\"{}\"", self.refusal.error, self.refusal.reason);
         if let Ok(value) = HeaderValue::try_from(status) {
@@ -241,8 +238,7 @@ impl Page<'_> {
             out,
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{status} {title}</title>\
              <meta name=\"viewport\" content=\"width=device-width\">\
-             <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:15vh auto;padding:0 1em;\
-             color-scheme:light dark}}h1{{font-size:1.5em}}code{{opacity:.7}}</style></head>\
+             <meta name=\"color-scheme\" content=\"light dark\"></head>\
              <body><h1>{status} {title}</h1>"
         );
         if let Some(detail) = explain(self.refusal.reason) {

@@ -33,7 +33,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Version};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -162,6 +162,8 @@ where
                     let version = response.version();
                     clean_response(response.headers_mut());
                     config.via.append(response.headers_mut(), version);
+                    // Ours, not the upstream's (RFC 9110 section 2.5).
+                    *response.version_mut() = Version::HTTP_11;
                 }
                 Poll::Ready(Ok(response.map(Reply::inner)))
             }

@@ -57,8 +57,18 @@ impl Refusal {
 
     /// The refusal that an error stands for.
     pub fn from_error(error: &ProxyError) -> Self {
-        let mut refusal = Self::new(error.status(), error.kind().token());
+        // What the client did wrong is told exactly; of an upstream only what the kind says, never
+        // what a name resolved to.
+        let reason = match error.detail_str() {
+            Some(detail) if error.kind() == ErrorKind::HttpRequestError => detail,
+            Some(detail @ "port_not_allowed") => detail,
+            _ => error.kind().token(),
+        };
+        let mut refusal = Self::new(error.status(), reason);
         refusal.error = error.kind();
+        if error.status() == StatusCode::SERVICE_UNAVAILABLE {
+            refusal.retry_after = Some(Duration::from_secs(1));
+        }
         // A request that broke off leaves a connection whose framing nobody knows.
         refusal.close = error.kind() == ErrorKind::HttpRequestError;
         refusal
@@ -136,6 +146,8 @@ pub fn explain(reason: &str) -> Option<&'static str> {
         "port_not_allowed" => "The policy of this proxy does not permit this port.",
         "proxy_loop_detected" => "The request has passed this proxy before.",
         "too_many_hops" => "The request has passed too many proxies.",
+        "content_too_large" => "The content is larger than this server takes.",
+        "content_too_slow" | "header_timeout" => "The request took too long to arrive.",
         "websocket" => "WebSocket is not offered here.",
         "dns_error" => "The name of the upstream server could not be resolved.",
         "dns_timeout" => "The name of the upstream server could not be resolved in time.",

@@ -6,13 +6,14 @@ use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use proxy_core::{Body, BoxError, ClientAddr, ConnectionEvent, ConnectionInfo, ConnectionRefusal};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::drain::{Drain, DrainGuard};
 use crate::listener::ListenerSettings;
 use crate::proxy_protocol::{self, Vouched};
+use crate::transport::Transport;
 use crate::{h1, h2};
 
 /// What a client that knows HTTP/2 sends first (RFC 9113 section 3.4).
@@ -27,7 +28,7 @@ pub(crate) async fn serve<T, S, B>(
     drain: Drain,
     guard: DrainGuard,
 ) where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: Transport,
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + Unpin + 'static,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,

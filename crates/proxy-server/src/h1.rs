@@ -19,15 +19,16 @@ use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use hyper::server::conn::http1;
-use proxy_core::{Body, BoxError, ConnectionEvent, ConnectionInfo};
+use proxy_core::{Body, BoxError, ConnectionEvent, ConnectionInfo, HeadLimits};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 use tower_service::Service;
 
 use crate::drain::{DrainGuard, DrainPhase};
 use crate::edge::Edge;
+use crate::transport::Transport;
 use crate::tunnel;
-use client_io::{ClientIo, End};
+use client_io::{ClientIo, End, WRITE_TIMEOUT};
 use link::Link;
 use service::EdgeService;
 
@@ -40,13 +41,14 @@ pub(crate) async fn serve<T, S, B>(
     edge: Arc<Edge>,
     mut guard: DrainGuard,
 ) where
-    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: Transport,
     S: Service<Request<Body>, Response = Response<B>> + Send + Unpin + 'static,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let builder = builder(&edge.settings.head);
     let mut fresh = true;
     loop {
         let link = Arc::new(Link::default());
@@ -54,12 +56,7 @@ pub(crate) async fn serve<T, S, B>(
         let answering =
             EdgeService::new(service, Arc::clone(&link), Arc::clone(&info), Arc::clone(&edge));
         // Boxed: a parked connection must not carry the size of a talking one.
-        let mut connection = Box::new(
-            http1::Builder::new()
-                .header_read_timeout(None)
-                .pipeline_flush(false)
-                .serve_connection(client, answering),
-        );
+        let mut connection = Box::new(builder.serve_connection(client, answering));
         let mut told = false;
         poll_fn(|cx| {
             let phase = guard.poll_phase(cx);
@@ -99,6 +96,9 @@ pub(crate) async fn serve<T, S, B>(
             }
             End::TimedOut(reason) => {
                 edge.events.on_event(&info, ConnectionEvent::TimedOut { reason });
+                if reason == WRITE_TIMEOUT {
+                    finished.io.abort();
+                }
                 return farewell::close(finished.io, finished.unread).await;
             }
             End::Closed => return farewell::close(finished.io, finished.unread).await,
@@ -113,6 +113,22 @@ pub(crate) async fn serve<T, S, B>(
             }
         }
     }
+}
+
+/// hyper's side. `ClientIo` has judged a head before hyper reads it: hyper's own limits, which it
+/// answers without a page or a log line, are never the narrower ones.
+fn builder(limits: &HeadLimits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.header_read_timeout(None).pipeline_flush(false);
+    // Its table of fields lies on the stack up to this many.
+    if limits.fields > 100 {
+        builder.max_headers(limits.fields);
+    }
+    let head = limits.line.saturating_add(limits.fields_size);
+    if head > 256 * 1024 {
+        builder.max_buf_size(head.saturating_mul(2));
+    }
+    builder
 }
 
 /// Waits as a bare socket for the next request; `None` when there will be none.

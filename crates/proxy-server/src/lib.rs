@@ -16,6 +16,7 @@ mod patience;
 mod prefixed;
 mod proxy_protocol;
 mod settings;
+mod transport;
 mod tunnel;
 mod workers;
 

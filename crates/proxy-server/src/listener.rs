@@ -14,7 +14,6 @@ use proxy_core::{
     Body, BoxError, ClientAddr, ConnectionEvent, ConnectionInfo, ConnectionRefusal, IpSet,
 };
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tower_service::Service;
 
@@ -22,6 +21,7 @@ use crate::connection;
 use crate::drain::Drain;
 use crate::edge::Edge;
 use crate::limiter::{LimitReached, Limiter};
+use crate::transport::Transport;
 use crate::workers::Workers;
 
 /// Where a listener listens.
@@ -154,7 +154,7 @@ struct Acceptor<S> {
 /// A socket that can change its reactor.
 trait Portable: Send + 'static {
     type Std: Send + 'static;
-    type Live: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Live: Transport;
     fn detach(self) -> io::Result<Self::Std>;
     fn attach(std: Self::Std) -> io::Result<Self::Live>;
 }

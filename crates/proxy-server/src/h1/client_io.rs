@@ -31,6 +31,9 @@ const READ_SIZE_CONTENT: usize = 32 * 1024;
 /// Pipelined or early bytes that are kept while an answer is under way.
 const READ_AHEAD_LIMIT: usize = 64 * 1024;
 
+/// The reason of a peer that does not take what is written.
+pub(super) const WRITE_TIMEOUT: &str = "write";
+
 /// How a conversation ended.
 #[derive(Debug)]
 pub(super) enum End {
@@ -372,7 +375,7 @@ impl<T: AsyncWrite + Unpin> ClientIo<T> {
                 self.writing.set(by_rate.min(since + settings.timeouts.write));
                 ready!(self.writing.poll(cx));
                 if matches!(self.end, End::Closed) {
-                    self.end = End::TimedOut("write");
+                    self.end = End::TimedOut(WRITE_TIMEOUT);
                 }
                 self.phase = Phase::Over;
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))

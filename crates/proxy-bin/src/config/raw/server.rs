@@ -149,7 +149,7 @@ pub struct Timeouts {
     pub tunnel_idle: Limit<Period>,
     /// For a tunnel in any case.
     pub tunnel_lifetime: Limit<Period>,
-    /// For a request from its head to the last byte of its response.
+    /// For a request of a gateway from its head to the head of its response.
     pub total: Limit<Period>,
 }
 

@@ -94,10 +94,10 @@ pub struct Pool {
     pub idle_timeout: Period,
     /// How many may wait, for each endpoint.
     pub max_idle: u64,
-    /// A connection older than this takes no new request. None by default.
+    /// A connection older than this takes no new request. Default 10m.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age: Option<Period>,
-    /// A connection that served this many takes no more. None by default.
+    /// A connection that served this many takes no more. Default 100000.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_requests: Option<u64>,
