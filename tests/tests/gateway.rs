@@ -249,7 +249,9 @@ fn content_streams_both_ways_without_waiting_for_its_end() {
     client.send("3\r\nend\r\n0\r\n\r\n");
     gate.open();
     assert_eq!(client.take(14), b"4\r\nlast\r\n0\r\n\r\n");
-    assert_eq!(origin.last().content, b"upend");
+    // The answer was whole first; the rest of the request goes on to where it was meant to go.
+    let request = waiting::until("the whole request", || origin.requests().pop());
+    assert_eq!(request.content, b"upend");
 }
 
 #[test]
@@ -286,12 +288,13 @@ fn max_forwards_counts_down_and_ends_here() {
 #[test]
 fn upstream_connections_are_kept_and_shared() {
     let origin = Origin::saying("hello");
-    let proxy = before(&origin);
+    let proxy = proxyd::reverse(&origin.url()).args(&["--workers", "2"]).start();
     for _ in 0..50 {
         // Each from a connection of its own.
         assert_eq!(client::get(proxy.address(), "origin.test", "/").status(), 200);
     }
-    assert_eq!(origin.links(), 1, "one client at a time needs one upstream connection");
+    let links = origin.links();
+    assert!(links <= 2, "one client at a time needs one upstream connection a worker: {links}");
 }
 
 #[test]

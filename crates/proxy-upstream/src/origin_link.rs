@@ -138,6 +138,10 @@ impl OriginLink {
         self.set(REQUEST_DONE);
     }
 
+    pub(crate) fn is_request_done(&self) -> bool {
+        self.has(REQUEST_DONE)
+    }
+
     /// Whether it is the upstream for which we wait, and not the client's content.
     pub(crate) fn waits_for_upstream(&self) -> bool {
         self.has(REQUEST_DONE | WRITE_BLOCKED)

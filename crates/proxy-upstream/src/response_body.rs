@@ -1,5 +1,6 @@
 //! The response content on its way from an origin; drives the connection it comes on.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -114,11 +115,41 @@ impl ResponseBody {
         }
     }
 
-    /// The content is whole: others may use the connection.
+    /// The content is whole: others may use the connection, once the request is sent.
     fn release(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            self.pool.put(connection);
+        let Some(connection) = self.connection.take() else { return };
+        if connection.link.is_request_done() {
+            return self.pool.put(connection);
         }
+        // The origin answered before it had all of the request. The client has its answer and
+        // waits for nothing; what it still sends goes where it was meant to go.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(finish_request(connection, self.pool.clone(), self.read_idle));
+        }
+    }
+}
+
+/// Sends the rest of a request whose response is whole. Ends with the connection, with the
+/// client's content, or when nothing has moved for `idle`.
+async fn finish_request(mut connection: Box<OriginConnection>, pool: Pool, idle: Duration) {
+    let mut written = connection.link.written();
+    connection.deadline.set(Instant::now() + idle);
+    let finished = poll_fn(|cx| {
+        if connection.drive(cx).is_ready() {
+            return Poll::Ready(false);
+        }
+        if connection.link.is_request_done() {
+            return Poll::Ready(true);
+        }
+        if connection.link.written() != written {
+            written = connection.link.written();
+            connection.deadline.set(Instant::now() + idle);
+        }
+        connection.deadline.poll(cx).map(|()| false)
+    })
+    .await;
+    if finished {
+        pool.put(connection);
     }
 }
 
