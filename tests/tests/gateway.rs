@@ -7,7 +7,7 @@ use proxyd_tests::client::{self, Client, Ending};
 use proxyd_tests::nginx::Nginx;
 use proxyd_tests::origin::{Act, MARK, Origin, Script, ok, response};
 use proxyd_tests::proxyd::{self, Proxyd};
-use proxyd_tests::waiting::Gate;
+use proxyd_tests::waiting::{self, Gate};
 use proxyd_tests::wire::Framing;
 use proxyd_tests::{configured, programs};
 
