@@ -25,8 +25,10 @@ impl ListenerAccess {
             let client = exchange.client();
             // A peer without an address, on a unix socket, is judged by the socket's file.
             let unknown = !client.is_known() && !exchange.connection().peer.is_known();
+            // A client that nobody knows is nobody's friend.
             unknown
-                || (!client.is_in(&self.deny)
+                || (client.is_known()
+                    && !client.is_in(&self.deny)
                     && self.allow.as_ref().is_none_or(|allow| client.is_in(allow)))
         });
         if permitted { Ok(()) } else { Err(client_not_allowed()) }

@@ -163,25 +163,26 @@ async fn connections(Extracted(state): Extracted<State>) -> Json<Value> {
 
 async fn drain(Extracted(state): Extracted<State>, fields: HeaderMap) -> Response {
     if let Err(refused) = authorise(&state, &fields) {
-        return refused;
+        return *refused;
     }
     state.shared.drain_asked.notify_one();
     (StatusCode::ACCEPTED, Json(json!({ "draining": true }))).into_response()
 }
 
 /// Whoever changes something needs the bearer token (RFC 6750).
-fn authorise(state: &State, fields: &HeaderMap) -> Result<(), Response> {
+fn authorise(state: &State, fields: &HeaderMap) -> Result<(), Box<Response>> {
     let Some(token) = &state.shared.token else {
-        return Err(
-            (StatusCode::FORBIDDEN, "no token is configured: changes are off\n").into_response()
-        );
+        let off = (StatusCode::FORBIDDEN, "no token is configured: changes are off\n");
+        return Err(Box::new(off.into_response()));
     };
     let given = fields.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
     if given.and_then(|v| v.strip_prefix("Bearer ")).is_some_and(|given| token.is(given.trim())) {
         return Ok(());
     }
     let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"proxyd admin\"")];
-    Err((StatusCode::UNAUTHORIZED, challenge, "a bearer token is needed\n").into_response())
+    Err(Box::new(
+        (StatusCode::UNAUTHORIZED, challenge, "a bearer token is needed\n").into_response(),
+    ))
 }
 
 /// Refuses what a web page could send without its user's knowledge.
@@ -206,11 +207,11 @@ fn host_is_ours(fields: &HeaderMap, hosts: &[String]) -> bool {
 }
 
 fn is_cross_site(fields: &HeaderMap) -> bool {
-    let fetch = fields.get("sec-fetch-site").map(|site| site.as_bytes());
+    let fetch = fields.get("sec-fetch-site").map(axum::http::HeaderValue::as_bytes);
     if fetch.is_some_and(|site| !matches!(site, b"same-origin" | b"none")) {
         return true;
     }
-    let Some(origin) = fields.get(header::ORIGIN).map(|origin| origin.as_bytes()) else {
+    let Some(origin) = fields.get(header::ORIGIN).map(axum::http::HeaderValue::as_bytes) else {
         return false;
     };
     let host = fields.get(header::HOST).map_or(&b""[..], |host| host.as_bytes());

@@ -66,7 +66,7 @@ impl Shared {
         if let Some(only) = &self.only_domains {
             let authority = request.uri().authority();
             let host = authority.and_then(|a| Authority::parse(a.as_str())).map(|a| a.host);
-            if !host.is_some_and(|host| only.longest(host).is_some()) {
+            if host.is_none_or(|host| only.longest(host).is_none()) {
                 return Err(Box::new(Refusal::new(StatusCode::FORBIDDEN, "domain_not_allowed")));
             }
         }

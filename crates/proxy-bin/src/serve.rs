@@ -87,12 +87,13 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     tracing::info!(open = drain.open(), "draining");
     // Load balancers learn from readiness first, while connections are still accepted.
     let lame_duck = tokio::time::sleep(config.server.lame_duck_interval);
-    tokio::select! {
-        () = lame_duck => {}
-        () = signals.second() => drain.end(),
-    }
+    let patient = tokio::select! {
+        () = lame_duck => true,
+        () = signals.second() => false,
+    };
     drain.drain();
     tokio::select! {
+        () = std::future::ready(()), if !patient => {}
         () = drain.emptied() => {}
         () = tokio::time::sleep(config.server.drain_timeout) => {
             tracing::warn!(open = drain.open(), "the drain timeout is over; closing what is open");

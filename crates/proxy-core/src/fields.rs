@@ -73,13 +73,18 @@ fn is_never_nominated(option: &str) -> bool {
     .any(|name| option.eq_ignore_ascii_case(name))
 }
 
-/// The members of a comma-separated list field, across all its lines, without empty ones.
+/// What stands in for a member of a list that is no text: like nothing that is looked for, and
+/// still a member.
+const UNREADABLE: &str = "\u{fffd}";
+
+/// The members of a comma-separated list field, across all its lines, without empty ones. Each is
+/// read by itself: one that is no text must not hide the others.
 pub fn list<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     fields
         .get_all(name)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
+        .flat_map(|value| value.as_bytes().split(|&b| b == b','))
+        .map(|member| std::str::from_utf8(member).unwrap_or(UNREADABLE))
         .map(|member| member.trim_matches([' ', '\t']))
         .filter(|member| !member.is_empty())
 }
@@ -192,6 +197,15 @@ mod tests {
         let mut left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["host", "trailer"]);
+    }
+
+    /// One member that is no text must not hide the others.
+    #[test]
+    fn unreadable_members_hide_nothing() {
+        let mut map = fields(&[("x-secret", "1")]);
+        map.insert(CONNECTION, HeaderValue::from_bytes(b"x-secret, \xff").expect("a value"));
+        remove_hop_by_hop(&mut map);
+        assert!(map.is_empty(), "{map:?}");
     }
 
     #[test]

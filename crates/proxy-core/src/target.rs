@@ -44,7 +44,11 @@ impl<'a> Authority<'a> {
             }
             None => text.split_at(text.find(':').unwrap_or(text.len())),
         };
-        if host.is_empty() || (!host.starts_with('[') && !host.bytes().all(is_reg_name)) {
+        // One dot may end a name; two readers could treat more of them, or one in front, differently.
+        if host.is_empty() || host.starts_with('.') || host.contains("..") {
+            return None;
+        }
+        if !host.starts_with('[') && !host.bytes().all(is_reg_name) {
             return None;
         }
         let port = match port.strip_prefix(':') {
@@ -239,6 +243,10 @@ mod tests {
             "[::1%25eth0]",
             "::1",
             "[v1.x]",
+            ".a",
+            "a..",
+            "a..b",
+            ".",
             "a%2eb",
             "a\\b",
             "a?b",
@@ -275,7 +283,7 @@ mod tests {
             match strict.normalise(path) {
                 Ok(got) => assert_eq!(got, normal, "{path:?}"),
                 Err(fault) => {
-                    assert_eq!((fault, normal), (PathFault::AboveRoot, "above"), "{path:?}")
+                    assert_eq!((fault, normal), (PathFault::AboveRoot, "above"), "{path:?}");
                 }
             }
         }

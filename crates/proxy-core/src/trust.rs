@@ -221,6 +221,9 @@ impl Config {
             false => None,
         };
         claims::remove(request.headers_mut(), trusted);
+        if let AddressSource::Field(source) = &self.source {
+            claims::remove_spellings(request.headers_mut(), source.as_str());
+        }
         if !self.announce {
             return None;
         }

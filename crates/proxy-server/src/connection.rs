@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::drain::{Drain, DrainGuard};
+use crate::limiter::Limiter;
 use crate::listener::ListenerSettings;
 use crate::proxy_protocol::{self, Vouched};
 use crate::transport::Transport;
@@ -19,13 +20,19 @@ use crate::{h1, h2};
 /// What a client that knows HTTP/2 sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// What the listener's connections share.
+pub(crate) struct Shared {
+    pub(crate) settings: Arc<ListenerSettings>,
+    pub(crate) limiter: Limiter,
+    pub(crate) drain: Drain,
+}
+
 pub(crate) async fn serve<T, S, B>(
     mut io: T,
     mut buffer: BytesMut,
     mut info: ConnectionInfo,
-    settings: Arc<ListenerSettings>,
+    shared: Shared,
     service: S,
-    drain: Drain,
     guard: DrainGuard,
 ) where
     T: Transport,
@@ -35,7 +42,9 @@ pub(crate) async fn serve<T, S, B>(
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let Shared { settings, limiter, drain } = shared;
     let edge = Arc::new(settings.edge.clone());
+    let mut _place = None;
     let events = Arc::clone(&edge.events);
     if settings.proxy_protocol {
         let within = edge.settings.timeouts.header;
@@ -47,6 +56,13 @@ pub(crate) async fn serve<T, S, B>(
                 if !info.peer_trusted && !settings.admits(info.peer) {
                     events.on_event(&info, ConnectionEvent::Refused(ConnectionRefusal::Address));
                     return;
+                }
+                match limiter.take_for_client(info.peer) {
+                    Ok(place) => _place = Some(place),
+                    Err(_) => {
+                        let refused = ConnectionEvent::Refused(ConnectionRefusal::ClientLimit);
+                        return events.on_event(&info, refused);
+                    }
                 }
             }
             Ok(Vouched::Peer) => {}

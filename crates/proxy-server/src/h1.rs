@@ -84,6 +84,7 @@ pub(crate) async fn serve<T, S, B>(
         let finished = parts.io.finish();
         match finished.end {
             End::Tunnel(upstream) => {
+                finished.io.become_tunnel();
                 return tunnel::run(finished.io, finished.buffer, *upstream, &info, &edge, guard)
                     .await;
             }
@@ -101,7 +102,12 @@ pub(crate) async fn serve<T, S, B>(
                 }
                 return farewell::close(finished.io, finished.unread).await;
             }
-            End::Closed => return farewell::close(finished.io, finished.unread).await,
+            End::Closed => {
+                if link.wants_abort() {
+                    finished.io.abort();
+                }
+                return farewell::close(finished.io, finished.unread).await;
+            }
             End::Parked => {
                 drop(link);
                 // Told to drain in the moment it went idle: nothing is in flight.

@@ -150,11 +150,13 @@ struct Tunnelling {
 
 impl Tunnelling {
     /// The edge, no layer, starts the relay: a stream of HTTP/2 outlives the future that answered.
-    fn start(self, mut upstream: TunnelUpstream) {
+    fn start(self, mut upstream: TunnelUpstream, open: Option<OpenStream>) {
         self.exchange.set_ending(Ending::Tunnel);
         upstream.exchange = Some(self.exchange);
         let guard = self.drain.register();
         tokio::spawn(async move {
+            // The stream is open, and its connection not idle, while the tunnel stands.
+            let _open = open;
             if let Ok(stream) = self.upgrade.await {
                 let stream = TokioIo::new(stream);
                 tunnel::run(stream, BytesMut::new(), upstream, &self.info, &self.edge, guard).await;
@@ -202,7 +204,7 @@ where
                         && response.status().is_success()
                         && let Some(tunnel) = this.tunnel.take()
                     {
-                        tunnel.start(upstream);
+                        tunnel.start(upstream, this.open.take());
                     }
                     // Fields of a connection do not exist in HTTP/2.
                     response.headers_mut().remove(http::header::CONNECTION);

@@ -60,7 +60,18 @@ impl Limiter {
         }
         *count += 1;
         taken.total += 1;
-        Ok(Place { limiter: self.clone(), key })
+        Ok(Place { limiter: self.clone(), key, in_total: true })
+    }
+
+    /// Takes a place among one client's only: its connection has one in the total already.
+    ///
+    /// # Errors
+    /// The client's limit.
+    pub fn take_for_client(&self, client: ClientAddr) -> Result<Place, LimitReached> {
+        let mut place = self.take(client)?;
+        place.in_total = false;
+        self.inner.taken.lock().unwrap_or_else(PoisonError::into_inner).total -= 1;
+        Ok(place)
     }
 
     /// Places taken now.
@@ -74,12 +85,13 @@ impl Limiter {
 pub struct Place {
     limiter: Limiter,
     key: ClientKey,
+    in_total: bool,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.limiter.inner.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.total -= 1;
+        taken.total -= usize::from(self.in_total);
         if let Some(count) = taken.clients.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {

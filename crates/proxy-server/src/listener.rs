@@ -72,9 +72,7 @@ impl Bound {
                 Ok(Self::Tcp(socket.into()))
             }
             ListenAddress::Unix(path) => {
-                if std::os::unix::net::UnixStream::connect(path).is_err() {
-                    let _ = std::fs::remove_file(path);
-                }
+                remove_stale(path);
                 let listener = StdUnixListener::bind(path)?;
                 listener.set_nonblocking(true)?;
                 Ok(Self::Unix(listener))
@@ -88,6 +86,18 @@ impl Bound {
             Self::Tcp(listener) => listener.local_addr().ok(),
             Self::Unix(_) => None,
         }
+    }
+}
+
+/// Removes a socket on which nobody listens any more. Anything else that is there stays: binding
+/// then says so.
+fn remove_stale(path: &std::path::Path) {
+    use std::os::unix::fs::FileTypeExt;
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
+    let refused = std::os::unix::net::UnixStream::connect(path)
+        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    if is_socket && refused {
+        let _ = std::fs::remove_file(path);
     }
 }
 
@@ -249,13 +259,13 @@ where
         };
         let Ok(std) = stream.detach() else { return };
         let guard = self.drain.register();
-        let (settings, service, drain) =
-            (Arc::clone(settings), self.service.clone(), self.drain.clone());
+        let (settings, service, drain, limiter) =
+            (Arc::clone(settings), self.service.clone(), self.drain.clone(), self.limiter.clone());
         self.workers.dispatch(move || async move {
             let _place = place;
             if let Ok(stream) = P::attach(std) {
-                connection::serve(stream, BytesMut::new(), info, settings, service, drain, guard)
-                    .await;
+                let shared = connection::Shared { settings, limiter, drain };
+                connection::serve(stream, BytesMut::new(), info, shared, service, guard).await;
             }
         });
     }

@@ -110,7 +110,7 @@ impl Destination<'_> {
             };
             if outgoing.request.is_none() {
                 match again {
-                    Some(again) if error.retry_safety() == Retry::IfIdempotent => {
+                    Some(again) if error.retry_safety() != Retry::Never => {
                         outgoing.request = Some(again.into_request());
                     }
                     _ => return Err(error),

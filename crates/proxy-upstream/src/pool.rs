@@ -121,7 +121,9 @@ impl Pool {
         // A connection wakes the thread that opened it, whoever uses it: borrowed for ever it
         // would cost a switch of threads each time. So now and then one is opened here instead.
         let taken = self.shared.taken_elsewhere.fetch_add(1, Ordering::Relaxed);
-        if taken % OPEN_INSTEAD == OPEN_INSTEAD - 1 {
+        if taken % OPEN_INSTEAD == OPEN_INSTEAD - 1
+            && self.open() < self.shared.config.max_connections
+        {
             return None;
         }
         (1..shards::COUNT).find_map(|n| self.take_from((own + n) % shards::COUNT, now))

@@ -36,8 +36,8 @@ impl RequestBody {
     }
 
     /// The content itself, where none of it was read.
-    pub(crate) fn into_inner(self) -> Body {
-        self.body
+    pub(crate) fn into_inner(mut self) -> Body {
+        std::mem::take(&mut self.body)
     }
 }
 
@@ -49,6 +49,13 @@ pub(crate) fn sound_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
             Frame::trailers(trailers)
         }
         Err(other) => other,
+    }
+}
+
+/// hyper drops content of a known length without asking for its end.
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.link.request_done();
     }
 }
 
@@ -68,7 +75,9 @@ impl http_body::Body for RequestBody {
             this.expecting = None;
         }
         let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
-        if frame.is_none() || this.body.is_end_stream() {
+        let is_last = |frame: &Frame<Bytes>| frame.is_trailers();
+        if frame.as_ref().is_none_or(|f| f.as_ref().is_ok_and(is_last)) || this.body.is_end_stream()
+        {
             this.link.request_done();
         }
         Poll::Ready(frame.map(|frame| frame.map(sound_trailers)))

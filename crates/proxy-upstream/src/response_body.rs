@@ -117,15 +117,21 @@ impl ResponseBody {
 
     /// The content is whole: others may use the connection, once the request is sent.
     fn release(&mut self) {
-        let Some(connection) = self.connection.take() else { return };
-        if connection.link.is_request_done() {
-            return self.pool.put(connection);
+        if let Some(connection) = self.connection.take() {
+            release(connection, &self.pool, self.read_idle);
         }
-        // The origin answered before it had all of the request. The client has its answer and
-        // waits for nothing; what it still sends goes where it was meant to go.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(finish_request(connection, self.pool.clone(), self.read_idle));
-        }
+    }
+}
+
+/// Gives a connection back whose response is whole.
+pub(crate) fn release(connection: Box<OriginConnection>, pool: &Pool, idle: Duration) {
+    if connection.link.is_request_done() {
+        return pool.put(connection);
+    }
+    // The origin answered before it had all of the request. The client has its answer and waits
+    // for nothing; what it still sends goes where it was meant to go.
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(finish_request(connection, pool.clone(), idle));
     }
 }
 

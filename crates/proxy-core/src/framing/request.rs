@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Fault, Framing, HeadScan, MessageFramer, bytes};
 
 /// Empty lines before a request line that are skipped: clients once sent one behind a POST.
-const EMPTY_LINES: usize = 4;
+pub const EMPTY_LINES: usize = 4;
 
 /// What the edge must know of a request head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, MAX_FORWARDS, TRANSFER_ENCODING, UPGRADE,
+    ALLOW, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, MAX_FORWARDS, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::uri::{PathAndQuery, Scheme, Uri};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -78,6 +79,9 @@ impl Config {
         let fields = request.headers_mut();
         fields.reserve(8);
         fields::remove_hop_by_hop(fields);
+        if version >= Version::HTTP_2 {
+            join_cookies(fields);
+        }
         if !expects_continue {
             fields.remove(EXPECT);
         }
@@ -164,6 +168,16 @@ impl Config {
     }
 }
 
+/// HTTP/2 splits `Cookie` for compression; behind us it is one line (RFC 9113 section 8.2.3).
+fn join_cookies(fields: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = fields.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(joined) = HeaderValue::from_maybe_shared(Bytes::from(crumbs.join(&b"; "[..])))
+    {
+        fields.insert(COOKIE, joined);
+    }
+}
+
 /// RFC 9112 section 6: for servers whose edge did not check, and for HTTP/2.
 fn check_lengths(fields: &HeaderMap) -> Result<(), Box<Refusal>> {
     let coded = fields.contains_key(TRANSFER_ENCODING);
@@ -222,12 +236,12 @@ fn set_host<B>(request: &mut Request<B>, form: TargetForm) -> Result<(), Box<Ref
     if form == TargetForm::Authority && checked.port.is_none() {
         return Err(bad("connect_without_port"));
     }
-    if form == TargetForm::Absolute && request.uri().scheme() != Some(&Scheme::HTTP) {
-        let https = request.uri().scheme() == Some(&Scheme::HTTPS);
-        // Over HTTP/2 and HTTP/3 the scheme is that of the connection.
-        if !(https && version >= Version::HTTP_2) {
-            return Err(bad("scheme"));
-        }
+    // What a client wants encrypted never goes out in the clear: it must ask by CONNECT. A
+    // gateway is told by HTTP/2 which scheme the client speaks to it.
+    let https = form == TargetForm::Origin && request.uri().scheme() == Some(&Scheme::HTTPS);
+    let asks = form != TargetForm::Authority;
+    if asks && !https && request.uri().scheme() != Some(&Scheme::HTTP) {
+        return Err(bad("scheme"));
     }
     match host {
         Some(host) if host.as_bytes() == authority.as_str().as_bytes() => Ok(()),
@@ -238,7 +252,8 @@ fn set_host<B>(request: &mut Request<B>, form: TargetForm) -> Result<(), Box<Ref
             Err(bad("host_differs"))
         }
         _ => {
-            let value = HeaderValue::from_str(authority.as_str()).map_err(|_| bad("target"))?;
+            let bare = authority.as_str().trim_end_matches(':');
+            let value = HeaderValue::from_str(bare).map_err(|_| bad("target"))?;
             request.headers_mut().insert(HOST, value);
             Ok(())
         }
@@ -247,11 +262,12 @@ fn set_host<B>(request: &mut Request<B>, form: TargetForm) -> Result<(), Box<Ref
 
 /// RFC 9110 section 10.1.1: `100-continue` is the only expectation there is; HTTP/1.0 has none.
 fn expects_continue(fields: &HeaderMap, version: Version) -> Result<bool, Box<Refusal>> {
-    match fields.get(EXPECT) {
-        None => Ok(false),
-        Some(_) if version < Version::HTTP_11 => Ok(false),
-        Some(value) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(true),
-        Some(_) => {
+    let mut values = fields.get_all(EXPECT).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(false),
+        (Some(_), _) if version < Version::HTTP_11 => Ok(false),
+        (Some(value), None) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(true),
+        (Some(_), _) => {
             Err(Box::new(Refusal::new(StatusCode::EXPECTATION_FAILED, "expectation").close()))
         }
     }

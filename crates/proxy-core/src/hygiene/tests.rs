@@ -71,6 +71,9 @@ async fn refusals() {
             "websocket",
         ),
         (Gateway, "GET /", &[h, ("via", "1.1 other, 1.1 US (x)")], 508, "proxy_loop_detected"),
+        (Gateway, "GET /", &[h, ("via", "1.1 x (\u{e9}), 1.1 us")], 508, "proxy_loop_detected"),
+        (Gateway, "GET /", &[("host", "a.test..")], 400, "host"),
+        (Gateway, "POST /", &[h, ("expect", "100-continue"), ("expect", "x")], 417, "expectation"),
         (Gateway, "POST /", &[h, ("transfer-encoding", "cow, chunked")], 400, "transfer_encoding"),
         (
             Gateway,
@@ -176,6 +179,13 @@ async fn http2_authority_and_host_must_agree() {
     };
     let seen = pass(Role::Gateway, h2(&[])).await.expect("passed");
     assert_eq!((text(&seen, "host"), seen.uri().path()), (Some("a.test"), "/x"));
+    let seen = pass(Role::Gateway, h2(&[("cookie", "a=1"), ("cookie", "b=2")])).await;
+    assert_eq!(text(&seen.expect("passed"), "cookie"), Some("a=1; b=2"));
+    for (scheme, role) in [("ftp", Role::Gateway), ("https", Role::Forward)] {
+        let mut other = request(&format!("GET {scheme}://a.test/x"), &[]);
+        *other.version_mut() = Version::HTTP_2;
+        assert_eq!(pass(role, other).await.err(), Some((StatusCode::BAD_REQUEST, "scheme")));
+    }
     let seen = pass(Role::Gateway, h2(&[("host", "b.test")])).await;
     assert_eq!(seen.err(), Some((StatusCode::BAD_REQUEST, "host_differs")));
 }

@@ -67,6 +67,16 @@ pub(super) fn remove(fields: &mut HeaderMap, trusted: bool) {
     }
 }
 
+/// Removes a field in every spelling that a CGI-like origin reads as it.
+pub(super) fn remove_spellings(fields: &mut HeaderMap, name: &str) {
+    let name = name.replace('_', "-");
+    let spellings: Vec<HeaderName> =
+        fields.keys().filter(|own| own.as_str().replace('_', "-") == name).cloned().collect();
+    for spelling in spellings {
+        fields.remove(spelling);
+    }
+}
+
 fn is_claim(name: &str, trusted: bool) -> bool {
     let possible =
         matches!(name.as_bytes().first(), Some(b'c' | b'f' | b'p' | b's' | b't' | b'w' | b'x'));

@@ -13,29 +13,31 @@ use crate::fields;
 const MAX_HOPS: usize = 32;
 
 /// The hops that trusted peers vouch for, the client first. Walks from the right and stops at the
-/// first address that is not trusted: what stands left of it anybody can have written. An entry
-/// that is no address ends the walk; the hop behind it is then the best that is known.
+/// first address that is not trusted: what stands left of it anybody can have written. Where the
+/// walk meets an entry that is no address, or ends among trusted addresses after too many, the
+/// client is unknown: it must never pass for one of the proxies.
 pub(super) fn read(fields: &HeaderMap, source: &AddressSource, trusted: &IpSet) -> Vec<ClientAddr> {
     let mut hops = Vec::new();
     let members: Vec<&str> = match source {
         AddressSource::XForwardedFor => fields::list(fields, &X_FORWARDED_FOR).collect(),
         AddressSource::Forwarded => fields::list(fields, &FORWARDED).collect(),
         AddressSource::Field(name) => {
-            // One value, or none is believed.
             let mut values = fields.get_all(name).iter();
-            match (values.next().and_then(|v| v.to_str().ok()), values.next()) {
-                (Some(value), None) => vec![value.trim()],
-                _ => Vec::new(),
+            match (values.next(), values.next()) {
+                (None, _) => Vec::new(),
+                (Some(value), None) => vec![value.to_str().unwrap_or_default().trim()],
+                // One value, or none is believed.
+                (Some(_), Some(_)) => vec![""],
             }
         }
     };
-    for member in members.into_iter().rev().take(MAX_HOPS) {
+    for (n, member) in members.into_iter().rev().enumerate() {
         let address = match source {
+            _ if n == MAX_HOPS => None,
             AddressSource::Forwarded => forwarded_for(member).and_then(address),
             _ => address(member),
         };
-        let Some(address) = address else { break };
-        let hop = ClientAddr::new(address);
+        let hop = address.map_or(ClientAddr::unknown(), ClientAddr::new);
         hops.insert(0, hop);
         if !hop.is_in(trusted) {
             break;

@@ -107,7 +107,9 @@ async fn the_walk_is_from_the_right() {
     for (chain, client, forwarded) in [
         ("6.6.6.6, 203.0.113.9, 10.0.0.7", "203.0.113.9", "203.0.113.9, 10.0.0.7, 10.0.0.1"),
         ("10.0.0.8, 10.0.0.7", "10.0.0.8", "10.0.0.8, 10.0.0.7, 10.0.0.1"),
-        ("6.6.6.6, junk, 10.0.0.7", "10.0.0.7", "10.0.0.7, 10.0.0.1"),
+        ("6.6.6.6, junk, 10.0.0.7", "-", "10.0.0.7, 10.0.0.1"),
+        ("junk", "-", "10.0.0.1"),
+        ("\u{e9}, 203.0.113.9", "203.0.113.9", "203.0.113.9, 10.0.0.1"),
         ("203.0.113.9:4711", "203.0.113.9", "203.0.113.9, 10.0.0.1"),
         ("[2001:db8::1]:80", "2001:db8::1", "2001:db8::1, 10.0.0.1"),
     ] {
@@ -127,6 +129,12 @@ async fn the_source_can_be_another_field() {
     assert_eq!(fields["x-forwarded-proto"], "https");
     let source = AddressSource::Field(HeaderName::from_static("x-real-ip"));
     let (_, exchange) = seen("10.0.0.1", source, &[("x-real-ip", "192.0.2.9")]).await;
+    let own = AddressSource::Field(HeaderName::from_static("x-my-ip"));
+    let lines = [("x-my-ip", "6.6.6.6"), ("x_my_ip", "6.6.6.6")];
+    let (fields, _) = seen("192.0.2.1", own.clone(), &lines).await;
+    assert!(!text(&fields).contains("6.6.6.6"), "{}", text(&fields));
+    let (_, twice) = seen("10.0.0.1", own, &[("x-my-ip", "1.1.1.1"), ("x-my-ip", "2.2.2.2")]).await;
+    assert!(!twice.client().is_known());
     assert_eq!(exchange.client().view(AddressPrivacy::Full).to_string(), "192.0.2.9");
 }
 

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use http::StatusCode;
-use proxy_core::framing::sanitise_target;
+use proxy_core::framing::{EMPTY_LINES, sanitise_target};
 use proxy_core::{ContentFramer, ErrorKind, Fault, HeadScan, MessageFramer, ProxyError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -75,6 +75,8 @@ pub(super) struct ClientIo<T> {
     cleared: usize,
     phase: Phase,
     framer: MessageFramer,
+    /// Empty lines skipped since the last message.
+    empty_lines: usize,
     /// No byte has come on this connection yet.
     silent: bool,
     /// The peer has closed its sending side.
@@ -111,6 +113,7 @@ impl<T> ClientIo<T> {
             silent: fresh && buffer.is_empty(),
             buffer,
             cleared: 0,
+            empty_lines: 0,
             phase: Phase::Head,
             framer: MessageFramer::new(edge.settings.head),
             ended: false,
@@ -125,10 +128,10 @@ impl<T> ClientIo<T> {
     }
 
     pub(super) fn finish(self) -> Finished<T> {
-        let end = match self.link.take_tunnel() {
-            Some(tunnel) => End::Tunnel(tunnel),
-            None if self.link.wants_parking() && matches!(self.end, End::Closed) => End::Parked,
-            None => self.end,
+        let end = match (self.end, self.link.take_tunnel()) {
+            (End::Closed, Some(tunnel)) => End::Tunnel(tunnel),
+            (End::Closed, None) if self.link.wants_parking() => End::Parked,
+            (end, _) => end,
         };
         Finished {
             io: self.io,
@@ -183,6 +186,10 @@ impl<T: AsyncRead + Unpin> ClientIo<T> {
     /// Between messages, or within a head.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
+            if let Err(fault) = self.skip_empty_lines() {
+                self.refuse_fault(fault);
+                return Poll::Ready(Ok(()));
+            }
             if !self.buffer.is_empty() {
                 match self.framer.scan_request(&self.buffer) {
                     Ok(HeadScan::Complete(info)) => {
@@ -193,6 +200,7 @@ impl<T: AsyncRead + Unpin> ClientIo<T> {
                         }
                         self.reading.clear();
                         self.keep_alive_until = None;
+                        self.empty_lines = 0;
                         self.content = Patience::new();
                         self.taking = Patience::new();
                         let content = ContentFramer::new(info.framing);
@@ -221,7 +229,11 @@ impl<T: AsyncRead + Unpin> ClientIo<T> {
                 }
                 Poll::Ready(Ok(_)) => {
                     self.silent = false;
-                    if was_empty {
+                    if let Err(fault) = self.skip_empty_lines() {
+                        self.refuse_fault(fault);
+                        return Poll::Ready(Ok(()));
+                    }
+                    if was_empty && !self.buffer.is_empty() {
                         self.reading.set(Instant::now() + self.edge.settings.timeouts.header);
                     }
                 }
@@ -229,6 +241,19 @@ impl<T: AsyncRead + Unpin> ClientIo<T> {
                 Poll::Pending => return self.poll_head_deadline(cx),
             }
         }
+    }
+
+    /// Drops empty lines between messages: some clients send one behind content. They begin no
+    /// head, so no clock starts.
+    fn skip_empty_lines(&mut self) -> Result<(), Fault> {
+        while !self.framer.is_within_head() && self.buffer.starts_with(b"\r\n") {
+            self.empty_lines += 1;
+            if self.empty_lines > EMPTY_LINES {
+                return Err(Fault::EmptyLines);
+            }
+            self.buffer.advance(2);
+        }
+        Ok(())
     }
 
     /// The clock of a connection that waits for a head, or for the rest of one.

@@ -35,6 +35,8 @@ pub(super) struct Link {
     within_head: AtomicBool,
     /// The head given to hyper asks about the server as a whole.
     asterisk: AtomicBool,
+    /// The answer broke off, and only a reset tells its reader so.
+    abort: AtomicBool,
     /// The answer of the moment is the last on this connection.
     last: AtomicBool,
     /// A broken answer waits until what came before is written.
@@ -94,6 +96,14 @@ impl Link {
 
     pub(super) fn take_asterisk(&self) -> bool {
         self.asterisk.load(Ordering::Acquire) && self.asterisk.swap(false, Ordering::AcqRel)
+    }
+
+    pub(super) fn set_abort(&self) {
+        self.abort.store(true, Ordering::Release);
+    }
+
+    pub(super) fn wants_abort(&self) -> bool {
+        self.abort.load(Ordering::Acquire)
     }
 
     pub(super) fn set_last(&self) {

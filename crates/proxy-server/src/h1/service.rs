@@ -56,6 +56,7 @@ where
         let (parts, body) = request.into_parts();
         let mut request = Request::from_parts(parts, Body::from(body));
         let connect = *request.method() == Method::CONNECT;
+        let version_10 = request.version() < Version::HTTP_11;
         self.link.open_interim(request.version() >= Version::HTTP_11);
         let interim: Arc<dyn InterimSink> = Arc::clone(&self.link) as _;
         let exchange = self.edge.exchanges.begin(&self.info, Some(interim));
@@ -74,6 +75,7 @@ where
             link: Arc::clone(&self.link),
             exchange: Some(exchange),
             connect,
+            version_10,
             held: None,
         }
     }
@@ -86,6 +88,7 @@ pin_project! {
         link: Arc<Link>,
         exchange: Option<Exchange>,
         connect: bool,
+        version_10: bool,
         held: Option<Result<Response<B>, BoxError>>,
     }
 }
@@ -136,9 +139,11 @@ where
             }
         }
         let link = Arc::clone(this.link);
+        let ends_at_close = *this.version_10;
         Poll::Ready(Ok(response.map(|body| EdgeBody {
             body,
             broken: None,
+            ends_at_close,
             end: EndGuard { link },
         })))
     }
@@ -150,6 +155,7 @@ pin_project! {
         #[pin]
         body: B,
         broken: Option<BoxError>,
+        ends_at_close: bool,
         end: EndGuard,
     }
 }
@@ -185,6 +191,10 @@ where
                     // the fault goes out first: the head, and that the answer is not whole.
                     *this.broken = Some(error.into());
                     link.await_flush();
+                    // For an HTTP/1.0 client the end of the connection is the end of the answer.
+                    if *this.ends_at_close {
+                        link.set_abort();
+                    }
                     cx.waker().wake_by_ref();
                 }
                 frame => return Poll::Ready(frame.map(|f| f.map_err(Into::into))),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{Destination, Outgoing, failure, within};
 use crate::connection::OriginConnection;
 use crate::request_body::RequestBody;
-use crate::response_body::{Begun, ResponseBody};
+use crate::response_body::{Begun, ResponseBody, release};
 
 impl Destination<'_> {
     /// Sends the request and waits for the head of the final response. A request of which not one
@@ -105,7 +105,7 @@ impl Destination<'_> {
         connection: Box<OriginConnection>,
     ) -> Result<Response<Body>, ProxyError> {
         if response.body().is_end_stream() {
-            self.pool.put(connection);
+            release(connection, self.pool, self.timeouts.read_idle);
             return Ok(response.map(|_| Body::empty()));
         }
         let (parts, incoming) = response.into_parts();

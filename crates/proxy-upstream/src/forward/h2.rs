@@ -49,7 +49,12 @@ impl H2Endpoint {
             return Err(ErrorKind::ProxyInternalError.into());
         };
         absolute(&mut request)?;
-        let mut sender = self.sender(destination, outgoing).await?;
+        // Whoever waits for another's connecting waits no longer than for its own.
+        let connecting = self.sender(destination, outgoing);
+        let mut sender =
+            timeout(destination.timeouts.connect, connecting).await.unwrap_or_else(|_| {
+                Err(ProxyError::new(ErrorKind::ConnectionTimeout).retry(Retry::NothingSent))
+            })?;
         let terminated = |error: hyper::Error| match ProxyError::find(&error) {
             Some(found) => ProxyError::new(found.kind()).with_status(found.status()),
             None => ProxyError::new(ErrorKind::ConnectionTerminated).source(error),

@@ -100,7 +100,7 @@ pub struct Limits {
     pub request_line: Option<Size>,
     /// Number of fields in a head or a trailer section; more is 431. Default 100.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 10000))]
     pub fields: Option<u64>,
     /// Bytes of all fields together; more is 431. Default 64KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
