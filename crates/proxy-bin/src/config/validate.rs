@@ -266,7 +266,7 @@ mod tests {
                 "error: server.drain_timeout: expected a time such as \"30s\", \"1500ms\" or \"10m\", found the number 30",
                 "error: server.lame_duck_interval: expected a time such as \"30s\", \"1500ms\" or \"10m\", found the string \"3 weeks\"",
                 "error: server.limits.body: expected a size such as \"64KiB\" or \"10MB\", or \"none\", found the string \"big\"",
-                "error: server.limits.fields: expected a whole number from 1, found the number 0",
+                "error: server.limits.fields: expected a whole number from 1 to 10000, found the number 0",
                 "error: server.workers: expected a whole number up to 1024, found the string \"four\"",
             ]
         );

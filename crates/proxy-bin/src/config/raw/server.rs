@@ -98,7 +98,7 @@ pub struct Limits {
     /// Length of the request line; longer is 414. Default 16KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_line: Option<Size>,
-    /// Number of fields in a head or a trailer section; more is 431. Default 100.
+    /// Number of fields in a head; more is 431. Default 100, at most 10000.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub fields: Option<u64>,
