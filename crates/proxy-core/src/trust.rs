@@ -302,7 +302,9 @@ impl Config {
         Announced {
             peer,
             proto,
-            host,
+            // A copy: the field itself is a piece of the server's read buffer, and would keep all
+            // of it for as long as the connection is idle.
+            host: host.and_then(|host| HeaderValue::from_bytes(host.as_bytes()).ok()),
             list: HeaderValue::try_from(list).ok().filter(|list| !list.is_empty()),
             forwarded: HeaderValue::try_from(forwarded).ok(),
         }

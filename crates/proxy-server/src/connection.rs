@@ -90,7 +90,8 @@ pub(crate) async fn serve<T, S, B>(
         }
     };
     if http2 {
-        h2::serve(io, buffer, info, service, edge, drain, guard).await;
+        // Boxed: a connection must not carry the size of the protocol it does not speak.
+        Box::pin(h2::serve(io, buffer, info, service, edge, drain, guard)).await;
     } else {
         h1::serve(io, buffer, info, service, edge, guard).await;
     }

@@ -28,7 +28,7 @@ use crate::drain::{DrainGuard, DrainPhase};
 use crate::edge::Edge;
 use crate::transport::Transport;
 use crate::tunnel;
-use client_io::{ClientIo, End, WRITE_TIMEOUT};
+use client_io::{ClientIo, End, Finished, WRITE_TIMEOUT};
 use link::Link;
 use service::EdgeService;
 
@@ -80,38 +80,40 @@ pub(crate) async fn serve<T, S, B>(
         })
         .await;
         let parts = connection.into_parts();
+        // Its buffer is empty by now, but not small.
+        drop(parts.read_buf);
         service = parts.service.into_inner();
-        let finished = parts.io.finish();
-        match finished.end {
+        let Finished { io: client, buffer, unread, end } = parts.io.finish();
+        match end {
             End::Tunnel(upstream) => {
-                finished.io.become_tunnel();
-                return tunnel::run(finished.io, finished.buffer, *upstream, &info, &edge, guard)
-                    .await;
+                client.become_tunnel();
+                return tunnel::run(client, buffer, *upstream, &info, &edge, guard).await;
             }
             End::Refused(refused) => {
                 let event =
                     ConnectionEvent::HeadRefused { status: refused.status, reason: refused.reason };
                 edge.events.on_event(&info, event);
                 let page = farewell::page(&refused, &edge.proxy_name);
-                return farewell::send(finished.io, &page, edge.settings.timeouts.write).await;
+                return farewell::send(client, &page, edge.settings.timeouts.write).await;
             }
             End::TimedOut(reason) => {
                 edge.events.on_event(&info, ConnectionEvent::TimedOut { reason });
                 if reason == WRITE_TIMEOUT {
-                    finished.io.abort();
+                    client.abort();
                 }
-                return farewell::close(finished.io, finished.unread).await;
+                return farewell::close(client, unread).await;
             }
             End::Closed => {
                 if link.wants_abort() {
-                    finished.io.abort();
+                    client.abort();
                 }
-                return farewell::close(finished.io, finished.unread).await;
+                return farewell::close(client, unread).await;
             }
             End::Parked => {
-                drop(link);
+                // Nothing of the conversation is kept while it sleeps.
+                drop((link, buffer));
                 // Told to drain in the moment it went idle: nothing is in flight.
-                match parked(finished.io, edge.settings.timeouts.keep_alive, &mut guard).await {
+                match parked(client, edge.settings.timeouts.keep_alive, &mut guard).await {
                     Some((back, bytes)) => (io, read_ahead) = (back, bytes),
                     None => return,
                 }
