@@ -211,3 +211,23 @@ fn one_line_modes_say_what_listens_where() {
         said.contains(&proxy.address().to_string()).then_some(())
     });
 }
+
+/// Binding a unix socket replaces one that is dead, and nothing else.
+#[test]
+fn a_file_that_is_no_socket_is_never_taken() {
+    let scratch = Scratch::new("precious");
+    let precious = scratch.join("precious.txt");
+    std::fs::write(&precious, "dear").expect("a file");
+    let config = format!(
+        "[listeners.web]\naddress = \"unix:{}\"\nrole = \"gateway\"\n\
+         [upstreams.app]\nendpoints = [\"http://127.0.0.1:9\"]\n\
+         [[routes]]\nname = \"all\"\nupstream = \"app\"\n",
+        precious.display()
+    );
+    let file = scratch.join("proxyd.toml");
+    std::fs::write(&file, config).expect("a file");
+    let outcome = run(&["run", "--config", &file.display().to_string()]);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    assert!(outcome.stderr.contains("precious.txt"), "{outcome:?}");
+    assert_eq!(std::fs::read_to_string(&precious).expect("still there"), "dear");
+}

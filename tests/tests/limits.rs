@@ -242,6 +242,31 @@ fn an_upstream_that_is_too_slow_is_504() {
 }
 
 #[test]
+fn an_upstream_that_is_silent_after_an_upload_with_trailers_is_504() {
+    let origin = Origin::answering(|_, _| vec![Act::AwaitEnd]);
+    let proxy = with(&origin, "timeouts = { first_byte = \"500ms\" }\n");
+    let raw = "POST / HTTP/1.1\r\nHost: origin.test\r\nTrailer: x-sum\r\n\
+               Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n";
+    assert_eq!(client::exchange(proxy.address(), "POST", raw).status(), 504);
+}
+
+/// Some clients send an empty line behind content (RFC 9112 section 2.2). It begins no head: no
+/// clock starts, and nothing is answered that nobody asked.
+#[test]
+fn an_empty_line_behind_content_is_no_slow_head() {
+    let origin = Origin::saying("hello");
+    let timeouts = "[server.timeouts]\nheader = \"300ms\"\n";
+    let proxy = configured::gateway(&origin.url(), "", timeouts).start();
+    let mut client = Client::connect(proxy.address());
+    let post = "POST / HTTP/1.1\r\nHost: origin.test\r\nContent-Length: 2\r\n\r\nup\r\n";
+    assert_eq!(client.ask("POST", post).status(), 200);
+    // Longer than a head may take.
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let get = "GET / HTTP/1.1\r\nHost: origin.test\r\n\r\n";
+    assert_eq!(client.ask("GET", get).status(), 200);
+}
+
+#[test]
 fn interim_responses_do_not_put_off_the_first_byte_timeout_for_ever() {
     let origin = Origin::answering(|_, _| {
         let mut acts = Vec::new();

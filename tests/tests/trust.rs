@@ -233,3 +233,25 @@ fn trust_a_forward_proxy_adds_nothing_about_its_client() {
     }
     assert!(seen.head.fields.has("via"));
 }
+
+#[test]
+fn trust_an_unreadable_chain_makes_nobody_one_of_us() {
+    let origin = Origin::saying("hello");
+    let routes = "[[routes]]\nname = \"ops\"\nupstream = \"app\"\n\
+                  allow_clients = [\"127.0.0.0/8\"]\n";
+    let proxy = configured::gateway_routes(&origin.url(), TRUSTING, routes).start();
+    for (chain, status) in [
+        (&b"127.0.0.9"[..], 200),
+        (b"203.0.113.9", 403),
+        (b"\xff, 203.0.113.9", 403),
+        (b"127.0.0.9, \xff", 403),
+        (b"junk", 403),
+        (b"127.0.0.9, junk", 403),
+    ] {
+        let mut raw = b"GET /a HTTP/1.1\r\nHost: origin.test\r\nX-Forwarded-For: ".to_vec();
+        raw.extend_from_slice(chain);
+        raw.extend_from_slice(b"\r\n\r\n");
+        let answer = client::exchange(proxy.address(), "GET", raw);
+        assert_eq!(answer.status(), status, "{}", latin1(chain));
+    }
+}
