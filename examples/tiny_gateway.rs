@@ -54,13 +54,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         proxy_protocol: false,
         http1: true,
         http2: false,
-        edge: Edge {
+        edge: Arc::new(Edge {
             settings: EdgeSettings::default(),
             tunnels: TunnelSettings::default(),
             exchanges: Exchanges::new(Arc::new(clock::SystemClock), seed),
             events: Arc::new(()),
             proxy_name: "tiny".into(),
-        },
+        }),
     };
     let workers = Arc::new(Workers::start(RuntimeKind::PerCore, 2)?);
     let limiter = Limiter::new(1000, 100);

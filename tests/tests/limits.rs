@@ -312,3 +312,29 @@ fn pooled_connections_are_let_go_by_requests_and_time() {
     assert_eq!(get(&proxy, ""), 200);
     origin.wait_ended(0);
 }
+
+/// An idle connection is parked as a bare socket: of what it had while it talked nothing stays.
+/// Debug builds have larger futures; what is not parked costs three times as much.
+#[test]
+fn idle_connections_cost_little() {
+    const BATCH: usize = 200;
+    let origin = Origin::saying("hello");
+    let proxy = configured::gateway(&origin.url(), "", "").start();
+    let mut idle = Vec::new();
+    let before = proxy.resident_kib();
+    for _ in 0..5 {
+        for _ in 0..BATCH {
+            let mut client = Client::connect(proxy.address());
+            let get = "GET / HTTP/1.1\r\nHost: origin.test\r\n\r\n";
+            assert_eq!(client.ask("GET", get).status(), 200);
+            idle.push(client);
+        }
+        // They are parked after a second.
+        std::thread::sleep(std::time::Duration::from_millis(1300));
+    }
+    let each = proxy.resident_kib().saturating_sub(before) / idle.len() as u64;
+    assert!(each <= 24, "{each} KiB each");
+    // And they are still there.
+    let get = "GET / HTTP/1.1\r\nHost: origin.test\r\n\r\n";
+    assert_eq!(idle[0].ask("GET", get).status(), 200);
+}

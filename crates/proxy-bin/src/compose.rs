@@ -203,7 +203,7 @@ pub fn listener_settings(
         proxy_protocol: listener.proxy_protocol,
         http1: listener.h1,
         http2: listener.h2,
-        edge: Edge {
+        edge: Arc::new(Edge {
             settings: edge_settings(&listener.limits, timeouts, listener.half_close),
             tunnels: TunnelSettings {
                 idle: timeouts.tunnel_idle.unwrap_or(FOREVER),
@@ -212,7 +212,7 @@ pub fn listener_settings(
             exchanges: resources.exchanges.clone(),
             events: Arc::new(resources.observer.clone()),
             proxy_name: PROXY_NAME.into(),
-        },
+        }),
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) async fn serve<T, S, B>(
     B::Error: Into<BoxError>,
 {
     let Shared { settings, limiter, drain } = shared;
-    let edge = Arc::new(settings.edge.clone());
+    let edge = Arc::clone(&settings.edge);
     let mut _place = None;
     let events = Arc::clone(&edge.events);
     if settings.proxy_protocol {

@@ -118,8 +118,8 @@ pub struct ListenerSettings {
     pub http1: bool,
     /// Offers HTTP/2 with prior knowledge.
     pub http2: bool,
-    /// The edge.
-    pub edge: Edge,
+    /// The edge, shared by all its connections.
+    pub edge: Arc<Edge>,
 }
 
 impl ListenerSettings {
