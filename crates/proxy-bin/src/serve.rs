@@ -5,19 +5,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use proxy_core::Clock;
+use proxy_core::{Body, BoxError, Clock};
 use proxy_observe::{AccessLog, AccessLogConfig, LogFormat, Metrics, Observer, Overflow, Sink};
 use proxy_server::{Bound, Drain, Exchanges, Limiter, ListenAddress, RuntimeKind, Workers, accept};
 use proxy_upstream::guard::OwnListeners;
 use proxy_upstream::resolve::{HickoryConfig, HickoryResolver};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tower_service::Service;
 
 use crate::admin::{self, State};
 use crate::admin_token::AdminToken;
 use crate::clock::SystemClock;
 use crate::compose::{Composed, Resources, compose, front, listener_settings, path_policy};
-use crate::config::resolved::{Address, LogTarget, Resolved};
+use crate::config::resolved::{Address, Listener, LogTarget, Resolved};
 use crate::config::{Loaded, raw};
 
 /// How often idle connections are swept and metrics are kept in order.
@@ -262,39 +265,14 @@ fn start(
         let own: Vec<(String, Bound)> = own;
         own.into_iter().map(|(_, bound)| bound).collect()
     };
+    let shared = Shared { config, resources, workers, drain };
     for (listener, gateway) in composed.gateways {
         let service = front(config, &listener, resources, gateway);
-        let settings = Arc::new(listener_settings(config, &listener, resources));
-        let limiter =
-            Limiter::new(listener.limits.connections, listener.limits.connections_per_client);
-        for socket in take(&listener.name) {
-            let (settings, workers) = (Arc::clone(&settings), Arc::clone(workers));
-            tokio::spawn(accept(
-                socket,
-                settings,
-                service.clone(),
-                workers,
-                limiter.clone(),
-                drain.clone(),
-            ));
-        }
+        shared.open(&listener, take(&listener.name), &service);
     }
     for (listener, forward) in composed.forwards {
         let service = front(config, &listener, resources, forward);
-        let settings = Arc::new(listener_settings(config, &listener, resources));
-        let limiter =
-            Limiter::new(listener.limits.connections, listener.limits.connections_per_client);
-        for socket in take(&listener.name) {
-            let (settings, workers) = (Arc::clone(&settings), Arc::clone(workers));
-            tokio::spawn(accept(
-                socket,
-                settings,
-                service.clone(),
-                workers,
-                limiter.clone(),
-                drain.clone(),
-            ));
-        }
+        shared.open(&listener, take(&listener.name), &service);
     }
     if let Some(socket) = bound.admin {
         admin::listen(socket, admin::admin_router(state.clone()))?;
@@ -303,6 +281,40 @@ fn start(
         admin::listen(socket, admin::probe_router(state.clone()))?;
     }
     Ok(())
+}
+
+/// What all listeners share.
+struct Shared<'a> {
+    config: &'a Resolved,
+    resources: &'a Resources,
+    workers: &'a Arc<Workers>,
+    drain: &'a Drain,
+}
+
+impl Shared<'_> {
+    /// Accepts on every socket of a listener.
+    fn open<S, B>(&self, listener: &Listener, sockets: Vec<Bound>, service: &S)
+    where
+        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + Unpin + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let settings = Arc::new(listener_settings(self.config, listener, self.resources));
+        let limits = &listener.limits;
+        let limiter = Limiter::new(limits.connections, limits.connections_per_client);
+        for socket in sockets {
+            tokio::spawn(accept(
+                socket,
+                Arc::clone(&settings),
+                service.clone(),
+                Arc::clone(self.workers),
+                limiter.clone(),
+                self.drain.clone(),
+            ));
+        }
+    }
 }
 
 async fn upkeep(state: State, destinations: proxy_upstream::Destinations) {
