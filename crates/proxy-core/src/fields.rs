@@ -1,6 +1,6 @@
 //! Fields that belong to one hop (RFC 9110 section 7.6.1).
 
-use http::header::{CONNECTION, Entry, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, Entry, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -158,11 +158,6 @@ pub fn append_to_list(fields: &mut HeaderMap, name: HeaderName, value: &HeaderVa
         Ok(joined) => fields.insert(name, joined),
         Err(_) => fields.insert(name, value.clone()),
     };
-}
-
-/// Whether a field may announce trailers: kept where `Trailer` stands.
-pub fn announces_trailers(fields: &HeaderMap) -> bool {
-    fields.contains_key(TRAILER)
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, Request, Response, Version};
+use http::{Request, Response, Version};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -160,7 +160,7 @@ where
                 // What a layer of ours made has nothing of another hop in it.
                 if response.extensions().get::<Refusal>().is_none() {
                     let version = response.version();
-                    clean_response(response.headers_mut());
+                    fields::remove_hop_by_hop(response.headers_mut());
                     config.via.append(response.headers_mut(), version);
                     // Ours, not the upstream's (RFC 9110 section 2.5).
                     *response.version_mut() = Version::HTTP_11;
@@ -177,11 +177,6 @@ where
             }
         }
     }
-}
-
-/// Removes what belongs to the upstream's hop alone.
-fn clean_response(fields: &mut HeaderMap) {
-    fields::remove_hop_by_hop(fields);
 }
 
 #[cfg(test)]

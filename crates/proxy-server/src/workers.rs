@@ -42,7 +42,7 @@ struct Worker {
 
 #[derive(Debug)]
 enum To {
-    Thread { jobs: UnboundedSender<Job>, handle: Handle },
+    Thread(UnboundedSender<Job>),
     Runtime(Handle),
 }
 
@@ -88,7 +88,7 @@ impl Workers {
                     make().await;
                 });
             }
-            To::Thread { jobs, .. } => {
+            To::Thread(jobs) => {
                 let job: Job = Box::new(move || {
                     let future = make();
                     Box::pin(async move {
@@ -106,20 +106,12 @@ impl Workers {
     pub fn load(&self) -> Vec<usize> {
         self.workers.iter().map(|w| w.serving.load(Ordering::Relaxed)).collect()
     }
-
-    /// Handles of the runtimes.
-    pub fn handles(&self) -> impl Iterator<Item = &Handle> {
-        self.workers.iter().map(|w| match &w.to {
-            To::Thread { handle, .. } | To::Runtime(handle) => handle,
-        })
-    }
 }
 
 impl Worker {
     fn start(n: usize) -> io::Result<Self> {
         let (jobs, mut received) = unbounded_channel::<Job>();
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
         thread::Builder::new().name(format!("proxyd-worker-{n}")).spawn(move || {
             runtime.block_on(async move {
                 while let Some(job) = received.recv().await {
@@ -128,7 +120,7 @@ impl Worker {
                 }
             });
         })?;
-        Ok(Self { to: To::Thread { jobs, handle }, serving: Arc::default() })
+        Ok(Self { to: To::Thread(jobs), serving: Arc::default() })
     }
 }
 
