@@ -6,9 +6,14 @@
 //! shares no code with the proxy. Nothing here waits for a fixed time: every wait is for a
 //! condition, with a deadline that only a failure reaches.
 
+pub mod cache_case;
+pub mod cache_judge;
+pub mod cache_stage;
+pub mod cache_status;
 pub mod client;
 pub mod configured;
 pub mod corpus;
+pub mod http_date;
 pub mod nginx;
 pub mod origin;
 pub mod ports;
