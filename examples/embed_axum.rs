@@ -11,8 +11,6 @@
 //! hygiene has brought to its normal form. Peers on loopback are trusted here, as a load balancer
 //! on the same machine would be: the address in their `X-Forwarded-For` is the client's.
 
-mod clock;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,12 +24,11 @@ use proxy_core::hygiene::{HygieneLayer, Role};
 use proxy_core::trust::AddressSource;
 use proxy_core::{
     AddressPrivacy, ClientAddr, ClientAddrLayer, Clock, ConnectionInfo, ErrorPagesLayer, IpSet,
+    SystemClock,
 };
 use proxy_observe::{AccessLog, AccessLogConfig, ObserveLayer, Observer};
 use proxy_server::Exchanges;
 use tower::ServiceBuilder;
-
-use clock::SystemClock;
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {

@@ -5,13 +5,13 @@
 //! curl -i http://127.0.0.1:8081/
 //! ```
 
-mod clock;
-
 use std::sync::Arc;
 
 use proxy_core::hygiene::{HygieneLayer, Role};
 use proxy_core::trust::AddressSource;
-use proxy_core::{CatchPanicLayer, ClientAddrLayer, ErrorPagesLayer, IpSet, RescueLayer};
+use proxy_core::{
+    CatchPanicLayer, ClientAddrLayer, ErrorPagesLayer, IpSet, RescueLayer, SystemClock,
+};
 use proxy_server::{
     Bound, Drain, Edge, EdgeSettings, Exchanges, Limiter, ListenAddress, ListenerSettings,
     RuntimeKind, TunnelSettings, Workers, accept,
@@ -57,7 +57,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         edge: Arc::new(Edge {
             settings: EdgeSettings::default(),
             tunnels: TunnelSettings::default(),
-            exchanges: Exchanges::new(Arc::new(clock::SystemClock), seed),
+            exchanges: Exchanges::new(Arc::new(SystemClock), seed),
             events: Arc::new(()),
             proxy_name: "tiny".into(),
         }),

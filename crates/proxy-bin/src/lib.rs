@@ -8,7 +8,6 @@ pub mod admin;
 pub mod admin_token;
 pub mod body_limit;
 pub mod cli;
-pub mod clock;
 pub mod compose;
 pub mod config;
 pub mod forward;

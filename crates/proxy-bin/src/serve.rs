@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use proxy_core::{Body, BoxError, Clock};
+use proxy_core::{Body, BoxError, Clock, SystemClock};
 use proxy_observe::{AccessLog, AccessLogConfig, LogFormat, Metrics, Observer, Overflow, Sink};
 use proxy_server::{Bound, Drain, Exchanges, Limiter, ListenAddress, RuntimeKind, Workers, accept};
 use proxy_upstream::guard::OwnListeners;
@@ -18,7 +18,6 @@ use tower_service::Service;
 
 use crate::admin::{self, State};
 use crate::admin_token::AdminToken;
-use crate::clock::SystemClock;
 use crate::compose::{Composed, Resources, compose, front, listener_settings, path_policy};
 use crate::config::resolved::{Address, Listener, LogTarget, Resolved};
 use crate::config::{Loaded, raw};

@@ -22,6 +22,8 @@ pub mod hygiene;
 pub mod names;
 pub mod refusal;
 pub mod rescue;
+#[cfg(feature = "tokio")]
+pub mod system;
 pub mod target;
 pub mod trust;
 
@@ -41,5 +43,7 @@ pub use hygiene::HygieneLayer;
 pub use names::{NameError, NameKind, NamePattern, NameSet};
 pub use refusal::Refusal;
 pub use rescue::RescueLayer;
+#[cfg(feature = "tokio")]
+pub use system::{SystemClock, TokioSpawn};
 pub use target::{Authority, PathPolicy, TargetForm};
 pub use trust::ClientAddrLayer;

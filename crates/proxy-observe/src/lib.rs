@@ -9,19 +9,9 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use std::time::{Instant, SystemTime};
-//! use proxy_core::{Clock, Sleep};
+//! use proxy_core::SystemClock;
 //! use proxy_observe::{AccessLog, AccessLogConfig, ObserveLayer, Observer};
 //! use tower::ServiceBuilder;
-//!
-//! struct SystemClock;
-//! impl Clock for SystemClock {
-//!     fn now(&self) -> Instant { Instant::now() }
-//!     fn wall(&self) -> SystemTime { SystemTime::now() }
-//!     fn sleep_until(&self, deadline: Instant) -> Sleep {
-//!         Box::pin(tokio::time::sleep_until(deadline.into()))
-//!     }
-//! }
 //!
 //! # fn main() -> std::io::Result<()> {
 //! // Its lines go to standard output; the thread that writes them ends with `log`.

@@ -76,8 +76,9 @@ pub use body::{BodyProbe, PoisonBody, ScriptedBody, Step};
 pub use clock::ManualClock;
 pub use contract::{LayerContract, assert_layer_contract};
 pub use exchange::{ConnectionBuilder, ExchangeBuilder, InterimLog};
+pub use proxy_core::TokioSpawn;
 pub use service::{Answer, StubHandle, StubService};
-pub use spawn::{CollectedTasks, TokioSpawn};
+pub use spawn::CollectedTasks;
 pub use wakes::{WakeCount, poll_once};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -95,17 +95,6 @@ impl fmt::Debug for CollectedTasks {
     }
 }
 
-/// Runs background tasks on the tokio runtime around it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TokioSpawn;
-
-impl Spawn for TokioSpawn {
-    fn spawn(&self, task: Task) {
-        // Dropping the handle lets the task go on.
-        drop(tokio::spawn(task));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -136,7 +125,7 @@ mod tests {
     #[tokio::test]
     async fn tokio_runs_tasks() {
         let (tx, rx) = tokio::sync::oneshot::channel();
-        TokioSpawn.spawn(Box::pin(async move {
+        proxy_core::TokioSpawn.spawn(Box::pin(async move {
             let _ = tx.send(7);
         }));
         assert_eq!(rx.await, Ok(7));
