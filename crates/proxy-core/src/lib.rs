@@ -8,6 +8,7 @@ pub mod body;
 pub mod catch_panic;
 pub mod client_address;
 pub mod clock;
+pub mod coding;
 #[cfg(feature = "tokio")]
 pub mod deadline;
 pub mod error;
@@ -31,6 +32,7 @@ pub use body::{Body, Reply};
 pub use catch_panic::CatchPanicLayer;
 pub use client_address::{AddressPrivacy, AddressView, ClientAddr, ClientKey, IpSet};
 pub use clock::{Clock, Sleep, Spawn};
+pub use coding::ContentCoder;
 pub use error::{BoxError, ErrorKind, ProxyError, Retry, Side};
 pub use error_pages::ErrorPagesLayer;
 pub use events::{ConnectionEvent, ConnectionEvents, ConnectionRefusal, TunnelEnd, TunnelOutcome};
