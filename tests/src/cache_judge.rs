@@ -133,6 +133,9 @@ impl Judged<'_> {
     /// The client has that answer of the origin, unless the checks say otherwise.
     fn is(&self, told: &Told) -> Result<(), String> {
         let status = self.answer.status();
+        if self.is_refused_early_end() {
+            return Ok(());
+        }
         if !self.has_own_status() && status != told.response.status {
             return fail(format!("expected {}", told.response.status));
         }
@@ -145,6 +148,13 @@ impl Judged<'_> {
             return fail(format!("expected the content {:?}", shortened(due)));
         }
         Ok(())
+    }
+
+    /// What ends too early may become an error of the proxy, if it has sent nothing yet.
+    fn is_refused_early_end(&self) -> bool {
+        self.step.checks.contains(&Check::Truncated)
+            && matches!(self.answer.status(), 502..=504)
+            && !self.answer.head.fields.has(MARK)
     }
 
     fn is_asked(&self, yes: bool) -> Result<(), String> {
@@ -233,7 +243,7 @@ impl Judged<'_> {
                 }
             }
         }
-        if own.is_none() {
+        if own.is_none() && !self.is_refused_early_end() {
             return fail("Cache-Status has no member proxyd");
         }
         Ok(())
@@ -283,6 +293,9 @@ impl Judged<'_> {
         if matches!(self.step.outcome, Outcome::Miss | Outcome::Free) {
             self.is(told)?;
             let may_end_early = self.step.checks.contains(&Check::Truncated);
+            if self.is_refused_early_end() {
+                return Ok(());
+            }
             if may_end_early == self.answer.is_whole() {
                 return fail("the content ends otherwise than expected");
             }
@@ -368,7 +381,7 @@ impl Judged<'_> {
                 }
             }
             Check::Truncated => {
-                if !matches!(self.answer.ending, Ending::Truncated) {
+                if self.answer.ending != Ending::Truncated && !self.is_refused_early_end() {
                     return fail("expected content that ends too early");
                 }
             }
