@@ -241,7 +241,8 @@ pub fn read(text: &str) -> Result<Vec<Case>, String> {
         }
         for row in rows {
             let mut text = template.clone();
-            for (number, value) in row["each ".len()..].split(" | ").enumerate() {
+            // A space more, for a last value that is empty.
+            for (number, value) in format!("{} ", &row["each ".len()..]).split(" | ").enumerate() {
                 text = text.replace(&format!("{{{number}}}"), value.trim());
             }
             cases.push(one(&text)?);

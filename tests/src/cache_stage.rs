@@ -228,6 +228,9 @@ impl Play<'_> {
         if step.content.is_some() && !has("transfer-encoding") {
             raw += &format!("Content-Length: {}\r\n", content.len());
         }
+        if has("transfer-encoding") {
+            return format!("{raw}\r\n{:x}\r\n{content}\r\n0\r\n\r\n", content.len());
+        }
         format!("{raw}\r\n{content}")
     }
 
