@@ -14,12 +14,20 @@
 //! | Under which further names is it kept? | [`no_vary_search`], [`tags`] |
 //! | What is said about it? | [`cache_status`] |
 
+pub mod cache_status;
+pub mod conditional;
 pub mod directives;
+pub mod groups;
+pub mod invalidation;
 pub mod lifetime;
+pub mod multipart;
+pub mod no_vary_search;
 pub mod range;
 pub mod reuse;
 pub mod storability;
+pub mod tags;
 pub mod targeted;
+pub mod validation;
 pub mod vary;
 
 mod dates;
@@ -27,3 +35,5 @@ mod entity_tag;
 mod freshness;
 mod lists;
 mod references;
+mod statuses;
+mod stored_fields;

@@ -105,6 +105,8 @@ mod tests {
 
     const NOW: u64 = 1_795_305_600;
 
+    type Lines = &'static [(&'static str, &'static str)];
+
     fn at(seconds: i64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(NOW.checked_add_signed(seconds).unwrap())
     }
@@ -126,7 +128,7 @@ mod tests {
     #[test]
     fn the_initial_age_is_corrected() {
         // (fields, delay of the response in ms, age in ms)
-        const CASES: &[(&[(&str, &str)], u64, u64, &str)] = &[
+        const CASES: &[(Lines, u64, u64, &str)] = &[
             (&[], 0, 0, "4.2.3"),
             (&[("date", "@0")], 0, 0, "4.2.3"),
             (&[("date", "@-100")], 0, 100_000, "4.2.3: apparent age"),
@@ -172,7 +174,8 @@ mod tests {
     #[test]
     fn the_strongest_source_gives_the_lifetime() {
         use FreshnessSource::{Expires, MaxAge, SMaxAge};
-        const CASES: &[(&[(&str, &str)], Option<(u64, FreshnessSource)>, &str)] = &[
+        type Found = Option<(u64, FreshnessSource)>;
+        const CASES: &[(Lines, Found, &str)] = &[
             (&[], None, "4.2.1"),
             (&[("cache-control", "public")], None, "4.2.1"),
             (&[("cache-control", "max-age=5")], Some((5, MaxAge)), "4.2.1"),
@@ -240,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_share_of_the_time_since_the_last_change_is_the_heuristic() {
-        const CASES: &[(&[(&str, &str)], Option<u64>)] = &[
+        const CASES: &[(Lines, Option<u64>)] = &[
             // RFC 9111 4.2.2
             (&[("last-modified", "@-1000"), ("date", "@0")], Some(100)),
             (&[("last-modified", "@-1000")], Some(100)),

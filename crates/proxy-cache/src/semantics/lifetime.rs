@@ -79,7 +79,7 @@ impl Lifetime {
     }
 
     /// Whole seconds of freshness that are left, rounded down; negative when it is stale, which is
-    /// the `ttl` of RFC 9211 section 2.5.
+    /// the `ttl` of RFC 9211 section 2.4.
     pub fn ttl(&self, now: SystemTime) -> i64 {
         let age = self.age(now);
         let ttl = match self.freshness.checked_sub(age) {

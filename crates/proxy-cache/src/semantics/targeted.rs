@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn the_first_valid_field_of_the_list_counts() {
-        const CASES: &[(&[(&str, &str)], Option<&str>)] = &[
+        type Lines = &'static [(&'static str, &'static str)];
+        const CASES: &[(Lines, Option<&str>)] = &[
             // RFC 9213 2.2
             (
                 &[("cdn-cache-control", "max-age=1"), ("proxyd-cache-control", "max-age=2")],

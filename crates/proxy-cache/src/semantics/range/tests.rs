@@ -156,7 +156,8 @@ fn if_range_wants_a_strong_validator() {
 
 #[test]
 fn content_range_is_read_and_written() {
-    const CASES: &[(&str, Option<(Range<u64>, Option<u64>)>)] = &[
+    type Part = Option<(Range<u64>, Option<u64>)>;
+    const CASES: &[(&str, Part)] = &[
         // RFC 9110 14.4
         ("bytes 42-1233/1234", Some((42..1234, Some(1234)))),
         ("bytes 42-1233/*", Some((42..1234, None))),

@@ -29,6 +29,8 @@ fn fields(lines: &str) -> HeaderMap {
         .collect()
 }
 
+type Judged = Result<(u64, FreshnessSource), NotStored>;
+
 struct Exchange {
     method: &'static str,
     status: u16,
@@ -61,14 +63,14 @@ impl Exchange {
         )
     }
 
-    fn source(&self, response: &str) -> Result<(u64, FreshnessSource), NotStored> {
+    fn source(&self, response: &str) -> Judged {
         self.judge(response).map(|lifetime| (lifetime.freshness.as_secs(), lifetime.source))
     }
 }
 
 #[test]
 fn what_the_response_says_decides() {
-    const CASES: &[(&str, Result<(u64, FreshnessSource), NotStored>, &str)] = &[
+    const CASES: &[(&str, Judged, &str)] = &[
         ("", Err(NotStored::NoFreshness), "RFC 9111 3: it could never be used"),
         ("cache-control: max-age=60", Ok((60, MaxAge)), "3"),
         ("cache-control: s-maxage=60", Ok((60, SMaxAge)), "3"),
@@ -215,7 +217,7 @@ fn some_statuses_are_cacheable_by_heuristic() {
 
 #[test]
 fn must_understand_needs_a_known_status() {
-    const CASES: &[(u16, &str, Result<(u64, FreshnessSource), NotStored>)] = &[
+    const CASES: &[(u16, &str, Judged)] = &[
         // RFC 9111 5.2.2.3
         (200, "cache-control: must-understand, max-age=60", Ok((60, MaxAge))),
         (599, "cache-control: must-understand, max-age=60", Err(NotStored::NotUnderstood)),
@@ -251,7 +253,7 @@ fn what_one_request_asked_for_is_not_for_others() {
 
 #[test]
 fn a_part_is_stored_if_it_says_which() {
-    const CASES: &[(&str, Result<(u64, FreshnessSource), NotStored>)] = &[
+    const CASES: &[(&str, Judged)] = &[
         // RFC 9111 3.3
         ("cache-control: max-age=60\ncontent-range: bytes 4-8/10", Ok((60, MaxAge))),
         ("last-modified: @-1000\ncontent-range: bytes 4-8/10", Ok((100, Heuristic))),
@@ -274,7 +276,7 @@ fn a_part_is_stored_if_it_says_which() {
 fn methods_decide() {
     const FRESH: &str = "cache-control: max-age=60";
     const HERE: &str = "cache-control: max-age=60\ncontent-location: /";
-    const CASES: &[(&str, u16, &str, Result<(u64, FreshnessSource), NotStored>)] = &[
+    const CASES: &[(&str, u16, &str, Judged)] = &[
         ("GET", 200, FRESH, Ok((60, MaxAge))),   // RFC 9111 3
         ("QUERY", 200, FRESH, Ok((60, MaxAge))), // RFC 10008
         ("QUERY", 200, "last-modified: @-1000", Ok((100, Heuristic))),
@@ -356,7 +358,7 @@ fn credentials_and_persons_need_permission() {
 
 #[test]
 fn the_operator_s_lifetime_is_for_what_says_nothing() {
-    const CASES: &[(&str, Result<(u64, FreshnessSource), NotStored>)] = &[
+    const CASES: &[(&str, Judged)] = &[
         ("", Ok((9, Operator))),
         ("etag: \"a\"", Ok((9, Operator))),
         ("cache-control: public", Ok((9, Operator))),
