@@ -41,13 +41,8 @@ impl AdminToken {
         let mut random = [0; 24];
         getrandom::fill(&mut random).map_err(|e| io::Error::other(e.to_string()))?;
         let token: String = random.iter().map(|b| format!("{b:02x}")).collect();
-        let directory = runtime_directory();
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
-        let name = match address {
-            Address::Tcp(address) => format!("admin-{}.token", address.port()),
-            Address::Unix(_) => "admin.token".to_owned(),
-        };
-        let path = directory.join(name);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(runtime_directory())?;
+        let path = made_token_path(address);
         // A file that is there may belong to another, or have another mode: it is made anew.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -63,6 +58,15 @@ impl std::fmt::Debug for AdminToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("AdminToken(..)")
     }
+}
+
+/// The file of the token that is made for an admin listener on this address.
+pub fn made_token_path(address: &Address) -> PathBuf {
+    let name = match address {
+        Address::Tcp(address) => format!("admin-{}.token", address.port()),
+        Address::Unix(_) => "admin.token".to_owned(),
+    };
+    runtime_directory().join(name)
 }
 
 /// Where the files of a running process are: systemd's, the user's, or the system's.

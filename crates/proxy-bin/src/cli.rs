@@ -7,9 +7,11 @@
 
 mod greeting;
 mod options;
+mod purge;
 
 pub use greeting::greeting;
-pub use options::{ConfigCommand, ConfigFile, ForwardMode, Options, ReverseMode};
+pub use options::{ConfigCommand, ConfigFile, ForwardMode, Options, Purge, ReverseMode};
+pub use purge::{PurgeOrder, purge};
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -29,8 +31,8 @@ const REVERSE_ADDRESS: &str = "127.0.0.1:8080";
 const ADMIN_ADDRESS: &str = "127.0.0.1:9901";
 
 /// Commands that come with later features.
-const UNBUILT: [&str; 10] =
-    ["exec", "explain", "test", "purge", "top", "health", "audit", "ca", "completions", "man"];
+const UNBUILT: [&str; 9] =
+    ["exec", "explain", "test", "top", "health", "audit", "ca", "completions", "man"];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,6 +41,7 @@ Examples:
   proxyd reverse --listen 127.0.0.1:8080 --to http://127.0.0.1:3000
   proxyd run --config proxyd.toml
   proxyd check --config proxyd.toml
+  proxyd purge http://127.0.0.1:8080/logo.svg
   proxyd reverse --to http://127.0.0.1:3000 --print-config > proxyd.toml";
 
 /// An HTTP proxy: forward proxy and gateway.
@@ -71,6 +74,8 @@ pub enum Command {
     Run(ConfigFile),
     /// Say what is wrong with a configuration file, all of it at once
     Check(ConfigFile),
+    /// Remove stored responses from the cache of a running proxy
+    Purge(Purge),
     /// Show a configuration or the schema of its file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -86,6 +91,8 @@ pub enum Action {
     Run(Box<Loaded>),
     /// Print this to standard output and end.
     Print(String),
+    /// Ask a running process to remove stored responses.
+    Purge(Box<PurgeOrder>),
 }
 
 /// Reads the configuration that the command line stands for or names, with
@@ -118,7 +125,9 @@ pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action
     let loaded = match command {
         None => {
             let mode = ForwardMode::default();
-            from_mode("proxyd", forward_base(&mode), mode.arguments())?
+            let mut base = forward_base(&mode);
+            base["forward"] = json!({"cache": true});
+            from_mode("proxyd", base, mode.arguments())?
         }
         Some(Command::Forward(mode)) => {
             from_mode("proxyd forward", forward_base(&mode), mode.arguments())?
@@ -129,6 +138,10 @@ pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action
         Some(Command::Run(file)) => from_file(&file.config)?,
         Some(Command::Check(file)) => {
             return Ok(Action::Print(summary(&file.config, &from_file(&file.config)?)));
+        }
+        Some(Command::Purge(order)) => {
+            let order = PurgeOrder::new(&order, options.admin.as_deref())?;
+            return Ok(Action::Purge(Box::new(order)));
         }
         Some(Command::Config(ConfigCommand::Show(file))) => {
             return Ok(Action::Print(show::effective(&from_file(&file.config)?)));
@@ -200,7 +213,7 @@ fn unknown_command(words: &[OsString]) -> Diagnostics {
     let message = if UNBUILT.contains(&name.as_str()) {
         format!("`{name}` is not built yet")
     } else {
-        let built = ["forward", "reverse", "run", "check", "config", "help"];
+        let built = ["forward", "reverse", "run", "check", "config", "purge", "help"];
         match config::suggest::nearest(&name, built) {
             Some(near) => format!("no command is named `{name}`; did you mean `{near}`?"),
             None => format!("no command is named `{name}`; there are `{}`", built.join("`, `")),

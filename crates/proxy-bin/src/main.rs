@@ -26,6 +26,16 @@ fn main() -> ExitCode {
             print!("{text}");
             ExitCode::SUCCESS
         }
+        Ok(Action::Purge(order)) => match cli::purge(&order) {
+            Ok(text) => {
+                println!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("proxyd: {error}");
+                ExitCode::from(if error.was_told_wrong() { 2 } else { 1 })
+            }
+        },
         Ok(Action::Run(loaded)) => {
             for warning in loaded.warnings.iter() {
                 eprintln!("{warning}");

@@ -12,11 +12,11 @@ Examples:
   proxyd forward
   curl -x http://127.0.0.1:3128 https://example.com/
   proxyd forward --listen 10.0.0.1:3128 --allow-client 10.0.0.0/8 --connect-port 443 --connect-port 8443
-  proxyd forward --allow-private --access-log access.jsonl";
+  proxyd forward --allow-private --cache=1GiB --access-log access.jsonl";
 
 const REVERSE_EXAMPLES: &str = "\
 Examples:
-  proxyd reverse --to http://127.0.0.1:3000
+  proxyd reverse --to http://127.0.0.1:3000 --cache=256MiB
   proxyd reverse --listen 0.0.0.0:8080 --to http://10.0.0.5:3000 --to http://10.0.0.6:3000";
 
 /// Options that every command takes.
@@ -81,7 +81,7 @@ pub struct ForwardMode {
     /// File of names to block; repeatable (not built yet)
     #[arg(long, value_name = "FILE")]
     pub block_list: Vec<String>,
-    /// Store responses (not built yet)
+    /// Store responses, in this much memory [default: 64MiB]
     #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true)]
     pub cache: Option<Option<String>>,
     /// Certificate of the interception CA (not built yet)
@@ -146,7 +146,7 @@ pub struct ReverseMode {
     /// URL of an origin server; repeatable
     #[arg(long, value_name = "URL", required = true)]
     pub to: Vec<String>,
-    /// Store responses (not built yet)
+    /// Store responses, in this much memory [default: 64MiB]
     #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true)]
     pub cache: Option<Option<String>>,
     /// Compress responses (not built yet)
@@ -193,6 +193,43 @@ impl ReverseMode {
         }
         list
     }
+}
+
+const PURGE_EXAMPLES: &str = "\
+Examples:
+  proxyd purge http://www.example.com/logo.svg
+  proxyd purge --prefix http://www.example.com/static/ --dry-run
+  proxyd purge --tag product-17 --soft";
+
+/// `proxyd purge`.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = PURGE_EXAMPLES)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["url", "prefix", "tag", "host", "all"]))]
+pub struct Purge {
+    /// Every response stored for this URL
+    #[arg(value_name = "URL")]
+    pub url: Option<String>,
+    /// What is stored for URLs that begin so: http://HOST/PATH...
+    #[arg(long, value_name = "URL")]
+    pub prefix: Option<String>,
+    /// What the origin server has given this tag
+    #[arg(long, value_name = "TAG")]
+    pub tag: Option<String>,
+    /// What is stored for a host, or for HOST:PORT
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// Everything
+    #[arg(long)]
+    pub all: bool,
+    /// Mark it stale instead of removing it: it is validated before its next use
+    #[arg(long)]
+    pub soft: bool,
+    /// Only count it
+    #[arg(long)]
+    pub dry_run: bool,
+    /// File with the token of the admin listener [default: the one that it made at start]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
 }
 
 /// A configuration file.

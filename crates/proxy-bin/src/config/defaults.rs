@@ -1,6 +1,9 @@
 //! What holds where the configuration says nothing.
 
-use super::raw::{Config, Limits, Port};
+use super::raw::{
+    Cache, CacheKey, CacheRules, CacheSwitch, Config, FieldNames, Limits, OnDisconnect, Port,
+    RequestDirectives,
+};
 use super::units::{Limit, Size};
 
 /// Ports above 1023 that browsers refuse, since other protocols than HTTP
@@ -58,10 +61,75 @@ pub fn layered(specific: &Limits, general: &Limits) -> Limits {
     }
 }
 
+/// Memory for stored responses.
+pub const CACHE_MEMORY: u64 = 64 << 20;
+
+/// How responses are kept, where nothing is said.
+pub fn cache_rules() -> CacheRules {
+    CacheRules {
+        heuristic: Some(true),
+        key: Some(CacheKey::default()),
+        tag_field: Some(FieldNames::Several(vec!["Cache-Tag".into(), "Surrogate-Key".into()])),
+        targeted_fields: Some(vec!["CDN-Cache-Control".into()]),
+        request_directives: Some(RequestDirectives::Honour),
+        on_disconnect: Some(OnDisconnect::FinishIfShared),
+        collapse: Some(true),
+        min_uses: Some(1),
+        deception_armour: Some(true),
+        show_key: Some(false),
+        ..CacheRules::default()
+    }
+}
+
+/// The largest content that is stored: a part of the larger store, so that one object never
+/// drives out all others.
+pub fn max_object(cache: &Cache) -> u64 {
+    match &cache.disk {
+        Some(disk) => (disk.size.bytes() / 8).min(1 << 30),
+        None => (cache.memory.map_or(CACHE_MEMORY, Size::bytes) / 8).min(64 << 20),
+    }
+}
+
+/// Rules where the more specific table wins, key by key.
+pub fn layered_cache(specific: &CacheRules, general: &CacheRules) -> CacheRules {
+    let (own, other) = (specific.clone(), general.clone());
+    CacheRules {
+        default_ttl: own.default_ttl.or(other.default_ttl),
+        ttl: own.ttl.or(other.ttl),
+        heuristic: own.heuristic.or(other.heuristic),
+        key: own.key.or(other.key),
+        tag_field: own.tag_field.or(other.tag_field),
+        targeted_fields: own.targeted_fields.or(other.targeted_fields),
+        request_directives: own.request_directives.or(other.request_directives),
+        on_disconnect: own.on_disconnect.or(other.on_disconnect),
+        collapse: own.collapse.or(other.collapse),
+        min_uses: own.min_uses.or(other.min_uses),
+        bypass: own.bypass.or(other.bypass),
+        stale_while_revalidate: own.stale_while_revalidate.or(other.stale_while_revalidate),
+        stale_if_error: own.stale_if_error.or(other.stale_if_error),
+        deception_armour: own.deception_armour.or(other.deception_armour),
+        show_key: own.show_key.or(other.show_key),
+    }
+}
+
+/// Whether anything may be cached.
+fn caches(config: &Config) -> bool {
+    let routes = config.routes.iter().map(|route| &route.cache);
+    let mut all = routes.chain([&config.defaults.cache, &config.forward.cache]);
+    all.any(|switch| !matches!(switch, None | Some(CacheSwitch::Is(false))))
+}
+
 /// Fills in what serde cannot: `[server.limits]`, whose keys are optional
-/// since a listener's `limits` are the same table.
+/// since a listener's `limits` are the same table, and `[cache]` likewise,
+/// where anything is cached.
 pub(super) fn fill(config: &mut Config) {
     config.server.limits = layered(&config.server.limits, &limits());
+    if caches(config) {
+        let cache = &mut config.cache;
+        cache.rules = layered_cache(&cache.rules, &cache_rules());
+        cache.memory.get_or_insert(Size::from_bytes(CACHE_MEMORY));
+        cache.max_object = cache.max_object.or(Some(Size::from_bytes(max_object(cache))));
+    }
 }
 
 /// Gives each route the limits and timeouts of `[defaults]` where it has none

@@ -4,12 +4,17 @@
 //! and of `config show`. Addresses, networks, patterns and templates are still
 //! text here; the step called resolve turns them into what the proxy works with.
 
+mod cache;
 mod listener;
 mod log;
 mod route;
 mod server;
 mod upstream;
 
+pub use cache::{
+    Bypass, Cache, CacheKey, CacheRules, CacheSwitch, Disk, FieldNames, OnDisconnect,
+    RequestDirectives, Ttl,
+};
 pub use listener::{Admin, Forward, Listener, Port, Probe, Protocol, Role, Secret};
 pub use log::{AccessLog, Log, LogFormat, Metrics, OnFull};
 pub use route::{
@@ -54,6 +59,8 @@ pub struct Config {
     pub upstreams: BTreeMap<String, Upstream>,
     /// What the gateway listeners serve; the first route that matches wins.
     pub routes: Vec<Route>,
+    /// Where responses are kept, and how; `cache` of a route says whether.
+    pub cache: Cache,
     /// What is written about the requests.
     pub log: Log,
     /// Counters for Prometheus.

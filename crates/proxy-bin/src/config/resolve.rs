@@ -2,10 +2,12 @@
 //! first error: all are collected, each with the path of its value.
 
 mod address;
+mod cache;
 mod forward;
 mod listener;
 mod route;
 mod server;
+mod unkeyed;
 mod upstream;
 
 use std::fs;
@@ -48,6 +50,8 @@ pub(super) fn resolve(
     let upstreams = resolver.upstreams(&config);
     let table = resolver.route_table(&config);
     let routes = resolver.routes(&config, &upstreams);
+    let used = forward.cache.is_some() || routes.iter().any(|route| route.cache.is_some());
+    let cache = resolver.cache(&config, used);
     let access_log = resolver.access_log(&config);
     let server = resolver.server(&config, limits);
     resolver.whole(&config);
@@ -59,6 +63,7 @@ pub(super) fn resolve(
         upstreams,
         routes,
         table: Arc::new(table),
+        cache,
         access_log,
         metrics: config.metrics.enabled,
         server,

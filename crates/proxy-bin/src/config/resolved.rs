@@ -1,6 +1,8 @@
 //! The configuration as the proxy works with it: addresses, networks and
 //! patterns read, names checked, defaults filled in.
 
+mod cache;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,6 +13,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use proxy_core::NamePattern;
+
+pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
 
 use super::raw;
 use super::units::{Limit, Size};
@@ -34,6 +38,8 @@ pub struct Resolved {
     /// What else the routes say, in the order of the table:
     /// [`index`](crate::routes::Route::index) leads here.
     pub routes: Vec<Route>,
+    /// Where responses are kept; none where no route and no forward role keeps any.
+    pub cache: Option<CacheStores>,
     /// The access log, if there is one.
     pub access_log: Option<AccessLog>,
     /// Whether metrics are kept.
@@ -178,6 +184,8 @@ pub struct Forward {
     pub only_domains: Vec<NamePattern>,
     /// Whether requests are told who asked.
     pub forwarded: bool,
+    /// How responses are kept, if they are.
+    pub cache: Option<CachePolicy>,
     /// Times towards destinations.
     pub timeouts: UpstreamTimeouts,
 }
@@ -283,6 +291,8 @@ pub struct Route {
     pub timeouts: Option<UpstreamTimeouts>,
     /// For a request as a whole, the server's where it has none of its own.
     pub total: Option<Duration>,
+    /// How its responses are kept, if they are.
+    pub cache: Option<CachePolicy>,
 }
 
 /// The access log.

@@ -19,7 +19,6 @@ use Which::{All, StartsWith, Word};
 /// Paths, where `*` stands for any name or index.
 const UNBUILT: &[(&str, Which)] = &[
     // Layers of their own.
-    ("cache", All),
     ("compress", All),
     ("filter", All),
     ("privacy", All),
@@ -33,16 +32,13 @@ const UNBUILT: &[(&str, Which)] = &[
     // Routes.
     ("routes.*.exec", All),
     ("routes.*.users", All),
-    ("routes.*.cache", All),
     ("routes.*.compress", All),
     ("routes.*.inspect", All),
     ("defaults.users", All),
-    ("defaults.cache", All),
     ("defaults.compress", All),
     ("defaults.inspect", All),
     // The forward proxy.
     ("forward.credentials", All),
-    ("forward.cache", All),
     ("forward.compress", All),
     ("forward.inspect", All),
     ("forward.intercept", All),
@@ -139,7 +135,7 @@ mod tests {
     #[test]
     fn each_is_named_where_it_stands() {
         let root = serde_json::json!({
-            "cache": {},
+            "compress": {},
             "listeners": {"a": {"protocols": ["h1", "h3"]}},
             "upstreams": {"b": {
                 "endpoints": ["https://x", {"url": "http://y", "weight": 1}],
@@ -152,7 +148,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "error: cache: `cache` is not built yet",
+                "error: compress: `compress` is not built yet",
                 "error: listeners.a.protocols[1]: \"h3\" is not built yet",
                 "error: routes[1].exec: `exec` is not built yet",
                 "error: upstreams.b.endpoints[0]: `https://` is not built yet",

@@ -251,6 +251,42 @@ impl FieldValue {
     }
 }
 
+/// What a value is made of, as far as it tells of who asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The client's address.
+    Client,
+    /// The request's id.
+    RequestId,
+    /// The path as the client sent it.
+    Path,
+    /// A field of the request.
+    Field(HeaderName),
+    /// Anything else: the same for all requests with one key in a cache.
+    Other,
+}
+
+/// What the placeholders of a value stand for; none for a value that is not valid.
+pub fn sources(text: &str) -> Vec<Source> {
+    let template = Template::parse(text, Placeholder::parse);
+    let parts = template.map(|template| template.parts).unwrap_or_default();
+    let source = |part| match part {
+        Part::Literal(_) => None,
+        Part::Value(Placeholder::Client) => Some(Source::Client),
+        Part::Value(Placeholder::RequestId) => Some(Source::RequestId),
+        Part::Value(Placeholder::Path) => Some(Source::Path),
+        Part::Value(Placeholder::Field(name)) => Some(Source::Field(name)),
+        Part::Value(
+            Placeholder::Host
+            | Placeholder::Query
+            | Placeholder::Method
+            | Placeholder::Scheme
+            | Placeholder::Route,
+        ) => Some(Source::Other),
+    };
+    parts.into_iter().filter_map(source).collect()
+}
+
 impl Placeholder {
     fn parse(name: &str) -> Result<Self, String> {
         Ok(match name {

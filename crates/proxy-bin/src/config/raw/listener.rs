@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cache::CacheSwitch;
 use super::server::{ForwardTimeouts, Limits};
 
 /// `[admin]`: the operators' listener.
@@ -137,6 +138,10 @@ pub struct Forward {
     /// Whether requests are told who asked: adds `Forwarded`,
     /// `X-Forwarded-*`, `X-Request-Id` and `traceparent`.
     pub forwarded: bool,
+    /// Store responses: `true`, `false`, or a table of keys that stand in the
+    /// place of those of `[cache]`. Default false. Tunnels are never stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheSwitch>,
     /// Times towards the destinations.
     pub timeouts: ForwardTimeouts,
 }
@@ -150,6 +155,7 @@ impl Default for Forward {
             allow_destinations: Vec::new(),
             only_domains: Vec::new(),
             forwarded: false,
+            cache: None,
             timeouts: ForwardTimeouts::default(),
         }
     }

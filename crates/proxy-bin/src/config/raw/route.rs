@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cache::CacheSwitch;
 use super::server::{RouteLimits, RouteTimeouts};
 
 /// `[[routes]]`: what is matched and what is done. Exactly one of `upstream`,
@@ -46,6 +47,10 @@ pub struct Route {
     /// Changes to the fields of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_fields: Option<FieldEdits>,
+    /// Store responses of the upstream: `true`, `false`, or a table of keys that
+    /// stand in the place of those of `[cache]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheSwitch>,
     /// Overrides the listener's and the server's limits.
     #[serde(default, skip_serializing_if = "RouteLimits::is_empty")]
     pub limits: RouteLimits,
@@ -218,6 +223,9 @@ pub struct Defaults {
     /// As in a route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_fields: Option<FieldEdits>,
+    /// As in a route, for routes to an upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheSwitch>,
     /// As in a route.
     #[serde(skip_serializing_if = "RouteLimits::is_empty")]
     pub limits: RouteLimits,

@@ -35,6 +35,7 @@ impl Resolver<'_> {
             allow_networks,
             only_domains,
             forwarded: raw.forwarded,
+            cache: self.forward_cache(config),
             timeouts: UpstreamTimeouts {
                 connect: self.period(&times.key("connect"), raw.timeouts.connect),
                 first_byte: self.period(&times.key("first_byte"), raw.timeouts.first_byte),

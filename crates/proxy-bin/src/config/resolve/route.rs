@@ -74,7 +74,7 @@ impl Resolver<'_> {
         }
         let server = config.server.timeouts.total;
         let default = config.defaults.upstream.as_ref();
-        let route = |route: &raw::Route| {
+        let route = |(index, route): (usize, &raw::Route)| {
             let answers = route.redirect.is_some() || route.respond.is_some();
             let upstream = route.upstream.as_ref().or(default).filter(|_| !answers);
             let upstream = upstream.and_then(|name| upstreams.get(name));
@@ -83,9 +83,10 @@ impl Resolver<'_> {
                 body: route.limits.body,
                 timeouts: upstream.map(|upstream| timeouts(&route.timeouts, &upstream.timeouts)),
                 total: route.timeouts.total.unwrap_or(server).some().map(Period::duration),
+                cache: self.route_cache(config, index),
             }
         };
-        config.routes.iter().map(route).collect()
+        config.routes.iter().enumerate().map(route).collect()
     }
 
     fn route_timeouts(&mut self, path: &KeyPath, raw: &raw::RouteTimeouts) {

@@ -1,0 +1,268 @@
+//! `proxyd purge`: asks a running process, through its admin listener, to remove stored responses.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{ADMIN_ADDRESS, Purge};
+use crate::admin_token::made_token_path;
+use crate::config::resolved::Address;
+use crate::config::{Diagnostic, Diagnostics, KeyPath, Place};
+
+/// How long the admin listener may take to accept.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it may take to answer: it looks at everything that is stored.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// More than any answer has.
+const MAX_ANSWER: u64 = 64 * 1024;
+
+/// What is asked, of whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurgeOrder {
+    admin: Address,
+    token_file: PathBuf,
+    request: Value,
+}
+
+impl PurgeOrder {
+    /// From the command line.
+    ///
+    /// # Errors
+    /// An admin address that is none.
+    pub fn new(options: &Purge, admin: Option<&str>) -> Result<Self, Diagnostics> {
+        let text = admin.unwrap_or(ADMIN_ADDRESS);
+        let address = match text.strip_prefix("unix:") {
+            Some(path) => Some(Address::Unix(path.into())),
+            None => text.parse().ok().map(Address::Tcp),
+        };
+        let Some(admin) = address else {
+            let message = format!("expected `ip:port` or `unix:/path`, found `{text}`");
+            let place = Place::CommandLine("--admin".to_owned());
+            return Err(vec![Diagnostic::error(&KeyPath::root(), message).at(place)].into());
+        };
+        let mut request = Map::new();
+        for (key, value) in [
+            ("url", &options.url),
+            ("prefix", &options.prefix),
+            ("tag", &options.tag),
+            ("host", &options.host),
+        ] {
+            request.extend(value.clone().map(|value| (key.to_owned(), Value::from(value))));
+        }
+        for (key, flag) in
+            [("all", options.all), ("soft", options.soft), ("dry_run", options.dry_run)]
+        {
+            request.extend(flag.then(|| (key.to_owned(), Value::from(true))));
+        }
+        let token_file = options.token_file.clone().unwrap_or_else(|| made_token_path(&admin));
+        Ok(Self { admin, token_file, request: Value::Object(request) })
+    }
+}
+
+/// Why nothing was purged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PurgeError {
+    /// The token could not be read.
+    #[error("cannot read the admin token {}: {source}; --token-file names another", .path.display())]
+    Token {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The admin listener could not be asked.
+    #[error("cannot ask the admin listener on {address}: {source}")]
+    Admin {
+        /// Where it should be.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It refused.
+    #[error("the admin listener answered {status}: {reason}")]
+    Refused {
+        /// The status code.
+        status: u16,
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl PurgeError {
+    /// Whether what was asked is wrong, and not the process that was asked.
+    pub fn was_told_wrong(&self) -> bool {
+        matches!(self, Self::Refused { status: 400, .. })
+    }
+}
+
+/// Asks, and tells in one line what was removed.
+///
+/// # Errors
+/// What kept it from being removed.
+pub fn purge(order: &PurgeOrder) -> Result<String, PurgeError> {
+    let token = fs::read_to_string(&order.token_file)
+        .map_err(|source| PurgeError::Token { path: order.token_file.clone(), source })?;
+    let failed = |source| PurgeError::Admin { address: order.admin.to_string(), source };
+    let (status, content) = ask(order, token.trim()).map_err(failed)?;
+    let answer: Value = serde_json::from_str(&content).unwrap_or_default();
+    if status != 200 {
+        let reason = answer["error"].as_str().unwrap_or(content.trim()).to_owned();
+        return Err(PurgeError::Refused { status, reason });
+    }
+    let number = |key: &str| answer[key].as_u64().unwrap_or(0);
+    let flag = |key: &str| order.request[key] == true;
+    let did = match (flag("dry_run"), flag("soft")) {
+        (true, false) => "would remove",
+        (true, true) => "would mark stale",
+        (false, false) => "removed",
+        (false, true) => "marked stale",
+    };
+    let (responses, bytes) = (number("responses"), number("bytes"));
+    let s = if responses == 1 { "" } else { "s" };
+    Ok(format!("{did} {responses} response{s}, {bytes} bytes"))
+}
+
+/// One request and its answer: status and content.
+fn ask(order: &PurgeOrder, token: &str) -> io::Result<(u16, String)> {
+    match &order.admin {
+        Address::Tcp(address) => {
+            let stream = TcpStream::connect_timeout(address, CONNECT_TIMEOUT)?;
+            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+            exchange(stream, &address.to_string(), token, &order.request)
+        }
+        Address::Unix(path) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+            exchange(stream, "localhost", token, &order.request)
+        }
+    }
+}
+
+fn exchange(
+    mut stream: impl Read + Write,
+    host: &str,
+    token: &str,
+    request: &Value,
+) -> io::Result<(u16, String)> {
+    let content = request.to_string();
+    write!(
+        stream,
+        "POST /cache/purge HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{content}",
+        content.len()
+    )?;
+    let mut answer = Vec::new();
+    stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer);
+    parse(&answer).ok_or_else(|| io::Error::other("what answers there does not speak HTTP"))
+}
+
+/// The admin listener sends its answers whole, and closes after them as it is asked to.
+fn parse(answer: &str) -> Option<(u16, String)> {
+    let (head, content) = answer.split_once("\r\n\r\n")?;
+    let status = head.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok()?;
+    Some((status, content.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Action, Cli, prepare_with};
+    use crate::config::tests::Folder;
+
+    fn order(line: &str) -> PurgeOrder {
+        match prepare_with(Cli::try_parse_from(line.split(' ')).unwrap(), &[]).unwrap() {
+            Action::Purge(order) => *order,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_command_line_is_a_request() {
+        for (line, request) in [
+            ("http://a/b", r#"{"url":"http://a/b"}"#),
+            ("--prefix http://a/ --soft", r#"{"prefix":"http://a/","soft":true}"#),
+            ("--tag t --dry-run", r#"{"tag":"t","dry_run":true}"#),
+            ("--host a.test", r#"{"host":"a.test"}"#),
+            ("--all --soft --dry-run", r#"{"all":true,"soft":true,"dry_run":true}"#),
+        ] {
+            let expected: Value = serde_json::from_str(request).unwrap();
+            assert_eq!(order(&format!("proxyd purge {line}")).request, expected, "{line}");
+        }
+        let order = order("proxyd purge --all --admin unix:/run/a.sock --token-file t");
+        assert_eq!(order.admin, Address::Unix("/run/a.sock".into()));
+        assert_eq!(order.token_file, PathBuf::from("t"));
+    }
+
+    #[test]
+    fn exactly_one_thing_is_named() {
+        for line in ["", " --soft", " http://a/ --all", " --tag a --host b"] {
+            let words = format!("proxyd purge{line}");
+            assert!(Cli::try_parse_from(words.split(' ')).is_err(), "{line}");
+        }
+        let wrong = Cli::try_parse_from("proxyd purge --all --admin off".split(' ')).unwrap();
+        let message = prepare_with(wrong, &[]).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "command line --admin: error: expected `ip:port` or `unix:/path`, found `off`"
+        );
+    }
+
+    /// Asks a listener that gives this answer; gives what it was asked, too.
+    fn played(line: &str, answer: &'static str) -> (String, Result<String, PurgeError>) {
+        let folder = Folder::new(&[("token", " s3cret\n")]);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let origin = thread::spawn(move || {
+            let mut stream = listener.accept().unwrap().0;
+            let mut seen = vec![0; 4096];
+            let mut length = 0;
+            while !seen[..length].ends_with(b"}") {
+                length += stream.read(&mut seen[length..]).unwrap();
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+            String::from_utf8_lossy(&seen[..length]).into_owned()
+        });
+        let token = folder.path("token");
+        let line =
+            format!("proxyd purge {line} --admin {address} --token-file {}", token.display());
+        let result = purge(&order(&line));
+        (origin.join().unwrap(), result)
+    }
+
+    #[test]
+    fn the_answer_is_told_in_one_line() {
+        let done = "HTTP/1.1 200 OK\r\nContent-Length: 26\r\n\r\n{\"responses\":2,\"bytes\":30}";
+        let (asked, told) = played("--tag a", done);
+        assert!(asked.starts_with("POST /cache/purge HTTP/1.1\r\nHost: 127.0.0.1:"), "{asked}");
+        assert!(asked.contains("\r\nAuthorization: Bearer s3cret\r\n"), "{asked}");
+        assert!(asked.ends_with("\r\n\r\n{\"tag\":\"a\"}"), "{asked}");
+        assert_eq!(told.unwrap(), "removed 2 responses, 30 bytes");
+        let (_, told) = played("--all --soft --dry-run", done);
+        assert_eq!(told.unwrap(), "would mark stale 2 responses, 30 bytes");
+    }
+
+    #[test]
+    fn a_refusal_is_told_with_its_reason() {
+        let wrong = "HTTP/1.1 400 Bad Request\r\n\r\n{\"error\":\"`url` is no URL\"}";
+        let error = played("x", wrong).1.unwrap_err();
+        assert!(error.was_told_wrong());
+        assert_eq!(error.to_string(), "the admin listener answered 400: `url` is no URL");
+        let error = played("x", "HTTP/1.1 401 Unauthorized\r\n\r\na token\n").1.unwrap_err();
+        assert!(!error.was_told_wrong());
+        assert_eq!(error.to_string(), "the admin listener answered 401: a token");
+        let error = played("x", "SSH-2.0\r\n").1.unwrap_err();
+        assert!(matches!(error, PurgeError::Admin { .. }), "{error}");
+    }
+}
