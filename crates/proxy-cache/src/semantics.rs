@@ -37,3 +37,6 @@ mod lists;
 mod references;
 mod statuses;
 mod stored_fields;
+
+#[cfg(test)]
+mod differential;

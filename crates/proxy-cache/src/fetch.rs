@@ -1,0 +1,438 @@
+//! A request upstream, and what its response means for the store.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use proxy_core::{BoxError, Refusal};
+
+use crate::deception::is_deceptive;
+use crate::derive;
+use crate::fill::Fill;
+use crate::flight::{Arrival, Flight};
+use crate::parts;
+use crate::rules::ttl_of;
+use crate::semantics::directives::RequestDirectives;
+use crate::semantics::lifetime::{FreshnessSource, Lifetime};
+use crate::semantics::range::parse_content_range;
+use crate::semantics::reuse::{Failure, stale_on_error};
+use crate::semantics::storability::{
+    NotStored, RequestView, ResponseView, StorageRules, content_location_is, judge,
+};
+use crate::semantics::validation::HeadUpdate;
+use crate::semantics::{groups, tags, validation, vary};
+use crate::shared::{Shared, Ties};
+use crate::store::{KeyHash, KeyText, Part, Stored, StoredBody, StoredHead};
+
+/// What a response is judged by, kept while it is awaited.
+pub(crate) struct Fetch {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) hash: KeyHash,
+    pub(crate) key: Arc<KeyText>,
+    pub(crate) method: Method,
+    /// As the client sent them: what `Vary` selects by.
+    pub(crate) fields: HeaderMap,
+    pub(crate) directives: RequestDirectives,
+    /// Stored responses whose validators go with the request.
+    pub(crate) candidates: Vec<Arc<Stored>>,
+    /// The one that would answer the request if it were fresh.
+    pub(crate) selected: Option<Arc<Stored>>,
+    /// The stored beginning of what is asked for.
+    pub(crate) beginning: Option<Arc<Stored>>,
+    /// Whether those who come later may join.
+    pub(crate) joinable: bool,
+}
+
+/// Why a response is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotKept {
+    /// By the rules of RFC 9111.
+    Rule(NotStored),
+    /// It is not what its path promises.
+    Deceptive,
+    /// Nobody has asked for it often enough.
+    TooFewUses,
+    /// The store does not take it.
+    TooLarge,
+}
+
+impl NotKept {
+    /// One word, for `Cache-Status`.
+    pub(crate) const fn token(self) -> &'static str {
+        match self {
+            Self::Rule(rule) => rule.token(),
+            Self::Deceptive => "deceptive",
+            Self::TooFewUses => "min-uses",
+            Self::TooLarge => "too-large",
+        }
+    }
+}
+
+impl From<NotStored> for NotKept {
+    fn from(rule: NotStored) -> Self {
+        Self::Rule(rule)
+    }
+}
+
+/// The leader's own part of what arrives.
+pub(crate) enum Own<B, E> {
+    /// The whole response is the leader's.
+    Response(Box<Response<B>>, Option<NotKept>),
+    /// Its content goes through a fill.
+    Head(Box<Parts>),
+    /// Upstream answered to what the cache knows, and the cache does not know it: it must be asked
+    /// as the client asks.
+    Mismatch,
+    /// The inner service failed.
+    Failed(E),
+}
+
+/// Where the leader finds it.
+pub(crate) struct OwnSlot<B, E>(Mutex<Option<Own<B, E>>>);
+
+impl<B, E> OwnSlot<B, E> {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(None)))
+    }
+
+    fn put(&self, own: Own<B, E>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(own);
+    }
+
+    pub(crate) fn take(&self) -> Option<Own<B, E>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Fetch {
+    /// Awaits the response and decides what becomes of it.
+    pub(crate) async fn run<F, B, E>(
+        self,
+        call: F,
+        own: Arc<OwnSlot<B, E>>,
+        flight: Weak<Flight>,
+    ) -> Arrival
+    where
+        F: Future<Output = Result<Response<B>, E>>,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let requested_at = self.shared.wall();
+        let result = call.await;
+        let received_at = self.shared.wall();
+        let mut response = match result {
+            Ok(response) => response,
+            Err(error) => {
+                return self.or_stale(Failure::Disconnected, received_at).unwrap_or_else(|| {
+                    own.put(Own::Failed(error));
+                    Arrival::Own
+                });
+            }
+        };
+        let made_here = response.extensions().get::<Refusal>().is_some();
+        let failure = match response.status().as_u16() {
+            502..=504 if made_here => Some(Failure::Disconnected),
+            500 | 502 | 503 | 504 => Some(Failure::Status(response.status())),
+            _ => None,
+        };
+        if let Some(failure) = failure
+            && let Some(stale) = self.or_stale(failure, received_at)
+        {
+            return stale;
+        }
+        if made_here {
+            own.put(Own::Response(Box::new(response), None));
+            return Arrival::Own;
+        }
+        if response.status() == StatusCode::NOT_MODIFIED && !self.candidates.is_empty() {
+            return match self.validated(response.headers(), requested_at, received_at) {
+                Some(stored) => Arrival::Validated(stored),
+                None => {
+                    own.put(Own::Mismatch);
+                    Arrival::Own
+                }
+            };
+        }
+        validation::add_date(response.headers_mut(), received_at);
+        let mut continues = false;
+        if let Some(beginning) = &self.beginning
+            && matches!(response.status().as_u16(), 206 | 416)
+        {
+            let Some(complete) = parts::is_rest(beginning, response.headers()) else {
+                own.put(Own::Mismatch);
+                return Arrival::Own;
+            };
+            // The rest makes it the whole.
+            continues = true;
+            *response.status_mut() = StatusCode::OK;
+            response.headers_mut().remove(CONTENT_RANGE);
+            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(complete));
+        }
+        match self.storable(&response, requested_at, received_at) {
+            Ok(mut head) => {
+                if let Some(coder) = &self.shared.coder {
+                    let len = response.body().size_hint().exact();
+                    coder.mark(&mut head.fields, len);
+                    coder.mark(response.headers_mut(), len);
+                }
+                self.fill(response, head, &own, &flight, continues)
+            }
+            // The rest alone is no answer.
+            Err(_) if continues => {
+                own.put(Own::Mismatch);
+                Arrival::Own
+            }
+            Err(why) => {
+                let at = (requested_at, received_at);
+                self.passed_by(response.status(), response.headers(), why, at);
+                own.put(Own::Response(Box::new(response), Some(why)));
+                Arrival::Own
+            }
+        }
+    }
+
+    /// The stored response in the place of a failure, where that is allowed.
+    fn or_stale(&self, failure: Failure, now: SystemTime) -> Option<Arrival> {
+        let stored = self.selected.as_ref()?;
+        let mut lifetime = stored.head.lifetime.clone();
+        lifetime.stale_if_error = lifetime.stale_if_error.or(self.shared.rules.stale_if_error);
+        stale_on_error(&lifetime, &self.directives, failure, now)
+            .then(|| Arrival::Stale(Arc::clone(stored)))
+    }
+
+    /// 304: the stored response it confirms, with its fields updated (RFC 9111 section 4.3.4).
+    fn validated(
+        &self,
+        confirmed: &HeaderMap,
+        requested_at: SystemTime,
+        received_at: SystemTime,
+    ) -> Option<Arc<Stored>> {
+        let stored = self
+            .candidates
+            .iter()
+            .find(|stored| validation::selects(confirmed, &stored.head.fields))?;
+        let mut head = stored.head.clone();
+        let mut confirmed = confirmed.clone();
+        validation::add_date(&mut confirmed, received_at);
+        validation::update_fields(&mut head.fields, &confirmed);
+        if let Some(coder) = &self.shared.coder {
+            coder.mark(&mut head.fields, Some(stored.body.len()));
+        }
+        let view = ResponseView { status: head.status, headers: &head.fields };
+        match self.judge_as(&Method::GET, &view, requested_at, received_at) {
+            Ok(lifetime) => {
+                head.lifetime = lifetime;
+                let replaced = self.shared.store.replace_head(stored, head.clone());
+                Some(
+                    replaced
+                        .unwrap_or_else(|| Arc::new(Stored { head, body: stored.body.clone() })),
+                )
+            }
+            // It answers this request, and no further one.
+            Err(_) => {
+                self.shared.store.remove(&self.hash, Some(stored));
+                head.lifetime.expire();
+                Some(Arc::new(Stored { head, body: stored.body.clone() }))
+            }
+        }
+    }
+
+    fn judge_as(
+        &self,
+        method: &Method,
+        response: &ResponseView<'_>,
+        requested_at: SystemTime,
+        received_at: SystemTime,
+    ) -> Result<Lifetime, NotStored> {
+        let rules = &self.shared.rules;
+        let default_ttl = |status| ttl_of(&rules.default_ttl, status);
+        let request = RequestView {
+            method,
+            headers: &self.fields,
+            personal: rules.personal || self.fields.contains_key(http::header::COOKIE),
+        };
+        let storage = StorageRules {
+            targeted: &rules.targeted,
+            default_ttl: &default_ttl,
+            heuristic: rules.heuristic,
+            ..StorageRules::default()
+        };
+        let mut lifetime = judge(&request, response, requested_at, received_at, &storage)?;
+        if let Some(ttl) = ttl_of(&rules.ttl, response.status) {
+            lifetime.freshness = ttl;
+            lifetime.initial_age = std::time::Duration::ZERO;
+            lifetime.source = FreshnessSource::Default;
+        }
+        lifetime.stale_while_revalidate =
+            lifetime.stale_while_revalidate.or(rules.stale_while_revalidate);
+        Ok(lifetime)
+    }
+
+    /// The head to store a response with, or why it is not stored.
+    fn storable<B>(
+        &self,
+        response: &Response<B>,
+        requested_at: SystemTime,
+        received_at: SystemTime,
+    ) -> Result<StoredHead, NotKept> {
+        let (status, fields) = (response.status(), response.headers());
+        let view = ResponseView { status, headers: fields };
+        let lifetime = self.judge_as(&self.method, &view, requested_at, received_at)?;
+        if self.method == Method::HEAD {
+            return Err(NotStored::Method.into());
+        }
+        if self.method == Method::POST
+            && !self.key.url().parse().is_ok_and(|uri| content_location_is(&uri, fields))
+        {
+            return Err(NotStored::Post.into());
+        }
+        let path = self.key.target.split('?').next().unwrap_or_default();
+        if self.shared.rules.deception_armour && is_deceptive(path, fields) {
+            return Err(NotKept::Deceptive);
+        }
+        if !self.shared.is_used_enough(self.hash) {
+            return Err(NotKept::TooFewUses);
+        }
+        let vary = match self.shared.coder {
+            Some(_) => derive::vary_but_coding(fields),
+            None => vary::parse(fields),
+        };
+        let variant = match vary {
+            vary::Vary::None => None,
+            vary::Vary::Fields(names) => Some(vary::variant_key(&names, &self.fields)),
+            vary::Vary::Star => return Err(NotStored::VaryStar.into()),
+        };
+        let part = if status == StatusCode::PARTIAL_CONTENT {
+            let told = parse_content_range(fields).ok_or(NotStored::Partial)?;
+            Some(Part { range: told.range, complete: told.complete })
+        } else {
+            None
+        };
+        let mut kept = validation::storable_fields(fields);
+        // Of the content, not of a part of it or of the framing on this hop.
+        kept.remove(CONTENT_LENGTH);
+        if part.is_some() {
+            kept.remove(CONTENT_RANGE);
+        }
+        Ok(StoredHead {
+            key: Arc::clone(&self.key),
+            status,
+            trailers: None,
+            variant,
+            lifetime,
+            part,
+            derived: None,
+            tags: tags::parse(fields, &self.shared.rules.tag_fields).tags.into(),
+            groups: groups::groups(fields).into_iter().map(Into::into).collect(),
+            fields: kept,
+        })
+    }
+
+    /// A response that is not stored: what it says about what is.
+    fn passed_by(
+        &self,
+        status: StatusCode,
+        fields: &HeaderMap,
+        why: NotKept,
+        at: (SystemTime, SystemTime),
+    ) {
+        if self.method == Method::HEAD {
+            if let (Some(stored), StatusCode::OK) = (&self.selected, status) {
+                self.updated_by_head(stored, fields, at);
+            }
+            return;
+        }
+        if why != NotKept::TooFewUses {
+            self.shared.remember_unshareable(self.hash);
+        }
+        // A newer representation that must not be kept supersedes the old one.
+        if status.is_success()
+            && let Some(stored) = &self.selected
+        {
+            self.shared.store.remove(&self.hash, Some(stored));
+        }
+    }
+
+    /// 200 to HEAD: the stored response is still the same, or is not (RFC 9111 section 4.3.5).
+    fn updated_by_head(
+        &self,
+        stored: &Arc<Stored>,
+        fields: &HeaderMap,
+        (requested_at, received_at): (SystemTime, SystemTime),
+    ) {
+        let mut head = stored.head.clone();
+        if validation::head_update(&head.fields, fields) == HeadUpdate::Changed {
+            head.lifetime.invalidate();
+            self.shared.store.replace_head(stored, head);
+            return;
+        }
+        validation::update_fields(&mut head.fields, fields);
+        let view = ResponseView { status: head.status, headers: &head.fields };
+        match self.judge_as(&Method::GET, &view, requested_at, received_at) {
+            Ok(lifetime) => {
+                head.lifetime = lifetime;
+                self.shared.store.replace_head(stored, head);
+            }
+            Err(_) => {
+                self.shared.store.remove(&self.hash, Some(stored));
+            }
+        }
+    }
+
+    /// The stored part that a part of the same representation would take the place of.
+    fn part_before(&self) -> Option<Arc<Stored>> {
+        let variants = self.shared.store.lookup(&self.hash)?;
+        Shared::select(&variants, &self.fields).filter(|stored| stored.head.part.is_some()).cloned()
+    }
+
+    /// Begins to store a response, and lets others read it. `continues`: it follows what is stored
+    /// as its beginning.
+    fn fill<B, E>(
+        &self,
+        response: Response<B>,
+        head: StoredHead,
+        own: &OwnSlot<B, E>,
+        flight: &Weak<Flight>,
+        continues: bool,
+    ) -> Arrival
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let known = self.beginning.iter().filter(|_| continues).map(|stored| stored.body.len());
+        let known: u64 = known.sum();
+        let len = response.body().size_hint().exact().map(|len| len + known);
+        let Some(writer) = self.shared.store.begin(head.clone(), len) else {
+            self.shared.remember_unshareable(self.hash);
+            own.put(if continues {
+                Own::Mismatch
+            } else {
+                Own::Response(Box::new(response), Some(NotKept::TooLarge))
+            });
+            return Arrival::Own;
+        };
+        let part_before = head.part.as_ref().and_then(|_| self.part_before());
+        let (parts, body) = response.into_parts();
+        let ties = Ties {
+            shared: Arc::clone(&self.shared),
+            key: self.hash,
+            flight: flight.upgrade().filter(|_| self.joinable),
+            part_before,
+        };
+        let source = Box::pin(body.map_err(Into::into));
+        let fill = Fill::new(Arc::new(head), len, source, writer, Arc::new(ties));
+        if let (true, Some(StoredBody::Memory { chunks, .. })) =
+            (continues, self.beginning.as_ref().map(|stored| &stored.body))
+        {
+            fill.begin_with(chunks.iter().cloned());
+        }
+        own.put(Own::Head(Box::new(parts)));
+        Arrival::Fill(fill)
+    }
+}

@@ -1,0 +1,211 @@
+//! What makes two requests the same: the key policy.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, Method, Uri, header};
+
+use crate::store::{KeyHash, KeyText};
+
+/// How a key is made of a request: always its space, scheme, authority and target; which parts of
+/// the query count, and which fields, is said here.
+#[derive(Clone, Debug, Default)]
+pub struct Keying {
+    /// What sets these exchanges apart from all others in the same store: the role and the route.
+    pub space: Box<str>,
+    /// The scheme of requests that name none. Default: `http`.
+    pub scheme: Option<Box<str>>,
+    /// Which parameters of the query count.
+    pub query: QueryRule,
+    /// Whether parameters are sorted by name, so that their order does not count.
+    pub sort_query: bool,
+    /// Fields whose values are part of the key.
+    pub fields: Vec<HeaderName>,
+}
+
+/// Which parameters of a query are part of the key. The request upstream keeps all of them.
+#[derive(Clone, Debug, Default)]
+pub enum QueryRule {
+    /// All.
+    #[default]
+    All,
+    /// These names only.
+    Allow(Vec<Box<str>>),
+    /// All but these names; a name that ends with `*` stands for all that begin so.
+    Deny(Vec<Box<str>>),
+}
+
+/// The parts of a request's key, borrowed from it where possible.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyParts<'a> {
+    pub(crate) space: &'a str,
+    pub(crate) scheme: &'a str,
+    pub(crate) authority: Cow<'a, str>,
+    pub(crate) target: Cow<'a, str>,
+    pub(crate) extra: Cow<'a, str>,
+}
+
+impl KeyParts<'_> {
+    pub(crate) fn hash(&self) -> KeyHash {
+        KeyHash::of([self.space, self.scheme, &self.authority, &self.target, &self.extra])
+    }
+
+    pub(crate) fn text(&self) -> KeyText {
+        KeyText {
+            space: self.space.into(),
+            scheme: self.scheme.into(),
+            authority: (*self.authority).into(),
+            target: (*self.target).into(),
+            extra: (*self.extra).into(),
+        }
+    }
+}
+
+impl Keying {
+    /// The parts of a request's key; `None` where it has no authority.
+    pub(crate) fn parts<'a>(
+        &'a self,
+        target: &'a Uri,
+        fields: &'a HeaderMap,
+        scheme: Option<&'a str>,
+    ) -> Option<KeyParts<'a>> {
+        let authority = match target.authority() {
+            Some(authority) => authority.as_str(),
+            None => fields.get(header::HOST)?.to_str().ok()?,
+        };
+        if authority.is_empty() {
+            return None;
+        }
+        let scheme = target.scheme_str().or(scheme).or(self.scheme.as_deref()).unwrap_or("http");
+        Some(KeyParts {
+            space: &self.space,
+            scheme,
+            authority: plain_authority(authority, scheme),
+            target: self.target(target),
+            extra: self.extra(fields),
+        })
+    }
+
+    fn target<'a>(&self, target: &'a Uri) -> Cow<'a, str> {
+        let whole = target.path_and_query().map_or("/", |target| target.as_str());
+        let whole = if whole.is_empty() { "/" } else { whole };
+        let Some((path, query)) = whole.split_once('?') else { return whole.into() };
+        if !self.sort_query && matches!(self.query, QueryRule::All) {
+            return whole.into();
+        }
+        let mut kept: Vec<&str> =
+            query.split('&').filter(|parameter| self.query.keeps(parameter)).collect();
+        if self.sort_query {
+            // Stable: of two with one name the order may matter to the origin.
+            kept.sort_by_key(|parameter| parameter.split('=').next());
+        }
+        if kept.is_empty() {
+            return path.into();
+        }
+        format!("{path}?{}", kept.join("&")).into()
+    }
+
+    fn extra<'a>(&self, fields: &HeaderMap) -> Cow<'a, str> {
+        let mut extra = String::new();
+        for name in &self.fields {
+            extra.push_str(name.as_str());
+            for value in fields.get_all(name) {
+                extra.push('=');
+                // Bytes that are no text stay apart from each other.
+                for byte in value.as_bytes() {
+                    match byte {
+                        b'=' | b'\n' | b'%' | 0x80.. => extra.push_str(&format!("%{byte:02x}")),
+                        _ => extra.push(char::from(*byte)),
+                    }
+                }
+            }
+            extra.push('\n');
+        }
+        extra.into()
+    }
+}
+
+impl QueryRule {
+    fn keeps(&self, parameter: &str) -> bool {
+        let name = parameter.split('=').next().unwrap_or(parameter);
+        match self {
+            Self::All => true,
+            Self::Allow(names) => names.iter().any(|allowed| &**allowed == name),
+            Self::Deny(names) => !names.iter().any(|denied| match denied.strip_suffix('*') {
+                Some(start) => name.starts_with(start),
+                None => &**denied == name,
+            }),
+        }
+    }
+}
+
+/// In lower case, without user information and without the scheme's own port.
+pub(crate) fn plain_authority<'a>(authority: &'a str, scheme: &str) -> Cow<'a, str> {
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    let own_port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => "",
+    };
+    let host = match host.strip_suffix(own_port) {
+        Some(bare) if !own_port.is_empty() => bare,
+        _ => host.strip_suffix(':').unwrap_or(host),
+    };
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        host.to_ascii_lowercase().into()
+    } else {
+        host.into()
+    }
+}
+
+/// Whether a method's responses may be found in the cache.
+pub(crate) fn is_looked_up(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD || method.as_str() == "QUERY"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(keying: &Keying, uri: &str) -> String {
+        let uri: Uri = uri.parse().expect("a target");
+        let fields = HeaderMap::from_iter([(header::HOST, "a.test".parse().expect("a value"))]);
+        keying.parts(&uri, &fields, None).expect("a key").target.into_owned()
+    }
+
+    #[test]
+    fn the_authority_has_one_spelling() {
+        for (authority, scheme, plain) in [
+            ("A.Test", "http", "a.test"),
+            ("a.test:80", "http", "a.test"),
+            ("a.test:", "http", "a.test"),
+            ("a.test:443", "http", "a.test:443"),
+            ("a.test:443", "https", "a.test"),
+            ("u:p@a.test", "http", "a.test"),
+            ("[::1]:80", "http", "[::1]"),
+        ] {
+            assert_eq!(plain_authority(authority, scheme), plain, "{authority}");
+        }
+    }
+
+    #[test]
+    fn the_query_counts_as_it_is_told() {
+        let all = Keying::default();
+        assert_eq!(target(&all, "/a?b=1&a=2"), "/a?b=1&a=2");
+        let allow = Keying { query: QueryRule::Allow(vec!["b".into()]), ..Keying::default() };
+        assert_eq!(target(&allow, "/a?b=1&a=2&b"), "/a?b=1&b");
+        let deny = Keying {
+            query: QueryRule::Deny(vec!["utm_*".into(), "x".into()]),
+            sort_query: true,
+            ..Keying::default()
+        };
+        assert_eq!(target(&deny, "/a?utm_a=1&z=2&x=3&b=4&b=3"), "/a?b=4&b=3&z=2");
+        assert_eq!(target(&deny, "/a?x=3"), "/a");
+    }
+
+    #[test]
+    fn a_request_without_authority_has_no_key() {
+        assert!(
+            Keying::default().parts(&Uri::from_static("/a"), &HeaderMap::new(), None).is_none()
+        );
+    }
+}

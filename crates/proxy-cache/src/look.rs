@@ -1,0 +1,266 @@
+//! The first look at a request: answered from the store, sent past the cache, or sent upstream.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{
+    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
+use http::{HeaderMap, Method, Request, Response, Uri};
+use http_body::Body;
+use proxy_core::Exchange;
+
+use crate::answer::{self, Asked};
+use crate::body::CacheBody;
+use crate::keying::is_looked_up;
+use crate::metrics::Outcome;
+use crate::parts;
+use crate::semantics::cache_status::{CacheStatus, Fwd};
+use crate::semantics::directives::RequestDirectives;
+use crate::semantics::invalidation;
+use crate::semantics::reuse::{Reuse, reuse};
+use crate::shared::Shared;
+use crate::store::{KeyHash, KeyText, Stored};
+
+/// What becomes of a request.
+pub(crate) enum Plan<B> {
+    /// It is answered, and the cache asks upstream at most for its own sake.
+    Answer { response: Box<Response<CacheBody<B>>>, refresh: Option<Box<Go>> },
+    /// It goes upstream, and its response past the cache.
+    Pass(Pass),
+    /// It goes upstream, unless another one is there already.
+    Go(Box<Go>),
+}
+
+/// What must be known of a request that goes past the cache.
+#[derive(Clone, Debug)]
+pub(crate) struct Pass {
+    pub(crate) fwd: Fwd,
+    pub(crate) detail: Option<&'static str>,
+    /// What an answer that is no error invalidates.
+    pub(crate) unsafe_target: Option<Box<UnsafeTarget>>,
+}
+
+/// The target of a request that may change what is stored for it.
+#[derive(Clone, Debug)]
+pub(crate) struct UnsafeTarget {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) host: HeaderMap,
+    pub(crate) scheme: Option<&'static str>,
+}
+
+/// What must be known of a request that goes upstream for the cache.
+#[derive(Clone, Debug)]
+pub(crate) struct Go {
+    pub(crate) hash: KeyHash,
+    pub(crate) key: Arc<KeyText>,
+    pub(crate) directives: RequestDirectives,
+    pub(crate) selected: Option<Arc<Stored>>,
+    pub(crate) candidates: Vec<Arc<Stored>>,
+    /// What is stored of the beginning of what is asked for.
+    pub(crate) beginning: Option<Arc<Stored>>,
+    pub(crate) fwd: Fwd,
+    /// Whether it may wait for another one's answer, and whether others may wait for its own.
+    pub(crate) may_join: bool,
+    pub(crate) may_lead: bool,
+    pub(crate) unsafe_target: Option<Box<UnsafeTarget>>,
+}
+
+impl Shared {
+    /// Looks at a request.
+    pub(crate) fn look<ReqB, B>(self: &Arc<Self>, request: &Request<ReqB>) -> Plan<B>
+    where
+        ReqB: Body<Data = Bytes>,
+    {
+        let (method, fields) = (request.method(), request.headers());
+        let scheme = Exchange::of(request).map(|exchange| exchange.connection().scheme);
+        let pass = |fwd, detail| Plan::Pass(Pass { fwd, detail, unsafe_target: None });
+        if !is_looked_up(method) && invalidation::is_safe(method) {
+            return pass(Fwd::Method, None);
+        }
+        if self.rules.bypasses(request.uri(), fields) {
+            return pass(Fwd::Bypass, Some("rule"));
+        }
+        let Some(parts) = self.keying.parts(request.uri(), fields, scheme) else {
+            return pass(Fwd::Bypass, Some("no_authority"));
+        };
+        if !is_looked_up(method) {
+            let target = Box::new(UnsafeTarget::of(request, scheme));
+            if *method != Method::POST {
+                let (fwd, detail) = (Fwd::Method, None);
+                return Plan::Pass(Pass { fwd, detail, unsafe_target: Some(target) });
+            }
+            // Its response may be stored for later GETs.
+            return Plan::Go(Box::new(Go {
+                unsafe_target: Some(target),
+                fwd: Fwd::Method,
+                ..Go::alone(parts.hash(), Arc::new(parts.text()))
+            }));
+        }
+        // A request with content never uses what is stored for those without.
+        if !request.body().is_end_stream() || method.as_str() == "QUERY" {
+            return pass(Fwd::Bypass, Some("content"));
+        }
+        let directives = match self.rules.honour_request {
+            true => RequestDirectives::parse(fields),
+            false => RequestDirectives::NONE,
+        };
+        if directives.no_store {
+            return pass(Fwd::Request, Some("no-store"));
+        }
+        if fields.contains_key(IF_MATCH) || fields.contains_key(IF_UNMODIFIED_SINCE) {
+            // Not applicable to a cache (RFC 9111 section 4.3.2).
+            return pass(Fwd::Bypass, Some("precondition"));
+        }
+        let hash = parts.hash();
+        self.look_up(Asked { method, fields }, hash, directives, || Arc::new(parts.text()))
+    }
+
+    /// Looks into the store for a request of this key.
+    pub(crate) fn look_up<B>(
+        self: &Arc<Self>,
+        asked: Asked<'_>,
+        hash: KeyHash,
+        directives: RequestDirectives,
+        key: impl FnOnce() -> Arc<KeyText>,
+    ) -> Plan<B> {
+        let status = CacheStatus { cache: &self.rules.name, ..CacheStatus::default() };
+        let variants = self.store.lookup(&hash);
+        let selected = variants.as_ref().and_then(|all| Self::select(all, asked.fields));
+        let mut fwd = if variants.is_some() { Fwd::VaryMiss } else { Fwd::UriMiss };
+        if let Some(stored) = selected {
+            let reused = reuse(&stored.head.lifetime, &directives, self.wall());
+            let (outcome, refresh) = match reused {
+                Reuse::Fresh => (Outcome::Hit, false),
+                Reuse::StaleAllowed => (Outcome::Stale, false),
+                Reuse::StaleWhileRevalidate if self.spawn.is_some() => (Outcome::Stale, true),
+                // Nobody would validate it in the background.
+                Reuse::StaleWhileRevalidate | Reuse::Validate(_) => (Outcome::Miss, false),
+            };
+            if outcome != Outcome::Miss {
+                let status = CacheStatus { hit: true, ..status };
+                let answered = match (&self.coder, &variants) {
+                    (Some(_), Some(all)) => {
+                        let form = self.best_form(hash, all, stored, asked.fields);
+                        answer::from_stored(self, asked, &form, status)
+                    }
+                    _ => answer::from_stored(self, asked, stored, status),
+                };
+                if let Some(response) = answered {
+                    self.metrics.count(outcome, 1);
+                    let refresh = refresh.then(|| {
+                        let go = Go::alone(hash, Arc::clone(&stored.head.key));
+                        Box::new(Go {
+                            selected: Some(Arc::clone(stored)),
+                            candidates: vec![Arc::clone(stored)],
+                            fwd: Fwd::Stale,
+                            may_lead: true,
+                            ..go
+                        })
+                    });
+                    return Plan::Answer { response: Box::new(response), refresh };
+                }
+                fwd = Fwd::Partial;
+            } else {
+                fwd = match reused {
+                    Reuse::Validate(why) if why.is_request() => Fwd::Request,
+                    _ => Fwd::Stale,
+                };
+            }
+        }
+        if directives.only_if_cached {
+            self.metrics.count(Outcome::Miss, 1);
+            let status = CacheStatus { fwd: None, detail: Some("only-if-cached"), ..status };
+            let response = Box::new(answer::only_if_cached(&status));
+            return Plan::Answer { response, refresh: None };
+        }
+        let own_conditions = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_RANGE, RANGE]
+            .iter()
+            .any(|name| asked.fields.contains_key(name));
+        let beginning = selected
+            .filter(|stored| {
+                *asked.method == Method::GET && !own_conditions && parts::is_beginning(stored)
+            })
+            .cloned();
+        // A part can not stand for the whole; its validators are of use to the origin only along
+        // with a range.
+        let selected = selected.filter(|stored| stored.head.part.is_none()).cloned();
+        let candidates = match (&selected, &variants) {
+            (Some(stored), _) => vec![Arc::clone(stored)],
+            // Any of the variants may be what the origin selects (RFC 9111 section 4.3.1).
+            (None, Some(all)) => all
+                .iter()
+                .filter(|stored| stored.head.part.is_none() && stored.head.derived.is_none())
+                .filter(|stored| stored.head.fields.contains_key(http::header::ETAG))
+                .cloned()
+                .collect(),
+            (None, None) => Vec::new(),
+        };
+        let plain = *asked.method == Method::GET && (!own_conditions || !candidates.is_empty());
+        Plan::Go(Box::new(Go {
+            hash,
+            key: selected.as_ref().map_or_else(key, |stored| Arc::clone(&stored.head.key)),
+            may_join: !directives.no_cache,
+            may_lead: plain && !directives.no_cache,
+            directives,
+            selected,
+            candidates,
+            beginning,
+            fwd,
+            unsafe_target: None,
+        }))
+    }
+}
+
+impl Go {
+    /// A request that neither joins nor is joined.
+    fn alone(hash: KeyHash, key: Arc<KeyText>) -> Self {
+        Self {
+            hash,
+            key,
+            directives: RequestDirectives::NONE,
+            selected: None,
+            candidates: Vec::new(),
+            beginning: None,
+            fwd: Fwd::UriMiss,
+            may_join: false,
+            may_lead: false,
+            unsafe_target: None,
+        }
+    }
+}
+
+impl UnsafeTarget {
+    fn of<B>(request: &Request<B>, scheme: Option<&'static str>) -> Self {
+        let mut host = HeaderMap::new();
+        if let Some(value) = request.headers().get(http::header::HOST) {
+            host.insert(http::header::HOST, value.clone());
+        }
+        Self { method: request.method().clone(), uri: request.uri().clone(), host, scheme }
+    }
+
+    /// The target with scheme and authority, so that others can be compared with it.
+    fn absolute(&self, shared: &Shared) -> Option<Uri> {
+        if self.uri.authority().is_some() && self.uri.scheme().is_some() {
+            return Some(self.uri.clone());
+        }
+        let parts = shared.keying.parts(&self.uri, &self.host, self.scheme)?;
+        Uri::builder()
+            .scheme(parts.scheme)
+            .authority(&*parts.authority)
+            .path_and_query(self.uri.path_and_query().map_or("/", |target| target.as_str()))
+            .build()
+            .ok()
+    }
+
+    /// Removes what a successful answer makes invalid (RFC 9111 section 4.4, RFC 9875).
+    pub(crate) fn invalidate<B>(&self, shared: &Shared, response: &Response<B>) {
+        let Some(target) = self.absolute(shared) else { return };
+        let fields = response.headers();
+        for uri in invalidation::targets(&self.method, response.status(), &target, fields) {
+            shared.invalidate(&uri, &self.host, self.scheme);
+        }
+        shared.invalidate_groups(&target, &self.method, response.status(), fields);
+    }
+}

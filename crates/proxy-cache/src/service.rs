@@ -1,0 +1,155 @@
+//! `Cache`: the service.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use proxy_core::{BoxError, Decision, Exchange, Reply, Verdict};
+use tower_service::Service;
+
+use crate::body::CacheBody;
+use crate::conversation::{converse, refresh};
+use crate::look::{Pass, Plan};
+use crate::metrics::Outcome;
+use crate::semantics::cache_status::CacheStatus;
+use crate::shared::Shared;
+
+/// The service of [`CacheLayer`](crate::CacheLayer).
+#[derive(Clone)]
+pub struct Cache<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> Cache<S> {
+    pub(crate) const fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+}
+
+impl<S: std::fmt::Debug> std::fmt::Debug for Cache<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// Notes in the record what the cache did.
+pub(crate) fn note(exchange: Option<&Exchange>, what: &'static str) {
+    if let Some(exchange) = exchange {
+        exchange.decide(Decision {
+            layer: "cache",
+            rule: None,
+            verdict: Verdict::Allow,
+            reason: what.into(),
+        });
+    }
+}
+
+impl<S, ReqB, ResB> Service<Request<ReqB>> for Cache<S>
+where
+    S: Service<Request<Reply<ReqB>>, Response = Response<ResB>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    ReqB: Body<Data = Bytes> + Send + 'static,
+    ReqB::Error: Into<BoxError>,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    type Response = Response<CacheBody<ResB>>;
+    type Error = S::Error;
+    type Future = CacheFuture<S::Future, ResB, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqB>) -> Self::Future {
+        match self.shared.look(&request) {
+            Plan::Answer { response, refresh: again } => {
+                note(Exchange::of(&request), if again.is_some() { "stale" } else { "hit" });
+                if let (Some(go), Some(spawn)) = (again, &self.shared.spawn) {
+                    let (parts, _) = request.into_parts();
+                    let (shared, inner) = (Arc::clone(&self.shared), self.inner.clone());
+                    if let Some(task) = refresh::<S, ReqB, ResB>(&shared, inner, &parts, *go) {
+                        spawn.spawn(task);
+                    }
+                }
+                CacheFuture { state: State::Answered { response: Some(response) } }
+            }
+            Plan::Pass(pass) => {
+                self.shared.metrics.count(Outcome::Bypass, 1);
+                note(Exchange::of(&request), "bypass");
+                let inner = self.inner.call(request.map(Reply::inner));
+                let shared = Arc::clone(&self.shared);
+                CacheFuture { state: State::Passing { inner, pass, shared } }
+            }
+            Plan::Go(go) => {
+                // The clone takes the place of the one that was polled ready.
+                let clone = self.inner.clone();
+                let inner = std::mem::replace(&mut self.inner, clone);
+                let talk = Box::pin(converse(Arc::clone(&self.shared), inner, request, *go));
+                CacheFuture { state: State::Talking { talk } }
+            }
+        }
+    }
+}
+
+type Talk<B, E> = Pin<Box<dyn Future<Output = Result<Response<CacheBody<B>>, E>> + Send>>;
+
+pin_project! {
+    /// The future of [`Cache`].
+    pub struct CacheFuture<F, B, E> {
+        #[pin]
+        state: State<F, B, E>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, B, E> {
+        Answered { response: Option<Box<Response<CacheBody<B>>>> },
+        Passing { #[pin] inner: F, pass: Pass, shared: Arc<Shared> },
+        Talking { talk: Talk<B, E> },
+    }
+}
+
+impl<F, B, E> Future for CacheFuture<F, B, E>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<CacheBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProj::Answered { response } => {
+                Poll::Ready(Ok(*response.take().expect("polled after completion")))
+            }
+            StateProj::Passing { inner, pass, shared } => {
+                let mut response = ready!(inner.poll(cx))?;
+                if let Some(target) = &pass.unsafe_target {
+                    target.invalidate(shared, &response);
+                }
+                let status = CacheStatus {
+                    cache: &shared.rules.name,
+                    fwd: Some(pass.fwd),
+                    detail: pass.detail,
+                    ..CacheStatus::default()
+                };
+                status.append_to(response.headers_mut());
+                Poll::Ready(Ok(response.map(CacheBody::inner)))
+            }
+            StateProj::Talking { talk } => talk.as_mut().poll(cx),
+        }
+    }
+}
+
+impl<F, B, E> std::fmt::Debug for CacheFuture<F, B, E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CacheFuture").finish_non_exhaustive()
+    }
+}
