@@ -140,6 +140,12 @@ pub(crate) fn only_if_cached<B>(status: &CacheStatus<'_>) -> Response<CacheBody<
     response
 }
 
+/// 400: the request's content broke off.
+pub(crate) fn incomplete<B>() -> Response<CacheBody<B>> {
+    let refusal = Refusal::new(StatusCode::BAD_REQUEST, "content_incomplete").close();
+    refusal.into_response::<CacheBody<B>>().map(|_| CacheBody::empty())
+}
+
 /// 500: what should have answered has panicked in somebody else's hands.
 pub(crate) fn lost<B>() -> Response<CacheBody<B>> {
     let refusal = Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "proxy_internal_error");

@@ -11,6 +11,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 use http_body::Body;
+use http_body_util::{BodyExt as _, Collected};
 use proxy_core::{BoxError, Exchange, Reply};
 use tower_service::Service;
 
@@ -25,6 +26,7 @@ use crate::metrics::Outcome;
 use crate::parts;
 use crate::rules::OnDisconnect;
 use crate::semantics::cache_status::CacheStatus;
+use crate::semantics::directives::RequestDirectives;
 use crate::semantics::{validation, vary};
 use crate::service::note;
 use crate::shared::Shared;
@@ -52,11 +54,13 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 type Answer<B, E> = Result<Response<CacheBody<B>>, E>;
 
-/// Answers a request that goes upstream, unless another one is there already.
+/// Answers a request that goes upstream, unless another one is there already. `content`: its whole
+/// content, where that was read already.
 pub(crate) async fn converse<S, ReqB, ResB>(
     shared: Arc<Shared>,
     inner: S,
-    request: Request<ReqB>,
+    request: Request<Reply<ReqB>>,
+    content: Bytes,
     mut go: Go,
 ) -> Answer<ResB, S::Error>
 where
@@ -72,7 +76,7 @@ where
     let (method, fields) = (request.method().clone(), request.headers().clone());
     let asked = Asked { method: &method, fields: &fields };
     let own = OwnSlot::new();
-    let mut waiting = Some((inner, request.map(Reply::inner)));
+    let mut waiting = Some((inner, request));
     for _ in 0..ROUNDS {
         if !shared.rules.collapse || !go.may_join || shared.is_unshareable(&go.hash) {
             break;
@@ -94,7 +98,7 @@ where
                     note(exchange.as_ref(), "hit");
                     return Ok(response);
                 }
-                let retry = Retry::of(&go, &waiting);
+                let retry = Retry::of(&go, &waiting, &content);
                 let flight = shared.flights.add(go.hash, &flights, || {
                     let (inner, request) = waiting.take().expect("nobody has gone yet");
                     launch(&shared, &go, asked, (inner, request), &own, Start::Joinable)
@@ -110,10 +114,45 @@ where
             return Ok(response);
         }
     }
-    let retry = Retry::of(&go, &waiting);
+    let retry = Retry::of(&go, &waiting, &content);
     let Some(going) = waiting.take() else { return Ok(answer::lost()) };
     let flight = launch(&shared, &go, asked, going, &own, Start::Alone);
     lead(&shared, asked, &go, flight, own, retry, exchange.as_ref()).await
+}
+
+/// Reads the content of a QUERY, and answers it.
+pub(crate) async fn converse_by_content<S, ReqB, ResB>(
+    shared: Arc<Shared>,
+    mut inner: S,
+    request: Request<ReqB>,
+    directives: RequestDirectives,
+) -> Answer<ResB, S::Error>
+where
+    S: Service<Request<Reply<ReqB>>, Response = Response<ResB>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    ReqB: Body<Data = Bytes> + Send + 'static,
+    ReqB::Error: Into<BoxError>,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    let (parts, body) = request.into_parts();
+    // Its length is known, and small.
+    let Ok(content) = body.collect().await.map(Collected::to_bytes) else {
+        return Ok(answer::incomplete());
+    };
+    let request = Request::from_parts(parts, ());
+    let plan = shared.look_for_query(&request, &content, directives);
+    let exchange = Exchange::of(&request).cloned();
+    let request = request.map(|()| Reply::made(content.clone()));
+    match plan {
+        Plan::Answer { response, .. } => {
+            note(exchange.as_ref(), "hit");
+            Ok(*response)
+        }
+        Plan::Go(go) => converse(shared, inner, request, content, *go).await,
+        Plan::Pass(_) | Plan::Query(_) => Ok(inner.call(request).await?.map(CacheBody::inner)),
+    }
 }
 
 /// Something has happened meanwhile: perhaps the store knows more.
@@ -129,7 +168,7 @@ fn look_again<B>(
             *go = *next;
             None
         }
-        Plan::Pass(_) => None,
+        Plan::Pass(_) | Plan::Query(_) => None,
     }
 }
 
@@ -270,13 +309,14 @@ fn prepare<B>(shared: &Shared, request: &mut Request<B>, go: &Go) {
 struct Retry<S> {
     inner: S,
     parts: Parts,
+    content: Bytes,
 }
 
 impl<S: Clone> Retry<S> {
-    fn of<B>(go: &Go, waiting: &Option<(S, Request<B>)>) -> Option<Self> {
+    fn of<B>(go: &Go, waiting: &Option<(S, Request<B>)>, content: &Bytes) -> Option<Self> {
         let changed = !go.candidates.is_empty() || go.beginning.is_some();
         let (inner, request) = waiting.as_ref().filter(|_| changed)?;
-        Some(Self { inner: inner.clone(), parts: parts_of(request) })
+        Some(Self { inner: inner.clone(), parts: parts_of(request), content: content.clone() })
     }
 }
 
@@ -317,7 +357,7 @@ where
         let mut go = go.clone();
         go.candidates.clear();
         go.beginning = None;
-        let request = Request::from_parts(retry.parts, Reply::made(Bytes::new()));
+        let request = Request::from_parts(retry.parts, Reply::made(retry.content));
         let own = OwnSlot::new();
         let flight = launch(shared, &go, asked, (retry.inner, request), &own, Start::Background);
         let Found::Waiting(second) = flight.join() else { return Ok(answer::lost()) };

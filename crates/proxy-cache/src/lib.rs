@@ -19,6 +19,7 @@ mod segments;
 pub mod semantics;
 mod service;
 mod shared;
+mod similar;
 pub mod store;
 mod wakers;
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+    CONTENT_ENCODING, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body::Body;
@@ -12,7 +13,7 @@ use proxy_core::Exchange;
 
 use crate::answer::{self, Asked};
 use crate::body::CacheBody;
-use crate::keying::is_looked_up;
+use crate::keying::{KeyParts, is_looked_up};
 use crate::metrics::Outcome;
 use crate::parts;
 use crate::semantics::cache_status::{CacheStatus, Fwd};
@@ -22,6 +23,9 @@ use crate::semantics::reuse::{Reuse, reuse};
 use crate::shared::Shared;
 use crate::store::{KeyHash, KeyText, Stored};
 
+/// The longest content of a QUERY that is part of a key, in bytes.
+const QUERY_CONTENT: u64 = 64 * 1024;
+
 /// What becomes of a request.
 pub(crate) enum Plan<B> {
     /// It is answered, and the cache asks upstream at most for its own sake.
@@ -30,6 +34,8 @@ pub(crate) enum Plan<B> {
     Pass(Pass),
     /// It goes upstream, unless another one is there already.
     Go(Box<Go>),
+    /// Its content is part of its key, and must be read first.
+    Query(RequestDirectives),
 }
 
 /// What must be known of a request that goes past the cache.
@@ -99,8 +105,12 @@ impl Shared {
             }));
         }
         // A request with content never uses what is stored for those without.
-        if !request.body().is_end_stream() || method.as_str() == "QUERY" {
+        let is_query = method.as_str() == "QUERY";
+        if !is_query && !request.body().is_end_stream() {
             return pass(Fwd::Bypass, Some("content"));
+        }
+        if is_query && request.body().size_hint().exact().is_none_or(|len| len > QUERY_CONTENT) {
+            return pass(Fwd::Bypass, Some("content-length"));
         }
         let directives = match self.rules.honour_request {
             true => RequestDirectives::parse(fields),
@@ -113,8 +123,49 @@ impl Shared {
             // Not applicable to a cache (RFC 9111 section 4.3.2).
             return pass(Fwd::Bypass, Some("precondition"));
         }
-        let hash = parts.hash();
-        self.look_up(Asked { method, fields }, hash, directives, || Arc::new(parts.text()))
+        if is_query {
+            return Plan::Query(directives);
+        }
+        self.look_for(Asked { method, fields }, &parts, directives)
+    }
+
+    /// Looks for what is stored under a key, or stands for it.
+    fn look_for<B>(
+        self: &Arc<Self>,
+        asked: Asked<'_>,
+        parts: &KeyParts<'_>,
+        directives: RequestDirectives,
+    ) -> Plan<B> {
+        let mut hash = parts.hash();
+        if self.store.lookup(&hash).is_none() {
+            let alike = self.similar.find(parts).find(|key| self.store.lookup(key).is_some());
+            hash = alike.unwrap_or(hash);
+        }
+        self.look_up(asked, hash, directives, || Arc::new(parts.text()))
+    }
+
+    /// Looks for what is stored for a QUERY with this content (RFC 10008 section 2.7).
+    pub(crate) fn look_for_query<B, R>(
+        self: &Arc<Self>,
+        request: &Request<R>,
+        content: &[u8],
+        directives: RequestDirectives,
+    ) -> Plan<B> {
+        let (method, fields) = (request.method(), request.headers());
+        let scheme = Exchange::of(request).map(|exchange| exchange.connection().scheme);
+        let Some(mut parts) = self.keying.parts(request.uri(), fields, scheme) else {
+            return Plan::Pass(Pass { fwd: Fwd::Bypass, detail: None, unsafe_target: None });
+        };
+        let mut extra = blake3::Hasher::new();
+        for name in [CONTENT_TYPE, CONTENT_ENCODING] {
+            for value in fields.get_all(name) {
+                extra.update(value.as_bytes());
+            }
+            extra.update(b"\n");
+        }
+        let extra = extra.update(content).finalize().to_hex();
+        parts.extra = format!("{}QUERY {extra}", parts.extra).into();
+        self.look_for(Asked { method, fields }, &parts, directives)
     }
 
     /// Looks into the store for a request of this key.
@@ -197,7 +248,7 @@ impl Shared {
                 .collect(),
             (None, None) => Vec::new(),
         };
-        let plain = *asked.method == Method::GET && (!own_conditions || !candidates.is_empty());
+        let plain = *asked.method != Method::HEAD && (!own_conditions || !candidates.is_empty());
         Plan::Go(Box::new(Go {
             hash,
             key: selected.as_ref().map_or_else(key, |stored| Arc::clone(&stored.head.key)),

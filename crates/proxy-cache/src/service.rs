@@ -13,7 +13,7 @@ use proxy_core::{BoxError, Decision, Exchange, Reply, Verdict};
 use tower_service::Service;
 
 use crate::body::CacheBody;
-use crate::conversation::{converse, refresh};
+use crate::conversation::{converse, converse_by_content, refresh};
 use crate::look::{Pass, Plan};
 use crate::metrics::Outcome;
 use crate::semantics::cache_status::CacheStatus;
@@ -92,7 +92,16 @@ where
                 // The clone takes the place of the one that was polled ready.
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
-                let talk = Box::pin(converse(Arc::clone(&self.shared), inner, request, *go));
+                let request = request.map(Reply::inner);
+                let shared = Arc::clone(&self.shared);
+                let talk = Box::pin(converse(shared, inner, request, Bytes::new(), *go));
+                CacheFuture { state: State::Talking { talk } }
+            }
+            Plan::Query(directives) => {
+                let clone = self.inner.clone();
+                let inner = std::mem::replace(&mut self.inner, clone);
+                let shared = Arc::clone(&self.shared);
+                let talk = Box::pin(converse_by_content(shared, inner, request, directives));
                 CacheFuture { state: State::Talking { talk } }
             }
         }

@@ -17,6 +17,7 @@ use crate::metrics::{CacheMetrics, Outcome};
 use crate::parts;
 use crate::rules::{CacheRules, OnDisconnect};
 use crate::semantics::{groups, vary};
+use crate::similar::Similar;
 use crate::store::{CacheStore, KeyHash, Stored, Sweep, Variants};
 
 /// Keys whose responses could not be shared lately, and keys with too few uses: at most so many.
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) spawn: Option<Arc<dyn Spawn>>,
     pub(crate) flights: Arc<Flights>,
+    pub(crate) similar: Similar,
     pub(crate) metrics: CacheMetrics,
     pub(crate) coder: Option<Coder>,
     unshareable: quick_cache::sync::Cache<KeyHash, Instant>,
@@ -59,6 +61,7 @@ impl Shared {
             clock,
             spawn,
             flights: Arc::default(),
+            similar: Similar::default(),
             metrics,
             coder: coder.map(Coder::new),
             unshareable: quick_cache::sync::Cache::new(REMEMBERED),
@@ -182,6 +185,9 @@ impl FillObserver for Ties {
         self.shared.metrics.count(outcome, 1);
         if let Some(flight) = &self.flight {
             self.shared.flights.remove(&self.key, flight);
+        }
+        if let Some(stored) = stored {
+            self.shared.similar.learn(&stored.head, self.key);
         }
         if let (Some(old), Some(new)) = (&self.part_before, stored) {
             parts::join(&*self.shared.store, old, new);

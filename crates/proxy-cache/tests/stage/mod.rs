@@ -1,4 +1,5 @@
 //! A cache in front of a scripted service, with a clock and tasks that the test turns.
+#![allow(dead_code, reason = "no test file uses all of it")]
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +9,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use proxy_cache::store::MemoryStore;
-use proxy_cache::{Cache, CacheBody, CacheLayer, CacheRules};
+use proxy_cache::{Cache, CacheBody, CacheBuilder, CacheLayer, CacheRules};
+use proxy_core::ContentCoder;
 use proxy_testkit::{
     Answer, BodyProbe, CollectedTasks, ManualClock, ScriptedBody, Step, StubHandle, StubService,
 };
@@ -32,13 +34,25 @@ impl Stage {
     }
 
     pub(crate) fn with(rules: CacheRules, answer: impl FnMut() -> Stub + Send + 'static) -> Self {
+        Self::build(answer, |builder| builder.rules(rules))
+    }
+
+    pub(crate) fn coding(
+        coder: Arc<impl ContentCoder>,
+        answer: impl FnMut() -> Stub + Send + 'static,
+    ) -> Self {
+        Self::build(answer, |builder| builder.coder(coder))
+    }
+
+    fn build(
+        answer: impl FnMut() -> Stub + Send + 'static,
+        settings: impl FnOnce(CacheBuilder) -> CacheBuilder,
+    ) -> Self {
         let (inner, origin) = StubService::new(answer);
         let (clock, tasks) = (ManualClock::new(), CollectedTasks::new());
         let store = Arc::new(MemoryStore::with_capacity(16 << 20));
-        let layer = CacheLayer::builder(store, Arc::new(clock.clone()))
-            .spawn(Arc::new(tasks.clone()))
-            .rules(rules)
-            .build();
+        let builder = CacheLayer::builder(store, Arc::new(clock.clone()));
+        let layer = settings(builder.spawn(Arc::new(tasks.clone()))).build();
         let service = layer.layer(inner);
         Self { origin, clock, tasks, layer, service }
     }
@@ -48,7 +62,15 @@ impl Stage {
     }
 
     pub(crate) fn ask(&self, request: http::request::Builder) -> impl Future<Output = Got> + use<> {
-        let request = request.body(Full::new(Bytes::new())).expect("a request");
+        self.ask_with(request, "")
+    }
+
+    pub(crate) fn ask_with(
+        &self,
+        request: http::request::Builder,
+        content: &'static str,
+    ) -> impl Future<Output = Got> + use<> {
+        let request = request.body(Full::new(Bytes::from(content))).expect("a request");
         let service = self.service.clone();
         async move {
             let answer = service.oneshot(request).await.unwrap_or_else(|never| match never {});

@@ -1,0 +1,251 @@
+//! What is stored, found again, refreshed and derived, through the layer.
+
+mod stage;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode};
+use proxy_cache::{CacheRules, Outcome};
+use proxy_core::ContentCoder;
+use proxy_testkit::{Answer, ScriptedBody, Step};
+use stage::{Stage, Stub, status, text_of};
+
+/// An answer with these fields.
+fn answer(fields: &[(&'static str, &'static str)], text: &'static str) -> Stub {
+    answer_of(StatusCode::OK, fields, text)
+}
+
+fn answer_of(
+    code: StatusCode,
+    fields: &[(&'static str, &'static str)],
+    text: &'static str,
+) -> Stub {
+    let steps = (!text.is_empty()).then(|| Step::data(text));
+    let mut response = Response::new(ScriptedBody::new(steps).exact());
+    *response.status_mut() = code;
+    for (name, value) in fields {
+        response.headers_mut().append(*name, value.parse().expect("a value"));
+    }
+    Answer::Respond(response)
+}
+
+/// Answers one after the other; the last one for ever is a panic.
+fn script(answers: Vec<Stub>) -> impl FnMut() -> Stub + Send + 'static {
+    let mut answers = answers.into_iter();
+    move || answers.next().expect("upstream was asked once too often")
+}
+
+fn get(path: &str) -> http::request::Builder {
+    Request::get(path).header("host", "a.test")
+}
+
+#[tokio::test]
+async fn a_hit_has_age_and_says_so() {
+    let stage = Stage::new(script(vec![answer(&[("cache-control", "max-age=60")], "x")]));
+    let miss = stage.get("/a").await;
+    assert_eq!(status(&miss), "proxy-cache; fwd=uri-miss; fwd-status=200; ttl=60; stored");
+    text_of(miss).await;
+    stage.clock.advance(Duration::from_secs(10));
+    let hit = stage.get("/a").await;
+    assert_eq!(hit.headers()["age"], "10");
+    assert_eq!(status(&hit), "proxy-cache; hit; ttl=50");
+    assert_eq!(hit.headers()["content-length"], "1");
+    assert_eq!(text_of(hit).await, "x");
+    let counts = stage.layer.counts();
+    assert_eq!((counts.of(Outcome::Miss), counts.of(Outcome::Hit)), (1, 1));
+    assert_eq!(counts.hit_ratio(), Some(0.5));
+}
+
+#[tokio::test]
+async fn stale_while_revalidate_answers_now_and_asks_once() {
+    let fields = [("cache-control", "max-age=1, stale-while-revalidate=60"), ("etag", "\"1\"")];
+    let stage = Stage::new(script(vec![
+        answer(&fields, "old"),
+        answer_of(StatusCode::NOT_MODIFIED, &fields, ""),
+    ]));
+    text_of(stage.get("/a").await).await;
+    stage.clock.advance(Duration::from_secs(5));
+    for _ in 0..3 {
+        let stale = stage.get("/a").await;
+        assert_eq!(status(&stale), "proxy-cache; hit; ttl=-4");
+        assert_eq!(text_of(stale).await, "old");
+    }
+    assert_eq!(stage.tasks.started(), 1, "one task for all");
+    stage.tasks.run_until_stalled();
+    stage.origin.take_request();
+    let asked = stage.origin.take_request().expect("a second request").request;
+    assert_eq!(asked.headers()["if-none-match"], "\"1\"");
+    assert_eq!(status(&stage.get("/a").await), "proxy-cache; hit; ttl=1");
+}
+
+#[tokio::test]
+async fn an_error_upstream_is_hidden_where_the_response_allows_it() {
+    let stage = Stage::new(script(vec![
+        answer(&[("cache-control", "max-age=1, stale-if-error=60")], "old"),
+        answer_of(StatusCode::SERVICE_UNAVAILABLE, &[], "down"),
+        answer_of(StatusCode::SERVICE_UNAVAILABLE, &[], "down"),
+    ]));
+    text_of(stage.get("/a").await).await;
+    stage.clock.advance(Duration::from_secs(30));
+    assert_eq!(text_of(stage.get("/a").await).await, "old");
+    stage.clock.advance(Duration::from_secs(60));
+    assert_eq!(stage.get("/a").await.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_304_to_what_is_unknown_makes_it_ask_again() {
+    let stage = Stage::new(script(vec![
+        answer(&[("cache-control", "max-age=1"), ("etag", "\"1\"")], "old"),
+        answer_of(StatusCode::NOT_MODIFIED, &[("etag", "\"2\"")], ""),
+        answer(&[("etag", "\"2\"")], "new"),
+    ]));
+    text_of(stage.get("/a").await).await;
+    stage.clock.advance(Duration::from_secs(5));
+    assert_eq!(text_of(stage.get("/a").await).await, "new");
+    let requests: Vec<_> = std::iter::from_fn(|| stage.origin.take_request()).collect();
+    assert!(!requests[2].request.headers().contains_key("if-none-match"));
+}
+
+#[tokio::test]
+async fn parts_are_joined_and_the_whole_is_completed() {
+    let part = |range: &'static str, text| {
+        let fields = [("cache-control", "max-age=60"), ("etag", "\"1\""), ("content-range", range)];
+        answer_of(StatusCode::PARTIAL_CONTENT, &fields, text)
+    };
+    let stage = Stage::new(script(vec![
+        part("bytes 0-2/9", "abc"),
+        part("bytes 3-5/9", "def"),
+        part("bytes 6-8/9", "ghi"),
+    ]));
+    let ask = |range: &'static str| stage.ask(get("/a").header("range", range));
+    assert_eq!(text_of(ask("bytes=0-2").await).await, "abc");
+    assert_eq!(text_of(ask("bytes=3-5").await).await, "def");
+    let within = ask("bytes=1-4").await;
+    assert_eq!(within.headers()["content-range"], "bytes 1-4/9");
+    assert_eq!(text_of(within).await, "bcde");
+    let whole = stage.get("/a").await;
+    assert_eq!(
+        (whole.status(), &whole.headers()["content-length"]),
+        (StatusCode::OK, &"9".parse().expect("valid"))
+    );
+    assert!(!whole.headers().contains_key("content-range"));
+    assert_eq!(text_of(whole).await, "abcdefghi");
+    let requests: Vec<_> = std::iter::from_fn(|| stage.origin.take_request()).collect();
+    let last = requests[2].request.headers();
+    assert_eq!(
+        (&last["range"], &last["if-range"]),
+        (&"bytes=6-".parse().expect("valid"), &"\"1\"".parse().expect("valid"))
+    );
+    assert_eq!(text_of(stage.get("/a").await).await, "abcdefghi");
+}
+
+#[tokio::test]
+async fn a_whole_that_has_changed_replaces_its_stored_beginning() {
+    let stage = Stage::new(script(vec![
+        answer_of(
+            StatusCode::PARTIAL_CONTENT,
+            &[("cache-control", "max-age=60"), ("etag", "\"1\""), ("content-range", "bytes 0-1/4")],
+            "ab",
+        ),
+        answer(&[("cache-control", "max-age=60"), ("etag", "\"2\"")], "WXYZ"),
+    ]));
+    text_of(stage.ask(get("/a").header("range", "bytes=0-1")).await).await;
+    assert_eq!(text_of(stage.get("/a").await).await, "WXYZ");
+    assert_eq!(text_of(stage.get("/a").await).await, "WXYZ");
+}
+
+#[tokio::test]
+async fn a_query_is_keyed_by_its_content() {
+    let stage = Stage::new(script(vec![
+        answer(&[("cache-control", "max-age=60")], "one"),
+        answer(&[("cache-control", "max-age=60")], "two"),
+        answer(&[("cache-control", "max-age=60")], "got"),
+    ]));
+    let query = |content| {
+        let request = Request::builder().method("QUERY").uri("/a").header("host", "a.test");
+        stage.ask_with(request.header("content-type", "text/plain"), content)
+    };
+    assert_eq!(text_of(query("1").await).await, "one");
+    assert_eq!(text_of(query("2").await).await, "two");
+    assert_eq!(text_of(query("1").await).await, "one");
+    assert_eq!(text_of(stage.get("/a").await).await, "got");
+}
+
+#[tokio::test]
+async fn queries_that_do_not_vary_share_a_response() {
+    let fields = [("cache-control", "max-age=60"), ("no-vary-search", "params=(\"utm\")")];
+    let stage = Stage::new(script(vec![answer(&fields, "x"), answer(&fields, "y")]));
+    assert_eq!(text_of(stage.get("/a?id=1&utm=2").await).await, "x");
+    assert_eq!(text_of(stage.get("/a?utm=3&id=1").await).await, "x");
+    assert_eq!(text_of(stage.get("/a?id=2").await).await, "y");
+}
+
+#[tokio::test]
+async fn what_is_asked_for_too_seldom_is_not_stored() {
+    let fields = [("cache-control", "max-age=60")];
+    let rules = CacheRules { min_uses: 3, ..CacheRules::default() };
+    let stage = Stage::with(rules, script((0..3).map(|_| answer(&fields, "x")).collect()));
+    for stored in [false, false, true] {
+        let miss = stage.get("/a").await;
+        assert_eq!(status(&miss).contains("stored"), stored, "{}", status(&miss));
+        text_of(miss).await;
+    }
+    assert!(status(&stage.get("/a").await).contains("hit"));
+}
+
+/// Turns letters, and counts how often.
+struct Turn(AtomicUsize);
+
+impl ContentCoder for Turn {
+    fn codings(&self) -> &[&'static str] {
+        &["turn"]
+    }
+    fn is_eligible(&self, response: &HeaderMap, _: u64) -> bool {
+        response.get("content-type").is_some_and(|kind| kind == "text/plain")
+    }
+    fn code(&self, _: &str, content: &[Bytes]) -> Option<Bytes> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Some(content.concat().into_iter().rev().collect())
+    }
+}
+
+#[tokio::test]
+async fn one_stored_response_serves_every_coding() {
+    let coder = Arc::new(Turn(AtomicUsize::new(0)));
+    let fields = [
+        ("cache-control", "max-age=10"),
+        ("content-type", "text/plain"),
+        ("etag", "\"1\""),
+        ("vary", "accept-encoding"),
+    ];
+    let stage = Stage::coding(
+        Arc::clone(&coder),
+        script(vec![answer(&fields, "abc"), answer_of(StatusCode::NOT_MODIFIED, &fields, "")]),
+    );
+    let ask = |takes: &'static str| stage.ask(get("/a").header("accept-encoding", takes));
+    assert_eq!(text_of(ask("turn").await).await, "abc", "the first one is not made to wait");
+    let asked = stage.origin.take_request().expect("a request").request;
+    assert_eq!(asked.headers()["accept-encoding"], "identity");
+    for _ in 0..3 {
+        let coded = ask("gzip, turn").await;
+        assert_eq!(coded.headers()["content-encoding"], "turn");
+        assert_eq!(coded.headers()["etag"], "\"1-turn\"");
+        assert_eq!(coded.headers()["vary"], "accept-encoding");
+        assert_eq!(text_of(coded).await, "cba");
+        let plain = ask("turn;q=0").await;
+        assert!(!plain.headers().contains_key("content-encoding"));
+        assert_eq!(text_of(plain).await, "abc");
+    }
+    assert_eq!(coder.0.load(Ordering::Relaxed), 1);
+    let conditional = get("/a").header("accept-encoding", "turn");
+    let unchanged = stage.ask(conditional.header("if-none-match", "\"1-turn\"")).await;
+    assert_eq!(unchanged.status(), StatusCode::NOT_MODIFIED);
+    // Confirmed upstream, it is not made again.
+    stage.clock.advance(Duration::from_secs(20));
+    text_of(ask("identity").await).await;
+    assert_eq!(text_of(ask("turn").await).await, "cba");
+    assert_eq!(coder.0.load(Ordering::Relaxed), 1);
+}
