@@ -29,6 +29,8 @@ pub struct StorageRules<'a> {
     pub heuristic_percent: u32,
     /// The longest such lifetime. Default: one day.
     pub heuristic_ceiling: Duration,
+    /// Whether `no-store` of a request keeps its answer out (section 5.2.1.5). Default: yes.
+    pub honour_request: bool,
 }
 
 impl<'a> StorageRules<'a> {
@@ -43,6 +45,7 @@ impl<'a> StorageRules<'a> {
             heuristic: true,
             heuristic_percent: 10,
             heuristic_ceiling: Duration::from_secs(24 * 60 * 60),
+            honour_request: true,
         }
     }
 }
@@ -61,6 +64,7 @@ impl fmt::Debug for StorageRules<'_> {
             .field("heuristic", &self.heuristic)
             .field("heuristic_percent", &self.heuristic_percent)
             .field("heuristic_ceiling", &self.heuristic_ceiling)
+            .field("honour_request", &self.honour_request)
             .finish_non_exhaustive()
     }
 }
@@ -166,7 +170,7 @@ pub fn judge(
     if !is_final(request.headers, status) {
         return Err(NotStored::Status);
     }
-    if RequestDirectives::parse(request.headers).no_store {
+    if rules.honour_request && RequestDirectives::parse(request.headers).no_store {
         return Err(NotStored::RequestNoStore);
     }
     if directives.must_understand && !is_understood(status) {

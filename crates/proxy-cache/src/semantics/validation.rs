@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::directives::ResponseDirectives;
+use super::directives::{ResponseDirectives, parse_number};
 use super::entity_tag::EntityTag;
 use super::{dates, stored_fields};
 
@@ -64,8 +64,8 @@ pub fn has_validator(headers: &HeaderMap) -> bool {
 ///
 /// A 304 without any validator is taken to be about the stored response it was asked about, as
 /// section 4.3.3 says ("can be updated and reused"), although section 4.3.4 would not update one
-/// that has a validator: common origins answer so. A caller that asked about several can tell by
-/// [`has_validator`] that none is meant.
+/// that has a validator: common origins answer so. Where several were asked about, [`selected`]
+/// knows that none is meant.
 pub fn selects(not_modified: &HeaderMap, stored: &HeaderMap) -> bool {
     match (EntityTag::of(not_modified), EntityTag::of(stored)) {
         (Some(new), Some(old)) if new.is_strong() => new.matches_strongly(&old),
@@ -75,6 +75,15 @@ pub fn selects(not_modified: &HeaderMap, stored: &HeaderMap) -> bool {
             None => !has_validator(not_modified),
         },
     }
+}
+
+/// Which of the stored responses that the request asked about a 304 is about, the most recent
+/// first: the first that it [`selects`]; without a validator the only one.
+pub fn selected(not_modified: &HeaderMap, stored: &[&HeaderMap]) -> Option<usize> {
+    if stored.len() > 1 && !has_validator(not_modified) {
+        return None;
+    }
+    stored.iter().position(|stored| selects(not_modified, stored))
 }
 
 fn modified(headers: &HeaderMap) -> Option<SystemTime> {
@@ -148,6 +157,13 @@ pub enum HeadUpdate {
 /// Compares a 200 to HEAD with a stored response that a GET would have selected: the validators it
 /// has, and its `Content-Length`.
 pub fn head_update(stored: &HeaderMap, head: &HeaderMap) -> HeadUpdate {
+    let length = stored.get(header::CONTENT_LENGTH);
+    head_update_of(stored, length.and_then(|value| parse_number(value.as_bytes())), head)
+}
+
+/// The same, where the length of the stored content is known otherwise, in bytes; none where it is
+/// not.
+pub fn head_update_of(stored: &HeaderMap, len: Option<u64>, head: &HeaderMap) -> HeadUpdate {
     let same_tag = EntityTag::of(head).is_none_or(|new| {
         EntityTag::of(stored)
             .is_some_and(|old| new.matches_weakly(&old) && new.is_strong() == old.is_strong())
@@ -155,7 +171,7 @@ pub fn head_update(stored: &HeaderMap, head: &HeaderMap) -> HeadUpdate {
     let same_date = modified(head).is_none_or(|new| modified(stored) == Some(new));
     let same_length = head
         .get(header::CONTENT_LENGTH)
-        .is_none_or(|length| stored.get(header::CONTENT_LENGTH) == Some(length));
+        .is_none_or(|value| len.is_some() && parse_number(value.as_bytes()) == len);
     if same_tag && same_date && same_length { HeadUpdate::Fresh } else { HeadUpdate::Changed }
 }
 

@@ -398,6 +398,12 @@ fn the_request_decides_too() {
     let no_store = Exchange { request: "cache-control: no-store", ..GET };
     let found = no_store.source("cache-control: max-age=60");
     assert_eq!(found, Err(NotStored::RequestNoStore)); // RFC 9111 5.2.1.5
+    let rules = StorageRules { honour_request: false, ..StorageRules::default() };
+    let request = fields("cache-control: no-store");
+    let request = RequestView { method: &Method::GET, headers: &request, personal: false };
+    let headers = fields("cache-control: max-age=60");
+    let response = ResponseView { status: StatusCode::OK, headers: &headers };
+    assert!(judge(&request, &response, now(), now(), &rules).is_ok());
     let other = Exchange { request: "cache-control: max-age=0, no-cache\ncookie: a=b", ..GET };
     assert_eq!(other.source("cache-control: max-age=60"), Ok((60, MaxAge)));
 }

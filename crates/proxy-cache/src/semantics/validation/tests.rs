@@ -265,6 +265,40 @@ fn a_head_tells_whether_the_stored_one_is_the_same() {
 }
 
 #[test]
+fn the_length_of_the_content_may_be_known_otherwise() {
+    const CASES: &[(Lines, Option<u64>, HeadUpdate)] = &[
+        // RFC 9111 4.3.5
+        (&[("content-length", "5")], Some(5), HeadUpdate::Fresh),
+        (&[("content-length", "6")], Some(5), HeadUpdate::Changed),
+        (&[("content-length", "5")], None, HeadUpdate::Changed),
+        (&[("content-length", "x")], None, HeadUpdate::Changed),
+        (&[], Some(5), HeadUpdate::Fresh),
+        (&[], None, HeadUpdate::Fresh),
+    ];
+    for (head, len, want) in CASES {
+        let found = head_update_of(&HeaderMap::new(), *len, &fields(head));
+        assert_eq!(found, *want, "{head:?} {len:?}");
+    }
+}
+
+#[test]
+fn one_of_several_is_selected() {
+    const CASES: &[(Lines, &[Lines], Option<usize>)] = &[
+        // RFC 9111 4.3.4
+        (&[("etag", "\"b\"")], &[&[("etag", "\"a\"")], &[("etag", "\"b\"")]], Some(1)),
+        (&[("etag", "\"c\"")], &[&[("etag", "\"a\"")], &[("etag", "\"b\"")]], None),
+        (&[], &[&[("etag", "\"a\"")], &[("etag", "\"b\"")]], None), // which one?
+        (&[], &[&[("etag", "\"a\"")]], Some(0)),
+        (&[], &[], None),
+    ];
+    for (new, stored, want) in CASES {
+        let stored: Vec<_> = stored.iter().map(|lines| fields(lines)).collect();
+        let stored: Vec<_> = stored.iter().collect();
+        assert_eq!(selected(&fields(new), &stored), *want, "{new:?} {stored:?}");
+    }
+}
+
+#[test]
 fn a_missing_date_is_added() {
     let received_at = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
     let mut headers = HeaderMap::new();
