@@ -104,6 +104,7 @@ fn equivalent_values_are_equal() {
         ("accept-language", &["en"], &["en, de"], false),
         ("accept-language", &["en;q=1."], &["en"], true), // 12.4.2 allows the bare point
         ("accept-language", &["en;q=1.001"], &["en"], false),
+        ("accept-language", &["EN;q=1.5"], &["en;q=1.5"], false), // broken: as it is written
         ("accept-language", &["en;q=0.1234"], &["en;q=0.123"], false),
     ];
     for (name, one, other, want) in CASES {
