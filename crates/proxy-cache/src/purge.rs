@@ -51,8 +51,8 @@ pub enum SelectorError {
     /// It is no host.
     #[error("expected a host such as `www.example.com` or `www.example.com:8080`")]
     Host,
-    /// It is no tag: tags are single words.
-    #[error("expected one word")]
+    /// It is no tag: tags are of visible characters, with no space around.
+    #[error("expected a tag of visible ASCII characters")]
     Tag,
 }
 
@@ -76,10 +76,11 @@ impl Selector {
     /// The responses with a tag.
     ///
     /// # Errors
-    /// For what is not one word.
+    /// For what no response can have as a tag.
     pub fn tag(tag: &str) -> Result<Self, SelectorError> {
-        let word = !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_graphic());
-        word.then(|| Self::Tag(tag.into())).ok_or(SelectorError::Tag)
+        let tag = tag.trim_matches(' ');
+        let visible = !tag.is_empty() && tag.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        visible.then(|| Self::Tag(tag.into())).ok_or(SelectorError::Tag)
     }
 
     /// The responses of a host.
@@ -231,7 +232,8 @@ mod tests {
         for text in ["", "http://a.test", "a.test/", "a b", "a.test:", ":80"] {
             assert_eq!(Selector::host(text), Err(SelectorError::Host), "{text}");
         }
-        for text in ["", "a b", "a\t"] {
+        assert_eq!(Selector::tag(" a b "), Ok(Selector::Tag("a b".into())));
+        for text in ["", " ", "a\tb", "é"] {
             assert_eq!(Selector::tag(text), Err(SelectorError::Tag), "{text}");
         }
     }
