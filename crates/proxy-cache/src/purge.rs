@@ -13,6 +13,8 @@
 //! Locations are those of the key: scheme and authority as the client named them, path and query
 //! as they are forwarded. Every space, variant and derived coding of a location is meant.
 
+use proxy_core::target::Authority;
+
 use crate::keying::plain_authority;
 use crate::store::{CacheStore, Freed, StoredHead, Sweep};
 
@@ -149,8 +151,7 @@ pub fn purge(store: &dyn CacheStore, selector: &Selector, soft: bool, dry_run: b
 }
 
 fn is_authority(text: &str) -> bool {
-    !text.contains('@')
-        && text.parse::<http::uri::Authority>().is_ok_and(|parsed| !parsed.host().is_empty())
+    Authority::parse(text).is_some_and(|parsed| !parsed.host.is_empty())
 }
 
 /// Whether a key's authority is this host, in lower case, at any port where it names none.
