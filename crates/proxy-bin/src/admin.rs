@@ -1,8 +1,11 @@
 //! The admin listener and the probe listener.
 //!
 //! What is answered here is for operators: health, metrics, the effective configuration, the
-//! state of upstreams. `Host` must be an address, `localhost` or configured, so that a web page
-//! can not reach it by a name of its own (DNS rebinding); a cross-site request is refused.
+//! state of upstreams and of the cache. `Host` must be an address, `localhost` or configured, so
+//! that a web page can not reach it by a name of its own (DNS rebinding); a cross-site request is
+//! refused.
+
+mod cache;
 
 use std::io;
 use std::net::IpAddr;
@@ -28,6 +31,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::admin_token::AdminToken;
+use crate::cache::Caches;
 use crate::config::Loaded;
 use crate::config::resolved::Resolved;
 use crate::config::show;
@@ -45,6 +49,7 @@ struct Shared {
     ready: AtomicBool,
     drain: Drain,
     upstreams: Vec<(Upstream, bool)>,
+    caches: Caches,
     prometheus: Option<PrometheusHandle>,
     hosts: Vec<String>,
     effective: String,
@@ -57,6 +62,7 @@ impl State {
     pub fn new(
         config: &Resolved,
         upstreams: Vec<(Upstream, bool)>,
+        caches: Caches,
         prometheus: Option<PrometheusHandle>,
         drain: Drain,
         loaded: &Loaded,
@@ -66,8 +72,17 @@ impl State {
         let effective = show::effective(loaded);
         let ready = AtomicBool::new(false);
         let drain_asked = Notify::new();
-        let shared =
-            Shared { ready, drain, upstreams, prometheus, hosts, effective, token, drain_asked };
+        let shared = Shared {
+            ready,
+            drain,
+            upstreams,
+            caches,
+            prometheus,
+            hosts,
+            effective,
+            token,
+            drain_asked,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -103,6 +118,8 @@ pub fn admin_router(state: State) -> Router {
     probes()
         .route("/config", get(config))
         .route("/upstreams", get(upstreams))
+        .route("/cache", get(cache::show))
+        .route("/cache/purge", post(cache::purge))
         .route("/connections", get(connections))
         .route("/drain", post(drain))
         .layer(middleware::from_fn_with_state(state.clone(), guard))

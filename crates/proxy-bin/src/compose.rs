@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::Recorder;
+use proxy_cache::CacheStore;
 use proxy_core::catch_panic::CatchPanic;
 use proxy_core::error_pages::ErrorPages;
 use proxy_core::hygiene::{Hygiene, HygieneLayer, Role};
@@ -26,6 +28,7 @@ use proxy_upstream::{
 use tower::ServiceBuilder;
 
 use crate::access::ListenerAccess;
+use crate::cache::{CacheRole, Caches};
 use crate::config::raw;
 use crate::config::resolved::{
     Limits, Listener, Resolved, Timeouts, UpstreamHost, UpstreamTimeouts,
@@ -54,6 +57,10 @@ pub struct Resources {
     pub observer: Observer,
     /// Connections to destinations that clients choose.
     pub destinations: Destinations,
+    /// Stored responses, where any route keeps them.
+    pub cache: Option<Arc<dyn CacheStore>>,
+    /// Where metrics are counted, if they are.
+    pub recorder: Option<Arc<dyn Recorder + Send + Sync>>,
     /// The name in `Via`.
     pub via_name: Arc<str>,
 }
@@ -108,6 +115,8 @@ pub struct Composed {
     pub forwards: Vec<(Listener, ForwardRole)>,
     /// The upstreams, for their upkeep and for the admin listener.
     pub upstreams: Vec<(Upstream, bool)>,
+    /// The layers that store responses, for the admin listener.
+    pub caches: Caches,
 }
 
 /// Composes the services of a configuration.
@@ -118,7 +127,8 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
         .map(|own| (Upstream::new(upstream_config(own), operator_dialer(resources)), own.required))
         .collect();
     let find = |name: &str| upstreams.iter().map(|(u, _)| u).find(|u| &**u.name() == name);
-    let targets = |listener: &Listener| -> Vec<RouteTarget> {
+    let mut caches = Caches::new(resources.cache.clone());
+    let targets = |listener: &Listener, caches: &mut Caches| -> Vec<RouteTarget> {
         config
             .table
             .routes()
@@ -136,32 +146,39 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                     None => listener.limits.body,
                 };
                 let total = own.and_then(|own| own.total);
-                RouteTarget::forward(upstream, body, total)
+                let cache = own.and_then(|own| own.cache.as_ref()).and_then(|policy| {
+                    let role = CacheRole::Gateway(Arc::clone(&route.name));
+                    let personal = route.has_access_rules() || has_access_rules(listener);
+                    caches.layer(policy, &role, personal, resources)
+                });
+                RouteTarget::forward(upstream, cache.as_ref(), body, total)
             })
             .collect()
     };
-    let mut composed =
-        Composed { gateways: Vec::new(), forwards: Vec::new(), upstreams: Vec::new() };
+    let (mut gateways, mut forwards) = (Vec::new(), Vec::new());
     for listener in &config.listeners {
         match listener.role {
             raw::Role::Gateway => {
                 let table = Arc::clone(&config.table);
-                let gateway =
-                    Gateway::new(&listener.name, access(listener), table, targets(listener));
-                composed.gateways.push((listener.clone(), gateway));
+                let targets = targets(listener, &mut caches);
+                let gateway = Gateway::new(&listener.name, access(listener), table, targets);
+                gateways.push((listener.clone(), gateway));
             }
             raw::Role::Forward => {
-                composed
-                    .forwards
-                    .push((listener.clone(), forward_role(config, listener, resources)));
+                let role = forward_role(config, listener, resources, &mut caches);
+                forwards.push((listener.clone(), role));
             }
         }
     }
-    composed.upstreams = upstreams;
-    composed
+    Composed { gateways, forwards, upstreams, caches }
 }
 
-fn forward_role(config: &Resolved, listener: &Listener, resources: &Resources) -> ForwardRole {
+fn forward_role(
+    config: &Resolved,
+    listener: &Listener,
+    resources: &Resources,
+    caches: &mut Caches,
+) -> ForwardRole {
     let forward = &config.forward;
     let guard = Guard::new(GuardConfig {
         allow_private: forward.allow_private_destinations,
@@ -185,7 +202,14 @@ fn forward_role(config: &Resolved, listener: &Listener, resources: &Resources) -
     let tunnels = Tunnels::new(dialer, ports(&forward.connect_ports), limiter, timeouts.connect);
     let only: Option<NameSet> =
         (!forward.only_domains.is_empty()).then(|| forward.only_domains.iter().cloned().collect());
-    ForwardRole::new(access(listener), only, listener.limits.body, proxy, tunnels)
+    // Who may use a forward proxy does not change what an origin server answers: `allow_clients`
+    // makes nothing personal here. What clients send of themselves the layer judges by the request.
+    let cache = forward
+        .cache
+        .as_ref()
+        .and_then(|policy| caches.layer(policy, &CacheRole::Forward, false, resources));
+    let limit = listener.limits.body;
+    ForwardRole::new(access(listener), only, limit, proxy, cache.as_ref(), tunnels)
 }
 
 /// The edge and the gate of a listener.
@@ -296,6 +320,11 @@ fn access(listener: &Listener) -> ListenerAccess {
         allow: (!listener.allow_clients.is_empty()).then(|| networks(&listener.allow_clients)),
         deny: networks(&listener.deny_clients),
     }
+}
+
+/// Whether the listener serves some clients only.
+fn has_access_rules(listener: &Listener) -> bool {
+    !listener.allow_clients.is_empty() || !listener.deny_clients.is_empty()
 }
 
 fn networks(networks: &[ipnet::IpNet]) -> IpSet {

@@ -11,27 +11,28 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
+use proxy_cache::CacheLayer;
 use proxy_core::target::Authority;
 use proxy_core::{
-    Attempt, Body, BoxError, ErrorKind, Exchange, NameSet, ProxyError, Refusal, Reply, RescueLayer,
+    Attempt, Body, BoxError, ErrorKind, Exchange, NameSet, ProxyError, Refusal, Reply,
 };
 use proxy_server::{Limiter, TunnelUpstream};
 use proxy_upstream::dial::{DialTarget, Dialer, Trust};
 use proxy_upstream::guard::PortPolicy;
 use proxy_upstream::{ForwardFuture, ForwardProxy};
 use tokio::time::timeout;
-use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::access::ListenerAccess;
 use crate::body_limit;
+use crate::cache::{MaybeCached, MaybeCachedBody, MaybeCachedFuture};
 
 /// The forward role of one listener. A clone is the same.
 #[derive(Clone, Debug)]
 pub struct ForwardRole {
     shared: Arc<Shared>,
-    proxy: proxy_core::rescue::Rescue<ForwardProxy>,
-    tunnels: proxy_core::rescue::Rescue<Tunnels>,
+    proxy: MaybeCached<ForwardProxy>,
+    tunnels: MaybeCached<Tunnels>,
 }
 
 #[derive(Debug)]
@@ -43,19 +44,21 @@ struct Shared {
 }
 
 impl ForwardRole {
-    /// Serves requests by `proxy` and CONNECT by `tunnels`. Where `only_domains` is given, no
+    /// Serves requests by `proxy`, behind the cache where there is one, and CONNECT by `tunnels`.
+    /// Where `only_domains` is given, no
     /// other name may be asked for.
     pub fn new(
         access: ListenerAccess,
         only_domains: Option<NameSet>,
         body_limit: Option<u64>,
         proxy: ForwardProxy,
+        cache: Option<&CacheLayer>,
         tunnels: Tunnels,
     ) -> Self {
         Self {
             shared: Arc::new(Shared { access, only_domains, body_limit }),
-            proxy: RescueLayer.layer(proxy),
-            tunnels: RescueLayer.layer(tunnels),
+            proxy: MaybeCached::new(proxy, cache),
+            tunnels: MaybeCached::new(tunnels, None),
         }
     }
 }
@@ -79,7 +82,7 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<Reply<Reply<Body>>>;
+    type Response = Response<Reply<MaybeCachedBody>>;
     type Error = Infallible;
     type Future = ForwardRoleFuture;
 
@@ -123,12 +126,12 @@ pin_project! {
     #[project = StateProj]
     enum State {
         Refused { refusal: Option<Box<Refusal>> },
-        Inner { #[pin] inner: proxy_core::rescue::RescueFuture<ForwardFuture> },
+        Inner { #[pin] inner: MaybeCachedFuture },
     }
 }
 
 impl Future for ForwardRoleFuture {
-    type Output = Result<Response<Reply<Reply<Body>>>, Infallible>;
+    type Output = Result<Response<Reply<MaybeCachedBody>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {

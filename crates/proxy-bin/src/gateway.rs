@@ -12,29 +12,25 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
+use proxy_cache::CacheLayer;
 use proxy_core::target::Authority;
-use proxy_core::{
-    AddressPrivacy, Body, BoxError, ErrorKind, Exchange, ProxyError, Refusal, Reply, RescueLayer,
-};
-use proxy_upstream::{ForwardFuture, Upstream};
+use proxy_core::{AddressPrivacy, Body, BoxError, ErrorKind, Exchange, ProxyError, Refusal, Reply};
+use proxy_upstream::Upstream;
 use tokio::time::{Sleep, sleep};
-use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::access::{ListenerAccess, client_not_allowed};
 use crate::body_limit;
+use crate::cache::{MaybeCached, MaybeCachedBody, MaybeCachedFuture};
 use crate::routes::{
     Action, FieldContext, Lookup, PreparedFields, RedirectContext, Route, RouteQuery, RouteTable,
 };
-
-type Forwarding = proxy_core::rescue::RescueFuture<ForwardFuture>;
-type Rescued = proxy_core::rescue::Rescue<Upstream>;
 
 /// What a route has beside its place in the table.
 #[derive(Clone, Debug, Default)]
 pub struct RouteTarget {
     /// Where it forwards to; none for routes that answer themselves.
-    pub upstream: Option<Rescued>,
+    pub upstream: Option<MaybeCached<Upstream>>,
     /// The largest content of a request.
     pub body_limit: Option<u64>,
     /// The whole time until the response head.
@@ -42,9 +38,14 @@ pub struct RouteTarget {
 }
 
 impl RouteTarget {
-    /// A target that forwards.
-    pub fn forward(upstream: Upstream, body_limit: Option<u64>, total: Option<Duration>) -> Self {
-        let upstream = Some(RescueLayer.layer(upstream));
+    /// A target that forwards, through the cache where there is one.
+    pub fn forward(
+        upstream: Upstream,
+        cache: Option<&CacheLayer>,
+        body_limit: Option<u64>,
+        total: Option<Duration>,
+    ) -> Self {
+        let upstream = Some(MaybeCached::new(upstream, cache));
         Self { upstream, body_limit, total_timeout: total }
     }
 }
@@ -82,7 +83,7 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<Reply<Reply<Body>>>;
+    type Response = Response<Reply<MaybeCachedBody>>;
     type Error = Infallible;
     type Future = GatewayFuture;
 
@@ -221,7 +222,7 @@ fn made(mut response: Response<Bytes>, route: &Route, fields: Option<PreparedFie
     if let Some(fields) = fields {
         route.response_fields.apply(&fields, response.headers_mut());
     }
-    let response = response.map(|content| Reply::inner(Reply::made(content)));
+    let response = response.map(|content| Reply::inner(MaybeCachedBody::made(content)));
     State::Made { response: Some(Box::new(response)) }
 }
 
@@ -236,10 +237,10 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State {
-        Made { response: Option<Box<Response<Reply<Reply<Body>>>>> },
+        Made { response: Option<Box<Response<Reply<MaybeCachedBody>>>> },
         Forwarding {
             #[pin]
-            inner: Forwarding,
+            inner: MaybeCachedFuture,
             changes: Option<Box<(Arc<Route>, PreparedFields)>>,
             timeout: Option<Pin<Box<Sleep>>>,
             exchange: Option<Exchange>,
@@ -248,7 +249,7 @@ pin_project! {
 }
 
 impl Future for GatewayFuture {
-    type Output = Result<Response<Reply<Reply<Body>>>, Infallible>;
+    type Output = Result<Response<Reply<MaybeCachedBody>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {

@@ -7,6 +7,7 @@ pub mod access;
 pub mod admin;
 pub mod admin_token;
 pub mod body_limit;
+pub mod cache;
 pub mod cli;
 pub mod compose;
 pub mod config;

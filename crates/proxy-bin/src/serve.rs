@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
+use metrics::Recorder;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use proxy_core::{Body, BoxError, Clock, SystemClock};
 use proxy_observe::{AccessLog, AccessLogConfig, LogFormat, Metrics, Observer, Overflow, Sink};
@@ -70,7 +71,8 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     let drain = Drain::default();
     let token = config.admin.as_ref().filter(|_| bound.admin.is_some()).and_then(AdminToken::of);
     let upstreams = composed.upstreams.clone();
-    let state = State::new(config, upstreams, prometheus, drain.clone(), loaded, token);
+    let caches = composed.caches.clone();
+    let state = State::new(config, upstreams, caches, prometheus, drain.clone(), loaded, token);
     let workers =
         Arc::new(Workers::start(runtime_kind(config.server.runtime), worker_count(config))?);
     start(config, &resources, composed, bound, &workers, &drain, &state)?;
@@ -163,12 +165,12 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let seed = getrandom::u64().map_err(|e| io::Error::other(e.to_string()))?;
     let own = OwnListeners::new([]);
-    let (metrics, prometheus) = match config.metrics {
+    let (metrics, prometheus, recorder) = match config.metrics {
         true => {
-            let (sink, handle) = metrics(config);
-            (Some(sink), Some(handle))
+            let (sink, handle, recorder) = metrics(config);
+            (Some(sink), Some(handle), Some(recorder))
         }
-        false => (None, None),
+        false => (None, None, None),
     };
     let log = access_log(config, metrics.as_ref())?;
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
@@ -180,6 +182,8 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
         exchanges: Exchanges::new(Arc::clone(&clock), seed),
         observer: Observer::new(clock, sinks),
         destinations: Resources::destinations(),
+        cache: config.cache.as_ref().map(crate::cache::store),
+        recorder,
         via_name: match &config.server.via_name {
             Some(name) => name.as_str().into(),
             None => format!("proxyd-{:08x}", seed as u32).into(),
@@ -188,18 +192,21 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
     Ok((own, resources, log, prometheus))
 }
 
-fn metrics(config: &Resolved) -> (Arc<Metrics>, PrometheusHandle) {
+type SharedRecorder = Arc<dyn Recorder + Send + Sync>;
+
+fn metrics(config: &Resolved) -> (Arc<Metrics>, PrometheusHandle, SharedRecorder) {
     let recorder = PrometheusBuilder::new()
         .set_buckets(proxy_observe::DURATION_BUCKETS)
         .unwrap_or_else(|_| PrometheusBuilder::new())
         .build_recorder();
     let handle = recorder.handle();
-    let metrics = Metrics::builder(Arc::new(recorder))
+    let recorder: SharedRecorder = Arc::new(recorder);
+    let metrics = Metrics::builder(Arc::clone(&recorder))
         .routes(config.routes.iter().map(|route| route.name.as_str()))
         .upstreams(config.upstreams.keys().map(String::as_str))
         .listeners(config.listeners.iter().map(|listener| listener.name.as_str()))
         .build();
-    (Arc::new(metrics), handle)
+    (Arc::new(metrics), handle, recorder)
 }
 
 fn access_log(

@@ -14,11 +14,6 @@ fn route(cache: &str) -> String {
     gateway(&format!("[[routes]]\nname = \"all\"\nupstream = \"app\"\n{cache}\n"))
 }
 
-/// The policy of the only route.
-fn policy(text: &str) -> Option<CachePolicy> {
-    loaded(text).resolved.routes.remove(0).cache
-}
-
 #[test]
 fn without_a_word_nothing_is_cached() {
     let resolved = loaded(&route("")).resolved;
