@@ -15,7 +15,7 @@ mod request;
 mod response;
 
 pub use content::{ContentFramer, ContentScan};
-pub use request::{EMPTY_LINES, RequestHeadInfo, sanitise_target};
+pub use request::{EMPTY_LINES, RequestHeadInfo, judge_target, sanitise_target};
 pub use response::ResponseHeadInfo;
 
 use http::StatusCode;

@@ -171,6 +171,17 @@ pub fn sanitise_target(target: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(clean)
 }
 
+/// Judges a target in origin-form that comes from elsewhere than a request line: HTTP/2's `:path`.
+///
+/// # Errors
+/// [`Fault::Target`].
+pub fn judge_target(target: &[u8]) -> Result<(), Fault> {
+    match target.first() {
+        Some(b'/') => origin_form(target),
+        _ => Err(Fault::Target),
+    }
+}
+
 fn origin_form(target: &[u8]) -> Result<(), Fault> {
     let valid = match memchr::memchr(b'?', target) {
         None => bytes::all_path(target),

@@ -213,6 +213,10 @@ fn set_host<B>(request: &mut Request<B>, form: TargetForm) -> Result<(), Box<Ref
     }
     match host {
         None if version == Version::HTTP_11 => return Err(bad("host_missing")),
+        // RFC 9113 section 8.3.1: `:authority` or `Host`.
+        None if version >= Version::HTTP_2 && request.uri().authority().is_none() => {
+            return Err(bad("host_missing"));
+        }
         Some(host) => {
             let text = host.to_str().map_err(|_| bad("host"))?;
             // Empty is what a client sends whose target has no authority; one that we replace

@@ -188,4 +188,8 @@ async fn http2_authority_and_host_must_agree() {
     }
     let seen = pass(Role::Gateway, h2(&[("host", "b.test")])).await;
     assert_eq!(seen.err(), Some((StatusCode::BAD_REQUEST, "host_differs")));
+    let mut neither = request("GET /x", &[]);
+    *neither.version_mut() = Version::HTTP_2;
+    let seen = pass(Role::Gateway, neither).await;
+    assert_eq!(seen.err(), Some((StatusCode::BAD_REQUEST, "host_missing")));
 }
