@@ -17,6 +17,10 @@ impl<T> Prefixed<T> {
     pub(crate) fn new(io: T, prefix: BytesMut) -> Self {
         Self { io, prefix }
     }
+
+    pub(crate) fn get_ref(&self) -> &T {
+        &self.io
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Prefixed<T> {

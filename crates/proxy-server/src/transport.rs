@@ -29,3 +29,9 @@ impl Transport for UnixStream {
     fn abort(&self) {}
     fn become_tunnel(&self) {}
 }
+
+#[cfg(test)]
+impl Transport for tokio::io::DuplexStream {
+    fn abort(&self) {}
+    fn become_tunnel(&self) {}
+}

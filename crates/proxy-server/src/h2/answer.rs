@@ -1,0 +1,214 @@
+//! One stream: from the request's head to the last byte of the answer.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::{Bytes, BytesMut};
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::header::{CONTENT_LENGTH, DATE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as HttpBody;
+use http_body_util::Full;
+use proxy_core::error_pages::Page;
+use proxy_core::{
+    Body, BoxError, ConnectionEvent, Ending, Exchange, Fault, InterimSink, Refusal, fields,
+};
+use tower_service::Service;
+
+use super::Connection;
+use super::client_io::WRITE_TIMEOUT;
+use super::content::Content;
+use super::head;
+use super::interim::Interim;
+use super::sending::{self, Sent};
+use super::streams::Open;
+use super::tunnel_io::TunnelIo;
+use crate::tunnel::{self, TunnelUpstream};
+
+/// A request that has come, and where its answer goes.
+pub(super) struct Stream {
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+    connection: Arc<Connection>,
+    _open: Open,
+}
+
+/// The answer's way back.
+struct Answering {
+    respond: SendResponse<Bytes>,
+    connection: Arc<Connection>,
+    /// The answer has no content, whatever its fields say.
+    to_head: bool,
+    _open: Open,
+}
+
+impl Stream {
+    pub(super) fn new(
+        request: Request<RecvStream>,
+        respond: SendResponse<Bytes>,
+        connection: Arc<Connection>,
+    ) -> Self {
+        let _open = Open::begin(&connection);
+        Self { request, respond, connection, _open }
+    }
+
+    /// Calls the service and sends what it answers.
+    pub(super) async fn answer<S, B>(self, mut service: S)
+    where
+        S: Service<Request<Body>, Response = Response<B>>,
+        S::Error: Into<BoxError>,
+        B: HttpBody<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let Self { request, respond, connection, _open } = self;
+        let (mut head, receiving) = request.into_parts();
+        let to_head = head.method == Method::HEAD;
+        let mut answering = Answering { respond, connection, to_head, _open };
+        let connection = Arc::clone(&answering.connection);
+        if let Err(fault) = head::judge(&mut head, &connection.edge.settings.head) {
+            return answering.refuse(fault).await;
+        }
+        let interim = Arc::new(Interim::default());
+        let sink: Arc<dyn InterimSink> = Arc::clone(&interim) as _;
+        let exchange = connection.edge.exchanges.begin(&connection.info, Some(sink));
+        head.extensions.insert(exchange.clone());
+        let (body, tunnel) = if head.method == Method::CONNECT {
+            (Body::empty(), Some((receiving, exchange)))
+        } else if receiving.is_end_stream() {
+            (Body::empty(), None)
+        } else {
+            let content = Content::new(receiving, &connection, &head.headers, &interim);
+            (Body::new(content), None)
+        };
+        let request = Request::from_parts(head, body);
+        if poll_fn(|cx| service.poll_ready(cx)).await.is_err() {
+            return answering.respond.send_reset(Reason::INTERNAL_ERROR);
+        }
+        let called = service.call(request);
+        match answering.wait_for(called, &interim).await {
+            None => {}
+            Some(Ok(response)) => answering.send(response, tunnel).await,
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a service failed to answer");
+                answering.respond.send_reset(Reason::INTERNAL_ERROR);
+            }
+        }
+    }
+}
+
+impl Answering {
+    /// The service's answer; `None` where the client left before. Interim responses go out
+    /// meanwhile.
+    async fn wait_for<F, B, E>(
+        &mut self,
+        called: F,
+        interim: &Interim,
+    ) -> Option<Result<Response<B>, BoxError>>
+    where
+        F: Future<Output = Result<Response<B>, E>>,
+        E: Into<BoxError>,
+    {
+        let mut called = pin!(called);
+        let output = poll_fn(|cx| {
+            let output = called.as_mut().poll(cx);
+            if output.is_ready() {
+                interim.close();
+            }
+            while let Some(interim) = interim.next(cx.waker()) {
+                // Fails only where the stream is gone, which is looked at below.
+                let _ = self.respond.send_informational(interim);
+            }
+            match output {
+                Poll::Ready(output) => Poll::Ready(Some(output.map_err(Into::into))),
+                Poll::Pending => self.respond.poll_reset(cx).map(|_| None),
+            }
+        });
+        output.await
+    }
+
+    /// The edge's own answer to a head that no layer shall see.
+    async fn refuse(self, fault: Fault) {
+        let status = fault.request_status();
+        let edge = &self.connection.edge;
+        let event = ConnectionEvent::HeadRefused { status, reason: fault.token() };
+        edge.events.on_event(&self.connection.info, event);
+        let refusal = Refusal::new(status, fault.token());
+        let page = Page { refusal: &refusal, id: None, show_rule: false };
+        let mut response = Response::new(Full::new(page.write(false)));
+        *response.status_mut() = status;
+        page.set_fields(response.headers_mut(), false, &edge.proxy_name);
+        self.send(response, None).await;
+    }
+
+    async fn send<B>(self, response: Response<B>, tunnel: Option<(RecvStream, Exchange)>)
+    where
+        B: HttpBody<Data = Bytes>,
+    {
+        let Self { mut respond, connection, to_head, _open } = self;
+        let (mut head, content) = response.into_parts();
+        // Fields of a connection do not exist in HTTP/2.
+        fields::remove_hop_by_hop(&mut head.headers);
+        if !head.headers.contains_key(DATE) {
+            let now = httpdate::fmt_http_date(std::time::SystemTime::now());
+            head.headers.extend(HeaderValue::try_from(now).ok().map(|now| (DATE, now)));
+        }
+        let upstream = head.extensions.remove::<TunnelUpstream>();
+        let mut response = Response::new(());
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.headers;
+        if let (Some(upstream), Some((receiving, exchange)), true) =
+            (upstream, tunnel, head.status.is_success())
+        {
+            response.headers_mut().remove(CONTENT_LENGTH);
+            let Ok(sending) = respond.send_response(response, false) else { return };
+            let stream = TunnelIo::new(receiving, sending);
+            return run_tunnel(stream, upstream, exchange, &connection).await;
+        }
+        set_length(head.status, response.headers_mut(), &content);
+        let no_content = to_head || content.is_end_stream();
+        let sending = match respond.send_response(response, no_content) {
+            Ok(sending) => sending,
+            Err(error) => {
+                tracing::debug!(%error, "a response can not be sent");
+                return respond.send_reset(Reason::INTERNAL_ERROR);
+            }
+        };
+        if no_content {
+            return;
+        }
+        let edge = &connection.edge;
+        let sent = sending::send(content, sending, &edge.settings, &connection.socket).await;
+        if sent == Sent::Stalled {
+            let event = ConnectionEvent::TimedOut { reason: WRITE_TIMEOUT };
+            edge.events.on_event(&connection.info, event);
+        }
+    }
+}
+
+/// Says how long content is whose length is known.
+fn set_length<B: HttpBody>(status: StatusCode, fields: &mut HeaderMap, content: &B) {
+    let has_none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if has_none || content.is_end_stream() || fields.contains_key(CONTENT_LENGTH) {
+        return;
+    }
+    if let Some(length) = content.size_hint().exact() {
+        fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+}
+
+/// Relays. The stream is open, and its connection not idle, while the tunnel stands.
+async fn run_tunnel(
+    stream: TunnelIo,
+    mut upstream: TunnelUpstream,
+    exchange: Exchange,
+    connection: &Connection,
+) {
+    exchange.set_ending(Ending::Tunnel);
+    upstream.exchange = Some(exchange);
+    let guard = connection.drain.register();
+    let (info, edge) = (&connection.info, &connection.edge);
+    tunnel::run(stream, BytesMut::new(), upstream, info, edge, guard).await;
+}
