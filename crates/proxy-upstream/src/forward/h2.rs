@@ -1,24 +1,31 @@
 //! HTTP/2 with prior knowledge to an endpoint: one connection, shared by all.
+//!
+//! A request that the origin can not have processed is sent once more, over a fresh connection:
+//! it was refused (REFUSED_STREAM), is behind the last stream that a GOAWAY names, or its head had
+//! not left when the connection died (RFC 9113 section 8.7). [`wire`] looks at the frames for the
+//! latter two.
+
+mod connection;
+mod content;
+mod exchange;
+mod head;
+mod replay;
+mod upload;
+mod wire;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::header::{CONNECTION, HOST, TE};
-use http::uri::{Authority, Scheme, Uri};
 use http::{Request, Response};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use proxy_core::{Body, ErrorKind, ProxyError, Retry};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use super::{Destination, Outgoing};
-
-/// A connection on which the peer answers no ping for this long is dead.
-const PING: std::time::Duration = std::time::Duration::from_secs(20);
+use super::{Again, Destination, Outgoing};
+use connection::Connection;
 
 /// The connection of one endpoint.
 #[derive(Clone, Default)]
 pub(super) struct H2Endpoint {
-    sender: Arc<Mutex<Option<http2::SendRequest<Body>>>>,
+    current: Arc<Mutex<Option<Arc<Connection>>>>,
     /// One connects, the others wait for what it brings.
     connecting: Arc<tokio::sync::Mutex<()>>,
 }
@@ -27,104 +34,97 @@ impl H2Endpoint {
     pub(super) async fn send(
         &self,
         destination: &Destination<'_>,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<Response<Body>, ProxyError> {
+        head::complete(&mut request)?;
         let mut outgoing = Outgoing::new(request);
-        outgoing.attempt(|| destination.attempt());
-        let result = self.attempt(destination, &mut outgoing).await;
-        outgoing.note(|attempt| match &result {
-            Ok(response) => attempt.status = Some(response.status()),
-            Err(error) => attempt.error = Some(error.kind()),
-        });
-        result
+        let mut avoided = None;
+        loop {
+            outgoing.attempt(|| destination.attempt());
+            let (result, connection) = self.attempt(destination, &mut outgoing, &avoided).await;
+            outgoing.note(|attempt| match &result {
+                Ok(response) => attempt.status = Some(response.status()),
+                Err(error) => attempt.error = Some(error.kind()),
+            });
+            match (result, connection) {
+                (Err(error), Some((connection, reused)))
+                    if avoided.is_none() && may_go_again(&error, &outgoing, reused) =>
+                {
+                    avoided = Some(connection);
+                }
+                (result, _) => return result,
+            }
+        }
     }
 
+    /// One attempt, and over which connection, and whether that was there before.
     async fn attempt(
         &self,
         destination: &Destination<'_>,
         outgoing: &mut Outgoing,
-    ) -> Result<Response<Body>, ProxyError> {
-        let started = Instant::now();
-        let Some(mut request) = outgoing.request.take() else {
-            return Err(ErrorKind::ProxyInternalError.into());
-        };
-        absolute(&mut request)?;
+        avoided: &Option<Arc<Connection>>,
+    ) -> (Result<Response<Body>, ProxyError>, Option<(Arc<Connection>, bool)>) {
         // Whoever waits for another's connecting waits no longer than for its own.
-        let connecting = self.sender(destination, outgoing);
-        let mut sender =
+        let connecting = self.connection(destination, outgoing, avoided);
+        let connected =
             timeout(destination.timeouts.connect, connecting).await.unwrap_or_else(|_| {
                 Err(ProxyError::new(ErrorKind::ConnectionTimeout).retry(Retry::NothingSent))
-            })?;
-        let terminated = |error: hyper::Error| match ProxyError::find(&error) {
-            Some(found) => ProxyError::new(found.kind()).with_status(found.status()),
-            None => ProxyError::new(ErrorKind::ConnectionTerminated).source(error),
+            });
+        let (connection, reused) = match connected {
+            Ok(connected) => connected,
+            Err(error) => return (Err(error), None),
         };
-        sender.ready().await.map_err(|e| terminated(e).retry(Retry::NothingSent))?;
-        let response = timeout(destination.timeouts.first_byte, sender.send_request(request))
-            .await
-            .map_err(|_| ProxyError::new(ErrorKind::HttpResponseTimeout).detail("first_byte"))?
-            .map_err(terminated)?;
-        outgoing.note(|attempt| attempt.first_byte = Some(started.elapsed()));
-        Ok(response.map(Body::from))
+        let result = exchange::exchange(&connection, destination, outgoing).await;
+        (result, Some((connection, reused)))
     }
 
-    async fn sender(
+    async fn connection(
         &self,
         destination: &Destination<'_>,
         outgoing: &mut Outgoing,
-    ) -> Result<http2::SendRequest<Body>, ProxyError> {
-        if let Some(sender) = self.open() {
+        avoided: &Option<Arc<Connection>>,
+    ) -> Result<(Arc<Connection>, bool), ProxyError> {
+        if let Some(connection) = self.open(avoided) {
             outgoing.note(|attempt| attempt.reused = true);
-            return Ok(sender);
+            return Ok((connection, true));
         }
         let _connecting = self.connecting.lock().await;
-        if let Some(sender) = self.open() {
+        if let Some(connection) = self.open(avoided) {
             outgoing.note(|attempt| attempt.reused = true);
-            return Ok(sender);
+            return Ok((connection, true));
         }
         let dialed = Box::pin(destination.dial()).await?;
         outgoing.note(|attempt| dialed.note(attempt));
-        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .keep_alive_interval(PING)
-            .keep_alive_timeout(PING)
-            .handshake(TokioIo::new(dialed.stream))
-            .await
-            .map_err(|e| {
-                ProxyError::new(ErrorKind::HttpProtocolError).source(e).retry(Retry::NothingSent)
-            })?;
-        // Many requests share it, so that none of them can drive it; it ends with its sender.
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "HTTP/2 connection to an upstream ended");
-            }
-        });
-        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
-        Ok(sender)
+        let connection = Arc::new(Connection::begin(dialed.stream, &destination.limits).await?);
+        *self.lock() = Some(Arc::clone(&connection));
+        Ok((connection, false))
     }
 
-    fn open(&self) -> Option<http2::SendRequest<Body>> {
-        let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        if sender.as_ref().is_some_and(http2::SendRequest::is_closed) {
-            *sender = None;
+    /// The connection of the moment, if it takes requests. One that has refused a request goes on
+    /// with those that it has, and gets no further ones.
+    fn open(&self, avoided: &Option<Arc<Connection>>) -> Option<Arc<Connection>> {
+        let mut current = self.lock();
+        let is_avoided = |connection: &Arc<Connection>| {
+            avoided.as_ref().is_some_and(|avoided| Arc::ptr_eq(avoided, connection))
+        };
+        if current.as_ref().is_some_and(|c| is_avoided(c) || !c.takes_requests()) {
+            *current = None;
         }
-        sender.clone()
+        current.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Connection>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// HTTP/2 names scheme and authority in the target, and has no fields of a connection.
-fn absolute(request: &mut Request<Body>) -> Result<(), ProxyError> {
-    let host = request.headers_mut().remove(HOST);
-    request.headers_mut().remove(CONNECTION);
-    let trailers = request.headers_mut().remove(TE);
-    if let Some(trailers) = trailers {
-        request.headers_mut().insert(TE, trailers);
+/// Whether a failed request may be sent once more. It is still there only if its content is.
+fn may_go_again(error: &ProxyError, outgoing: &Outgoing, reused: bool) -> bool {
+    let Some(request) = &outgoing.request else { return false };
+    match error.retry_safety() {
+        Retry::NothingSent => true,
+        // As with HTTP/1.1: a connection that was kept may have been dying already.
+        Retry::IfIdempotent => reused && Again::of(request).is_some(),
+        Retry::Never => false,
     }
-    let mut parts = request.uri().clone().into_parts();
-    parts.scheme = Some(Scheme::HTTP);
-    parts.authority = host.and_then(|h| Authority::try_from(h.as_bytes()).ok());
-    *request.uri_mut() = Uri::from_parts(parts)
-        .map_err(|e| ProxyError::new(ErrorKind::HttpRequestError).source(e))?;
-    *request.version_mut() = http::Version::HTTP_2;
-    Ok(())
 }
