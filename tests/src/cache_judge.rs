@@ -139,7 +139,8 @@ impl Judged<'_> {
         if !self.has_own_status() && status != told.response.status {
             return fail(format!("expected {}", told.response.status));
         }
-        if !self.answer.head.fields.has(MARK) {
+        // A 304 that the cache makes has only what matters to caches (RFC 9110, section 15.4.5).
+        if status != 304 && !self.answer.head.fields.has(MARK) {
             return fail("expected the origin's fields, but they are not there");
         }
         let bare = self.step.method == "HEAD" || matches!(told.response.status, 204 | 304);
@@ -197,8 +198,8 @@ impl Judged<'_> {
             Outcome::Miss => {
                 self.is_asked(true)?;
                 self.is(told_now.ok_or("no answer is scripted")?)?;
-                if hit {
-                    return fail("Cache-Status says hit, but the origin was asked");
+                if own.as_ref().is_some_and(|own| own.get("fwd").is_none()) {
+                    return fail("Cache-Status does not say fwd, but the origin was asked");
                 }
             }
             Outcome::Hit(number) | Outcome::Background(number) => {
