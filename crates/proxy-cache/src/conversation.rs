@@ -396,6 +396,10 @@ where
             let fwd_status = Some(http::StatusCode::NOT_MODIFIED);
             answer::from_stored(shared, asked, &stored, CacheStatus { fwd_status, ..status })
         }
+        (Arrival::Own, Some(Own::Confirmed(stored))) => {
+            let fwd_status = Some(http::StatusCode::NOT_MODIFIED);
+            answer::from_stored(shared, asked, &stored, CacheStatus { fwd_status, ..status })
+        }
         (Arrival::Stale(stored), _) => {
             let status = CacheStatus { detail: Some("stale-if-error"), ..status };
             answer::from_stored(shared, asked, &stored, status)

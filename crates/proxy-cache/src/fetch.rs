@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, COOKIE, PROXY_AUTHORIZATION};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
@@ -18,7 +18,7 @@ use crate::fill::Fill;
 use crate::flight::{Arrival, Flight};
 use crate::parts;
 use crate::rules::ttl_of;
-use crate::semantics::directives::RequestDirectives;
+use crate::semantics::directives::{RequestDirectives, ResponseDirectives};
 use crate::semantics::lifetime::{FreshnessSource, Lifetime};
 use crate::semantics::range::parse_content_range;
 use crate::semantics::reuse::{Failure, stale_on_error};
@@ -26,6 +26,7 @@ use crate::semantics::storability::{
     NotStored, RequestView, ResponseView, StorageRules, content_location_is, judge,
 };
 use crate::semantics::validation::HeadUpdate;
+use crate::semantics::vary::{VariantKey, Vary};
 use crate::semantics::{groups, tags, validation, vary};
 use crate::shared::{Shared, Ties};
 use crate::store::{KeyHash, KeyText, Part, Stored, StoredBody, StoredHead};
@@ -60,6 +61,8 @@ pub(crate) enum NotKept {
     TooFewUses,
     /// The store does not take it.
     TooLarge,
+    /// Its tags are too many, too long or no text.
+    Tags,
 }
 
 impl NotKept {
@@ -70,6 +73,7 @@ impl NotKept {
             Self::Deceptive => "deceptive",
             Self::TooFewUses => "min-uses",
             Self::TooLarge => "too-large",
+            Self::Tags => "tags",
         }
     }
 }
@@ -86,11 +90,23 @@ pub(crate) enum Own<B, E> {
     Response(Box<Response<B>>, Option<NotKept>),
     /// Its content goes through a fill.
     Head(Box<Parts>),
+    /// Upstream confirmed a stored response, for this exchange alone.
+    Confirmed(Arc<Stored>),
     /// Upstream answered to what the cache knows, and the cache does not know it: it must be asked
     /// as the client asks.
     Mismatch,
     /// The inner service failed.
     Failed(E),
+}
+
+/// What a 304 confirms.
+enum Confirmed {
+    /// A stored response, refreshed.
+    ForAll(Arc<Stored>),
+    /// A stored response, with fields that are not for others.
+    ForOne(Arc<Stored>),
+    /// None that is known.
+    Unknown,
 }
 
 /// Where the leader finds it.
@@ -152,8 +168,12 @@ impl Fetch {
         }
         if response.status() == StatusCode::NOT_MODIFIED && !self.candidates.is_empty() {
             return match self.validated(response.headers(), requested_at, received_at) {
-                Some(stored) => Arrival::Validated(stored),
-                None => {
+                Confirmed::ForAll(stored) => Arrival::Validated(stored),
+                Confirmed::ForOne(stored) => {
+                    own.put(Own::Confirmed(stored));
+                    Arrival::Own
+                }
+                Confirmed::Unknown => {
                     own.put(Own::Mismatch);
                     Arrival::Own
                 }
@@ -212,34 +232,64 @@ impl Fetch {
         confirmed: &HeaderMap,
         requested_at: SystemTime,
         received_at: SystemTime,
-    ) -> Option<Arc<Stored>> {
-        let stored = self
-            .candidates
-            .iter()
-            .find(|stored| validation::selects(confirmed, &stored.head.fields))?;
+    ) -> Confirmed {
+        let candidates: Vec<&HeaderMap> =
+            self.candidates.iter().map(|stored| &stored.head.fields).collect();
+        let Some(n) = validation::selected(confirmed, &candidates) else {
+            return Confirmed::Unknown;
+        };
+        let stored = &self.candidates[n];
         let mut head = stored.head.clone();
-        let mut confirmed = confirmed.clone();
-        validation::add_date(&mut confirmed, received_at);
-        validation::update_fields(&mut head.fields, &confirmed);
+        let mut fresh = confirmed.clone();
+        validation::add_date(&mut fresh, received_at);
+        validation::update_fields(&mut head.fields, &fresh);
         if let Some(coder) = &self.shared.coder {
             coder.mark(&mut head.fields, Some(stored.body.len()));
         }
         let view = ResponseView { status: head.status, headers: &head.fields };
-        match self.judge_as(&Method::GET, &view, requested_at, received_at) {
-            Ok(lifetime) => {
+        let judged = self.judge_as(&Method::GET, &view, requested_at, received_at);
+        let renamed = match confirmed.contains_key(http::header::VARY) {
+            true => self.variant(&head.fields),
+            false => Ok(head.variant.clone()),
+        };
+        match (judged, renamed) {
+            (Ok(lifetime), Ok(variant)) => {
                 head.lifetime = lifetime;
+                head.variant = variant;
                 let replaced = self.shared.store.replace_head(stored, head.clone());
-                Some(
+                Confirmed::ForAll(
                     replaced
                         .unwrap_or_else(|| Arc::new(Stored { head, body: stored.body.clone() })),
                 )
             }
-            // It answers this request, and no further one.
-            Err(_) => {
-                self.shared.store.remove(&self.hash, Some(stored));
+            (judged, _) => {
+                // What is about this exchange alone leaves the stored response as it is.
+                let about_this_one = matches!(
+                    judged,
+                    Err(NotStored::Personal
+                        | NotStored::Authorization
+                        | NotStored::SetCookie
+                        | NotStored::RequestNoStore)
+                );
+                if !about_this_one {
+                    self.shared.store.remove(&self.hash, Some(stored));
+                }
                 head.lifetime.expire();
-                Some(Arc::new(Stored { head, body: stored.body.clone() }))
+                Confirmed::ForOne(Arc::new(Stored { head, body: stored.body.clone() }))
             }
+        }
+    }
+
+    /// What a response is selected by.
+    fn variant(&self, response: &HeaderMap) -> Result<Option<VariantKey>, NotStored> {
+        let vary = match self.shared.coder {
+            Some(_) => derive::vary_but_coding(response),
+            None => vary::parse(response),
+        };
+        match vary {
+            Vary::None => Ok(None),
+            Vary::Fields(names) => Ok(Some(vary::variant_key(&names, &self.fields))),
+            Vary::Star => Err(NotStored::VaryStar),
         }
     }
 
@@ -255,12 +305,15 @@ impl Fetch {
         let request = RequestView {
             method,
             headers: &self.fields,
-            personal: rules.personal || self.fields.contains_key(http::header::COOKIE),
+            personal: rules.personal
+                || self.fields.contains_key(COOKIE)
+                || self.fields.contains_key(PROXY_AUTHORIZATION),
         };
         let storage = StorageRules {
             targeted: &rules.targeted,
             default_ttl: &default_ttl,
             heuristic: rules.heuristic,
+            honour_request: rules.honour_request,
             ..StorageRules::default()
         };
         let mut lifetime = judge(&request, response, requested_at, received_at, &storage)?;
@@ -299,22 +352,20 @@ impl Fetch {
         if !self.shared.is_used_enough(self.hash) {
             return Err(NotKept::TooFewUses);
         }
-        let vary = match self.shared.coder {
-            Some(_) => derive::vary_but_coding(fields),
-            None => vary::parse(fields),
-        };
-        let variant = match vary {
-            vary::Vary::None => None,
-            vary::Vary::Fields(names) => Some(vary::variant_key(&names, &self.fields)),
-            vary::Vary::Star => return Err(NotStored::VaryStar.into()),
-        };
+        let variant = self.variant(fields)?;
         let part = if status == StatusCode::PARTIAL_CONTENT {
             let told = parse_content_range(fields).ok_or(NotStored::Partial)?;
             Some(Part { range: told.range, complete: told.complete })
         } else {
             None
         };
-        let mut kept = validation::storable_fields(fields);
+        let tags = tags::parse(fields, &self.shared.rules.tag_fields);
+        if tags.incomplete {
+            // A purge could not find it by all of its names.
+            return Err(NotKept::Tags);
+        }
+        let said = ResponseDirectives::effective(fields, &self.shared.rules.targeted);
+        let mut kept = validation::storable_fields_by(fields, &said.directives);
         // Of the content, not of a part of it or of the framing on this hop.
         kept.remove(CONTENT_LENGTH);
         if part.is_some() {
@@ -328,7 +379,7 @@ impl Fetch {
             lifetime,
             part,
             derived: None,
-            tags: tags::parse(fields, &self.shared.rules.tag_fields).tags.into(),
+            tags: tags.tags.into(),
             groups: groups::groups(fields).into_iter().map(Into::into).collect(),
             fields: kept,
         })
@@ -367,7 +418,8 @@ impl Fetch {
         (requested_at, received_at): (SystemTime, SystemTime),
     ) {
         let mut head = stored.head.clone();
-        if validation::head_update(&head.fields, fields) == HeadUpdate::Changed {
+        let len = stored.body.len();
+        if validation::head_update_of(&head.fields, Some(len), fields) == HeadUpdate::Changed {
             head.lifetime.invalidate();
             self.shared.store.replace_head(stored, head);
             return;

@@ -14,6 +14,7 @@ mod key;
 mod memory;
 mod response;
 mod table;
+mod tiered;
 mod weight;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub use disk::{DiskStore, DiskStoreBuilder};
 pub use key::{KeyHash, KeyText};
 pub use memory::{MemoryStore, MemoryStoreBuilder};
 pub use response::{Part, Stored, StoredHead};
+pub use tiered::TieredStore;
 
 /// All responses stored under one key, the newest first. What selects among them is `Vary`.
 pub type Variants = Arc<[Arc<Stored>]>;
@@ -128,7 +130,7 @@ pub struct Freed {
 /// What a store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Stored responses.
+    /// Stored responses. What two tiers keep counts in both.
     pub responses: u64,
     /// Bytes, of heads and content.
     pub bytes: u64,

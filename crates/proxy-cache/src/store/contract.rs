@@ -21,7 +21,7 @@ pub use content::{read, read_range};
 pub use samples::{Sample, bytes};
 
 /// The capacity that stores are made with: enough for some thousand small responses.
-const CAPACITY: u64 = 16 << 20;
+const CAPACITY: u64 = 8 << 20;
 
 /// Holds a store to its contract. `make` gives a fresh, empty store with about this many bytes of
 /// capacity each time it is called.

@@ -48,8 +48,14 @@ pub(super) fn capacity(store: &dyn CacheStore) {
         wrong += usize::from(read(&stored.body).unwrap() != content);
     }
     assert_eq!(wrong, 0, "of {}", all.len());
-    let freed = store.sweep(&mut |_| Sweep::Remove);
-    assert_eq!(freed.responses, visited);
+    // Reading may have promoted some of them, and that have evicted others.
+    let mut visited = 0;
+    let freed = store.sweep(&mut |_| {
+        visited += 1;
+        Sweep::Remove
+    });
+    assert!(freed.responses <= visited);
+    assert!(freed.responses == visited || store.tiers().len() > 1);
     assert_eq!(store.usage().responses, 0);
 }
 

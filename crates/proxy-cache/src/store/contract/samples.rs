@@ -1,12 +1,13 @@
 //! Responses to store.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::semantics::lifetime::Lifetime;
-use crate::semantics::vary::VariantKey;
+use crate::semantics::lifetime::{FreshnessSource, Lifetime};
+use crate::semantics::vary::{self, VariantKey, VaryFields};
 use crate::store::{CacheStore, KeyHash, KeyText, StoreError, Stored, StoredHead};
 
 /// A response for a test.
@@ -68,11 +69,17 @@ impl Sample {
     }
 
     /// Stores it, in chunks of 1000 bytes.
+    ///
+    /// # Errors
+    /// What the store says; [`StoreError::TooLarge`] where it did not begin.
     pub fn store(&self, store: &dyn CacheStore) -> Result<Arc<Stored>, StoreError> {
         self.store_in(store, 1000, Some(self.content.len() as u64), None)
     }
 
     /// Stores it.
+    ///
+    /// # Errors
+    /// What the store says; [`StoreError::TooLarge`] where it did not begin.
     pub fn store_in(
         &self,
         store: &dyn CacheStore,
@@ -104,9 +111,23 @@ pub fn bytes(seed: u64, len: usize) -> Bytes {
 }
 
 fn lifetime() -> Lifetime {
-    Lifetime::default()
+    Lifetime {
+        response_time: SystemTime::UNIX_EPOCH + Duration::from_millis(784_111_777_250),
+        initial_age: Duration::from_secs(5),
+        freshness: Duration::from_secs(3600),
+        source: FreshnessSource::MaxAge,
+        stale_while_revalidate: Some(Duration::from_secs(60)),
+        stale_if_error: None,
+        no_stale: false,
+        always_validate: false,
+        immutable: true,
+        expired: false,
+    }
 }
 
 fn variant(word: &str) -> VariantKey {
-    VariantKey::from_bytes(word.as_bytes()).expect("a variant")
+    let name = HeaderName::from_static("x-variant");
+    let mut request = HeaderMap::new();
+    request.insert(&name, HeaderValue::try_from(word).expect("a word"));
+    vary::variant_key(&VaryFields::from_iter([name]), &request)
 }

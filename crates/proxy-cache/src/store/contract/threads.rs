@@ -106,7 +106,7 @@ fn anything(store: &dyn CacheStore, thread: u64) {
         // One seed is one content.
         let len = (seed * 37 % 60_000) as usize;
         let mut sample = Sample::new(&format!("/{}", seed % 700), seed, len);
-        if seed % 3 > 0 {
+        if !seed.is_multiple_of(3) {
             sample = sample.variant(&format!("{}", seed % 7));
         }
         match random.below(20) {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use super::directory::Directory;
@@ -172,7 +172,7 @@ impl DiskStoreBuilder {
             over: Condvar::new(),
         });
         let weak = Arc::downgrade(&shared);
-        let _ = shared.environment.store.set(weak.clone());
+        let _ = shared.environment.store.set(Weak::clone(&weak));
         let waits = self.waits;
         if !waits {
             shared.begin_use()?;

@@ -116,6 +116,14 @@ impl Directory {
     }
 }
 
+impl Drop for Directory {
+    /// Closing would do, but for a process that is being started at this moment: until it is, it
+    /// has the file open too.
+    fn drop(&mut self) {
+        let _ = flock(&self.mark, FlockOperation::Unlock);
+    }
+}
+
 impl Name {
     /// None for a name that is not one of ours.
     pub(super) fn parse(name: &str) -> Option<Self> {

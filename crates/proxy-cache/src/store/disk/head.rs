@@ -17,7 +17,7 @@ pub(super) fn to_bytes(head: &StoredHead) -> Vec<u8> {
     }
     out.number(u64::from(head.status.as_u16()));
     out.fields(&head.fields);
-    out.option(head.trailers.as_ref(), |out, trailers| out.fields(trailers));
+    out.option(head.trailers.as_ref(), Writer::fields);
     out.option(head.variant.as_ref(), |out, variant| out.bytes(&variant.to_bytes()));
     out.bytes(&head.lifetime.to_bytes());
     out.option(head.part.as_ref(), |out, part| {

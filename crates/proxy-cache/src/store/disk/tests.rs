@@ -2,6 +2,8 @@
 
 mod damage;
 mod faults;
+mod full;
+mod killed;
 mod restart;
 mod space;
 
