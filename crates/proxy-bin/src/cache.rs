@@ -2,9 +2,10 @@
 
 mod maybe;
 
+use std::io;
 use std::sync::Arc;
 
-use proxy_cache::store::MemoryStore;
+use proxy_cache::store::{DiskStore, MemoryStore, TieredStore};
 use proxy_cache::{
     Bypass, CacheLayer, CacheMetrics, CacheRules, CacheStore, Keying, OnDisconnect, QueryRule,
     StatusTtl,
@@ -98,9 +99,21 @@ impl std::fmt::Debug for Caches {
     }
 }
 
-/// The store that all roles and routes share.
-pub fn store(stores: &CacheStores) -> Arc<dyn CacheStore> {
-    Arc::new(MemoryStore::builder(stores.memory).max_object(stores.max_object).build())
+/// The largest content that memory keeps where there is a disk for what is larger.
+const LARGEST_IN_MEMORY: u64 = 64 << 20;
+
+/// The store that all roles and routes share: memory, above a disk where there is one.
+///
+/// # Errors
+/// A folder that can not be used.
+pub fn store(stores: &CacheStores) -> io::Result<Arc<dyn CacheStore>> {
+    let memory = MemoryStore::builder(stores.memory);
+    let Some(disk) = &stores.disk else {
+        return Ok(Arc::new(memory.max_object(stores.max_object).build()));
+    };
+    let largest = stores.max_object.min(stores.memory / 8).min(LARGEST_IN_MEMORY);
+    let below = DiskStore::builder(&disk.path, disk.size).max_object(stores.max_object).open()?;
+    Ok(Arc::new(TieredStore::new(memory.max_object(largest).build(), below)))
 }
 
 /// A layer over a store.
@@ -174,6 +187,8 @@ fn keying(policy: &CachePolicy, role: &CacheRole) -> Keying {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::resolved::CacheDisk;
+    use crate::config::tests::Folder;
     use crate::config::{Overrides, from_raw};
 
     fn policy(cache: &serde_json::Value) -> CachePolicy {
@@ -191,6 +206,22 @@ mod tests {
         let ours = rules(&policy(&true.into()), false);
         let theirs = CacheRules { name: PROXY_NAME.into(), ..CacheRules::default() };
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+    }
+
+    #[test]
+    fn memory_stands_above_a_disk() {
+        let folder = Folder::new(&[]);
+        let mut stores = CacheStores { memory: 64 << 20, disk: None, max_object: 1 << 20 };
+        let alone = store(&stores).unwrap();
+        assert_eq!((alone.tiers().len(), alone.max_object()), (1, 1 << 20));
+        stores.disk = Some(CacheDisk { path: folder.path("disk"), size: 1 << 30 });
+        stores.max_object = 100 << 20;
+        let both = store(&stores).unwrap();
+        let names: Vec<_> = both.tiers().iter().map(|(name, _)| *name).collect();
+        assert_eq!((names, both.max_object()), (vec!["memory", "disk"], 100 << 20));
+        stores.disk = Some(CacheDisk { path: folder.path("no/such"), size: 1 << 30 });
+        std::fs::write(folder.path("no"), "").unwrap();
+        assert!(store(&stores).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use metrics::Recorder;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use proxy_cache::CacheStore;
 use proxy_core::{Body, BoxError, Clock, SystemClock};
 use proxy_observe::{AccessLog, AccessLogConfig, LogFormat, Metrics, Observer, Overflow, Sink};
 use proxy_server::{Bound, Drain, Exchanges, Limiter, ListenAddress, RuntimeKind, Workers, accept};
@@ -20,7 +21,7 @@ use tower_service::Service;
 use crate::admin::{self, State};
 use crate::admin_token::AdminToken;
 use crate::compose::{Composed, Resources, compose, front, listener_settings, path_policy};
-use crate::config::resolved::{Address, Listener, LogTarget, Resolved};
+use crate::config::resolved::{Address, CacheStores, Listener, LogTarget, Resolved};
 use crate::config::{Loaded, raw};
 
 /// How often idle connections are swept and metrics are kept in order.
@@ -41,6 +42,14 @@ pub enum ServeError {
     /// A file for the log could not be opened.
     #[error("cannot write the access log {path}: {source}")]
     Log {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder of the cache can not be used.
+    #[error("cannot keep responses in {path}: {source}")]
+    Cache {
         /// Which.
         path: String,
         /// Why.
@@ -182,7 +191,7 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
         exchanges: Exchanges::new(Arc::clone(&clock), seed),
         observer: Observer::new(clock, sinks),
         destinations: Resources::destinations(),
-        cache: config.cache.as_ref().map(crate::cache::store),
+        cache: config.cache.as_ref().map(cache).transpose()?,
         recorder,
         via_name: match &config.server.via_name {
             Some(name) => name.as_str().into(),
@@ -190,6 +199,12 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
         },
     };
     Ok((own, resources, log, prometheus))
+}
+
+fn cache(stores: &CacheStores) -> Result<Arc<dyn CacheStore>, ServeError> {
+    let path = || stores.disk.as_ref().map(|disk| disk.path.display().to_string());
+    crate::cache::store(stores)
+        .map_err(|source| ServeError::Cache { path: path().unwrap_or_default(), source })
 }
 
 type SharedRecorder = Arc<dyn Recorder + Send + Sync>;
