@@ -380,3 +380,25 @@ fn a_tunnel_is_relayed_both_ways() {
     let refused = [(":method", "CONNECT"), (":authority", "a.test"), ("content-length", "0")];
     assert_eq!(judged(&mut client, &refused), (400, "connect_with_content".into()));
 }
+
+#[test]
+fn what_is_under_way_finishes_when_the_proxy_drains() {
+    let gate = Gate::new();
+    let inside = gate.clone();
+    let origin = Origin::answering(move |_, _| {
+        let mut acts = vec![Act::Until(inside.clone())];
+        acts.extend(ok("late"));
+        acts
+    });
+    let mut proxy = with(&origin, "");
+    let mut client = H2Client::connect(proxy.address());
+    let stream = client.begin(&H2Client::head("GET", "/", &[]), true);
+    origin.wait_received(0, "GET / ");
+    proxy.sigterm();
+    let told = client.link.event();
+    assert!(matches!(told, Event::GoAway { code: code::NO_ERROR, .. }), "{told:?}");
+    gate.open();
+    let answer = client.answer(stream);
+    assert_eq!((answer.text().as_str(), answer.ending), ("late", Ending::Whole));
+    assert!(proxy.wait_exit().success());
+}
