@@ -33,7 +33,6 @@ fn cases_are_sound_without_a_cache() {
 }
 
 #[test]
-#[ignore = "routes take no cache yet"]
 fn cases_are_kept_with_a_cache() {
     let cases = cases();
     let stage = Stage::new();
