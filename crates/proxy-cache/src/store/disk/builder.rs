@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::directory::Directory;
 use super::environment::Environment;
@@ -23,6 +23,9 @@ const HEAD_ROOM: u64 = 128 << 10;
 
 /// The least and the most memory for heads by default.
 const HEADS: (u64, u64) = (16 << 20, 256 << 20);
+
+/// For how long a directory that is in use is tried.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is not given has the default that its method tells.
 #[derive(Clone, Debug)]
@@ -126,7 +129,8 @@ impl DiskStoreBuilder {
         self
     }
 
-    /// Opens the store, and begins to read its directory in the background.
+    /// Opens the store, and begins to read its directory in the background. Where the directory is
+    /// in use it tries for a second, for the last read of a store that was just dropped.
     ///
     /// # Errors
     /// Where the directory can not be made, is another process's
@@ -134,7 +138,7 @@ impl DiskStoreBuilder {
     /// started.
     pub fn open(self) -> io::Result<DiskStore> {
         let directory = Directory::prepare(&self.directory)?;
-        if !self.waits && !directory.try_lock()? {
+        if !self.waits && !lock(&directory)? {
             let text = format!("{} is in use by another process", self.directory.display());
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
         }
@@ -181,4 +185,15 @@ impl DiskStoreBuilder {
         std::thread::Builder::new().name("cache-disk-scan".into()).spawn(scan)?;
         Ok(DiskStore { shared })
     }
+}
+
+fn lock(directory: &Directory) -> io::Result<bool> {
+    let begun = Instant::now();
+    while !directory.try_lock()? {
+        if begun.elapsed() > PATIENCE {
+            return Ok(false);
+        }
+        std::thread::sleep(PATIENCE / 50);
+    }
+    Ok(true)
 }

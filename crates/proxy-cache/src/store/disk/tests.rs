@@ -36,7 +36,9 @@ fn open(root: &Path) -> DiskStore {
 
 fn open_with(root: &Path, capacity: u64) -> DiskStore {
     let pause = Duration::from_millis(50);
-    let store = DiskStore::builder(root, capacity).pause(pause).open().unwrap();
+    // An earlier store of the test may have a read under way.
+    let store = DiskStore::builder(root, capacity).pause(pause).wait_for_lock(true);
+    let store = store.open().unwrap();
     store.flush();
     store
 }
