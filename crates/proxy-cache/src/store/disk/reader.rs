@@ -1,5 +1,6 @@
 //! Reads a range of a file's content, block by block.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +13,10 @@ use super::format::{self, BLOCK, BLOCK_ON_DISK};
 use super::pool::{Job, Lane};
 use crate::store::{BodyReader, StoreError, WholeRead};
 
-/// Blocks that are read at once, and held for a client that is slow.
-const BLOCKS: u64 = 2;
+/// Blocks that are read before they are asked for, and held for a client that is slow.
+const AHEAD: usize = 2;
 
-/// A reader. One read is under way at most, and only when asked for.
+/// A reader. One job for it is in the queue or being done, and only once it was asked.
 pub(super) struct DiskReader {
     shared: Arc<Shared>,
     /// What was not given yet.
@@ -24,12 +25,15 @@ pub(super) struct DiskReader {
 
 struct Shared {
     file: Arc<ContentFile>,
+    end: u64,
     slot: Mutex<Slot>,
 }
 
 #[derive(Default)]
 struct Slot {
-    ready: Option<Result<Bytes, StoreError>>,
+    ready: VecDeque<Result<Bytes, StoreError>>,
+    /// Where the next read begins.
+    next: u64,
     waker: Option<Waker>,
     is_reading: bool,
     /// The handle, from the first read on.
@@ -42,9 +46,11 @@ impl DiskReader {
     pub(super) fn new(file: &Arc<ContentFile>, range: Range<u64>) -> Self {
         let is_whole = range == (0..file.len);
         let told = is_whole.then(|| file.environment.whole_read(file.len)).flatten();
-        let slot = Slot { whole: told.map(|told| (Vec::new(), told)), ..Slot::default() };
+        let whole = told.map(|told| (Vec::new(), told));
         let left = range.start.min(file.len)..range.end.min(file.len);
-        Self { shared: Arc::new(Shared { file: Arc::clone(file), slot: Mutex::new(slot) }), left }
+        let slot = Slot { whole, next: left.start, ..Slot::default() };
+        let file = Arc::clone(file);
+        Self { shared: Arc::new(Shared { file, end: left.end, slot: Mutex::new(slot) }), left }
     }
 }
 
@@ -54,26 +60,25 @@ impl BodyReader for DiskReader {
             return Poll::Ready(None);
         }
         let mut slot = self.shared.lock();
-        if let Some(ready) = slot.ready.take() {
-            drop(slot);
-            self.left.start = match &ready {
-                Ok(bytes) => self.left.start + bytes.len() as u64,
-                // It is over.
-                Err(_) => self.left.end,
-            };
-            return Poll::Ready(Some(ready));
+        let ready = slot.ready.pop_front();
+        if ready.is_none() {
+            match &mut slot.waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
         }
-        match &mut slot.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            none => *none = Some(cx.waker().clone()),
-        }
-        if !slot.is_reading {
+        self.left.start = match &ready {
+            None => self.left.start,
+            Some(Ok(bytes)) => self.left.start + bytes.len() as u64,
+            // It is over.
+            Some(Err(_)) => self.left.end,
+        };
+        if !slot.is_reading && slot.next < self.left.end && !self.left.is_empty() {
             slot.is_reading = true;
             drop(slot);
-            let job = self.shared.job(self.left.clone());
-            self.shared.file.environment.pool.submit_boxed(Lane::Read, job);
+            self.shared.file.environment.pool.submit_boxed(Lane::Read, self.shared.job());
         }
-        Poll::Pending
+        ready.map_or(Poll::Pending, |ready| Poll::Ready(Some(ready)))
     }
 }
 
@@ -82,45 +87,53 @@ impl Shared {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn job(self: &Arc<Self>, left: Range<u64>) -> Job {
+    fn job(self: &Arc<Self>) -> Job {
         let shared = Arc::clone(self);
-        Box::new(move || shared.read(left))
+        Box::new(move || shared.run())
     }
 
-    /// On a thread of the pool.
-    fn read(self: Arc<Self>, left: Range<u64>) {
-        if Arc::strong_count(&self) == 1 {
-            // The reader is gone.
-            return;
-        }
-        let end = left.end;
-        let open = self.lock().open.clone();
-        let opened = match open {
-            Some(file) => Ok(Opened::File(file)),
-            None => self.file.open(|| self.job(left.clone())),
-        };
-        let result = match opened {
-            Ok(Opened::Later) => return,
-            Ok(Opened::File(open)) => {
-                let result = self.read_blocks(&open, &left);
-                self.lock().open = Some(open);
-                result
+    /// On a thread of the pool: reads on until enough is ready.
+    fn run(self: Arc<Self>) {
+        // Once its reader is gone there is no other owner.
+        while Arc::strong_count(&self) > 1 {
+            let (open, next) = {
+                let slot = self.lock();
+                (slot.open.clone(), slot.next)
+            };
+            let opened = match open {
+                Some(file) => Ok(Opened::File(file)),
+                None => self.file.open(|| self.job()),
+            };
+            let result = match opened {
+                Ok(Opened::Later) => return,
+                Ok(Opened::File(open)) => {
+                    let result = self.read_block(&open, &(next..self.end));
+                    self.lock().open = Some(open);
+                    result
+                }
+                Err(error) => Err(error.into()),
+            };
+            if !self.hand_over(result) {
+                return;
             }
-            Err(error) => Err(error.into()),
-        };
+        }
+    }
+
+    /// Tells whether to read on.
+    fn hand_over(&self, result: Result<Bytes, StoreError>) -> bool {
         if result.is_err() {
             self.file.environment.read_failed(&self.file);
         }
         let mut slot = self.lock();
-        let mut whole = None;
+        slot.next = result.as_ref().map_or(self.end, |bytes| slot.next + bytes.len() as u64);
+        let is_over = slot.next >= self.end;
         if let (Ok(bytes), Some((read, _))) = (&result, &mut slot.whole) {
             read.push(bytes.clone());
-            if left.start + bytes.len() as u64 == end {
-                whole = slot.whole.take();
-            }
         }
-        slot.ready = Some(result);
-        slot.is_reading = false;
+        let whole = slot.whole.take_if(|_| is_over && result.is_ok());
+        slot.ready.push_back(result);
+        slot.is_reading = !is_over && slot.ready.len() < AHEAD;
+        let goes_on = slot.is_reading;
         let waker = slot.waker.take();
         drop(slot);
         if let Some(waker) = waker {
@@ -129,34 +142,22 @@ impl Shared {
         if let Some((read, told)) = whole {
             self.tell(read, &told);
         }
+        goes_on
     }
 
-    fn read_blocks(&self, open: &File, left: &Range<u64>) -> Result<Bytes, StoreError> {
+    fn read_block(&self, open: &File, left: &Range<u64>) -> Result<Bytes, StoreError> {
         let file = &*self.file;
-        let first = left.start / BLOCK;
-        let last = ((left.end - 1) / BLOCK).min(first + BLOCKS - 1);
-        let content = first * BLOCK..((last + 1) * BLOCK).min(file.len);
-        let len = format::content_on_disk(content.end - content.start) as usize;
-        let mut bytes = vec![0; len];
-        file.environment.medium.read(open, &mut bytes, file.start + first * BLOCK_ON_DISK)?;
-        // Without their checksums the blocks stand next to each other.
-        let (mut read, mut kept) = (0, 0);
-        for block in first..=last {
-            let size = (file.len - block * BLOCK).min(BLOCK) as usize;
-            let (data, sum) = bytes[read..].split_at(size);
-            if sum[..4] != format::block_sum(file.id, block, data) {
-                return Err(StoreError::Damaged);
-            }
-            if kept != read {
-                bytes.copy_within(read..read + size, kept);
-            }
-            kept += size;
-            read += size + 4;
+        let block = left.start / BLOCK;
+        let start = block * BLOCK;
+        let size = (file.len - start).min(BLOCK) as usize;
+        let mut bytes = vec![0; size + 4];
+        file.environment.medium.read(open, &mut bytes, file.start + block * BLOCK_ON_DISK)?;
+        let (content, sum) = bytes.split_at(size);
+        if sum != format::block_sum(file.id, block, content) {
+            return Err(StoreError::Damaged);
         }
-        bytes.truncate(kept);
-        let start = (left.start - content.start) as usize;
-        let end = (left.end.min(content.end) - content.start) as usize;
-        Ok(Bytes::from(bytes).slice(start..end))
+        let end = size.min((left.end - start) as usize);
+        Ok(Bytes::from(bytes).slice((left.start - start) as usize..end))
     }
 
     fn tell(&self, read: Vec<Bytes>, told: &WholeRead) {
