@@ -5,10 +5,11 @@
 
 mod attempt;
 mod decision;
+mod rehearsal;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -16,6 +17,7 @@ use http::{Extensions, HeaderMap, StatusCode, Uri, Version};
 
 pub use attempt::{Attempt, Attempts};
 pub use decision::{Decision, Verdict};
+pub use rehearsal::Sending;
 
 use crate::client_address::ClientAddr;
 use crate::error::ErrorKind;
@@ -82,6 +84,7 @@ struct Record {
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
     ending: AtomicU8,
+    rehearsal: AtomicBool,
     slots: Mutex<Extensions>,
 }
 
@@ -139,6 +142,7 @@ impl Exchange {
             request_bytes: AtomicU64::new(0),
             response_bytes: AtomicU64::new(0),
             ending: AtomicU8::new(0),
+            rehearsal: AtomicBool::new(false),
             slots: Mutex::new(Extensions::new()),
         }))
     }
@@ -165,6 +169,18 @@ impl Exchange {
     /// Takes over an id that a trusted peer gave. The first one stays.
     pub fn set_given_id(&self, id: &str) {
         let _ = self.0.given_id.set(id.into());
+    }
+
+    /// Declares it a rehearsal: it shows what the layers decide and does nothing else. Nothing is
+    /// sent, stored, counted or begun for it. Whoever makes the record says so before a layer sees
+    /// it; whoever would send the request writes a [`Sending`] instead, and answers with nothing.
+    pub fn set_rehearsal(&self) {
+        self.0.rehearsal.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is a rehearsal. A layer that changes anything but the message asks.
+    pub fn is_rehearsal(&self) -> bool {
+        self.0.rehearsal.load(Ordering::Relaxed)
     }
 
     /// The connection it came on.

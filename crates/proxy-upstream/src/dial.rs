@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 use self::attempt::{best, connect, failed};
 use self::eyeballs::{interleave, race};
 use crate::guard::{Guard, HostKind, Prohibited, Reason, parse_host};
-use crate::resolve::{Resolved, Resolver};
+use crate::resolve::{Resolved, Resolver, special_use};
 
 /// Who chose a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -141,11 +141,11 @@ impl Dialer {
     /// was sent in any of these cases.
     pub async fn dial(&self, target: DialTarget<'_>) -> Result<Dialed, ProxyError> {
         let started = Instant::now();
-        let (addresses, dns) = match parse_host(target.host) {
-            Ok(HostKind::Address(address)) => {
+        let (addresses, dns) = match Self::host(&target)? {
+            HostKind::Address(address) => {
                 (self.permitted(&target, None, &[address])?, Duration::ZERO)
             }
-            Ok(HostKind::Name(name)) => {
+            HostKind::Name(name) => {
                 let unsent = |error: ProxyError| error.retry(Retry::NothingSent);
                 let resolved = self.shared.resolver.resolve(&name).await.map_err(unsent)?;
                 if let Some(check) = &self.shared.check {
@@ -153,14 +153,6 @@ impl Dialer {
                 }
                 let addresses = self.permitted(&target, Some(&name), &resolved.addresses)?;
                 (addresses, started.elapsed())
-            }
-            Err(error) => {
-                let kind = match target.trust {
-                    Trust::Client => ErrorKind::HttpRequestError,
-                    Trust::Operator => ErrorKind::ProxyConfigurationError,
-                };
-                let detail = "the host is neither an address nor a name";
-                return Err(failed(kind, detail).source(error));
             }
         };
         let started = Instant::now();
@@ -175,6 +167,33 @@ impl Dialer {
             }
         };
         Ok(Dialed { stream, address, dns, connect: started.elapsed() })
+    }
+
+    /// The host, read.
+    fn host<'a>(target: &DialTarget<'a>) -> Result<HostKind<'a>, ProxyError> {
+        parse_host(target.host).map_err(|error| {
+            let kind = match target.trust {
+                Trust::Client => ErrorKind::HttpRequestError,
+                Trust::Operator => ErrorKind::ProxyConfigurationError,
+            };
+            failed(kind, "the host is neither an address nor a name").source(error)
+        })
+    }
+
+    /// What [`dial`](Self::dial) would try, as far as that is known without asking anybody: the
+    /// addresses of a host that is one, or whose name is not in DNS. Other names give none.
+    ///
+    /// # Errors
+    ///
+    /// What [`dial`](Self::dial) would fail with, as far as that is known.
+    pub fn foresee(&self, target: DialTarget<'_>) -> Result<Vec<SocketAddr>, ProxyError> {
+        match Self::host(&target)? {
+            HostKind::Address(address) => self.permitted(&target, None, &[address]),
+            HostKind::Name(name) => match special_use(&name) {
+                Some(resolved) => self.permitted(&target, Some(&name), &resolved?.addresses),
+                None => Ok(Vec::new()),
+            },
+        }
     }
 
     /// The addresses that may be dialled, in the order in which they are tried; an error when

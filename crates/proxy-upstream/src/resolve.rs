@@ -50,7 +50,7 @@ pub(crate) fn dns_error(kind: ErrorKind, detail: &'static str) -> ProxyError {
 
 /// The names that DNS is never asked about: `localhost` and all below it is loopback, `invalid`
 /// does not exist (RFC 6761 sections 6.3 and 6.4), `onion` is not in DNS (RFC 7686 section 2).
-fn special_use(name: &str) -> Option<Result<Resolved, ProxyError>> {
+pub(crate) fn special_use(name: &str) -> Option<Result<Resolved, ProxyError>> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let last = name.rsplit('.').next().unwrap_or(name);
     if last.eq_ignore_ascii_case("localhost") {

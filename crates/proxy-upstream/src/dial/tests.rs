@@ -344,3 +344,19 @@ fn the_error_that_says_most_is_reported() {
         assert_eq!(error.kind(), expected, "{errors:?}");
     }
 }
+
+#[test]
+fn what_is_known_without_asking_is_foreseen() {
+    let dialer = dialer(StaticResolver::new(), one_open());
+    let of = |target| dialer.foresee(target).map_err(|error| error.kind());
+    let address = SocketAddr::new(PERMITTED, 80);
+    assert_eq!(of(client("127.0.0.1", 80)).as_deref(), Ok(&[address][..]));
+    assert_eq!(of(client("localhost", 80)).as_deref(), Ok(&[address][..]));
+    let prohibited = Err(ErrorKind::DestinationIpProhibited);
+    assert_eq!(of(client("127.0.0.2", 80)), prohibited);
+    assert_eq!(of(operator("127.0.0.2", 80)).map(|all| all.len()), Ok(1));
+    // Nobody is asked about any other name.
+    assert_eq!(of(client("x.test", 80)), Ok(vec![]));
+    assert_eq!(of(client("x.invalid", 80)), Err(ErrorKind::DnsError));
+    assert_eq!(of(client("a b", 80)), Err(ErrorKind::HttpRequestError));
+}

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response};
 use proxy_core::target::{AsteriskTarget, Authority};
-use proxy_core::{Body, ErrorKind, HeadLimits, ProxyError, Retry};
+use proxy_core::{Body, ErrorKind, Exchange, HeadLimits, ProxyError, Retry, Sending};
 use tower_service::Service;
 
 use super::{Destination, ForwardFuture, ForwardTimeouts, prepare};
@@ -75,13 +75,20 @@ impl Service<Request<Body>> for ForwardProxy {
             };
             *request.uri_mut() = Uri::from(path);
             prepare(&mut request, None);
+            let target = DialTarget { host, port, trust: Trust::Client };
+            if let Some(exchange) = Exchange::of(&request).filter(|x| x.is_rehearsal()) {
+                let mut sending = Sending::new(&request, host, port);
+                sending.addresses = shared.dialer.foresee(target)?;
+                sending.record(exchange);
+                return Ok(Response::new(Body::empty()));
+            }
             let mut key = host.to_ascii_lowercase();
             key.push(':');
             key.push_str(&port.to_string());
             let pool = shared.pools.pool(&key);
             let destination = Destination {
                 upstream: None,
-                target: DialTarget { host, port, trust: Trust::Client },
+                target,
                 pool: &pool,
                 dialer: &shared.dialer,
                 timeouts: shared.timeouts,

@@ -31,6 +31,11 @@ pub(super) struct H2Endpoint {
 }
 
 impl H2Endpoint {
+    /// Makes a request one of HTTP/2, as it is sent.
+    pub(super) fn complete(request: &mut Request<Body>) -> Result<(), ProxyError> {
+        head::complete(request)
+    }
+
     pub(super) async fn send(
         &self,
         destination: &Destination<'_>,

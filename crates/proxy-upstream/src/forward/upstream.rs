@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use http::header::HOST;
 use http::{HeaderValue, Request, Response};
-use proxy_core::{Body, ErrorKind, HeadLimits, ProxyError};
+use proxy_core::{Body, ErrorKind, Exchange, HeadLimits, ProxyError, Sending};
 use tower_service::Service;
 
 use super::h2::H2Endpoint;
@@ -29,6 +29,10 @@ impl Endpoint {
             80 => self.host.clone(),
             port => format!("{}:{port}", self.host),
         }
+    }
+
+    fn target(&self) -> DialTarget<'_> {
+        DialTarget { host: &self.host, port: self.port, trust: Trust::Operator }
     }
 }
 
@@ -111,6 +115,32 @@ struct Ready {
     h2: Option<H2Endpoint>,
 }
 
+impl Shared {
+    /// Writes down what would be sent to an endpoint, and answers with nothing.
+    fn rehearse(
+        &self,
+        ready: &Ready,
+        mut request: Request<Body>,
+        exchange: &Exchange,
+    ) -> Result<Response<Body>, ProxyError> {
+        if ready.h2.is_some() {
+            H2Endpoint::complete(&mut request)?;
+        }
+        let Endpoint { host, port } = &ready.endpoint;
+        let mut sending = Sending::new(&request, host, *port);
+        sending.upstream = Some(Arc::clone(&self.config.name));
+        sending.addresses = self.dialer.foresee(ready.endpoint.target())?;
+        sending.protocol = if ready.h2.is_some() { "h2" } else { "h1" };
+        sending.host_policy = match &self.config.host {
+            HostPolicy::Client => "client",
+            HostPolicy::Endpoint => "upstream",
+            HostPolicy::Fixed(_) => "fixed",
+        };
+        sending.record(exchange);
+        Ok(Response::new(Body::empty()))
+    }
+}
+
 impl Upstream {
     /// Connects by `dialer`; its guard trusts these endpoints, but never our own listeners.
     pub fn new(config: UpstreamConfig, dialer: Dialer) -> Self {
@@ -177,9 +207,11 @@ impl Service<Request<Body>> for Upstream {
         let shared = Arc::clone(&self.shared);
         let timeouts = self.timeouts;
         Box::pin(async move {
+            let rehearsal = Exchange::of(&request).filter(|x| x.is_rehearsal()).cloned();
             let turn = match shared.endpoints.len() {
                 0 => return Err(ErrorKind::DestinationNotFound.into()),
                 1 => 0,
+                n if rehearsal.is_some() => shared.next.load(Ordering::Relaxed) % n,
                 n => shared.next.fetch_add(1, Ordering::Relaxed) % n,
             };
             let ready = &shared.endpoints[turn];
@@ -188,13 +220,12 @@ impl Service<Request<Body>> for Upstream {
                 false => ready.host.as_ref().or(ready.authority.as_ref()),
             };
             prepare(&mut request, host);
+            if let Some(exchange) = rehearsal {
+                return shared.rehearse(ready, request, &exchange);
+            }
             let destination = Destination {
                 upstream: Some(Arc::clone(&shared.config.name)),
-                target: DialTarget {
-                    host: &ready.endpoint.host,
-                    port: ready.endpoint.port,
-                    trust: Trust::Operator,
-                },
+                target: ready.endpoint.target(),
                 pool: &ready.pool,
                 dialer: &shared.dialer,
                 timeouts,

@@ -1,0 +1,55 @@
+//! What a rehearsal ends in: the request as it would have left, and where to.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Request};
+
+use super::Exchange;
+
+/// A request that would have been sent, were its exchange no
+/// [rehearsal](Exchange::set_rehearsal).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Sending {
+    /// The upstream's name in the configuration; none for destinations that clients choose.
+    pub upstream: Option<Arc<str>>,
+    /// The host that would be dialled.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The addresses of it that may be dialled, as far as they are known without asking DNS.
+    pub addresses: Vec<SocketAddr>,
+    /// What would be spoken: `h1`, `h2`, or `tunnel` where that is the client's affair.
+    pub protocol: &'static str,
+    /// Whose `Host` is sent: `client`, `upstream` or `fixed`.
+    pub host_policy: &'static str,
+    /// The method.
+    pub method: Method,
+    /// The target as it would be sent.
+    pub target: String,
+    /// The fields as they would be sent.
+    pub fields: HeaderMap,
+}
+
+impl Sending {
+    /// This request to this host and port, over HTTP/1.1, with the client's `Host`.
+    pub fn new<B>(request: &Request<B>, host: &str, port: u16) -> Self {
+        Self {
+            upstream: None,
+            host: host.to_owned(),
+            port,
+            addresses: Vec::new(),
+            protocol: "h1",
+            host_policy: "client",
+            method: request.method().clone(),
+            target: request.uri().to_string(),
+            fields: request.headers().clone(),
+        }
+    }
+
+    /// Writes it into the record. The last one stays.
+    pub fn record(self, exchange: &Exchange) {
+        exchange.insert(self);
+    }
+}
