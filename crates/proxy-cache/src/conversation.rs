@@ -19,7 +19,6 @@ use crate::answer::{self, Asked};
 use crate::body::CacheBody;
 use crate::derive;
 use crate::fetch::{Fetch, Own, OwnSlot};
-use crate::fill::FillReader;
 use crate::flight::{Arrival, Flight, Found, Member};
 use crate::look::{Go, Plan};
 use crate::metrics::Outcome;
@@ -37,7 +36,11 @@ const ROUNDS: usize = 8;
 
 /// Fields that tell some frameworks another target or method than the key says. A stored response
 /// must not depend on them, so they are not sent along with a request that may be stored.
-const UNKEYED: [HeaderName; 9] = [
+const UNKEYED: [HeaderName; 13] = [
+    HeaderName::from_static("front-end-https"),
+    HeaderName::from_static("x-http-host-override"),
+    HeaderName::from_static("x-original-uri"),
+    HeaderName::from_static("x-url-scheme"),
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-rewrite-url"),
     HeaderName::from_static("x-original-host"),
@@ -374,22 +377,19 @@ where
     shared.metrics.count(outcome, 1);
     note(exchange, what);
     let answered = match (arrival, mine) {
-        (Arrival::Fill(fill), Some(Own::Head(parts))) => {
+        (Arrival::Fill(fill), Some(Own::Head(parts, reader))) => {
             let status = CacheStatus { stored: true, fwd_status: Some(parts.status), ..status };
             // A range was not sent along where the whole was to be validated.
             if !go.candidates.is_empty() && asked.fields.contains_key(RANGE) {
                 answer::from_fill(shared, asked, &fill, status)
             } else {
-                let reader = FillReader::new(&fill, None);
-                reader.map(|reader| {
-                    let mut response = Response::from_parts(*parts, CacheBody::boxed(reader));
-                    if let Some(target) = &go.unsafe_target {
-                        target.invalidate(shared, &response);
-                    }
-                    let ttl = Some(fill.head.lifetime.ttl(shared.wall()));
-                    CacheStatus { ttl, ..status }.append_to(response.headers_mut());
-                    response
-                })
+                let mut response = Response::from_parts(*parts, CacheBody::boxed(reader));
+                if let Some(target) = &go.unsafe_target {
+                    target.invalidate(shared, &response);
+                }
+                let ttl = Some(fill.head.lifetime.ttl(shared.wall()));
+                CacheStatus { ttl, ..status }.append_to(response.headers_mut());
+                Some(response)
             }
         }
         (Arrival::Validated(stored), _) => {

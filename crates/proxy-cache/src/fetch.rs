@@ -14,7 +14,7 @@ use proxy_core::{BoxError, Refusal};
 
 use crate::deception::is_deceptive;
 use crate::derive;
-use crate::fill::Fill;
+use crate::fill::{Fill, FillReader};
 use crate::flight::{Arrival, Flight};
 use crate::parts;
 use crate::rules::ttl_of;
@@ -28,7 +28,7 @@ use crate::semantics::storability::{
 use crate::semantics::validation::HeadUpdate;
 use crate::semantics::vary::{VariantKey, Vary};
 use crate::semantics::{groups, tags, validation, vary};
-use crate::shared::{Shared, Ties};
+use crate::shared::{Epoch, Shared, Ties};
 use crate::store::{KeyHash, KeyText, Part, Stored, StoredBody, StoredHead};
 
 /// What a response is judged by, kept while it is awaited.
@@ -89,7 +89,7 @@ pub(crate) enum Own<B, E> {
     /// The whole response is the leader's.
     Response(Box<Response<B>>, Option<NotKept>),
     /// Its content goes through a fill.
-    Head(Box<Parts>),
+    Head(Box<Parts>, FillReader),
     /// Upstream confirmed a stored response, for this exchange alone.
     Confirmed(Arc<Stored>),
     /// Upstream answered to what the cache knows, and the cache does not know it: it must be asked
@@ -139,7 +139,7 @@ impl Fetch {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let requested_at = self.shared.wall();
+        let (requested_at, epoch) = (self.shared.wall(), self.shared.epoch());
         let result = call.await;
         let received_at = self.shared.wall();
         let mut response = match result {
@@ -201,7 +201,7 @@ impl Fetch {
                     coder.mark(&mut head.fields, len);
                     coder.mark(response.headers_mut(), len);
                 }
-                self.fill(response, head, &own, &flight, continues)
+                self.fill(response, head, &own, &flight, (continues, epoch))
             }
             // The rest alone is no answer.
             Err(_) if continues => {
@@ -301,7 +301,8 @@ impl Fetch {
         received_at: SystemTime,
     ) -> Result<Lifetime, NotStored> {
         let rules = &self.shared.rules;
-        let default_ttl = |status| ttl_of(&rules.default_ttl, status);
+        let default_ttl =
+            |status| ttl_of(&rules.ttl, status).or_else(|| ttl_of(&rules.default_ttl, status));
         let request = RequestView {
             method,
             headers: &self.fields,
@@ -451,7 +452,7 @@ impl Fetch {
         head: StoredHead,
         own: &OwnSlot<B, E>,
         flight: &Weak<Flight>,
-        continues: bool,
+        (continues, epoch): (bool, Epoch),
     ) -> Arrival
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -475,6 +476,7 @@ impl Fetch {
             shared: Arc::clone(&self.shared),
             key: self.hash,
             flight: flight.upgrade().filter(|_| self.joinable),
+            epoch,
             part_before,
         };
         let source = Box::pin(body.map_err(Into::into));
@@ -484,7 +486,10 @@ impl Fetch {
         {
             fill.begin_with(chunks.iter().cloned());
         }
-        own.put(Own::Head(Box::new(parts)));
+        // Its place is taken before others may read it to its end, and it is let go.
+        if let Some(reader) = FillReader::new(&fill, None) {
+            own.put(Own::Head(Box::new(parts), reader));
+        }
         Arrival::Fill(fill)
     }
 }

@@ -28,6 +28,9 @@ pub(crate) type Source = Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send
 
 /// What is told of a fill.
 pub(crate) trait FillObserver: Send + Sync {
+    /// Whether it may still be stored.
+    fn is_current(&self) -> bool;
+
     /// It has ended; stored, or not. Called under the fill's lock.
     fn ended(&self, stored: Option<&Arc<Stored>>);
 
@@ -199,6 +202,7 @@ impl Fill {
         state.source = None;
         let writer = state.writer.take();
         let stored = match end {
+            End::Complete if !self.observer.is_current() => None,
             End::Complete => writer.and_then(|writer| writer.commit(state.trailers.clone()).ok()),
             End::Broken => None,
         };

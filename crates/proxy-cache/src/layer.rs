@@ -8,10 +8,11 @@ use tower_layer::Layer;
 
 use crate::keying::Keying;
 use crate::metrics::{CacheMetrics, Counts};
+use crate::purge::{Selector, purge};
 use crate::rules::CacheRules;
 use crate::service::Cache;
 use crate::shared::Shared;
-use crate::store::CacheStore;
+use crate::store::{CacheStore, Freed};
 
 /// Puts a shared cache in front of a service. See the [crate](crate).
 #[derive(Clone)]
@@ -57,6 +58,22 @@ impl CacheLayer {
     /// What it has counted.
     pub fn counts(&self) -> Counts {
         self.shared.metrics.read()
+    }
+
+    /// Purges what is stored, and keeps what is on its way from being stored. `soft`: it is
+    /// validated before its next use. `dry_run`: it is only counted. Looks at everything that the
+    /// store has: call it where that does no harm.
+    pub fn purge(&self, selector: &Selector, soft: bool, dry_run: bool) -> Freed {
+        if !dry_run {
+            self.spoil_fills();
+        }
+        purge(&*self.shared.store, selector, soft, dry_run)
+    }
+
+    /// Keeps what is on its way from upstream from being stored: for layers that share the store of
+    /// one that is purged.
+    pub fn spoil_fills(&self) {
+        self.shared.spoil_fills();
     }
 
     /// Keys that are being fetched at the moment.

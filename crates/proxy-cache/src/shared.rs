@@ -37,6 +37,11 @@ pub(crate) struct Shared {
     pub(crate) metrics: CacheMetrics,
     pub(crate) coder: Option<Coder>,
     unshareable: quick_cache::sync::Cache<KeyHash, Instant>,
+    /// Counts purges: what was asked for before one is not stored after it.
+    purges: AtomicU64,
+    /// Keys that unsafe requests have made invalid, with a number that grows.
+    invalidated: quick_cache::sync::Cache<KeyHash, u64>,
+    invalidations: AtomicU64,
     uses: quick_cache::sync::Cache<KeyHash, u32>,
     orphans: Arc<()>,
     /// Makes what nobody can foresee: the boundaries of multipart content.
@@ -65,6 +70,9 @@ impl Shared {
             metrics,
             coder: coder.map(Coder::new),
             unshareable: quick_cache::sync::Cache::new(REMEMBERED),
+            purges: AtomicU64::new(0),
+            invalidated: quick_cache::sync::Cache::new(REMEMBERED),
+            invalidations: AtomicU64::new(0),
             uses: quick_cache::sync::Cache::new(REMEMBERED),
             orphans: Arc::default(),
             seeds: RandomState::new(),
@@ -114,10 +122,32 @@ impl Shared {
         self.clock.wall()
     }
 
+    /// What a response asked for now must not be older than.
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch {
+            purges: self.purges.load(Ordering::Acquire),
+            invalidations: self.invalidations.load(Ordering::Acquire),
+        }
+    }
+
+    /// Whether nothing has been purged, and this key not been made invalid, since.
+    pub(crate) fn is_current(&self, epoch: Epoch, key: &KeyHash) -> bool {
+        self.purges.load(Ordering::Acquire) == epoch.purges
+            && self.invalidated.get(key).is_none_or(|since| since <= epoch.invalidations)
+    }
+
+    /// What is on its way from upstream now is not stored.
+    pub(crate) fn spoil_fills(&self) {
+        self.purges.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Removes what is stored for a URI of these exchanges (RFC 9111 section 4.4).
     pub(crate) fn invalidate(&self, uri: &Uri, fields: &HeaderMap, scheme: Option<&str>) {
         let Some(parts) = self.keying.parts(uri, fields, scheme) else { return };
-        let freed = self.store.remove(&parts.hash(), None);
+        let hash = parts.hash();
+        let number = self.invalidations.fetch_add(1, Ordering::AcqRel) + 1;
+        self.invalidated.insert(hash, number);
+        let freed = self.store.remove(&hash, None);
         self.metrics.count(Outcome::Invalidated, freed.responses);
     }
 
@@ -169,17 +199,30 @@ impl Shared {
     }
 }
 
+/// A moment, in purges and invalidations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Epoch {
+    purges: u64,
+    invalidations: u64,
+}
+
 /// Ties a fill to its layer.
 pub(crate) struct Ties {
     pub(crate) shared: Arc<Shared>,
     pub(crate) key: KeyHash,
     /// The flight that newcomers find it by; none for one that nobody may join.
     pub(crate) flight: Option<Arc<Flight>>,
+    /// When it was asked for.
+    pub(crate) epoch: Epoch,
     /// The stored part that a fetched part may be joined with.
     pub(crate) part_before: Option<Arc<Stored>>,
 }
 
 impl FillObserver for Ties {
+    fn is_current(&self) -> bool {
+        self.shared.is_current(self.epoch, &self.key)
+    }
+
     fn ended(&self, stored: Option<&Arc<Stored>>) {
         let outcome = if stored.is_some() { Outcome::Stored } else { Outcome::Unstored };
         self.shared.metrics.count(outcome, 1);

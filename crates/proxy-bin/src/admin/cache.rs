@@ -104,6 +104,10 @@ pub(super) async fn purge(Extracted(state): Extracted<State>, request: Request) 
     let Some(store) = state.shared.caches.store().cloned() else {
         return freed(Freed::default()).into_response();
     };
+    if !dry_run {
+        // What is on its way from upstream may be what is purged.
+        state.shared.caches.iter().for_each(|(_, layer)| layer.spoil_fills());
+    }
     // It looks at everything that is stored: not on the thread that answers.
     let work = tokio::task::spawn_blocking(move || sweep(&*store, &selector, soft, dry_run));
     match work.await {

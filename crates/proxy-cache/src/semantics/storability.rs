@@ -184,7 +184,9 @@ pub fn judge(
     }
     let shared = directives.public || directives.s_maxage.is_some();
     let authorized = request.headers.contains_key(header::AUTHORIZATION);
-    if authorized && !(shared || directives.must_revalidate) {
+    // RFC 9111 section 3.5 takes `must-revalidate` for leave as well; we ask for a word that is about
+    // sharing, as for everything else that is personal.
+    if authorized && !shared {
         return Err(NotStored::Authorization);
     }
     if request.personal && !shared {

@@ -194,6 +194,14 @@ const EXPLAINED: &[Explained<Case>] = &[
         when: |c| c.less() && c.request.starts_with("authorization") && c.other == MODIFIED,
     },
     Explained {
+        why: "RFC 9111 3.5 gives leave by must-revalidate; our policy asks for public or s-maxage",
+        when: |c| {
+            c.less()
+                && c.request.starts_with("authorization")
+                && c.control.contains("must-revalidate")
+        },
+    },
+    Explained {
         why: "RFC 9111 4.1: * anywhere in Vary",
         when: |c| c.less() && c.other == VARY_LIST,
     },
