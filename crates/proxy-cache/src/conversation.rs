@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use http::header::{
@@ -18,7 +18,7 @@ use tower_service::Service;
 use crate::answer::{self, Asked};
 use crate::body::CacheBody;
 use crate::derive;
-use crate::fetch::{Fetch, Own, OwnSlot};
+use crate::fetch::{Fetch, NotKept, Own, OwnSlot};
 use crate::flight::{Arrival, Flight, Found, Member};
 use crate::look::{Go, Plan};
 use crate::metrics::Outcome;
@@ -264,11 +264,12 @@ where
         candidates: go.candidates.clone(),
         selected: go.selected.clone(),
         beginning: go.beginning.clone(),
+        unsafe_target: go.unsafe_target.clone(),
         joinable: start != Start::Alone,
     };
     let own = Arc::clone(own);
     Flight::new(&shared.flights, go.hash, |flight| {
-        let flight = flight.clone();
+        let flight = Weak::clone(flight);
         Box::pin(async move {
             let call = async {
                 if start == Start::Background {
@@ -282,7 +283,7 @@ where
 }
 
 /// Changes a request so that its response may be stored.
-fn prepare<B>(shared: &Shared, request: &mut Request<B>, go: &Go) {
+pub(crate) fn prepare<B>(shared: &Shared, request: &mut Request<B>, go: &Go) {
     if go.unsafe_target.is_some() {
         return;
     }
@@ -384,9 +385,6 @@ where
                 answer::from_fill(shared, asked, &fill, status)
             } else {
                 let mut response = Response::from_parts(*parts, CacheBody::boxed(reader));
-                if let Some(target) = &go.unsafe_target {
-                    target.invalidate(shared, &response);
-                }
                 let ttl = Some(fill.head.lifetime.ttl(shared.wall()));
                 CacheStatus { ttl, ..status }.append_to(response.headers_mut());
                 Some(response)
@@ -406,11 +404,8 @@ where
         }
         (Arrival::Own, Some(Own::Response(response, why))) => {
             let mut response = response.map(CacheBody::inner);
-            if let Some(target) = &go.unsafe_target {
-                target.invalidate(shared, &response);
-            }
             let fwd_status = Some(response.status());
-            let detail = why.map(|why| why.token());
+            let detail = why.map(NotKept::token);
             let status = CacheStatus { fwd_status, detail, ..status };
             status.append_to(response.headers_mut());
             Some(response)
@@ -442,7 +437,7 @@ pub(crate) fn refresh<S, ReqB, ResB>(
     shared: &Arc<Shared>,
     inner: S,
     parts: &Parts,
-    go: Go,
+    go: &Go,
 ) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>>
 where
     S: Service<Request<Reply<ReqB>>, Response = Response<ResB>> + Send + 'static,
@@ -463,7 +458,7 @@ where
     let asked = Asked { method: &Method::GET, fields: &fields };
     let own = OwnSlot::new();
     let flight = shared.flights.add(go.hash, &[], || {
-        launch(shared, &go, asked, (inner, request), &own, Start::Background)
+        launch(shared, go, asked, (inner, request), &own, Start::Background)
     })?;
     let Found::Waiting(member) = flight.join() else { return None };
     Some(Box::pin(async move {

@@ -16,6 +16,7 @@ use crate::deception::is_deceptive;
 use crate::derive;
 use crate::fill::{Fill, FillReader};
 use crate::flight::{Arrival, Flight};
+use crate::look::UnsafeTarget;
 use crate::parts;
 use crate::rules::ttl_of;
 use crate::semantics::directives::{RequestDirectives, ResponseDirectives};
@@ -46,6 +47,8 @@ pub(crate) struct Fetch {
     pub(crate) selected: Option<Arc<Stored>>,
     /// The stored beginning of what is asked for.
     pub(crate) beginning: Option<Arc<Stored>>,
+    /// What an answer that is no error makes invalid.
+    pub(crate) unsafe_target: Option<Box<UnsafeTarget>>,
     /// Whether those who come later may join.
     pub(crate) joinable: bool,
 }
@@ -139,7 +142,7 @@ impl Fetch {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let (requested_at, epoch) = (self.shared.wall(), self.shared.epoch());
+        let (requested_at, mut epoch) = (self.shared.wall(), self.shared.epoch());
         let result = call.await;
         let received_at = self.shared.wall();
         let mut response = match result {
@@ -152,6 +155,11 @@ impl Fetch {
             }
         };
         let made_here = response.extensions().get::<Refusal>().is_some();
+        if let Some(target) = &self.unsafe_target {
+            target.invalidate(&self.shared, &response);
+            // What it answers itself is newer than what it has made invalid.
+            epoch = self.shared.epoch();
+        }
         let failure = match response.status().as_u16() {
             502..=504 if made_here => Some(Failure::Disconnected),
             500 | 502 | 503 | 504 => Some(Failure::Status(response.status())),
@@ -293,7 +301,7 @@ impl Fetch {
         }
     }
 
-    fn judge_as(
+    pub(crate) fn judge_as(
         &self,
         method: &Method,
         response: &ResponseView<'_>,

@@ -45,6 +45,20 @@ pub(crate) struct KeyParts<'a> {
 }
 
 impl KeyParts<'_> {
+    /// The key of a QUERY with this content (RFC 10008 section 2.7).
+    pub(crate) fn with_content(mut self, fields: &HeaderMap, content: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+            for value in fields.get_all(name) {
+                hasher.update(value.as_bytes());
+            }
+            hasher.update(b"\n");
+        }
+        let hash = hasher.update(content).finalize().to_hex();
+        self.extra = format!("{}QUERY {hash}", self.extra).into();
+        self
+    }
+
     pub(crate) fn hash(&self) -> KeyHash {
         KeyHash::of([self.space, self.scheme, &self.authority, &self.target, &self.extra])
     }

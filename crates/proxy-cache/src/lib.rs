@@ -53,6 +53,7 @@ mod body;
 mod conversation;
 mod deception;
 mod derive;
+pub mod explain;
 mod fetch;
 mod fill;
 mod flight;
@@ -72,6 +73,7 @@ pub mod store;
 mod wakers;
 
 pub use body::CacheBody;
+pub use explain::CacheExplanation;
 pub use fill::BrokenContent;
 pub use keying::{Keying, QueryRule};
 pub use layer::{CacheBuilder, CacheLayer};

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    CONTENT_ENCODING, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, RANGE,
+    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body::Body;
@@ -13,6 +12,7 @@ use proxy_core::Exchange;
 
 use crate::answer::{self, Asked};
 use crate::body::CacheBody;
+use crate::explain;
 use crate::keying::{KeyParts, is_looked_up};
 use crate::metrics::Outcome;
 use crate::parts;
@@ -26,10 +26,23 @@ use crate::store::{KeyHash, KeyText, Stored};
 /// The longest content of a QUERY that is part of a key, in bytes.
 const QUERY_CONTENT: u64 = 64 * 1024;
 
+/// What a look is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Serve,
+    /// To tell what would be done: nothing is counted, made or opened.
+    Explain,
+}
+
 /// What becomes of a request.
 pub(crate) enum Plan<B> {
-    /// It is answered, and the cache asks upstream at most for its own sake.
-    Answer { response: Box<Response<CacheBody<B>>>, refresh: Option<Box<Go>> },
+    /// It is answered, and the cache asks upstream at most for its own sake. `why` is not there
+    /// where it is answered for want of a stored response.
+    Answer {
+        response: Box<Response<CacheBody<B>>>,
+        refresh: Option<Box<Go>>,
+        why: Option<Reuse>,
+    },
     /// It goes upstream, and its response past the cache.
     Pass(Pass),
     /// It goes upstream, unless another one is there already.
@@ -67,6 +80,8 @@ pub(crate) struct Go {
     /// What is stored of the beginning of what is asked for.
     pub(crate) beginning: Option<Arc<Stored>>,
     pub(crate) fwd: Fwd,
+    /// How the stored response that it selects might be used.
+    pub(crate) why: Option<Reuse>,
     /// Whether it may wait for another one's answer, and whether others may wait for its own.
     pub(crate) may_join: bool,
     pub(crate) may_lead: bool,
@@ -75,7 +90,11 @@ pub(crate) struct Go {
 
 impl Shared {
     /// Looks at a request.
-    pub(crate) fn look<ReqB, B>(self: &Arc<Self>, request: &Request<ReqB>) -> Plan<B>
+    pub(crate) fn look<ReqB, B>(
+        self: &Arc<Self>,
+        request: &Request<ReqB>,
+        purpose: Purpose,
+    ) -> Plan<B>
     where
         ReqB: Body<Data = Bytes>,
     {
@@ -126,22 +145,29 @@ impl Shared {
         if is_query {
             return Plan::Query(directives);
         }
-        self.look_for(Asked { method, fields }, &parts, directives)
+        self.look_for(Asked { method, fields }, &parts, directives, purpose)
     }
 
     /// Looks for what is stored under a key, or stands for it.
-    fn look_for<B>(
+    pub(crate) fn look_for<B>(
         self: &Arc<Self>,
         asked: Asked<'_>,
         parts: &KeyParts<'_>,
         directives: RequestDirectives,
+        purpose: Purpose,
     ) -> Plan<B> {
-        let mut hash = parts.hash();
-        if self.store.lookup(&hash).is_none() {
-            let alike = self.similar.find(parts).find(|key| self.store.lookup(key).is_some());
-            hash = alike.unwrap_or(hash);
+        let hash = self.hash_of(parts);
+        self.look_into(asked, hash, directives, || Arc::new(parts.text()), purpose)
+    }
+
+    /// The key of what is stored for these parts: their own, or that of a similar one.
+    pub(crate) fn hash_of(&self, parts: &KeyParts<'_>) -> KeyHash {
+        let hash = parts.hash();
+        if self.store.lookup(&hash).is_some() {
+            return hash;
         }
-        self.look_up(asked, hash, directives, || Arc::new(parts.text()))
+        let alike = self.similar.find(parts).find(|key| self.store.lookup(key).is_some());
+        alike.unwrap_or(hash)
     }
 
     /// Looks for what is stored for a QUERY with this content (RFC 10008 section 2.7).
@@ -153,19 +179,11 @@ impl Shared {
     ) -> Plan<B> {
         let (method, fields) = (request.method(), request.headers());
         let scheme = Exchange::of(request).map(|exchange| exchange.connection().scheme);
-        let Some(mut parts) = self.keying.parts(request.uri(), fields, scheme) else {
+        let Some(parts) = self.keying.parts(request.uri(), fields, scheme) else {
             return Plan::Pass(Pass { fwd: Fwd::Bypass, detail: None, unsafe_target: None });
         };
-        let mut extra = blake3::Hasher::new();
-        for name in [CONTENT_TYPE, CONTENT_ENCODING] {
-            for value in fields.get_all(name) {
-                extra.update(value.as_bytes());
-            }
-            extra.update(b"\n");
-        }
-        let extra = extra.update(content).finalize().to_hex();
-        parts.extra = format!("{}QUERY {extra}", parts.extra).into();
-        self.look_for(Asked { method, fields }, &parts, directives)
+        let parts = parts.with_content(fields, content);
+        self.look_for(Asked { method, fields }, &parts, directives, Purpose::Serve)
     }
 
     /// Looks into the store for a request of this key.
@@ -176,12 +194,30 @@ impl Shared {
         directives: RequestDirectives,
         key: impl FnOnce() -> Arc<KeyText>,
     ) -> Plan<B> {
+        self.look_into(asked, hash, directives, key, Purpose::Serve)
+    }
+
+    fn look_into<B>(
+        self: &Arc<Self>,
+        asked: Asked<'_>,
+        hash: KeyHash,
+        directives: RequestDirectives,
+        key: impl FnOnce() -> Arc<KeyText>,
+        purpose: Purpose,
+    ) -> Plan<B> {
+        let count = |outcome| {
+            if purpose == Purpose::Serve {
+                self.metrics.count(outcome, 1);
+            }
+        };
         let status = CacheStatus { cache: &self.rules.name, ..CacheStatus::default() };
         let variants = self.store.lookup(&hash);
         let selected = variants.as_ref().and_then(|all| Self::select(all, asked.fields));
         let mut fwd = if variants.is_some() { Fwd::VaryMiss } else { Fwd::UriMiss };
+        let mut why = None;
         if let Some(stored) = selected {
             let reused = reuse(&stored.head.lifetime, &directives, self.wall());
+            why = Some(reused);
             let (outcome, refresh) = match reused {
                 Reuse::Fresh => (Outcome::Hit, false),
                 Reuse::StaleAllowed => (Outcome::Stale, false),
@@ -192,6 +228,9 @@ impl Shared {
             if outcome != Outcome::Miss {
                 let status = CacheStatus { hit: true, ..status };
                 let answered = match (&self.coder, &variants) {
+                    _ if purpose == Purpose::Explain => {
+                        answer::from_stored(self, asked, &explain::unread(stored), status)
+                    }
                     (Some(_), Some(all)) => {
                         let form = self.best_form(hash, all, stored, asked.fields);
                         answer::from_stored(self, asked, &form, status)
@@ -199,7 +238,7 @@ impl Shared {
                     _ => answer::from_stored(self, asked, stored, status),
                 };
                 if let Some(response) = answered {
-                    self.metrics.count(outcome, 1);
+                    count(outcome);
                     let refresh = refresh.then(|| {
                         let go = Go::alone(hash, Arc::clone(&stored.head.key));
                         Box::new(Go {
@@ -210,7 +249,7 @@ impl Shared {
                             ..go
                         })
                     });
-                    return Plan::Answer { response: Box::new(response), refresh };
+                    return Plan::Answer { response: Box::new(response), refresh, why };
                 }
                 fwd = Fwd::Partial;
             } else {
@@ -221,10 +260,10 @@ impl Shared {
             }
         }
         if directives.only_if_cached {
-            self.metrics.count(Outcome::Miss, 1);
+            count(Outcome::Miss);
             let status = CacheStatus { fwd: None, detail: Some("only-if-cached"), ..status };
             let response = Box::new(answer::only_if_cached(&status));
-            return Plan::Answer { response, refresh: None };
+            return Plan::Answer { response, refresh: None, why: None };
         }
         let own_conditions = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_RANGE, RANGE]
             .iter()
@@ -259,6 +298,7 @@ impl Shared {
             candidates,
             beginning,
             fwd,
+            why,
             unsafe_target: None,
         }))
     }
@@ -275,6 +315,7 @@ impl Go {
             candidates: Vec::new(),
             beginning: None,
             fwd: Fwd::UriMiss,
+            why: None,
             may_join: false,
             may_lead: false,
             unsafe_target: None,

@@ -13,8 +13,8 @@ use proxy_core::{BoxError, Decision, Exchange, Reply, Verdict};
 use tower_service::Service;
 
 use crate::body::CacheBody;
-use crate::conversation::{converse, converse_by_content, refresh};
-use crate::look::{Pass, Plan};
+use crate::conversation::{converse, converse_by_content, prepare, refresh};
+use crate::look::{Pass, Plan, Purpose};
 use crate::metrics::Outcome;
 use crate::semantics::cache_status::CacheStatus;
 use crate::shared::Shared;
@@ -23,7 +23,7 @@ use crate::shared::Shared;
 #[derive(Clone)]
 pub struct Cache<S> {
     inner: S,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl<S> Cache<S> {
@@ -69,13 +69,16 @@ where
     }
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
-        match self.shared.look(&request) {
-            Plan::Answer { response, refresh: again } => {
+        if Exchange::of(&request).is_some_and(Exchange::is_rehearsal) {
+            return self.rehearse(request);
+        }
+        match self.shared.look(&request, Purpose::Serve) {
+            Plan::Answer { response, refresh: again, .. } => {
                 note(Exchange::of(&request), if again.is_some() { "stale" } else { "hit" });
                 if let (Some(go), Some(spawn)) = (again, &self.shared.spawn) {
                     let (parts, _) = request.into_parts();
                     let (shared, inner) = (Arc::clone(&self.shared), self.inner.clone());
-                    if let Some(task) = refresh::<S, ReqB, ResB>(&shared, inner, &parts, *go) {
+                    if let Some(task) = refresh::<S, ReqB, ResB>(&shared, inner, &parts, &go) {
                         spawn.spawn(task);
                     }
                 }
@@ -108,6 +111,35 @@ where
     }
 }
 
+impl<S> Cache<S> {
+    /// Writes into the record what would be done, and asks the inner service as it would be asked.
+    fn rehearse<ReqB, ResB>(
+        &mut self,
+        mut request: Request<ReqB>,
+    ) -> CacheFuture<S::Future, ResB, S::Error>
+    where
+        S: Service<Request<Reply<ReqB>>, Response = Response<ResB>>,
+        ReqB: Body<Data = Bytes>,
+    {
+        let (explanation, plan) = self.shared.explain(&request);
+        let exchange = Exchange::of(&request);
+        note(exchange, explanation.look_up.token());
+        if let Some(exchange) = exchange {
+            exchange.insert(explanation);
+        }
+        match plan {
+            Plan::Answer { response, .. } => {
+                let response = response.map(|_| CacheBody::empty());
+                return CacheFuture { state: State::Answered { response: Some(Box::new(response)) } };
+            }
+            Plan::Go(go) => prepare(&self.shared, &mut request, &go),
+            Plan::Pass(_) | Plan::Query(_) => {}
+        }
+        let inner = self.inner.call(request.map(Reply::inner));
+        CacheFuture { state: State::Rehearsing { inner } }
+    }
+}
+
 type Talk<B, E> = Pin<Box<dyn Future<Output = Result<Response<CacheBody<B>>, E>> + Send>>;
 
 pin_project! {
@@ -124,6 +156,7 @@ pin_project! {
         Answered { response: Option<Box<Response<CacheBody<B>>>> },
         Passing { #[pin] inner: F, pass: Pass, shared: Arc<Shared> },
         Talking { talk: Talk<B, E> },
+        Rehearsing { #[pin] inner: F },
     }
 }
 
@@ -153,6 +186,7 @@ where
                 Poll::Ready(Ok(response.map(CacheBody::inner)))
             }
             StateProj::Talking { talk } => talk.as_mut().poll(cx),
+            StateProj::Rehearsing { inner } => inner.poll(cx).map_ok(|r| r.map(CacheBody::inner)),
         }
     }
 }
