@@ -38,11 +38,7 @@ pub(crate) enum Purpose {
 pub(crate) enum Plan<B> {
     /// It is answered, and the cache asks upstream at most for its own sake. `why` is not there
     /// where it is answered for want of a stored response.
-    Answer {
-        response: Box<Response<CacheBody<B>>>,
-        refresh: Option<Box<Go>>,
-        why: Option<Reuse>,
-    },
+    Answer { response: Box<Response<CacheBody<B>>>, refresh: Option<Box<Go>>, why: Option<Reuse> },
     /// It goes upstream, and its response past the cache.
     Pass(Pass),
     /// It goes upstream, unless another one is there already.

@@ -121,7 +121,7 @@ impl<S> Cache<S> {
         S: Service<Request<Reply<ReqB>>, Response = Response<ResB>>,
         ReqB: Body<Data = Bytes>,
     {
-        let (explanation, plan) = self.shared.explain(&request);
+        let (explanation, plan) = self.shared.explain::<_, ResB>(&request);
         let exchange = Exchange::of(&request);
         note(exchange, explanation.look_up.token());
         if let Some(exchange) = exchange {
@@ -130,7 +130,9 @@ impl<S> Cache<S> {
         match plan {
             Plan::Answer { response, .. } => {
                 let response = response.map(|_| CacheBody::empty());
-                return CacheFuture { state: State::Answered { response: Some(Box::new(response)) } };
+                return CacheFuture {
+                    state: State::Answered { response: Some(Box::new(response)) },
+                };
             }
             Plan::Go(go) => prepare(&self.shared, &mut request, &go),
             Plan::Pass(_) | Plan::Query(_) => {}
