@@ -13,5 +13,6 @@ pub mod compose;
 pub mod config;
 pub mod forward;
 pub mod gateway;
+pub mod memory_guard;
 pub mod routes;
 pub mod serve;

@@ -23,6 +23,7 @@ use crate::admin_token::AdminToken;
 use crate::compose::{Composed, Resources, compose, front, listener_settings, path_policy};
 use crate::config::resolved::{Address, CacheStores, Listener, LogTarget, Resolved};
 use crate::config::{Loaded, raw};
+use crate::memory_guard::MemoryGuard;
 
 /// How often idle connections are swept and metrics are kept in order.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(2);
@@ -85,7 +86,8 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     let workers =
         Arc::new(Workers::start(runtime_kind(config.server.runtime), worker_count(config))?);
     start(config, &resources, composed, bound, &workers, &drain, &state)?;
-    let upkeep = tokio::spawn(upkeep(state.clone(), resources.destinations.clone()));
+    let guard = resources.cache.clone().and_then(MemoryGuard::new);
+    let upkeep = tokio::spawn(upkeep(state.clone(), resources.destinations.clone(), guard));
     if let Some(greeting) = greeting {
         let _ = io::stderr().write_all(greeting.as_bytes());
     }
@@ -338,12 +340,19 @@ impl Shared<'_> {
     }
 }
 
-async fn upkeep(state: State, destinations: proxy_upstream::Destinations) {
+async fn upkeep(
+    state: State,
+    destinations: proxy_upstream::Destinations,
+    guard: Option<MemoryGuard>,
+) {
     let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
     loop {
         ticks.tick().await;
         state.upkeep();
         destinations.sweep();
+        if let Some(keep) = guard.as_ref().and_then(MemoryGuard::check) {
+            tracing::warn!(keep, "memory is short: the cache has been shrunk");
+        }
     }
 }
 
