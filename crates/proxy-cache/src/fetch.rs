@@ -337,7 +337,7 @@ impl Fetch {
     }
 
     /// The head to store a response with, or why it is not stored.
-    fn storable<B>(
+    fn storable<B: Body>(
         &self,
         response: &Response<B>,
         requested_at: SystemTime,
@@ -364,6 +364,11 @@ impl Fetch {
         let variant = self.variant(fields)?;
         let part = if status == StatusCode::PARTIAL_CONTENT {
             let told = parse_content_range(fields).ok_or(NotStored::Partial)?;
+            // One that is not as long as the range it claims is no part of anything.
+            let len = response.body().size_hint().exact();
+            if len.is_some_and(|len| len != told.range.end - told.range.start) {
+                return Err(NotStored::Partial.into());
+            }
             Some(Part { range: told.range, complete: told.complete })
         } else {
             None

@@ -202,11 +202,17 @@ impl Fill {
         state.source = None;
         let writer = state.writer.take();
         let stored = match end {
-            End::Complete if !self.observer.is_current() => None,
+            End::Complete if !self.observer.is_current() || !self.is_whole_part(state) => None,
             End::Complete => writer.and_then(|writer| writer.commit(state.trailers.clone()).ok()),
             End::Broken => None,
         };
         self.observer.ended(stored.as_ref());
+    }
+
+    /// A part is as long as the range that it claims to be.
+    fn is_whole_part(&self, state: &State) -> bool {
+        let part = self.head.part.as_ref();
+        part.is_none_or(|part| part.range.end - part.range.start == state.received)
     }
 
     /// A reader's place is free again.
