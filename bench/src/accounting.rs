@@ -24,7 +24,7 @@ struct Stat {
     ticks: u64,
 }
 
-/// Processor time that the processes of a group have used so far.
+/// Processor time that the processes of some groups have used so far.
 #[derive(Debug, Default)]
 pub(crate) struct CpuSample(HashMap<u32, ProcessSample>);
 
@@ -45,9 +45,13 @@ pub(crate) fn members(group: u32) -> Vec<u32> {
         .collect()
 }
 
+fn members_of(groups: &[u32]) -> impl Iterator<Item = u32> {
+    groups.iter().flat_map(|&group| members(group))
+}
+
 impl CpuSample {
-    /// Reads what the group has used so far.
-    pub(crate) fn read(group: u32) -> Self {
+    /// Reads what the groups have used so far.
+    pub(crate) fn read(groups: &[u32]) -> Self {
         let read = |process| {
             let threads = numbers_in(&format!("/proc/{process}/task"))
                 .filter_map(|thread| {
@@ -58,7 +62,7 @@ impl CpuSample {
             let ticks = stat(process)?.ticks;
             Some((process, ProcessSample { ticks, threads }))
         };
-        Self(members(group).into_iter().filter_map(read).collect())
+        Self(members_of(groups).filter_map(read).collect())
     }
 
     /// What was used since `earlier`. A process that ended in between is lost.
@@ -82,19 +86,18 @@ impl ProcessSample {
     }
 }
 
-/// Starts the group's memory peaks again from what is in use now, where the
-/// system lets us.
-pub(crate) fn reset_peak_memory(group: u32) {
-    for process in members(group) {
+/// Starts the memory peaks of the groups again from what is in use now, where
+/// the system lets us.
+pub(crate) fn reset_peak_memory(groups: &[u32]) {
+    for process in members_of(groups) {
         let _ = fs::write(format!("/proc/{process}/clear_refs"), "5");
     }
 }
 
 /// The sum of the processes' peaks of resident memory, in bytes. A page that
 /// processes share counts in each.
-pub(crate) fn peak_memory(group: u32) -> u64 {
-    members(group)
-        .into_iter()
+pub(crate) fn peak_memory(groups: &[u32]) -> u64 {
+    members_of(groups)
         .filter_map(|process| {
             parse_peak(&fs::read_to_string(format!("/proc/{process}/status")).ok()?)
         })

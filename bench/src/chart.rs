@@ -55,7 +55,7 @@ const STYLE: &str = "
 ";
 
 /// Draws the chart.
-pub(crate) fn draw(summaries: &[Summary], caption: &str) -> String {
+pub(crate) fn draw(summaries: &[Summary], title: &str, caption: &str) -> String {
     let rows = summaries.len() as f64;
     let panel_height = PANEL_HEADER + rows * ROW;
     let width = 2.0 * MARGIN + 2.0 * PANEL_WIDTH + PANEL_GAP;
@@ -64,11 +64,12 @@ pub(crate) fn draw(summaries: &[Summary], caption: &str) -> String {
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" aria-labelledby="title caption">
 <style>{STYLE}</style>
 <rect class="page" x="0.5" y="0.5" width="{}" height="{}" rx="8"/>
-<text id="title" class="title" x="{MARGIN}" y="34">One request through each proxy, side by side</text>
+<text id="title" class="title" x="{MARGIN}" y="34">{}</text>
 <text id="caption" class="quiet" x="{MARGIN}" y="54">{}</text>
 "#,
         width - 1.0,
         height - 1.0,
+        escape(title),
         escape(caption),
     );
     for (index, (metric, title)) in PANELS.into_iter().enumerate() {
@@ -76,10 +77,12 @@ pub(crate) fn draw(summaries: &[Summary], caption: &str) -> String {
         let y = HEADER + (index / 2) as f64 * (panel_height + PANEL_GAP);
         panel(&mut svg, summaries, metric, title, (x, y));
     }
+    let relayed = summaries.iter().any(|summary| summary.contender == Contender::Relay);
     let _ = writeln!(
         svg,
-        r#"<text class="quiet" x="{MARGIN}" y="{}">Bar: median of the rounds. Line: lowest to highest round. ×: ratio to nginx within a round, median. Dashed: no proxy, the floor.</text>"#,
-        height - 20.0
+        r#"<text class="quiet" x="{MARGIN}" y="{}">Bar: median of the rounds. Line: lowest to highest round. ×: ratio to nginx within a round, median.{}</text>"#,
+        height - 20.0,
+        if relayed { " Dashed: no proxy, the floor." } else { "" },
     );
     svg.push_str("</svg>\n");
     svg
@@ -151,7 +154,9 @@ fn bar(
 fn class(contender: Contender) -> &'static str {
     match contender {
         Contender::Proxyd => "proxyd",
-        Contender::Nginx | Contender::Haproxy => "peer",
+        Contender::Nginx | Contender::NginxTuned | Contender::Haproxy | Contender::Varnish => {
+            "peer"
+        }
         Contender::NginxAgain => "again",
         Contender::Relay => "floor",
     }
@@ -164,6 +169,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::origin::Seen;
     use crate::report::Spread;
 
     fn summary(contender: Contender, scale: f64) -> Summary {
@@ -174,7 +180,7 @@ mod tests {
             figures: [60_000.0, 17.0, 0.7, 5.0, 4.0]
                 .map(|value| Figure { value: spread(value * scale), ratio: Some(spread(scale)) })
                 .to_vec(),
-            upstream_connections: 0,
+            seen: Seen::default(),
         }
     }
 
@@ -206,7 +212,7 @@ mod tests {
 
     #[test]
     fn bars_are_as_long_as_their_figures() {
-        let svg = draw(&[summary(Contender::Nginx, 1.0), summary(Contender::Proxyd, 0.5)], "");
+        let svg = draw(&[summary(Contender::Nginx, 1.0), summary(Contender::Proxyd, 0.5)], "", "");
         let (nginx, proxyd) = (widths(&svg, "peer"), widths(&svg, "proxyd"));
         assert_eq!(nginx.len(), PANELS.len());
         for (nginx, proxyd) in nginx.iter().zip(&proxyd) {
@@ -218,8 +224,8 @@ mod tests {
     #[test]
     fn labels_values_and_ratios_are_there() {
         let all = Contender::ALL.map(|contender| summary(contender, 1.25));
-        let svg = draw(&all, "10 rounds");
-        for text in ["10 rounds", "75,000", "21.2", "1.25×", "lower is better"] {
+        let svg = draw(&all, "Hits", "10 rounds");
+        for text in [">Hits<", "10 rounds", "75,000", "21.2", "1.25×", "lower is better"] {
             assert!(svg.contains(text), "{text}");
         }
         for contender in Contender::ALL {
@@ -234,7 +240,7 @@ mod tests {
             vec![summary(Contender::Relay, 0.0)],
             vec![],
         ] {
-            let svg = draw(&summaries, r#"<a> & "b""#);
+            let svg = draw(&summaries, "<", r#"<a> & "b""#);
             assert!(svg.contains("&lt;a&gt; &amp; &quot;b&quot;"));
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
             assert_well_formed(&svg);

@@ -7,8 +7,11 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::contenders::Contender;
 use crate::failure::Failure;
+use crate::scenario::{FRESH_SECONDS, Scenario};
+use crate::size::Size;
 
-/// Measures proxyd, nginx, HAProxy and a raw byte relay side by side.
+/// Measures proxyd side by side with nginx, HAProxy and a raw byte relay, or its
+/// cache with those of nginx and Varnish.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct CommandLine {
@@ -44,6 +47,9 @@ pub(crate) struct RelayOptions {
 /// How to measure.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
+    /// What is measured
+    #[arg(long, value_enum, default_value_t = Scenario::Proxy)]
+    pub(crate) scenario: Scenario,
     /// Rounds; each runs every contender once
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: u32,
@@ -62,22 +68,22 @@ pub(crate) struct Options {
     /// Measure these only (ratios need nginx among them)
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) only: Vec<Contender>,
-    /// Turn every access log off (default: on in nginx, HAProxy and proxyd)
+    /// Turn every access log off (default: on in all but the relay)
     #[arg(long)]
     pub(crate) no_log: bool,
     /// Measure this binary instead of building proxyd
     #[arg(long, value_name = "PATH")]
     pub(crate) proxyd: Option<PathBuf>,
-    /// Length of the response's content in bytes
-    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) body_size: u32,
+    /// Length of the response's content, like 1024 or 100KiB
+    #[arg(long, visible_alias = "body-size", default_value = "1KiB")]
+    pub(crate) size: Size,
     /// Where the report goes [default: bench/out]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }
 
 impl Options {
-    /// Rejects what the load generator would reject later.
+    /// Rejects what would fail later.
     pub(crate) fn validate(self) -> Result<Self, Failure> {
         if self.connections < self.threads {
             return Err(Failure::invalid(format!(
@@ -85,13 +91,32 @@ impl Options {
                 self.connections, self.threads
             )));
         }
+        let all = self.scenario.contenders();
+        if let Some(other) = self.only.iter().find(|&contender| !all.contains(contender)) {
+            return Err(Failure::invalid(format!(
+                "--only: {} takes no part in the scenario {}",
+                other.name(),
+                self.scenario.name()
+            )));
+        }
+        let loaded = u64::from(self.rounds)
+            .saturating_mul(self.duration)
+            .saturating_mul(self.contenders().len() as u64);
+        if self.scenario == Scenario::CacheHit && loaded > FRESH_SECONDS / 2 {
+            return Err(Failure::invalid(format!(
+                "{loaded} s of load: what is stored is fresh for {FRESH_SECONDS} s and might not \
+                 outlast it; take fewer --rounds or a shorter --duration"
+            )));
+        }
         Ok(self)
     }
 
     /// The contenders to measure, in the order of the table.
     pub(crate) fn contenders(&self) -> Vec<Contender> {
-        Contender::ALL
-            .into_iter()
+        self.scenario
+            .contenders()
+            .iter()
+            .copied()
             .filter(|contender| self.only.is_empty() || self.only.contains(contender))
             .collect()
     }
@@ -135,14 +160,33 @@ mod tests {
         let parse = |arguments: &[&str]| {
             CommandLine::parse_from(["proxyd-bench"].iter().chain(arguments)).options.contenders()
         };
-        assert_eq!(parse(&[]), Contender::ALL);
+        assert_eq!(parse(&[]), Scenario::Proxy.contenders());
+        assert_eq!(parse(&["--scenario", "cache-hit"]), Scenario::CacheHit.contenders());
         assert_eq!(parse(&["--only", "relay,nginx"]), [Contender::Nginx, Contender::Relay]);
+    }
+
+    fn valid(arguments: &[&str]) -> bool {
+        let arguments = ["proxyd-bench"].iter().chain(arguments);
+        CommandLine::parse_from(arguments).options.validate().is_ok()
+    }
+
+    #[test]
+    fn only_those_of_the_scenario_take_part() {
+        assert!(valid(&["--only", "haproxy"]));
+        assert!(!valid(&["--only", "varnish"]));
+        assert!(valid(&["--scenario", "cache-hit", "--only", "nginx,varnish"]));
+        assert!(!valid(&["--scenario", "cache-hit", "--only", "nginx,relay"]));
+    }
+
+    #[test]
+    fn what_is_stored_outlasts_the_measurement() {
+        assert!(valid(&["--rounds", "1000"]));
+        assert!(!valid(&["--rounds", "1000", "--scenario", "cache-hit"]));
+        assert!(valid(&["--rounds", "20", "--duration", "10", "--scenario", "cache-hit"]));
     }
 
     #[test]
     fn each_thread_of_the_load_needs_a_connection() {
-        let options =
-            CommandLine::parse_from(["proxyd-bench", "--connections", "1", "--threads", "2"]);
-        assert!(options.options.validate().is_err());
+        assert!(!valid(&["--connections", "1", "--threads", "2"]));
     }
 }

@@ -13,7 +13,14 @@ use crate::failure::Failure;
 use crate::origin::{Origin, nginx_command};
 use crate::probe;
 use crate::process::Process;
+use crate::template::{fill, with_lines};
 use crate::workdir::{self, Workdir};
+
+/// What nginx reads of a file at once.
+const NGINX_BUFFER: u32 = 32 * 1024;
+
+/// What each cache may keep, the default of proxyd.
+const STORE_MEBIBYTES: &str = "64";
 
 /// Who is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
@@ -22,8 +29,12 @@ pub(crate) enum Contender {
     Nginx,
     /// A second nginx with the same settings: how far apart equals come out
     NginxAgain,
+    /// nginx with `open_file_cache`, which makes its hits cheaper
+    NginxTuned,
     /// HAProxy
     Haproxy,
+    /// Varnish, with varnishncsa for its log
+    Varnish,
     /// proxyd
     Proxyd,
     /// A raw byte relay without any HTTP: the floor
@@ -37,8 +48,19 @@ pub(crate) struct Programs {
     pub(crate) nginx: PathBuf,
     /// HAProxy, when it takes part.
     pub(crate) haproxy: Option<PathBuf>,
+    /// Varnish, when it takes part.
+    pub(crate) varnish: Option<Varnish>,
     /// proxyd, when it takes part.
     pub(crate) proxyd: Option<PathBuf>,
+}
+
+/// The programs of Varnish.
+#[derive(Debug)]
+pub(crate) struct Varnish {
+    /// The cache.
+    pub(crate) varnishd: PathBuf,
+    /// The writer of its access log.
+    pub(crate) varnishncsa: PathBuf,
 }
 
 /// A contender that answers.
@@ -48,36 +70,50 @@ pub(crate) struct Running {
     pub(crate) contender: Contender,
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    process: Process,
+    /// The program itself, then those that belong to it.
+    processes: Vec<Process>,
     log: Option<PathBuf>,
     logged: u64,
 }
 
 impl Contender {
-    /// All, in the order of the table.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Nginx, Self::NginxAgain, Self::Haproxy, Self::Proxyd, Self::Relay];
+    /// All, in the order of every table.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Nginx,
+        Self::NginxAgain,
+        Self::NginxTuned,
+        Self::Haproxy,
+        Self::Varnish,
+        Self::Proxyd,
+        Self::Relay,
+    ];
 
     /// The name in tables, charts and directories.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
             Self::NginxAgain => "nginx again",
+            Self::NginxTuned => "nginx tuned",
             Self::Haproxy => "HAProxy",
+            Self::Varnish => "Varnish",
             Self::Proxyd => "proxyd",
             Self::Relay => "raw relay",
         }
     }
 
-    /// Starts it in front of the origin and waits until it answers.
+    /// Starts it in front of the origin and waits until it answers. `store` is
+    /// where a cache may keep files, and that it is to be one.
     pub(crate) async fn start(
         self,
         options: &Options,
         programs: &Programs,
         origin: &Origin,
         workdir: &Workdir,
+        store: Option<&Workdir>,
     ) -> Result<Running, Failure> {
-        let directory = workdir.inner(&self.name().replace(' ', "-"))?;
+        let name = self.name().replace(' ', "-");
+        let directory = workdir.inner(&name)?;
+        let store = store.map(|store| store.inner(&name)).transpose()?;
         let log = (!options.no_log && self != Self::Relay).then(|| directory.join("access.log"));
         let address = probe::free_address()?;
         let place = Place {
@@ -87,16 +123,30 @@ impl Contender {
             address,
             directory: &directory,
             log: log.as_deref(),
+            store: store.as_deref(),
+            tuned: self == Self::NginxTuned,
         };
         let (mut command, stdout) = match self {
-            Self::Nginx | Self::NginxAgain => (place.nginx()?, Stdio::null()),
+            Self::Nginx | Self::NginxAgain | Self::NginxTuned => (place.nginx()?, Stdio::null()),
             Self::Haproxy => (place.haproxy()?, place.log_as_stdout()?),
+            Self::Varnish => (place.varnish()?, Stdio::null()),
             Self::Proxyd => (place.proxyd()?, Stdio::null()),
             Self::Relay => (place.relay()?, Stdio::null()),
         };
         let mut process = Process::start(self.name(), &mut command, stdout, &directory)?;
         probe::until_ready(&mut process, address, origin.content()).await?;
-        Ok(Running { contender: self, address, process, log, logged: 0 })
+        let mut processes = vec![process];
+        if self == Self::Varnish
+            && let Some(log) = &log
+        {
+            let directory = workdir.inner("varnishncsa")?;
+            let mut command = place.varnishncsa(log)?;
+            let mut process =
+                Process::start("varnishncsa", &mut command, Stdio::null(), &directory)?;
+            probe::until_logged(&mut process, address, log).await?;
+            processes.push(process);
+        }
+        Ok(Running { contender: self, address, processes, log, logged: 0 })
     }
 }
 
@@ -108,6 +158,8 @@ struct Place<'a> {
     address: SocketAddr,
     directory: &'a Path,
     log: Option<&'a Path>,
+    store: Option<&'a Path>,
+    tuned: bool,
 }
 
 impl Place<'_> {
@@ -116,7 +168,11 @@ impl Place<'_> {
             || "off".to_owned(),
             |path| format!("{} combined buffer=64k flush=1s", path.display()),
         );
-        let template = with_log_lines(template, self.log.is_some());
+        let template = with_lines(template, "#@log", self.log.is_some());
+        let template = with_lines(&template, "#@cache", self.store.is_some());
+        let template = with_lines(&template, "#@tuned", self.tuned);
+        let sendfile = self.options.size.bytes() > NGINX_BUFFER;
+        let store = self.store.map_or_else(String::new, |path| path.display().to_string());
         let text = fill(
             &template,
             &[
@@ -124,6 +180,9 @@ impl Place<'_> {
                 ("port", &self.address.port().to_string()),
                 ("origin", &self.origin.port().to_string()),
                 ("access_log", &access_log),
+                ("sendfile", if sendfile { "on" } else { "off" }),
+                ("store", &store),
+                ("store_size", STORE_MEBIBYTES),
             ],
         );
         let path = self.directory.join(name);
@@ -155,6 +214,36 @@ impl Place<'_> {
             .map_err(|error| Failure::io(format!("opening {}", path.display()), &error))
     }
 
+    fn varnish(&self) -> Result<Command, Failure> {
+        let programs = required(self.programs.varnish.as_ref(), "Varnish")?;
+        let rules = self.configure("varnish.vcl", include_str!("../peers/varnish.vcl"))?;
+        let mut command = Command::new(&programs.varnishd);
+        command
+            .args(["-F", "-T", "none"])
+            .args(["-a", &self.address.to_string()])
+            .arg("-n")
+            .arg(self.varnish_name()?)
+            .arg("-f")
+            .arg(rules)
+            .args(["-s", &format!("malloc,{STORE_MEBIBYTES}m")])
+            .args(["-p", &format!("thread_pools={}", self.options.workers)]);
+        Ok(command)
+    }
+
+    fn varnishncsa(&self, log: &Path) -> Result<Command, Failure> {
+        let programs = required(self.programs.varnish.as_ref(), "Varnish")?;
+        let mut command = Command::new(&programs.varnishncsa);
+        command.arg("-n").arg(self.varnish_name()?).args(["-a", "-w"]).arg(log);
+        Ok(command)
+    }
+
+    /// The directory that varnishd and varnishncsa share: memory, as Varnish
+    /// wishes it, because its log passes through a file there.
+    fn varnish_name(&self) -> Result<PathBuf, Failure> {
+        let store = self.store.ok_or_else(|| Failure::invalid("Varnish is for caching only"))?;
+        Ok(store.join("varnishd"))
+    }
+
     fn proxyd(&self) -> Result<Command, Failure> {
         let mut command = Command::new(required(self.programs.proxyd.as_ref(), "proxyd")?);
         // Settings of the caller's environment would measure something else.
@@ -172,6 +261,9 @@ impl Place<'_> {
             .arg(self.log.unwrap_or(Path::new("off")))
             .args(["--admin", "off"])
             .args(["--workers", &self.options.workers.to_string()]);
+        if self.store.is_some() {
+            command.arg(format!("--cache={STORE_MEBIBYTES}MiB"));
+        }
         Ok(command)
     }
 
@@ -189,19 +281,19 @@ impl Place<'_> {
 }
 
 impl Running {
-    /// The process group, for accounting.
-    pub(crate) fn group(&self) -> u32 {
-        self.process.group()
+    /// The process groups, for accounting.
+    pub(crate) fn groups(&self) -> Vec<u32> {
+        self.processes.iter().map(Process::group).collect()
     }
 
     /// An error when it is gone, with its last words.
     pub(crate) fn check(&mut self) -> Result<(), Failure> {
-        self.process.check()
+        self.processes.iter_mut().try_for_each(Process::check)
     }
 
     /// Its last words, for a message about something else that went wrong.
     pub(crate) fn complaints(&self) -> String {
-        self.process.complaints()
+        self.processes.iter().map(Process::complaints).collect()
     }
 
     /// Counts the lines of the access log so far and empties it. `None`
@@ -216,29 +308,8 @@ impl Running {
     }
 }
 
-/// Replaces each `{{name}}`.
-pub(crate) fn fill(template: &str, values: &[(&str, &str)]) -> String {
-    let filled = values.iter().fold(template.to_owned(), |text, (name, value)| {
-        text.replace(&format!("{{{{{name}}}}}"), value)
-    });
-    debug_assert!(!filled.contains("{{"), "a name is left:\n{filled}");
-    filled
-}
-
-/// Keeps or leaves out the lines that end in `#@log`.
-fn with_log_lines(template: &str, log: bool) -> String {
-    template
-        .lines()
-        .filter_map(|line| match line.strip_suffix("#@log") {
-            Some(line) => log.then(|| line.trim_end()),
-            None => Some(line),
-        })
-        .flat_map(|line| [line, "\n"])
-        .collect()
-}
-
-fn required<'a>(path: Option<&'a PathBuf>, name: &str) -> Result<&'a PathBuf, Failure> {
-    path.ok_or_else(|| Failure::invalid(format!("{name} has not been found")))
+fn required<'a, T>(program: Option<&'a T>, name: &str) -> Result<&'a T, Failure> {
+    program.ok_or_else(|| Failure::invalid(format!("{name} has not been found")))
 }
 
 fn take_lines(path: &Path) -> io::Result<u64> {
@@ -262,36 +333,6 @@ fn take_lines(path: &Path) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const VALUES: [(&str, &str); 5] = [
-        ("workers", "3"),
-        ("port", "8080"),
-        ("origin", "9090"),
-        ("access_log", "off"),
-        ("answer", "return 200 x;"),
-    ];
-
-    #[test]
-    fn every_template_is_filled_completely() {
-        for template in [
-            include_str!("../peers/origin.conf"),
-            include_str!("../peers/nginx.conf"),
-            include_str!("../peers/haproxy.conf"),
-        ] {
-            for log in [true, false] {
-                let text = fill(&with_log_lines(template, log), &VALUES);
-                assert!(!text.contains("{{") && !text.contains("#@log\n"), "{text}");
-                assert!(text.contains("127.0.0.1:8080"), "{text}");
-            }
-        }
-    }
-
-    #[test]
-    fn without_a_log_nothing_speaks_of_one() {
-        let text = with_log_lines(include_str!("../peers/haproxy.conf"), false);
-        let speaks = |line: &&str| !line.starts_with('#') && line.contains("log");
-        assert_eq!(text.lines().find(speaks), None);
-    }
 
     #[test]
     fn lines_are_counted_once() {

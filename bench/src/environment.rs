@@ -32,6 +32,9 @@ impl Environment {
         if let Some(haproxy) = &programs.haproxy {
             versions.push(first_line(haproxy, "-v").await);
         }
+        if let Some(varnish) = &programs.varnish {
+            versions.push(first_line(&varnish.varnishd, "-V").await);
+        }
         if let Some(proxyd) = &programs.proxyd {
             versions.push(first_line(proxyd, "--version").await);
         }
@@ -68,11 +71,14 @@ async fn first_line(program: &Path, argument: &str) -> String {
     tidy(&text)
 }
 
-/// `nginx version: nginx/1.22.1` and `wrk debian/4.1.0 [epoll] Copyright ...`,
-/// without what says nothing.
+/// `nginx version: nginx/1.22.1`, `wrk debian/4.1.0 [epoll] Copyright ...` and
+/// `varnishd (varnish-7.1.1 revision ...)`, without what says nothing.
 fn tidy(text: &str) -> String {
     let line = text.lines().next().unwrap_or("unknown").trim();
     let line = line.strip_prefix("nginx version: ").unwrap_or(line);
+    if let Some((_, version)) = line.split_once("varnishd (") {
+        return version.split([' ', ')']).next().unwrap_or(version).to_owned();
+    }
     let end = [" Copyright", " - https:"].iter().filter_map(|noise| line.find(noise)).min();
     line[..end.unwrap_or(line.len())].to_owned()
 }
@@ -91,6 +97,10 @@ mod tests {
         assert_eq!(
             tidy("HAProxy version 2.6.12-1 2023/12/16 - https://haproxy.org/\nStatus: x\n"),
             "HAProxy version 2.6.12-1 2023/12/16"
+        );
+        assert_eq!(
+            tidy("varnishd (varnish-7.1.1 revision 7cee1c581bea)\nCopyright\n"),
+            "varnish-7.1.1"
         );
         assert_eq!(tidy(""), "unknown");
     }

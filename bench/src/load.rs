@@ -49,7 +49,7 @@ pub(crate) async fn run(
         )));
     }
     let load = parse(&String::from_utf8_lossy(&output.stdout))?;
-    if load.bytes < load.requests as f64 * f64::from(options.body_size) * 0.99 {
+    if load.bytes < load.requests as f64 * f64::from(options.size.bytes()) * 0.99 {
         return Err(Failure::invalid(format!(
             "{} responses brought only {:.0} bytes: the content did not arrive",
             load.requests, load.bytes

@@ -1,4 +1,5 @@
-//! Side-by-side measurements of proxyd, nginx, HAProxy and a raw byte relay.
+//! Side-by-side measurements of proxyd, nginx, HAProxy, Varnish and a raw byte
+//! relay.
 //!
 //! One command, `cargo run --release -p proxyd-bench`, puts each contender in
 //! front of the same origin server, loads them one after the other in
@@ -21,6 +22,9 @@ mod process;
 mod relay;
 mod report;
 mod rounds;
+mod scenario;
+mod size;
+mod template;
 mod workdir;
 
 use std::process::ExitCode;

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::command_line::Options;
-use crate::contenders::fill;
 use crate::failure::Failure;
 use crate::probe;
 use crate::process::Process;
+use crate::scenario::{FRESH_SECONDS, Scenario};
+use crate::template::fill;
 use crate::workdir::{self, Workdir};
 
 /// nginx takes no longer word than 4096 bytes in its configuration.
@@ -23,7 +24,7 @@ pub(crate) struct Origin {
 }
 
 /// What the origin has seen so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
     /// Connections accepted.
     pub(crate) connections: u64,
@@ -40,12 +41,18 @@ impl Origin {
     ) -> Result<Self, Failure> {
         let directory = workdir.inner("origin")?;
         let address = probe::free_address()?;
-        let content = "x".repeat(options.body_size as usize);
+        let content = "x".repeat(options.size.bytes() as usize);
         let answer = if content.len() <= LONGEST_RETURN {
             format!("return 200 {content};")
         } else {
             workdir::write(&directory.join("content"), &content)?;
             format!("root {}; try_files /content =404;", directory.display())
+        };
+        let answer = match options.scenario {
+            Scenario::Proxy => answer,
+            Scenario::CacheHit => {
+                format!("add_header Cache-Control max-age={FRESH_SECONDS};\n            {answer}")
+            }
         };
         let configuration = directory.join("nginx.conf");
         let text = fill(
@@ -89,6 +96,14 @@ impl Origin {
 }
 
 impl Seen {
+    /// Both together.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            connections: self.connections + other.connections,
+            requests: self.requests + other.requests,
+        }
+    }
+
     /// What came in since `earlier`, without our own question.
     pub(crate) fn since(self, earlier: Self) -> Self {
         let count = |now: u64, then: u64| now.saturating_sub(then).saturating_sub(1);

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use crate::command_line::Options;
-use crate::contenders::{Contender, Programs};
+use crate::contenders::{Contender, Programs, Varnish};
 use crate::failure::Failure;
 
 /// Finds every program that the measurement needs; what is missing is
@@ -14,9 +14,15 @@ use crate::failure::Failure;
 pub(crate) async fn find(options: &Options) -> Result<Programs, Failure> {
     let contenders = options.contenders();
     let haproxy = contenders.contains(&Contender::Haproxy);
-    let needed: Vec<&str> =
-        ["nginx", "wrk"].into_iter().chain(haproxy.then_some("haproxy")).collect();
-    let missing: Vec<&str> = needed.into_iter().filter(|name| on_path(name).is_none()).collect();
+    let varnish = contenders.contains(&Contender::Varnish);
+    // A package, and a program of it.
+    let missing: Vec<&str> = [("nginx", "nginx"), ("wrk", "wrk")]
+        .into_iter()
+        .chain(haproxy.then_some(("haproxy", "haproxy")))
+        .chain(varnish.then_some(("varnish", "varnishd")))
+        .filter(|(_, program)| on_path(program).is_none())
+        .map(|(package, _)| package)
+        .collect();
     if !missing.is_empty() {
         install(&missing).await?;
     }
@@ -25,6 +31,11 @@ pub(crate) async fn find(options: &Options) -> Result<Programs, Failure> {
     Ok(Programs {
         nginx: require("nginx")?,
         haproxy: if haproxy { Some(require("haproxy")?) } else { None },
+        varnish: if varnish {
+            Some(Varnish { varnishd: require("varnishd")?, varnishncsa: require("varnishncsa")? })
+        } else {
+            None
+        },
         proxyd,
     })
 }
@@ -95,7 +106,7 @@ async fn proxyd(options: &Options) -> Result<PathBuf, Failure> {
     if !output.status.success() {
         return Err(Failure::invalid(
             "proxyd did not build; --proxyd PATH measures a binary that exists, \
-             --only nginx,haproxy,relay does without it",
+             --only with the names of the others does without it",
         ));
     }
     built(&String::from_utf8_lossy(&output.stdout))

@@ -1,7 +1,9 @@
 //! One request of our own: is it there, and does it answer with the content?
 
+use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -59,6 +61,30 @@ pub(crate) async fn until_ready(
         }
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Waits until a request at `address` leaves a line in `log`.
+pub(crate) async fn until_logged(
+    logger: &mut Process,
+    address: SocketAddr,
+    log: &Path,
+) -> Result<(), Failure> {
+    let deadline = Instant::now() + START_TIMEOUT;
+    while !fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+        logger.check()?;
+        if Instant::now() >= deadline {
+            return Err(Failure::invalid(format!(
+                "{} wrote no line in {}{}",
+                logger.name(),
+                log.display(),
+                logger.complaints()
+            )));
+        }
+        // One that is not answered is not logged either.
+        let _ = get(address, "/").await;
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
 }
 
 fn is_good(response: &str, content: &str) -> bool {

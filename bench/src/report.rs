@@ -12,7 +12,9 @@ use crate::command_line::Options;
 use crate::contenders::Contender;
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::origin::Seen;
 use crate::rounds::Measurement;
+use crate::scenario::Scenario;
 use crate::workdir;
 
 /// What the others are compared with.
@@ -64,8 +66,8 @@ pub(crate) struct Summary {
     pub(crate) contender: Contender,
     /// In the order of [`Metric::ALL`].
     pub(crate) figures: Vec<Figure>,
-    /// Connections opened to the origin over all rounds.
-    pub(crate) upstream_connections: u64,
+    /// What the origin saw over all rounds.
+    pub(crate) seen: Seen,
 }
 
 /// How complete an access log was.
@@ -168,28 +170,31 @@ impl<'a> Report<'a> {
         Self { options, environment, measurements, logs, summaries }
     }
 
-    /// Prints the table and writes `report.md`, `report.svg` and `report.json`.
+    /// Prints the table and writes it, the chart and the raw figures.
     pub(crate) fn publish(&self, out: &Path) -> Result<(), Failure> {
         fs::create_dir_all(out)
             .map_err(|error| Failure::io(format!("making {}", out.display()), &error))?;
         let markdown = self.markdown();
         println!("\n{}", markdown.trim_end());
-        workdir::write(&out.join("report.md"), &with_chart(&markdown))?;
-        workdir::write(&out.join("report.svg"), &chart::draw(&self.summaries, &self.caption()))?;
-        let json = format!("{:#}\n", self.json());
-        workdir::write(&out.join("report.json"), &json)?;
-        eprintln!("\nwritten: report.md, report.svg, report.json in {}", out.display());
+        let scenario = self.options.scenario;
+        let stem = scenario.file_stem(self.options.size);
+        let file = |extension: &str| out.join(format!("{stem}.{extension}"));
+        let chart = chart::draw(&self.summaries, scenario.chart_title(), &self.caption());
+        workdir::write(&file("md"), &with_chart(&markdown, &stem))?;
+        workdir::write(&file("svg"), &chart)?;
+        workdir::write(&file("json"), &format!("{:#}\n", self.json()))?;
+        eprintln!("\nwritten: {stem}.md, {stem}.svg, {stem}.json in {}", out.display());
         Ok(())
     }
 
     fn caption(&self) -> String {
         let options = self.options;
         format!(
-            "{} of {} s, {} connections, {}-byte content, {} {} each, access log {}",
+            "{} of {} s, {} connections, {} of content, {} {} each, access log {}",
             counted(options.rounds, "round"),
             options.duration,
             options.connections,
-            options.body_size,
+            options.size,
             options.workers,
             if options.workers == 1 { "worker" } else { "workers" },
             if options.no_log { "off" } else { "on" },
@@ -197,12 +202,13 @@ impl<'a> Report<'a> {
     }
 
     fn markdown(&self) -> String {
-        let mut text = format!("# Side by side\n\n{}.\n\n", self.caption());
+        let scenario = self.options.scenario;
+        let mut text = format!("# {}\n\n{}.\n\n", scenario.heading(), self.caption());
         text.push_str("| |");
         for metric in Metric::ALL {
             let _ = write!(text, " {} |", metric.title());
         }
-        text.push_str(" upstream connections opened |\n|---|");
+        let _ = write!(text, " {} |\n|---|", scenario.upstream_title());
         text.push_str(&"---:|".repeat(Metric::ALL.len() + 1));
         text.push('\n');
         for summary in &self.summaries {
@@ -210,15 +216,23 @@ impl<'a> Report<'a> {
             for (metric, figure) in Metric::ALL.into_iter().zip(&summary.figures) {
                 let _ = write!(text, " {} |", cell(metric, figure, summary.contender));
             }
-            let _ = writeln!(text, " {} |", summary.upstream_connections);
+            let _ = writeln!(text, " {} |", scenario.upstream_count(summary.seen));
         }
         text.push_str(
             "\nEach cell: the median over the rounds; then the ratio to nginx, taken within each \
              round, as the median and lowest–highest. `nginx again` is a second nginx with the \
-             same settings: a ratio inside its span is noise. `raw relay` copies bytes without \
-             reading or logging them: the floor. Peak memory sums \
-             processes: a page that several share counts in each.\n",
+             same settings: a ratio inside its span is noise. ",
         );
+        text.push_str(match scenario {
+            Scenario::Proxy => {
+                "`raw relay` copies bytes without reading or logging them: the floor."
+            }
+            Scenario::CacheHit => {
+                "`nginx tuned` has `open_file_cache` on. Varnish's figures hold those \
+                 of varnishncsa, which writes its log."
+            }
+        });
+        text.push_str(" Peak memory sums processes: a page that several share counts in each.\n");
         for line in self.notes() {
             let _ = write!(text, "\n**Note:** {line}\n");
         }
@@ -256,7 +270,8 @@ impl<'a> Report<'a> {
         let summaries = self.summaries.iter().map(|summary| {
             let mut value = json!({
                 "contender": summary.contender.name(),
-                "upstream_connections": summary.upstream_connections,
+                "upstream_connections": summary.seen.connections,
+                "upstream_requests": summary.seen.requests,
             });
             for (metric, figure) in Metric::ALL.into_iter().zip(&summary.figures) {
                 value[metric.key()] = json!({
@@ -271,7 +286,8 @@ impl<'a> Report<'a> {
                 "round": measurement.round + 1,
                 "contender": measurement.contender.name(),
                 "requests": measurement.load.requests,
-                "upstream_connections": measurement.upstream_connections,
+                "upstream_connections": measurement.seen.connections,
+                "upstream_requests": measurement.seen.requests,
             });
             for metric in Metric::ALL {
                 value[metric.key()] = json!(metric.of(measurement));
@@ -287,12 +303,13 @@ impl<'a> Report<'a> {
         });
         json!({
             "options": {
+                "scenario": options.scenario.name(),
                 "rounds": options.rounds,
                 "duration_seconds": options.duration,
                 "connections": options.connections,
                 "threads": options.threads,
                 "workers": options.workers,
-                "body_bytes": options.body_size,
+                "body_bytes": options.size.bytes(),
                 "access_log": !options.no_log,
             },
             "environment": self.environment,
@@ -339,7 +356,7 @@ fn summarise(measurements: &[Measurement]) -> Vec<Summary> {
             Some(Summary {
                 contender,
                 figures,
-                upstream_connections: own.iter().map(|own| own.upstream_connections).sum(),
+                seen: own.iter().fold(Seen::default(), |sum, own| sum.plus(own.seen)),
             })
         })
         .collect()
@@ -360,8 +377,8 @@ fn spread(spread: &Spread) -> Value {
     json!({ "median": spread.median, "lowest": spread.lowest, "highest": spread.highest })
 }
 
-fn with_chart(markdown: &str) -> String {
-    let chart = "![The same figures as bars](report.svg)\n";
+fn with_chart(markdown: &str, stem: &str) -> String {
+    let chart = format!("![The same figures as bars]({stem}.svg)\n");
     match markdown.split_once("\n| |") {
         Some((before, table)) => format!("{before}\n{chart}\n| |{table}"),
         None => markdown.to_owned(),
@@ -404,27 +421,28 @@ mod tests {
             },
             cpu: Duration::from_micros(16_000),
             peak_memory: 3 << 20,
-            upstream_connections: 2,
+            seen: Seen { connections: 2, requests: 1000 },
         }
     }
 
     #[test]
     fn ratios_are_taken_within_a_round() {
-        let summaries = summarise(&[
+        let measurements = [
             measurement(0, Contender::Proxyd, 100.0),
             measurement(0, Contender::Nginx, 200.0),
             measurement(1, Contender::Nginx, 50.0),
             measurement(1, Contender::Proxyd, 50.0),
             measurement(2, Contender::Nginx, 100.0),
             measurement(2, Contender::Proxyd, 200.0),
-        ]);
+        ];
+        let summaries = summarise(&measurements);
         let contenders: Vec<_> = summaries.iter().map(|summary| summary.contender).collect();
         assert_eq!(contenders, [Contender::Nginx, Contender::Proxyd]);
         let rate = summaries[1].figures[0];
         let expected = |median, lowest, highest| Spread { median, lowest, highest };
         assert_eq!(rate.value, expected(100.0, 50.0, 200.0));
         assert_eq!(rate.ratio, Some(expected(1.0, 0.5, 2.0)));
-        assert_eq!(summaries[1].upstream_connections, 6);
+        assert_eq!(summaries[1].seen, Seen { connections: 6, requests: 3000 });
     }
 
     #[test]
@@ -476,7 +494,7 @@ mod tests {
         assert!(!markdown.contains("nginx wrote"), "{markdown}");
         assert!(markdown.contains("| proxyd | 110 (1.10×, 1.10–1.10) |"), "{markdown}");
         assert!(markdown.contains("| nginx | 100 (1×) |"), "{markdown}");
-        assert!(with_chart(&markdown).contains("](report.svg)\n\n| |"));
+        assert!(with_chart(&markdown, "hit").contains("](hit.svg)\n\n| |"));
         assert_eq!(report.json()["summaries"][1]["requests_per_second"]["value"]["median"], 110.0);
         assert_eq!(report.json()["rounds"][0]["round"], 1);
     }

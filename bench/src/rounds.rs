@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::accounting::{self, CpuSample};
 use crate::command_line::Options;
@@ -14,15 +14,24 @@ use crate::contenders::{Contender, Running};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::load::{self, Load};
-use crate::origin::Origin;
+use crate::origin::{Origin, Seen};
 use crate::packages;
 use crate::report::{self, Logged, Report};
+use crate::scenario::Scenario;
 use crate::workdir::Workdir;
 
 const WARM_UP_SECONDS: u64 = 1;
 
 /// For connections to close and threads to go to sleep.
 const SETTLE: Duration = Duration::from_millis(100);
+
+/// A contender that used less than this within [`SETTLE`] has finished, its log
+/// included.
+const AT_REST: Duration = Duration::from_millis(2);
+
+/// How long a contender may take to finish. One that never rests loses nothing:
+/// what it used until then counts.
+const REST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Longer than any contender keeps log lines to itself.
 const LOG_FLUSH: Duration = Duration::from_millis(1500);
@@ -40,8 +49,8 @@ pub(crate) struct Measurement {
     pub(crate) cpu: Duration,
     /// Sum of the processes' peaks of resident memory, in bytes.
     pub(crate) peak_memory: u64,
-    /// Connections that it opened to the origin.
-    pub(crate) upstream_connections: u64,
+    /// What the origin saw of it.
+    pub(crate) seen: Seen,
 }
 
 /// Measures and writes the report.
@@ -52,10 +61,15 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     let programs = packages::find(options).await?;
     let environment = Environment::look(&programs).await;
     let workdir = Workdir::create("proxyd-bench")?;
+    let store = match options.scenario {
+        Scenario::Proxy => None,
+        Scenario::CacheHit => Some(Workdir::create_in_memory("proxyd-bench")?),
+    };
     let mut origin = Origin::start(options, &workdir, &programs.nginx).await?;
     let mut contenders = Vec::new();
     for contender in options.contenders() {
-        contenders.push(contender.start(options, &programs, &origin, &workdir).await?);
+        contenders
+            .push(contender.start(options, &programs, &origin, &workdir, store.as_ref()).await?);
     }
 
     let mut requests = vec![0; contenders.len()];
@@ -70,6 +84,11 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
             contender.logged()?;
             let measurement =
                 measure(round, contender, &mut origin, options, options.duration).await?;
+            options.scenario.verify(
+                measurement.contender.name(),
+                measurement.load.requests,
+                measurement.seen,
+            )?;
             eprintln!(
                 "round {}/{}  {:<11}  {}",
                 round + 1,
@@ -102,32 +121,40 @@ async fn measure(
 ) -> Result<Measurement, Failure> {
     sleep(SETTLE).await;
     let name = contender.contender.name();
-    let group = contender.group();
-    accounting::reset_peak_memory(group);
+    let groups = contender.groups();
+    accounting::reset_peak_memory(&groups);
     let seen = origin.seen().await?;
-    let cpu = CpuSample::read(group);
+    let cpu = CpuSample::read(&groups);
     let outcome = load::run(options, seconds, contender.address).await;
     contender.check()?;
     let load = outcome.map_err(|failure| {
         Failure::invalid(format!("{name}: {failure}{}", contender.complaints()))
     })?;
-    sleep(SETTLE).await;
-    let cpu = CpuSample::read(group).since(&cpu);
+    let cpu = at_rest(&groups).await.since(&cpu);
     let seen = origin.seen().await?.since(seen);
-    if seen.requests < load.requests {
-        return Err(Failure::invalid(format!(
-            "{name} answered {} requests, but the origin saw only {}",
-            load.requests, seen.requests
-        )));
-    }
     Ok(Measurement {
         round,
         contender: contender.contender,
         load,
         cpu,
-        peak_memory: accounting::peak_memory(group),
-        upstream_connections: seen.connections,
+        peak_memory: accounting::peak_memory(&groups),
+        seen,
     })
+}
+
+/// Waits until the processes have nothing left to do, a log that lags behind
+/// for one, and reads what they used.
+async fn at_rest(groups: &[u32]) -> CpuSample {
+    let deadline = Instant::now() + REST_TIMEOUT;
+    let mut before = CpuSample::read(groups);
+    loop {
+        sleep(SETTLE).await;
+        let now = CpuSample::read(groups);
+        if now.since(&before) < AT_REST || Instant::now() >= deadline {
+            return now;
+        }
+        before = now;
+    }
 }
 
 /// Each round begins with another contender, and every second one runs

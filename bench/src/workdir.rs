@@ -14,7 +14,16 @@ impl Workdir {
     /// Makes it. An nginx that root started serves as another user, who has to
     /// be able to read here.
     pub(crate) fn create(name: &str) -> Result<Self, Failure> {
-        let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        Self::create_in(&std::env::temp_dir(), name)
+    }
+
+    /// Makes one whose files stay in memory.
+    pub(crate) fn create_in_memory(name: &str) -> Result<Self, Failure> {
+        Self::create_in(Path::new("/dev/shm"), name)
+    }
+
+    fn create_in(parent: &Path, name: &str) -> Result<Self, Failure> {
+        let path = parent.join(format!("{name}-{}", std::process::id()));
         make(&path)?;
         Ok(Self(path))
     }
