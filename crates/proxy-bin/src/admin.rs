@@ -6,6 +6,7 @@
 //! refused.
 
 mod cache;
+mod explain;
 
 use std::io;
 use std::net::IpAddr;
@@ -33,8 +34,8 @@ use tokio::sync::{Notify, Semaphore};
 use crate::admin_token::AdminToken;
 use crate::cache::Caches;
 use crate::config::Loaded;
-use crate::config::resolved::Resolved;
 use crate::config::show;
+use crate::explain::Explainer;
 
 /// Connections that operators may have open at a time.
 const MAX_CONNECTIONS: usize = 256;
@@ -50,6 +51,7 @@ struct Shared {
     drain: Drain,
     upstreams: Vec<(Upstream, bool)>,
     caches: Caches,
+    explainer: Explainer,
     prometheus: Option<PrometheusHandle>,
     hosts: Vec<String>,
     effective: String,
@@ -60,15 +62,16 @@ struct Shared {
 impl State {
     /// The state of a process that is not ready yet.
     pub fn new(
-        config: &Resolved,
         upstreams: Vec<(Upstream, bool)>,
         caches: Caches,
+        explainer: Explainer,
         prometheus: Option<PrometheusHandle>,
         drain: Drain,
         loaded: &Loaded,
         token: Option<AdminToken>,
     ) -> Self {
-        let hosts = config.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
+        let hosts =
+            loaded.resolved.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
         let effective = show::effective(loaded);
         let ready = AtomicBool::new(false);
         let drain_asked = Notify::new();
@@ -77,6 +80,7 @@ impl State {
             drain,
             upstreams,
             caches,
+            explainer,
             prometheus,
             hosts,
             effective,
@@ -120,6 +124,7 @@ pub fn admin_router(state: State) -> Router {
         .route("/upstreams", get(upstreams))
         .route("/cache", get(cache::show))
         .route("/cache/purge", post(cache::purge))
+        .route("/explain", post(explain::explain))
         .route("/connections", get(connections))
         .route("/drain", post(drain))
         .layer(middleware::from_fn_with_state(state.clone(), guard))

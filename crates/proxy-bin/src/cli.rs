@@ -5,12 +5,16 @@
 //! which the command line sets; what is wrong with it is reported the same
 //! way as in a file.
 
+mod ask;
+mod explain;
 mod greeting;
 mod options;
 mod purge;
 
+pub use ask::{AdminError, AdminListener};
+pub use explain::{ExplainError, ExplainOrder, explain};
 pub use greeting::greeting;
-pub use options::{ConfigCommand, ConfigFile, ForwardMode, Options, Purge, ReverseMode};
+pub use options::{ConfigCommand, ConfigFile, Explain, ForwardMode, Options, Purge, ReverseMode};
 pub use purge::{PurgeOrder, purge};
 
 use std::ffi::OsString;
@@ -31,8 +35,7 @@ const REVERSE_ADDRESS: &str = "127.0.0.1:8080";
 const ADMIN_ADDRESS: &str = "127.0.0.1:9901";
 
 /// Commands that come with later features.
-const UNBUILT: [&str; 9] =
-    ["exec", "explain", "test", "top", "health", "audit", "ca", "completions", "man"];
+const UNBUILT: [&str; 8] = ["exec", "test", "top", "health", "audit", "ca", "completions", "man"];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,6 +44,7 @@ Examples:
   proxyd reverse --listen 127.0.0.1:8080 --to http://127.0.0.1:3000
   proxyd run --config proxyd.toml
   proxyd check --config proxyd.toml
+  proxyd explain --config proxyd.toml GET http://127.0.0.1:8080/logo.svg
   proxyd purge http://127.0.0.1:8080/logo.svg
   proxyd reverse --to http://127.0.0.1:3000 --print-config > proxyd.toml";
 
@@ -74,6 +78,8 @@ pub enum Command {
     Run(ConfigFile),
     /// Say what is wrong with a configuration file, all of it at once
     Check(ConfigFile),
+    /// Show what the layers would decide about a request, and why
+    Explain(Explain),
     /// Remove stored responses from the cache of a running proxy
     Purge(Purge),
     /// Show a configuration or the schema of its file
@@ -93,6 +99,8 @@ pub enum Action {
     Print(String),
     /// Ask a running process to remove stored responses.
     Purge(Box<PurgeOrder>),
+    /// Explain a request, by a file or in a running process.
+    Explain(Box<ExplainOrder>),
 }
 
 /// Reads the configuration that the command line stands for or names, with
@@ -142,6 +150,10 @@ pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action
         Some(Command::Purge(order)) => {
             let order = PurgeOrder::new(&order, options.admin.as_deref())?;
             return Ok(Action::Purge(Box::new(order)));
+        }
+        Some(Command::Explain(order)) => {
+            let order = ExplainOrder::new(&order, options.admin.as_deref(), from_file)?;
+            return Ok(Action::Explain(Box::new(order)));
         }
         Some(Command::Config(ConfigCommand::Show(file))) => {
             return Ok(Action::Print(show::effective(&from_file(&file.config)?)));
@@ -213,7 +225,7 @@ fn unknown_command(words: &[OsString]) -> Diagnostics {
     let message = if UNBUILT.contains(&name.as_str()) {
         format!("`{name}` is not built yet")
     } else {
-        let built = ["forward", "reverse", "run", "check", "config", "purge", "help"];
+        let built = ["forward", "reverse", "run", "check", "config", "explain", "purge", "help"];
         match config::suggest::nearest(&name, built) {
             Some(near) => format!("no command is named `{name}`; did you mean `{near}`?"),
             None => format!("no command is named `{name}`; there are `{}`", built.join("`, `")),

@@ -331,7 +331,7 @@ fn networks(networks: &[ipnet::IpNet]) -> IpSet {
     networks.iter().copied().collect()
 }
 
-fn source(listener: &Listener) -> AddressSource {
+pub(crate) fn source(listener: &Listener) -> AddressSource {
     match listener.client_address_from.as_str() {
         "x-forwarded-for" => AddressSource::XForwardedFor,
         "forwarded" => AddressSource::Forwarded,

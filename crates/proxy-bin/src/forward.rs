@@ -14,7 +14,7 @@ use pin_project_lite::pin_project;
 use proxy_cache::CacheLayer;
 use proxy_core::target::Authority;
 use proxy_core::{
-    Attempt, Body, BoxError, ErrorKind, Exchange, NameSet, ProxyError, Refusal, Reply,
+    Attempt, Body, BoxError, ErrorKind, Exchange, NameSet, ProxyError, Refusal, Reply, Sending,
 };
 use proxy_server::{Limiter, TunnelUpstream};
 use proxy_upstream::dial::{DialTarget, Dialer, Trust};
@@ -188,12 +188,19 @@ impl Service<Request<Body>> for Tunnels {
             let Authority { host, port } = Authority::parse(authority.as_str()).ok_or_else(bad)?;
             let port = port.ok_or_else(bad)?;
             ports.judge(port)?;
+            let target = DialTarget { host, port, trust: Trust::Client };
+            if let Some(exchange) = exchange.as_ref().filter(|x| x.is_rehearsal()) {
+                let mut sending = Sending::new(&request, host, port);
+                sending.addresses = dialer.foresee(target)?;
+                sending.protocol = "tunnel";
+                sending.record(exchange);
+                return Ok(Response::new(Body::empty()));
+            }
             let client =
                 exchange.as_ref().map_or(proxy_core::ClientAddr::unknown(), Exchange::client);
             let place = limiter.take(client).map_err(|_| {
                 ProxyError::new(ErrorKind::ConnectionLimitReached).detail("tunnels")
             })?;
-            let target = DialTarget { host, port, trust: Trust::Client };
             let dialed = timeout(connect_timeout, dialer.dial(target))
                 .await
                 .unwrap_or_else(|_| Err(ErrorKind::ConnectionTimeout.into()));

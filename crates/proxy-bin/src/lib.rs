@@ -11,6 +11,7 @@ pub mod cache;
 pub mod cli;
 pub mod compose;
 pub mod config;
+pub mod explain;
 pub mod forward;
 pub mod gateway;
 pub mod memory_guard;

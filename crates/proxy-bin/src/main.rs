@@ -36,6 +36,16 @@ fn main() -> ExitCode {
                 ExitCode::from(if error.was_told_wrong() { 2 } else { 1 })
             }
         },
+        Ok(Action::Explain(order)) => match cli::explain(&order) {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("proxyd: {error}");
+                ExitCode::from(if error.was_told_wrong() { 2 } else { 1 })
+            }
+        },
         Ok(Action::Run(loaded)) => {
             for warning in loaded.warnings.iter() {
                 eprintln!("{warning}");

@@ -23,6 +23,7 @@ use crate::admin_token::AdminToken;
 use crate::compose::{Composed, Resources, compose, front, listener_settings, path_policy};
 use crate::config::resolved::{Address, CacheStores, Listener, LogTarget, Resolved};
 use crate::config::{Loaded, raw};
+use crate::explain::Explainer;
 use crate::memory_guard::MemoryGuard;
 
 /// How often idle connections are swept and metrics are kept in order.
@@ -82,7 +83,8 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     let token = config.admin.as_ref().filter(|_| bound.admin.is_some()).and_then(AdminToken::of);
     let upstreams = composed.upstreams.clone();
     let caches = composed.caches.clone();
-    let state = State::new(config, upstreams, caches, prometheus, drain.clone(), loaded, token);
+    let explainer = Explainer::live(config, &resources, &composed);
+    let state = State::new(upstreams, caches, explainer, prometheus, drain.clone(), loaded, token);
     let workers =
         Arc::new(Workers::start(runtime_kind(config.server.runtime), worker_count(config))?);
     start(config, &resources, composed, bound, &workers, &drain, &state)?;

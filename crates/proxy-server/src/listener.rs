@@ -124,7 +124,7 @@ pub struct ListenerSettings {
 
 impl ListenerSettings {
     /// Judges an address by `deny` and `allow`.
-    pub(crate) fn admits(&self, client: ClientAddr) -> bool {
+    pub fn admits(&self, client: ClientAddr) -> bool {
         !client.is_in(&self.deny) && self.allow.as_ref().is_none_or(|allow| client.is_in(allow))
     }
 }

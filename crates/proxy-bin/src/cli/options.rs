@@ -1,5 +1,6 @@
 //! The options, and the keys that they set.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -227,6 +228,46 @@ pub struct Purge {
     /// Only count it
     #[arg(long)]
     pub dry_run: bool,
+    /// File with the token of the admin listener [default: the one that it made at start]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  proxyd explain --config proxyd.toml GET http://www.example.com/a?b=c
+  proxyd explain --config proxyd.toml GET http://a.test/ --from 192.0.2.7 -H 'Cookie: a=b'
+  proxyd explain --config forward.toml CONNECT 10.0.0.1:443
+  proxyd explain --admin 127.0.0.1:9901 GET http://www.example.com/logo.svg --json";
+
+/// `proxyd explain`.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub struct Explain {
+    /// The file whose layers are asked; with `--admin` only its token is used
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The method
+    #[arg(value_name = "METHOD")]
+    pub method: String,
+    /// The URL as a client has it; HOST:PORT for CONNECT
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// The listener [default: the only one, or the first that fits]
+    #[arg(long, value_name = "NAME")]
+    pub listener: Option<String>,
+    /// Who connects [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub peer: Option<IpAddr>,
+    /// The client in whose name the peer, or the first trusted proxy, asks
+    #[arg(long, value_name = "IP")]
+    pub from: Option<IpAddr>,
+    /// A field of the request; repeatable
+    #[arg(long, short = 'H', value_name = "Name: value")]
+    pub field: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
     /// File with the token of the admin listener [default: the one that it made at start]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,

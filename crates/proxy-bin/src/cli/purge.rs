@@ -1,31 +1,15 @@
 //! `proxyd purge`: asks a running process, through its admin listener, to remove stored responses.
 
-use std::fs;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::time::Duration;
-
 use serde_json::{Map, Value};
 
-use super::{ADMIN_ADDRESS, Purge};
-use crate::admin_token::made_token_path;
-use crate::config::resolved::Address;
-use crate::config::{Diagnostic, Diagnostics, KeyPath, Place};
-
-/// How long the admin listener may take to accept.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long it may take to answer: it looks at everything that is stored.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
-/// More than any answer has.
-const MAX_ANSWER: u64 = 64 * 1024;
+use super::Purge;
+use super::ask::{AdminError, AdminListener};
+use crate::config::Diagnostics;
 
 /// What is asked, of whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PurgeOrder {
-    admin: Address,
-    token_file: PathBuf,
+    admin: AdminListener,
     request: Value,
 }
 
@@ -35,16 +19,7 @@ impl PurgeOrder {
     /// # Errors
     /// An admin address that is none.
     pub fn new(options: &Purge, admin: Option<&str>) -> Result<Self, Diagnostics> {
-        let text = admin.unwrap_or(ADMIN_ADDRESS);
-        let address = match text.strip_prefix("unix:") {
-            Some(path) => Some(Address::Unix(path.into())),
-            None => text.parse().ok().map(Address::Tcp),
-        };
-        let Some(admin) = address else {
-            let message = format!("expected `ip:port` or `unix:/path`, found `{text}`");
-            let place = Place::CommandLine("--admin".to_owned());
-            return Err(vec![Diagnostic::error(&KeyPath::root(), message).at(place)].into());
-        };
+        let admin = AdminListener::new(admin, options.token_file.clone(), None)?;
         let mut request = Map::new();
         for (key, value) in [
             ("url", &options.url),
@@ -59,45 +34,7 @@ impl PurgeOrder {
         {
             request.extend(flag.then(|| (key.to_owned(), Value::from(true))));
         }
-        let token_file = options.token_file.clone().unwrap_or_else(|| made_token_path(&admin));
-        Ok(Self { admin, token_file, request: Value::Object(request) })
-    }
-}
-
-/// Why nothing was purged.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PurgeError {
-    /// The token could not be read.
-    #[error("cannot read the admin token {}: {source}; --token-file names another", .path.display())]
-    Token {
-        /// Its file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The admin listener could not be asked.
-    #[error("cannot ask the admin listener on {address}: {source}")]
-    Admin {
-        /// Where it should be.
-        address: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// It refused.
-    #[error("the admin listener answered {status}: {reason}")]
-    Refused {
-        /// The status code.
-        status: u16,
-        /// What it said.
-        reason: String,
-    },
-}
-
-impl PurgeError {
-    /// Whether what was asked is wrong, and not the process that was asked.
-    pub fn was_told_wrong(&self) -> bool {
-        matches!(self, Self::Refused { status: 400, .. })
+        Ok(Self { admin, request: Value::Object(request) })
     }
 }
 
@@ -105,16 +42,8 @@ impl PurgeError {
 ///
 /// # Errors
 /// What kept it from being removed.
-pub fn purge(order: &PurgeOrder) -> Result<String, PurgeError> {
-    let token = fs::read_to_string(&order.token_file)
-        .map_err(|source| PurgeError::Token { path: order.token_file.clone(), source })?;
-    let failed = |source| PurgeError::Admin { address: order.admin.to_string(), source };
-    let (status, content) = ask(order, token.trim()).map_err(failed)?;
-    let answer: Value = serde_json::from_str(&content).unwrap_or_default();
-    if status != 200 {
-        let reason = answer["error"].as_str().unwrap_or(content.trim()).to_owned();
-        return Err(PurgeError::Refused { status, reason });
-    }
+pub fn purge(order: &PurgeOrder) -> Result<String, AdminError> {
+    let answer = order.admin.post("/cache/purge", &order.request)?;
     let number = |key: &str| answer[key].as_u64().unwrap_or(0);
     let flag = |key: &str| order.request[key] == true;
     let did = match (flag("dry_run"), flag("soft")) {
@@ -128,57 +57,19 @@ pub fn purge(order: &PurgeOrder) -> Result<String, PurgeError> {
     Ok(format!("{did} {responses} response{s}, {bytes} bytes"))
 }
 
-/// One request and its answer: status and content.
-fn ask(order: &PurgeOrder, token: &str) -> io::Result<(u16, String)> {
-    match &order.admin {
-        Address::Tcp(address) => {
-            let stream = TcpStream::connect_timeout(address, CONNECT_TIMEOUT)?;
-            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-            exchange(stream, &address.to_string(), token, &order.request)
-        }
-        Address::Unix(path) => {
-            let stream = UnixStream::connect(path)?;
-            stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-            exchange(stream, "localhost", token, &order.request)
-        }
-    }
-}
-
-fn exchange(
-    mut stream: impl Read + Write,
-    host: &str,
-    token: &str,
-    request: &Value,
-) -> io::Result<(u16, String)> {
-    let content = request.to_string();
-    write!(
-        stream,
-        "POST /cache/purge HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{content}",
-        content.len()
-    )?;
-    let mut answer = Vec::new();
-    stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    parse(&answer).ok_or_else(|| io::Error::other("what answers there does not speak HTTP"))
-}
-
-/// The admin listener sends its answers whole, and closes after them as it is asked to.
-fn parse(answer: &str) -> Option<(u16, String)> {
-    let (head, content) = answer.split_once("\r\n\r\n")?;
-    let status = head.strip_prefix("HTTP/1.")?.get(2..5)?.parse().ok()?;
-    Some((status, content.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
+    use std::path::PathBuf;
     use std::thread;
 
     use clap::Parser as _;
 
     use super::*;
+    use crate::cli::ask::TokenSource;
     use crate::cli::{Action, Cli, prepare_with};
+    use crate::config::resolved::Address;
     use crate::config::tests::Folder;
 
     fn order(line: &str) -> PurgeOrder {
@@ -201,8 +92,8 @@ mod tests {
             assert_eq!(order(&format!("proxyd purge {line}")).request, expected, "{line}");
         }
         let order = order("proxyd purge --all --admin unix:/run/a.sock --token-file t");
-        assert_eq!(order.admin, Address::Unix("/run/a.sock".into()));
-        assert_eq!(order.token_file, PathBuf::from("t"));
+        assert_eq!(order.admin.address, Address::Unix("/run/a.sock".into()));
+        assert_eq!(order.admin.token, TokenSource::File(PathBuf::from("t")));
     }
 
     #[test]
@@ -220,7 +111,7 @@ mod tests {
     }
 
     /// Asks a listener that gives this answer; gives what it was asked, too.
-    fn played(line: &str, answer: &'static str) -> (String, Result<String, PurgeError>) {
+    fn played(line: &str, answer: &'static str) -> (String, Result<String, AdminError>) {
         let folder = Folder::new(&[("token", " s3cret\n")]);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -263,6 +154,6 @@ mod tests {
         assert!(!error.was_told_wrong());
         assert_eq!(error.to_string(), "the admin listener answered 401: a token");
         let error = played("x", "SSH-2.0\r\n").1.unwrap_err();
-        assert!(matches!(error, PurgeError::Admin { .. }), "{error}");
+        assert!(matches!(error, AdminError::Admin { .. }), "{error}");
     }
 }

@@ -193,8 +193,8 @@ fn what_is_not_built_yet_says_so() {
             "command line --to: error: upstreams.origin.endpoints[0]: `https://` is not built yet",
         ),
         (
-            "explain --config a GET http://a/",
-            "command line explain: error: `explain` is not built yet",
+            "explain GET http://a/",
+            "command line explain: error: expected `--config FILE`, or `--admin ADDR` to ask a running process",
         ),
         ("exec --listen a", "command line exec: error: `exec` is not built yet"),
         (

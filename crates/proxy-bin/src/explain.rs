@@ -1,0 +1,182 @@
+//! `explain`: what the layers would decide about a request, and why.
+//!
+//! A request passes the real stack, [`front`](crate::compose::front) and the role of the listener,
+//! as a [rehearsal](proxy_core::Exchange::set_rehearsal): nothing is dialled, resolved, stored,
+//! counted or logged. What the layers wrote into its record is the [`Explanation`]. An
+//! [`Explainer`] is made of a configuration alone, or of the services of the running process.
+
+mod answer;
+mod arrival;
+mod fields;
+mod question;
+mod tap;
+mod text;
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use http::{HeaderMap, Method, Request, Response};
+use proxy_cache::store::MemoryStore;
+use proxy_core::{Body, ConnectionInfo, Exchange, SystemClock};
+use proxy_observe::Observer;
+use proxy_server::Exchanges;
+use proxy_upstream::guard::OwnListeners;
+use proxy_upstream::resolve::StaticResolver;
+use tower_service::Service;
+
+pub use answer::{
+    Accepted, Answer, Cache, Client, Decided, Explanation, Key, ListenerChoice, Sent, Stored,
+    Target, Upstream,
+};
+pub use question::{Question, QuestionError};
+
+use crate::compose::{Composed, Resources, compose, front, listener_settings};
+use crate::config::resolved::{Address, Listener, Resolved};
+use crate::forward::ForwardRole;
+use crate::gateway::Gateway;
+use tap::{Normalised, Tap};
+
+/// More than a cache needs that stays empty.
+const EMPTY_CACHE: u64 = 1 << 20;
+
+/// Explains requests. A clone is the same.
+#[derive(Clone)]
+pub struct Explainer {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: Resolved,
+    resources: Resources,
+    roles: Vec<(Listener, Role)>,
+    live: bool,
+}
+
+/// What the listener's layers stand around.
+#[derive(Clone)]
+enum Role {
+    Gateway(Gateway),
+    Forward(Box<ForwardRole>),
+}
+
+impl Explainer {
+    /// Of a configuration that nothing runs by: no sockets, an empty cache, no DNS.
+    pub fn offline(config: &Resolved) -> Self {
+        let tcp = |address: &Address| match address {
+            Address::Tcp(address) => Some(*address),
+            Address::Unix(_) => None,
+        };
+        let listeners = config.listeners.iter().flat_map(|listener| &listener.addresses);
+        let operators = config.admin.iter().map(|admin| &admin.address).chain(&config.probe);
+        let resources = Resources {
+            resolver: Arc::new(StaticResolver::new()),
+            own: OwnListeners::new(listeners.chain(operators).filter_map(tcp)),
+            exchanges: Exchanges::new(Arc::new(SystemClock), 0),
+            observer: silent(),
+            destinations: Resources::destinations(),
+            cache: config
+                .cache
+                .as_ref()
+                .map(|_| Arc::new(MemoryStore::with_capacity(EMPTY_CACHE)) as _),
+            recorder: None,
+            via_name: config.server.via_name.as_deref().unwrap_or("proxyd-00000000").into(),
+        };
+        let composed = compose(config, &resources);
+        Self::new(config, resources, &composed, false)
+    }
+
+    /// Of the running process: its cache, its turns, its own addresses.
+    pub fn live(config: &Resolved, resources: &Resources, composed: &Composed) -> Self {
+        // Nobody sees the exchange.
+        let observer = silent();
+        Self::new(config, Resources { observer, ..resources.clone() }, composed, true)
+    }
+
+    fn new(config: &Resolved, resources: Resources, composed: &Composed, live: bool) -> Self {
+        let gateways = composed.gateways.iter().map(|(l, g)| (l.clone(), Role::Gateway(g.clone())));
+        let forwards = composed
+            .forwards
+            .iter()
+            .map(|(l, role)| (l.clone(), Role::Forward(Box::new(role.clone()))));
+        let roles = gateways.chain(forwards).collect();
+        Self { shared: Arc::new(Shared { config: config.clone(), resources, roles, live }) }
+    }
+
+    /// Sends a request through the layers of its listener, and tells what they decided.
+    ///
+    /// # Errors
+    /// A question that makes no request, or names no listener.
+    pub async fn explain(&self, question: &Question) -> Result<Explanation, QuestionError> {
+        let Shared { config, resources, roles, live } = &*self.shared;
+        let asked = question.read()?;
+        let ((listener, role), why) = asked.listener(roles)?;
+        let settings = listener_settings(config, listener, resources);
+        let arrival = asked.arrival(listener);
+        let mut explanation = Explanation::new(&asked, listener, why, *live);
+        let accepted = arrival.accepted(&settings);
+        explanation.accepted = accepted.verdict;
+        let Some((peer, peer_trusted)) = accepted.peer else { return Ok(explanation) };
+
+        let connection = Arc::new(ConnectionInfo {
+            id: 0,
+            listener: listener.name.as_str().into(),
+            peer,
+            peer_trusted,
+            local: None,
+            scheme: "http",
+            accepted: Instant::now(),
+        });
+        let exchange = Exchange::new(0, connection, Instant::now(), SystemTime::now(), None);
+        exchange.set_rehearsal();
+        let mut request = asked.request(listener.role, &arrival)?;
+        let (method, fields) = (request.method().clone(), request.headers().clone());
+        let target = request.uri().to_string();
+        request.extensions_mut().insert(exchange.clone());
+        let head = match role {
+            Role::Gateway(role) => {
+                answer_of(front(config, listener, resources, Tap(role.clone())), request).await
+            }
+            Role::Forward(role) => {
+                let role = Tap((**role).clone());
+                answer_of(front(config, listener, resources, role), request).await
+            }
+        };
+        explanation.tell(&exchange, &Came { method, target, fields, head, arrival: &arrival });
+        Ok(explanation)
+    }
+}
+
+/// An observer whose sinks are none.
+fn silent() -> Observer {
+    Observer::new(Arc::new(SystemClock), [])
+}
+
+impl std::fmt::Debug for Explainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Explainer").field("live", &self.shared.live).finish_non_exhaustive()
+    }
+}
+
+/// What went into the layers, and what came out.
+struct Came<'a> {
+    method: Method,
+    target: String,
+    fields: HeaderMap,
+    head: Response<()>,
+    arrival: &'a arrival::Arrival,
+}
+
+/// The answer's head. Its content is nobody's concern.
+async fn answer_of<S, B>(mut service: S, request: Request<Body>) -> Response<()>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
+{
+    let Ok(()) = poll_fn(|cx| service.poll_ready(cx)).await;
+    let Ok(response) = service.call(request).await;
+    response.map(drop)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,356 @@
+//! `Explanation`: what the layers decided, as data.
+
+use http::{Method, header};
+use proxy_cache::explain::{CacheExplanation, Storage, Variant};
+use proxy_core::{AddressPrivacy, Exchange, Sending};
+use serde::{Deserialize, Serialize};
+
+use super::question::Asked;
+use super::{Came, Normalised, fields};
+use crate::config::raw::Role;
+use crate::config::resolved::Listener;
+
+/// What the layers decided about a request. `Display` is for people, a line for each decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The method.
+    pub method: String,
+    /// The URL as it was asked for.
+    pub url: String,
+    /// Whether a running process was asked, with what it has stored.
+    pub live: bool,
+    /// Where it arrives.
+    pub listener: ListenerChoice,
+    /// What became of the connection. All that follows is empty where it is refused.
+    pub accepted: Accepted,
+    /// Who asks.
+    pub client: Option<Client>,
+    /// The target, as it came and as everything behind hygiene sees it.
+    pub target: Option<Target>,
+    /// The route that matched.
+    pub route: Option<String>,
+    /// What the layers wrote into the record, in order.
+    pub decisions: Vec<Decided>,
+    /// What the cache would do; none where the request does not come to one.
+    pub cache: Option<Cache>,
+    /// Where it would be sent; none where it is answered before.
+    pub upstream: Option<Upstream>,
+    /// As what it would be sent.
+    pub sent: Option<Sent>,
+    /// What is answered.
+    pub answer: Option<Answer>,
+    /// What a reader should know beside that.
+    pub notes: Vec<String>,
+}
+
+/// Where a request arrives.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerChoice {
+    /// Its name.
+    pub name: String,
+    /// `gateway` or `forward`.
+    pub role: String,
+    /// Where it listens.
+    pub addresses: Vec<String>,
+    /// Why it is this one.
+    pub reason: String,
+}
+
+/// What becomes of the connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Who connects.
+    pub peer: String,
+    /// `allow` or `deny`.
+    pub verdict: String,
+    /// Why, as a token.
+    pub reason: String,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Client {
+    /// Its address, as privacy allows.
+    pub address: String,
+    /// Who says so: `peer`, `proxy_protocol` or the field of a trusted proxy.
+    pub source: String,
+}
+
+/// The target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// As it came.
+    pub received: String,
+    /// Its normal form; none where hygiene refused it.
+    pub normal: Option<String>,
+}
+
+/// One decision of one layer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The layer.
+    pub layer: String,
+    /// `allow`, `deny`, `report` or `modify`.
+    pub verdict: String,
+    /// Why, as a token.
+    pub reason: String,
+    /// The id of the rule.
+    pub rule: Option<String>,
+}
+
+/// What the cache would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cache {
+    /// Whether there is one on this way. Nothing more is said where there is none.
+    pub on: bool,
+    /// The parts of the key.
+    pub key: Option<Key>,
+    /// What the store is asked for.
+    pub hash: Option<String>,
+    /// What is stored there, the newest first.
+    pub stored: Vec<Stored>,
+    /// `hit`, `stale`, `validate`, `miss`, `bypass` or `only-if-cached`.
+    pub look_up: String,
+    /// Why, as a token.
+    pub reason: String,
+    /// What makes the exchange personal.
+    pub personal: Option<String>,
+    /// Whether the answer could be stored: `allowed`, `shared` (with `public` or `s-maxage` only)
+    /// or `never`.
+    pub storage: String,
+    /// Why not without more, as a token.
+    pub storage_reason: Option<String>,
+    /// Requests for a key before its response is stored.
+    pub min_uses: u32,
+}
+
+/// The parts of a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Role and route.
+    pub space: String,
+    /// The scheme.
+    pub scheme: String,
+    /// The authority.
+    pub authority: String,
+    /// The target.
+    pub target: String,
+    /// Fields of the request, and content.
+    pub extra: String,
+}
+
+/// One stored response.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Whether the request selects it.
+    pub selected: bool,
+    /// Its status.
+    pub status: u16,
+    /// How old it is, in seconds.
+    pub age: u64,
+    /// How long it stays fresh, in seconds; negative when it is stale.
+    pub ttl: i64,
+    /// Where its freshness comes from.
+    pub freshness: String,
+    /// The fields that it was selected by.
+    pub vary: Vec<String>,
+    /// Bytes of content.
+    pub size: u64,
+    /// The words to purge it by.
+    pub tags: Vec<String>,
+}
+
+/// Where a request would be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upstream {
+    /// The upstream's name; none where the client chose the destination.
+    pub name: Option<String>,
+    /// Host and port; of several endpoints, the next in turn.
+    pub endpoint: String,
+    /// The addresses that may be dialled; empty for a name, for DNS is not asked.
+    pub addresses: Vec<String>,
+    /// `h1`, `h2` or `tunnel`.
+    pub protocol: String,
+    /// Whose `Host` is sent: `client`, `upstream` or `fixed`.
+    pub host: String,
+}
+
+/// As what a request would be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// The method.
+    pub method: String,
+    /// The target.
+    pub target: String,
+    /// Fields that the client did not send.
+    pub added: Vec<(String, String)>,
+    /// Fields that it did, and which go no further.
+    pub removed: Vec<(String, String)>,
+    /// Fields with what they were and what they are.
+    pub changed: Vec<(String, String, String)>,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Whose answer it is: `upstream`, `tunnel`, `cache`, `route` or `refusal`.
+    pub source: String,
+    /// The status; none where upstream decides it.
+    pub status: Option<u16>,
+    /// The fields; where upstream answers, those that are added to its own.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Explanation {
+    pub(super) fn new(asked: &Asked<'_>, listener: &Listener, why: &str, live: bool) -> Self {
+        let role = match listener.role {
+            Role::Gateway => "gateway",
+            Role::Forward => "forward",
+        };
+        Self {
+            method: asked.question.method.clone(),
+            url: asked.question.url.clone(),
+            live,
+            listener: ListenerChoice {
+                name: listener.name.clone(),
+                role: role.to_owned(),
+                addresses: listener.addresses.iter().map(ToString::to_string).collect(),
+                reason: why.to_owned(),
+            },
+            notes: asked.notes(listener.role),
+            ..Self::default()
+        }
+    }
+
+    /// Reads the record.
+    pub(super) fn tell(&mut self, exchange: &Exchange, came: &Came<'_>) {
+        let normal = exchange.get::<Normalised>();
+        if normal.is_some() {
+            self.client = Some(Client {
+                address: exchange.client().view(AddressPrivacy::Full).to_string(),
+                source: came.arrival.source(exchange),
+            });
+        }
+        self.target = Some(Target {
+            received: came.target.clone(),
+            normal: normal.map(|Normalised(target)| target.to_string()),
+        });
+        self.route = exchange.route().map(|name| (**name).to_owned());
+        self.decisions = exchange.with_decisions(|all| {
+            let decided = all.iter().map(|decision| Decided {
+                layer: decision.layer.to_owned(),
+                verdict: decision.verdict.token().to_owned(),
+                reason: decision.reason.to_string(),
+                rule: decision.rule.as_deref().map(str::to_owned),
+            });
+            decided.collect()
+        });
+        let cache = exchange.get::<CacheExplanation>();
+        let sending = exchange.get::<Sending>();
+        self.answer = Some(self.answered(cache.as_ref(), sending.as_ref(), came));
+        self.cache = match (cache, &sending) {
+            (Some(cache), _) => Some(Cache::of(&cache)),
+            (None, Some(_)) => Some(Cache::default()),
+            (None, None) => None,
+        };
+        if let Some(sending) = sending {
+            let mut sent = Sent {
+                method: sending.method.to_string(),
+                target: sending.target.clone(),
+                ..Sent::default()
+            };
+            if sending.protocol != "tunnel" {
+                fields::compare(&came.fields, &sending.fields, &mut sent);
+                self.sent = Some(sent);
+            }
+            self.upstream = Some(Upstream::of(&sending));
+        }
+    }
+
+    fn answered(
+        &self,
+        cache: Option<&CacheExplanation>,
+        sending: Option<&Sending>,
+        came: &Came<'_>,
+    ) -> Answer {
+        let denied = self.decisions.iter().any(|decision| decision.verdict == "deny");
+        let source = match (sending, cache) {
+            (Some(_), _) if came.method == Method::CONNECT => "tunnel",
+            (Some(_), _) => "upstream",
+            _ if denied => "refusal",
+            (None, Some(cache)) if cache.look_up.is_answered() => "cache",
+            _ => "route",
+        };
+        let mut fields = came.head.headers().clone();
+        if sending.is_some() {
+            fields.remove(header::CONTENT_LENGTH);
+        }
+        Answer {
+            source: source.to_owned(),
+            status: sending.is_none().then(|| came.head.status().as_u16()),
+            fields: fields::list(&fields),
+        }
+    }
+}
+
+impl Cache {
+    fn of(told: &CacheExplanation) -> Self {
+        let (storage, why) = match told.storage {
+            Storage::Allowed => ("allowed", None),
+            Storage::Shared(why) => ("shared", Some(why)),
+            Storage::Never(why) => ("never", Some(why)),
+            _ => ("unknown", None),
+        };
+        Self {
+            on: true,
+            key: told.key.as_ref().map(|key| Key {
+                space: key.space.to_string(),
+                scheme: key.scheme.to_string(),
+                authority: key.authority.to_string(),
+                target: key.target.to_string(),
+                extra: key.extra.to_string(),
+            }),
+            hash: told.hash.map(|hash| format!("{hash:?}")),
+            stored: told.stored.iter().map(Stored::of).collect(),
+            look_up: told.look_up.token().to_owned(),
+            reason: told.reason.to_owned(),
+            personal: told.personal.map(str::to_owned),
+            storage: storage.to_owned(),
+            storage_reason: why.map(str::to_owned),
+            min_uses: told.min_uses,
+        }
+    }
+}
+
+impl Stored {
+    fn of(variant: &Variant) -> Self {
+        let head = &variant.stored.head;
+        let names = head.variant.as_ref().map(|key| key.fields().names()).unwrap_or_default();
+        Self {
+            selected: variant.selected,
+            status: head.status.as_u16(),
+            age: variant.age.as_secs(),
+            ttl: variant.ttl,
+            freshness: head.lifetime.source.token().to_owned(),
+            vary: names.iter().map(ToString::to_string).collect(),
+            size: variant.stored.body.len(),
+            tags: head.tags.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl Upstream {
+    fn of(sending: &Sending) -> Self {
+        let host = match sending.host.contains(':') && !sending.host.starts_with('[') {
+            true => format!("[{}]", sending.host),
+            false => sending.host.clone(),
+        };
+        Self {
+            name: sending.upstream.as_deref().map(str::to_owned),
+            endpoint: format!("{host}:{}", sending.port),
+            addresses: sending.addresses.iter().map(ToString::to_string).collect(),
+            protocol: sending.protocol.to_owned(),
+            host: sending.host_policy.to_owned(),
+        }
+    }
+}
