@@ -106,6 +106,15 @@ pub(crate) fn from_fill<B>(
     }
     let mut response = Response::new(CacheBody::empty());
     *response.headers_mut() = head.fields.clone();
+    if let Some(part) = &head.part {
+        // A slice: whoever reads it has asked for just this range.
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        let fields = response.headers_mut();
+        fields.insert(CONTENT_RANGE, range::content_range(&part.range, part.complete?));
+        fields.insert(CONTENT_LENGTH, HeaderValue::from(part.range.end - part.range.start));
+        *response.body_mut() = CacheBody::boxed(FillReader::new(fill, None)?);
+        return finish(response);
+    }
     if let (Some(wanted), Some(len)) = (wanted_ranges(asked, head), fill.len) {
         match range::select(&wanted, len) {
             range::Selected::One(range) => {

@@ -20,7 +20,7 @@ use crate::body::CacheBody;
 use crate::derive;
 use crate::fetch::{Fetch, NotKept, Own, OwnSlot};
 use crate::flight::{Arrival, Flight, Found, Member};
-use crate::look::{Go, Plan};
+use crate::look::{Go, Plan, Purpose};
 use crate::metrics::Outcome;
 use crate::parts;
 use crate::rules::OnDisconnect;
@@ -154,7 +154,9 @@ where
             Ok(*response)
         }
         Plan::Go(go) => converse(shared, inner, request, content, *go).await,
-        Plan::Pass(_) | Plan::Query(_) => Ok(inner.call(request).await?.map(CacheBody::inner)),
+        Plan::Pass(_) | Plan::Query(_) | Plan::Slices { .. } => {
+            Ok(inner.call(request).await?.map(CacheBody::inner))
+        }
     }
 }
 
@@ -165,13 +167,14 @@ fn look_again<B>(
     go: &mut Go,
 ) -> Option<Response<CacheBody<B>>> {
     let key = Arc::clone(&go.key);
-    match shared.look_up(asked, go.hash, go.directives, || key) {
+    let purpose = if go.slice { Purpose::Slice } else { Purpose::Serve };
+    match shared.look_into(asked, go.hash, go.directives, || key, purpose) {
         Plan::Answer { response, .. } => Some(*response),
         Plan::Go(next) => {
             *go = *next;
             None
         }
-        Plan::Pass(_) | Plan::Query(_) => None,
+        Plan::Pass(_) | Plan::Query(_) | Plan::Slices { .. } => None,
     }
 }
 
@@ -198,7 +201,7 @@ async fn join<B>(
         ..CacheStatus::default()
     };
     let fits = |head: &StoredHead| {
-        head.part.is_none()
+        (head.part.is_none() || go.slice)
             && head.variant.as_ref().is_none_or(|variant| vary::matches(variant, asked.fields))
     };
     for flight in flights {
@@ -265,6 +268,7 @@ where
         selected: go.selected.clone(),
         beginning: go.beginning.clone(),
         unsafe_target: go.unsafe_target.clone(),
+        slice: go.slice,
         joinable: start != Start::Alone,
     };
     let own = Arc::clone(own);

@@ -213,6 +213,7 @@ impl Shared {
             directives: RequestDirectives::NONE,
             candidates: Vec::new(),
             selected: None,
+            slice: false,
             beginning: None,
             joinable: false,
             unsafe_target: None,
@@ -291,5 +292,6 @@ fn told<B>(plan: &Plan<B>) -> (LookUp, &'static str) {
             }
         }
         Plan::Query(_) => (LookUp::Miss, "content"),
+        Plan::Slices { .. } => (LookUp::Miss, "slices"),
     }
 }

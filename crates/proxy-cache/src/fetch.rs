@@ -49,6 +49,8 @@ pub(crate) struct Fetch {
     pub(crate) beginning: Option<Arc<Stored>>,
     /// What an answer that is no error makes invalid.
     pub(crate) unsafe_target: Option<Box<UnsafeTarget>>,
+    /// It asks for one slice, and nothing else is stored under its key.
+    pub(crate) slice: bool,
     /// Whether those who come later may join.
     pub(crate) joinable: bool,
 }
@@ -362,6 +364,9 @@ impl Fetch {
             return Err(NotKept::TooFewUses);
         }
         let variant = self.variant(fields)?;
+        if self.slice && status != StatusCode::PARTIAL_CONTENT {
+            return Err(NotStored::Partial.into());
+        }
         let part = if status == StatusCode::PARTIAL_CONTENT {
             let told = parse_content_range(fields).ok_or(NotStored::Partial)?;
             // One that is not as long as the range it claims is no part of anything.

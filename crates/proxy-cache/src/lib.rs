@@ -69,6 +69,7 @@ pub mod semantics;
 mod service;
 mod shared;
 mod similar;
+mod slices;
 pub mod store;
 mod wakers;
 

@@ -21,6 +21,7 @@ use crate::semantics::directives::RequestDirectives;
 use crate::semantics::invalidation;
 use crate::semantics::reuse::{Reuse, reuse};
 use crate::shared::Shared;
+use crate::slices;
 use crate::store::{KeyHash, KeyText, Stored};
 
 /// The longest content of a QUERY that is part of a key, in bytes.
@@ -32,6 +33,8 @@ pub(crate) enum Purpose {
     Serve,
     /// To tell what would be done: nothing is counted, made or opened.
     Explain,
+    /// For a slice of what a client has asked for: all who ask under its key ask for the same range.
+    Slice,
 }
 
 /// What becomes of a request.
@@ -45,6 +48,8 @@ pub(crate) enum Plan<B> {
     Go(Box<Go>),
     /// Its content is part of its key, and must be read first.
     Query(RequestDirectives),
+    /// It is answered by slices.
+    Slices { size: u64, wanted: slices::Wanted, directives: RequestDirectives },
 }
 
 /// What must be known of a request that goes past the cache.
@@ -78,6 +83,8 @@ pub(crate) struct Go {
     pub(crate) fwd: Fwd,
     /// How the stored response that it selects might be used.
     pub(crate) why: Option<Reuse>,
+    /// It asks for one slice.
+    pub(crate) slice: bool,
     /// Whether it may wait for another one's answer, and whether others may wait for its own.
     pub(crate) may_join: bool,
     pub(crate) may_lead: bool,
@@ -141,6 +148,12 @@ impl Shared {
         if is_query {
             return Plan::Query(directives);
         }
+        if let (Some(size), Purpose::Serve) = (self.rules.slice, purpose)
+            && !directives.only_if_cached
+            && let Some(wanted) = slices::wanted(method, fields)
+        {
+            return Plan::Slices { size: size.get(), wanted, directives };
+        }
         self.look_for(Asked { method, fields }, &parts, directives, purpose)
     }
 
@@ -183,17 +196,7 @@ impl Shared {
     }
 
     /// Looks into the store for a request of this key.
-    pub(crate) fn look_up<B>(
-        self: &Arc<Self>,
-        asked: Asked<'_>,
-        hash: KeyHash,
-        directives: RequestDirectives,
-        key: impl FnOnce() -> Arc<KeyText>,
-    ) -> Plan<B> {
-        self.look_into(asked, hash, directives, key, Purpose::Serve)
-    }
-
-    fn look_into<B>(
+    pub(crate) fn look_into<B>(
         self: &Arc<Self>,
         asked: Asked<'_>,
         hash: KeyHash,
@@ -202,7 +205,7 @@ impl Shared {
         purpose: Purpose,
     ) -> Plan<B> {
         let count = |outcome| {
-            if purpose == Purpose::Serve {
+            if purpose != Purpose::Explain {
                 self.metrics.count(outcome, 1);
             }
         };
@@ -217,7 +220,11 @@ impl Shared {
             let (outcome, refresh) = match reused {
                 Reuse::Fresh => (Outcome::Hit, false),
                 Reuse::StaleAllowed => (Outcome::Stale, false),
-                Reuse::StaleWhileRevalidate if self.spawn.is_some() => (Outcome::Stale, true),
+                Reuse::StaleWhileRevalidate
+                    if self.spawn.is_some() && purpose != Purpose::Slice =>
+                {
+                    (Outcome::Stale, true)
+                }
                 // Nobody would validate it in the background.
                 Reuse::StaleWhileRevalidate | Reuse::Validate(_) => (Outcome::Miss, false),
             };
@@ -283,7 +290,9 @@ impl Shared {
                 .collect(),
             (None, None) => Vec::new(),
         };
-        let plain = *asked.method != Method::HEAD && (!own_conditions || !candidates.is_empty());
+        let slice = purpose == Purpose::Slice;
+        let alike = !own_conditions || !candidates.is_empty() || slice;
+        let plain = *asked.method != Method::HEAD && alike;
         Plan::Go(Box::new(Go {
             hash,
             key: selected.as_ref().map_or_else(key, |stored| Arc::clone(&stored.head.key)),
@@ -295,6 +304,7 @@ impl Shared {
             beginning,
             fwd,
             why,
+            slice,
             unsafe_target: None,
         }))
     }
@@ -312,6 +322,7 @@ impl Go {
             beginning: None,
             fwd: Fwd::UriMiss,
             why: None,
+            slice: false,
             may_join: false,
             may_lead: false,
             unsafe_target: None,

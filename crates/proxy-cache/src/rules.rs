@@ -1,5 +1,6 @@
 //! What a cache does where the standards leave a choice.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,9 @@ pub struct CacheRules {
     /// Whether a response is kept out whose media type is not what the path's extension promises:
     /// `/account/x.css` that is a page (web cache deception). Default: true.
     pub deception_armour: bool,
+    /// Fetch and store content in slices of so many bytes: for large content that is asked for in
+    /// parts, from origins that serve ranges and give strong validators. Default: none.
+    pub slice: Option<NonZeroU64>,
     /// Whether `Cache-Status` shows the key. Default: false.
     pub show_key: bool,
 }
@@ -106,6 +110,7 @@ impl Default for CacheRules {
             stale_while_revalidate: None,
             stale_if_error: None,
             deception_armour: true,
+            slice: None,
             show_key: false,
         }
     }

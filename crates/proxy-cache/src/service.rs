@@ -18,6 +18,7 @@ use crate::look::{Pass, Plan, Purpose};
 use crate::metrics::Outcome;
 use crate::semantics::cache_status::CacheStatus;
 use crate::shared::Shared;
+use crate::slices;
 
 /// The service of [`CacheLayer`](crate::CacheLayer).
 #[derive(Clone)]
@@ -92,22 +93,35 @@ where
                 CacheFuture { state: State::Passing { inner, pass, shared } }
             }
             Plan::Go(go) => {
-                // The clone takes the place of the one that was polled ready.
-                let clone = self.inner.clone();
-                let inner = std::mem::replace(&mut self.inner, clone);
+                let inner = self.take_ready();
                 let request = request.map(Reply::inner);
                 let shared = Arc::clone(&self.shared);
                 let talk = Box::pin(converse(shared, inner, request, Bytes::new(), *go));
                 CacheFuture { state: State::Talking { talk } }
             }
+            Plan::Slices { size, wanted, directives } => {
+                let inner = self.take_ready();
+                let shared = Arc::clone(&self.shared);
+                let (parts, _) = request.into_parts();
+                let talk =
+                    slices::answer::<S, ReqB, ResB>(shared, inner, parts, directives, size, wanted);
+                CacheFuture { state: State::Talking { talk: Box::pin(talk) } }
+            }
             Plan::Query(directives) => {
-                let clone = self.inner.clone();
-                let inner = std::mem::replace(&mut self.inner, clone);
+                let inner = self.take_ready();
                 let shared = Arc::clone(&self.shared);
                 let talk = Box::pin(converse_by_content(shared, inner, request, directives));
                 CacheFuture { state: State::Talking { talk } }
             }
         }
+    }
+}
+
+impl<S: Clone> Cache<S> {
+    /// The service that was polled ready; a clone takes its place.
+    fn take_ready(&mut self) -> S {
+        let clone = self.inner.clone();
+        std::mem::replace(&mut self.inner, clone)
     }
 }
 
@@ -135,7 +149,7 @@ impl<S> Cache<S> {
                 };
             }
             Plan::Go(go) => prepare(&self.shared, &mut request, &go),
-            Plan::Pass(_) | Plan::Query(_) => {}
+            Plan::Pass(_) | Plan::Query(_) | Plan::Slices { .. } => {}
         }
         let inner = self.inner.call(request.map(Reply::inner));
         CacheFuture { state: State::Rehearsing { inner } }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
 use proxy_cache::{CacheRules, Outcome};
 use proxy_core::ContentCoder;
 use proxy_testkit::{Answer, ScriptedBody, Step};
@@ -248,4 +249,75 @@ async fn one_stored_response_serves_every_coding() {
     text_of(ask("identity").await).await;
     assert_eq!(text_of(ask("turn").await).await, "cba");
     assert_eq!(coder.0.load(Ordering::Relaxed), 1);
+}
+
+/// A slice with this validator, range and content.
+fn slice(tag: &'static str, range: &'static str, text: &'static str) -> Stub {
+    let fields = [("cache-control", "max-age=60"), ("etag", tag), ("content-range", range)];
+    answer_of(StatusCode::PARTIAL_CONTENT, &fields, text)
+}
+
+#[tokio::test]
+async fn large_content_is_fetched_in_slices() {
+    let rules = CacheRules { slice: std::num::NonZeroU64::new(10), ..CacheRules::default() };
+    let stage = Stage::with(
+        rules,
+        script(vec![
+            slice("\"1\"", "bytes 10-19/26", "klmnopqrst"),
+            slice("\"1\"", "bytes 0-9/26", "abcdefghij"),
+            slice("\"1\"", "bytes 20-25/26", "uvwxyz"),
+        ]),
+    );
+    let ranges = |stage: &Stage| -> Vec<String> {
+        let requests = std::iter::from_fn(|| stage.origin.take_request());
+        requests.map(|r| r.request.headers()["range"].to_str().expect("text").to_owned()).collect()
+    };
+    let some = stage.ask(get("/a").header("range", "bytes=12-14")).await;
+    assert_eq!(some.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(some.headers()["content-range"], "bytes 12-14/26");
+    assert_eq!(some.headers()["content-length"], "3");
+    assert_eq!(text_of(some).await, "mno");
+    assert_eq!(ranges(&stage), ["bytes=10-19"]);
+    let whole = stage.get("/a").await;
+    assert_eq!(
+        (whole.status(), whole.headers()["content-length"].as_bytes()),
+        (StatusCode::OK, &b"26"[..])
+    );
+    assert!(!whole.headers().contains_key("content-range"));
+    assert_eq!(text_of(whole).await, "abcdefghijklmnopqrstuvwxyz");
+    assert_eq!(ranges(&stage), ["bytes=0-9", "bytes=20-29"]);
+    let again = stage.ask(get("/a").header("range", "bytes=8-")).await;
+    assert_eq!(text_of(again).await, "ijklmnopqrstuvwxyz");
+    assert!(ranges(&stage).is_empty());
+    let beyond = stage.ask(get("/a").header("range", "bytes=26-27")).await;
+    assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+}
+
+#[tokio::test]
+async fn slices_of_different_representations_are_never_put_together() {
+    let rules = CacheRules { slice: std::num::NonZeroU64::new(10), ..CacheRules::default() };
+    let stage = Stage::with(
+        rules,
+        script(vec![
+            slice("\"1\"", "bytes 0-9/20", "aaaaaaaaaa"),
+            slice("\"2\"", "bytes 10-19/20", "bbbbbbbbbb"),
+        ]),
+    );
+    let mut whole = stage.get("/a").await;
+    let first = whole.body_mut().frame().await.expect("a frame").expect("sound");
+    assert_eq!(first.into_data().expect("data"), "aaaaaaaaaa");
+    assert!(whole.body_mut().frame().await.expect("a frame").is_err());
+}
+
+#[tokio::test]
+async fn an_origin_without_ranges_gives_the_whole() {
+    let rules = CacheRules { slice: std::num::NonZeroU64::new(2), ..CacheRules::default() };
+    let fields = [("cache-control", "max-age=60")];
+    let stage =
+        Stage::with(rules, script(vec![answer(&fields, "abcdef"), answer(&fields, "abcdef")]));
+    for _ in 0..2 {
+        let whole = stage.get("/a").await;
+        assert_eq!(whole.status(), StatusCode::OK);
+        assert_eq!(text_of(whole).await, "abcdef");
+    }
 }
