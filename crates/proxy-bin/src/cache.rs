@@ -160,6 +160,7 @@ fn rules(policy: &CachePolicy, personal: bool) -> CacheRules {
         stale_while_revalidate: policy.stale_while_revalidate,
         stale_if_error: policy.stale_if_error,
         deception_armour: policy.deception_armour,
+        slice: policy.slice,
         show_key: policy.show_key,
         ..CacheRules::default()
     }

@@ -9,6 +9,7 @@ mod answer;
 mod arrival;
 mod fields;
 mod question;
+mod reading;
 mod tap;
 mod text;
 

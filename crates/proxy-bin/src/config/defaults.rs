@@ -108,6 +108,7 @@ pub fn layered_cache(specific: &CacheRules, general: &CacheRules) -> CacheRules 
         stale_while_revalidate: own.stale_while_revalidate.or(other.stale_while_revalidate),
         stale_if_error: own.stale_if_error.or(other.stale_if_error),
         deception_armour: own.deception_armour.or(other.deception_armour),
+        slice: own.slice.or(other.slice),
         show_key: own.show_key.or(other.show_key),
     }
 }

@@ -109,6 +109,9 @@ pub struct CacheRules {
     /// promises. Default true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deception_armour: Option<bool>,
+    /// Fetch and store content in slices of this size. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slice: Option<Size>,
     /// Show the key in `Cache-Status`. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub show_key: Option<bool>,

@@ -1,6 +1,7 @@
 //! The cache: where responses are kept, for which routes, and how.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 
 use http::HeaderName;
@@ -12,6 +13,8 @@ use crate::config::raw::{self, CacheRules, CacheSwitch, Config, FieldNames, Ttl}
 use crate::config::resolved::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
 use crate::config::units::{Period, Size};
 
+/// Sizes of a slice: smaller ones cost more than they save, larger ones save nothing.
+const SLICES: RangeInclusive<u64> = (64 << 10)..=(16 << 20);
 /// Less memory than this holds nothing worth a cache.
 const LEAST_MEMORY: u64 = 1 << 20;
 /// The same for a disk.
@@ -162,6 +165,12 @@ impl Resolver<'_> {
         };
         let stale_while_revalidate = period("stale_while_revalidate", whole.stale_while_revalidate);
         let stale_if_error = period("stale_if_error", whole.stale_if_error);
+        let slice = whole.slice.and_then(|size| {
+            if !SLICES.contains(&size.bytes()) {
+                self.error(&path.key("slice"), "expected a size from 64KiB to 16MiB");
+            }
+            NonZeroU64::new(size.bytes())
+        });
         let in_bypass = path.key("bypass");
         CachePolicy {
             default_ttl: self.ttl(&path.key("default_ttl"), whole.default_ttl.as_ref()),
@@ -182,6 +191,7 @@ impl Resolver<'_> {
             stale_while_revalidate,
             stale_if_error,
             deception_armour: whole.deception_armour.unwrap_or(true),
+            slice,
             show_key: whole.show_key.unwrap_or(false),
         }
     }

@@ -1,5 +1,6 @@
 //! Where responses are kept, and how.
 
+use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -67,6 +68,8 @@ pub struct CachePolicy {
     pub stale_if_error: Option<Duration>,
     /// Whether a media type must be what the path promises.
     pub deception_armour: bool,
+    /// Bytes of a slice, where content is stored in slices.
+    pub slice: Option<NonZeroU64>,
     /// Whether `Cache-Status` shows the key.
     pub show_key: bool,
 }

@@ -182,7 +182,7 @@ cache = { tag_field = [1], memory = "1GiB" }
 [[routes]]
 name = "all"
 upstream = "app"
-cache = { ttl = { "20" = "1s", "200" = "x" } }
+cache = { ttl = { "20" = "1s", "200" = "x" }, slice = "1KiB" }
 [[routes]]
 name = "answers"
 match = { paths = ["/"] }
@@ -214,9 +214,10 @@ cache = true
             "a.toml:19:1: error: cache.heuristics: unknown key; did you mean `heuristic`?",
             "a.toml:21:9: error: forward.cache: expected true, false or a table of what differs from [cache], found the string \"yes\"",
             "a.toml:23:24: error: defaults.cache.tag_field[0]: expected a string, found the number 1",
-            "a.toml:23:28: error: defaults.cache.memory: unknown key; expected one of `bypass`, `collapse`, `deception_armour`, `default_ttl`, `heuristic`, `key`, `min_uses`, `on_disconnect`, `request_directives`, `show_key`, `stale_if_error`, `stale_while_revalidate`, `tag_field`, `targeted_fields`, `ttl`",
+            "a.toml:23:28: error: defaults.cache.memory: unknown key; expected one of `bypass`, `collapse`, `deception_armour`, `default_ttl`, `heuristic`, `key`, `min_uses`, `on_disconnect`, `request_directives`, `show_key`, `slice`, `stale_if_error`, `stale_while_revalidate`, `tag_field`, `targeted_fields`, `ttl`",
             "a.toml:27:19: error: routes[0].cache.ttl.20: expected a status from 200 to 599, a class such as \"5xx\" or a range such as \"500-504\"",
             "a.toml:27:40: error: routes[0].cache.ttl.200: expected a time such as \"30s\", \"1500ms\" or \"10m\", found the string \"x\"",
+            "a.toml:27:55: error: routes[0].cache.slice: expected a size from 64KiB to 16MiB",
             "a.toml:32:1: error: routes[1].cache: only what an upstream answers is stored, and this route has none",
         ],
         "{found:#?}"
