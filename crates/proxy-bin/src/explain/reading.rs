@@ -1,0 +1,168 @@
+//! From the record of a rehearsal to an [`Explanation`].
+
+use http::{Method, header};
+use proxy_cache::explain::{CacheExplanation, Storage, Variant};
+use proxy_core::{AddressPrivacy, Exchange, Sending};
+
+use super::answer::{
+    Answer, Cache, Client, Decided, Explanation, Key, ListenerChoice, Sent, Stored, Target,
+    Upstream,
+};
+use super::question::Asked;
+use super::{Came, Normalised, fields};
+use crate::config::raw::Role;
+use crate::config::resolved::Listener;
+
+impl Explanation {
+    pub(super) fn new(asked: &Asked<'_>, listener: &Listener, why: &str, live: bool) -> Self {
+        let role = match listener.role {
+            Role::Gateway => "gateway",
+            Role::Forward => "forward",
+        };
+        Self {
+            method: asked.question.method.clone(),
+            url: asked.question.url.clone(),
+            live,
+            listener: ListenerChoice {
+                name: listener.name.clone(),
+                role: role.to_owned(),
+                addresses: listener.addresses.iter().map(ToString::to_string).collect(),
+                reason: why.to_owned(),
+            },
+            notes: asked.notes(listener.role),
+            ..Self::default()
+        }
+    }
+
+    /// Reads the record.
+    pub(super) fn tell(&mut self, exchange: &Exchange, came: &Came<'_>) {
+        let normal = exchange.get::<Normalised>();
+        if normal.is_some() {
+            self.client = Some(Client {
+                address: exchange.client().view(AddressPrivacy::Full).to_string(),
+                source: came.arrival.source(exchange),
+            });
+        }
+        self.target = Some(Target {
+            received: came.target.clone(),
+            normal: normal.map(|Normalised(target)| target.to_string()),
+        });
+        self.route = exchange.route().map(|name| (**name).to_owned());
+        self.decisions = exchange.with_decisions(|all| {
+            let decided = all.iter().map(|decision| Decided {
+                layer: decision.layer.to_owned(),
+                verdict: decision.verdict.token().to_owned(),
+                reason: decision.reason.to_string(),
+                rule: decision.rule.as_deref().map(str::to_owned),
+            });
+            decided.collect()
+        });
+        let cache = exchange.get::<CacheExplanation>();
+        let sending = exchange.get::<Sending>();
+        self.answer = Some(self.answered(cache.as_ref(), sending.as_ref(), came));
+        self.cache = match (cache, &sending) {
+            (Some(cache), _) => Some(Cache::of(&cache)),
+            (None, Some(_)) => Some(Cache::default()),
+            (None, None) => None,
+        };
+        if let Some(sending) = sending {
+            let mut sent = Sent {
+                method: sending.method.to_string(),
+                target: sending.target.clone(),
+                ..Sent::default()
+            };
+            if sending.protocol != "tunnel" {
+                fields::compare(&came.fields, &sending.fields, &mut sent);
+                self.sent = Some(sent);
+            }
+            self.upstream = Some(Upstream::of(&sending));
+        }
+    }
+
+    fn answered(
+        &self,
+        cache: Option<&CacheExplanation>,
+        sending: Option<&Sending>,
+        came: &Came<'_>,
+    ) -> Answer {
+        let denied = self.decisions.iter().any(|decision| decision.verdict == "deny");
+        let source = match (sending, cache) {
+            (Some(_), _) if came.method == Method::CONNECT => "tunnel",
+            (Some(_), _) => "upstream",
+            _ if denied => "refusal",
+            (None, Some(cache)) if cache.look_up.is_answered() => "cache",
+            _ => "route",
+        };
+        let mut fields = came.head.headers().clone();
+        if sending.is_some() {
+            fields.remove(header::CONTENT_LENGTH);
+        }
+        Answer {
+            source: source.to_owned(),
+            status: sending.is_none().then(|| came.head.status().as_u16()),
+            fields: fields::list(&fields),
+        }
+    }
+}
+
+impl Cache {
+    fn of(told: &CacheExplanation) -> Self {
+        let (storage, why) = match told.storage {
+            Storage::Allowed => ("allowed", None),
+            Storage::Shared(why) => ("shared", Some(why)),
+            Storage::Never(why) => ("never", Some(why)),
+            _ => ("unknown", None),
+        };
+        Self {
+            on: true,
+            key: told.key.as_ref().map(|key| Key {
+                space: key.space.to_string(),
+                scheme: key.scheme.to_string(),
+                authority: key.authority.to_string(),
+                target: key.target.to_string(),
+                extra: key.extra.to_string(),
+            }),
+            hash: told.hash.map(|hash| format!("{hash:?}")),
+            stored: told.stored.iter().map(Stored::of).collect(),
+            look_up: told.look_up.token().to_owned(),
+            reason: told.reason.to_owned(),
+            personal: told.personal.map(str::to_owned),
+            storage: storage.to_owned(),
+            storage_reason: why.map(str::to_owned),
+            min_uses: told.min_uses,
+        }
+    }
+}
+
+impl Stored {
+    fn of(variant: &Variant) -> Self {
+        let head = &variant.stored.head;
+        let names = head.variant.as_ref().map(|key| key.fields().names()).unwrap_or_default();
+        Self {
+            selected: variant.selected,
+            status: head.status.as_u16(),
+            age: variant.age.as_secs(),
+            ttl: variant.ttl,
+            freshness: head.lifetime.source.token().to_owned(),
+            vary: names.iter().map(ToString::to_string).collect(),
+            size: variant.stored.body.len(),
+            tags: head.tags.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl Upstream {
+    fn of(sending: &Sending) -> Self {
+        let host = match sending.host.contains(':') && !sending.host.starts_with('[') {
+            true => format!("[{}]", sending.host),
+            false => sending.host.clone(),
+        };
+        Self {
+            name: sending.upstream.as_deref().map(str::to_owned),
+            endpoint: format!("{host}:{}", sending.port),
+            addresses: sending.addresses.iter().map(ToString::to_string).collect(),
+            protocol: sending.protocol.to_owned(),
+            host: sending.host_policy.to_owned(),
+        }
+    }
+}
