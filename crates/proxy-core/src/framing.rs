@@ -14,7 +14,7 @@ mod fields;
 mod request;
 mod response;
 
-pub use content::{ContentFramer, ContentScan};
+pub use content::{ContentFramer, ContentPiece, ContentScan};
 pub use request::{EMPTY_LINES, RequestHeadInfo, sanitise_target};
 pub use response::ResponseHeadInfo;
 

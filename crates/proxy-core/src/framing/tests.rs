@@ -218,7 +218,57 @@ fn chunks() {
     assert_eq!(content(&trailers), Err(Fault::Trailers));
 }
 
+/// Content and trailer section of `input`, read piece by piece, in reads of `step` bytes.
+fn pieces(input: &[u8], step: usize) -> Result<Option<(Vec<u8>, Vec<u8>, usize)>, Fault> {
+    let mut framer = ContentFramer::new(Framing::Chunked);
+    let (mut data, mut trailers, mut at, mut read) = (Vec::new(), Vec::new(), 0, 0);
+    loop {
+        match framer.next_piece(&input[at..read])? {
+            ContentPiece::Framing(0) if read == input.len() => return Ok(None),
+            ContentPiece::Framing(0) => read = (read + step).min(input.len()),
+            ContentPiece::Framing(n) => at += n,
+            ContentPiece::Data(n) => {
+                data.extend_from_slice(&input[at..at + n]);
+                at += n;
+            }
+            ContentPiece::Trailers(n) => {
+                trailers.extend_from_slice(&input[at..at + n]);
+                at += n;
+            }
+            ContentPiece::End => return Ok(Some((data, trailers, at))),
+        }
+    }
+}
+
+/// Sections 7.1 and 7.1.2.
+#[test]
+fn content_is_taken_out_of_its_chunks() {
+    let input = b"5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nX: y\r\nZ:\r\n\r\nGET";
+    for step in 1..input.len() {
+        let (data, trailers, end) = pieces(input, step).expect("sound").expect("whole");
+        assert_eq!((&*data, &*trailers), (&b"hello!"[..], &b"X: y\r\nZ:\r\n\r\n"[..]));
+        assert_eq!(end, input.len() - 3);
+    }
+    let mut known = ContentFramer::new(Framing::Length(5));
+    assert_eq!(known.next_piece(b"abc"), Ok(ContentPiece::Data(3)));
+    assert_eq!(known.remaining(), Some(2));
+    assert_eq!(known.next_piece(b""), Ok(ContentPiece::Framing(0)));
+    assert_eq!(known.next_piece(b"deHTTP"), Ok(ContentPiece::Data(2)));
+    assert_eq!(known.next_piece(b"HTTP"), Ok(ContentPiece::End));
+}
+
 proptest! {
+    /// Whoever takes content out of its chunks finds the same faults and the same end.
+    #[test]
+    fn pieces_and_scans_agree(input in "[0-3a;= \r\nX:]{0,40}", step in 1usize..9) {
+        let whole = content(&input);
+        match pieces(input.as_bytes(), step) {
+            Err(fault) => prop_assert_eq!(whole, Err(fault)),
+            Ok(None) => prop_assert!(!whole.expect("sound").end),
+            Ok(Some((_, _, end))) => prop_assert_eq!(whole, Ok(ContentScan { len: end, end: true })),
+        }
+    }
+
     /// However the bytes are cut, the verdict and the end are the same.
     #[test]
     fn cuts_do_not_matter(input in "[0-9a-c;= \"\\\\\r\nX:]{0,40}", cut in 0usize..40) {
