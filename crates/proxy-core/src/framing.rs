@@ -1,22 +1,29 @@
 //! Message framing of HTTP/1.1 (RFC 9112), strict, without input or output of its own.
 //!
-//! hyper parses messages well but forgives what a proxy must not: it hides a `Content-Length`
-//! beside `Transfer-Encoding`, a bare LF, chunk extensions, and answers other faults before any
-//! layer could see them. So the edges read through a [`MessageFramer`]: it finds where each head,
-//! each piece of content and each message ends, and says no to everything about which two
-//! recipients could disagree. What it passes is framed one way only.
+//! The edges read through a [`MessageFramer`]: it finds where each head ends and says no to
+//! everything about which two recipients could disagree. It notes where method, target and fields
+//! stand as it goes, so that a whole head becomes a [`http::Request`] or [`http::Response`]
+//! without being read again. A [`ContentFramer`] does the same for content. What they pass is
+//! framed one way only; [`write_request_head`] and its like write it anew.
 //!
 //! Where each check lives is listed in `docs/framing.md`.
 
 mod bytes;
 mod content;
 mod fields;
+mod head;
 mod request;
 mod response;
+mod write;
 
 pub use content::{ContentFramer, ContentPiece, ContentScan};
+pub use head::{ReasonPhrase, trailer_fields};
 pub use request::{EMPTY_LINES, RequestHeadInfo, sanitise_target};
 pub use response::ResponseHeadInfo;
+pub use write::{
+    DATE_LENGTH, imf_fixdate, write_chunk_size, write_fields, write_last_chunk, write_request_head,
+    write_status_line,
+};
 
 use http::StatusCode;
 
@@ -192,6 +199,8 @@ pub struct MessageFramer {
     fields: fields::FramingFields,
     request: request::RequestLine,
     response: response::StatusLine,
+    /// Where things stand in the head scanned last; kept until the next one begins.
+    spans: head::HeadSpans,
 }
 
 /// What came of looking for a head.
@@ -214,8 +223,16 @@ impl MessageFramer {
         self.started || self.searched > 0
     }
 
+    /// Ready for the next head. The spans stay, so that this one can be taken apart.
     fn reset(&mut self) {
-        *self = Self::new(self.limits);
+        self.lines_end = 0;
+        self.searched = 0;
+        self.fields_start = 0;
+        self.started = false;
+        self.empty_lines = 0;
+        self.fields = fields::FramingFields::default();
+        self.request = request::RequestLine::default();
+        self.response = response::StatusLine::default();
     }
 
     /// The next whole line of `head` without its CRLF; `Ok(None)` asks for more bytes.
@@ -253,10 +270,11 @@ impl MessageFramer {
             if line.is_empty() {
                 return Ok(true);
             }
-            self.fields.add(line)?;
+            let colon = self.fields.add(line)?;
             if self.fields.count > self.limits.fields {
                 return Err(Fault::TooManyFields);
             }
+            self.spans.add_field(self.lines_end - line.len() - 2, line, colon);
         }
         Ok(false)
     }

@@ -8,11 +8,15 @@ pub(super) struct FramingFields {
     pub(super) count: usize,
     pub(super) content_length: Option<u64>,
     pub(super) chunked: bool,
+    pub(super) close: bool,
+    pub(super) keep_alive: bool,
+    pub(super) expects_continue: bool,
+    pub(super) takes_trailers: bool,
 }
 
 impl FramingFields {
-    /// Judges one line, without its CRLF.
-    pub(super) fn add(&mut self, line: &[u8]) -> Result<(), Fault> {
+    /// Judges one line, without its CRLF. Gives the length of its name.
+    pub(super) fn add(&mut self, line: &[u8]) -> Result<usize, Fault> {
         self.count += 1;
         let colon = line.iter().position(|&b| !bytes::is_token(b)).unwrap_or(line.len());
         match line.get(colon) {
@@ -30,10 +34,33 @@ impl FramingFields {
             return Err(if value.contains(&b'\r') { Fault::BareCr } else { Fault::FieldValue });
         }
         match name.len() {
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
-            _ => Ok(()),
+            2 if name.eq_ignore_ascii_case(b"te") => {
+                self.takes_trailers |= members(value).any(|m| m.eq_ignore_ascii_case(b"trailers"));
+            }
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                self.expects_continue = trim(value).eq_ignore_ascii_case(b"100-continue");
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                for option in members(value) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value)?,
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                self.transfer_encoding(value)?;
+            }
+            // A name that the field map can not hold.
+            65_536.. => return Err(Fault::FieldsTooLarge),
+            _ => {}
         }
+        Ok(colon)
+    }
+
+    /// Whether the connection may be used again (RFC 9112 section 9.3): HTTP/1.0 says that it
+    /// wants to, HTTP/1.1 that it does not.
+    pub(super) fn persists(&self, version_10: bool) -> bool {
+        !self.close && (!version_10 || self.keep_alive)
     }
 
     fn content_length(&mut self, value: &[u8]) -> Result<(), Fault> {
@@ -78,6 +105,11 @@ impl FramingFields {
             (false, None) => Ok(None),
         }
     }
+}
+
+/// The members of a comma-separated list.
+fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&b| b == b',').map(trim)
 }
 
 /// Without optional whitespace (RFC 9110 section 5.6.3) at both ends.

@@ -20,6 +20,12 @@ pub struct RequestHeadInfo {
     pub connect: bool,
     /// The client speaks HTTP/1.0.
     pub version_10: bool,
+    /// The client lets the connection be used again.
+    pub keep_alive: bool,
+    /// `Expect: 100-continue`.
+    pub expects_continue: bool,
+    /// `TE: trailers`.
+    pub takes_trailers: bool,
     /// Bytes from the start of the head to the target, and of the target, where it must be
     /// [sanitised](sanitise_target) before a parser reads it.
     pub unclean_target: Option<(usize, usize)>,
@@ -57,6 +63,8 @@ impl MessageFramer {
             self.request.read(line)?;
             self.started = true;
             self.fields_start = self.lines_end;
+            self.spans.begin(self.request.skip);
+            self.spans.set_request_line(line);
         }
         if !self.scan_fields(head)? {
             return Ok(HeadScan::Partial);
@@ -72,6 +80,9 @@ impl MessageFramer {
             framing: framing.unwrap_or(Framing::None),
             connect: line.connect,
             version_10: line.version_10,
+            keep_alive: self.fields.persists(line.version_10),
+            expects_continue: self.fields.expects_continue,
+            takes_trailers: self.fields.takes_trailers,
             unclean_target: line.unclean_target,
             options_without_path: line.options_without_path,
         };
