@@ -4,7 +4,7 @@
 //! everything about which two recipients could disagree. It notes where method, target and fields
 //! stand as it goes, so that a whole head becomes a [`http::Request`] or [`http::Response`]
 //! without being read again. A [`ContentFramer`] does the same for content. What they pass is
-//! framed one way only; [`write_request_head`] and its like write it anew.
+//! framed one way only; [`write_request_line`] and its like write it anew.
 //!
 //! Where each check lives is listed in `docs/framing.md`.
 
@@ -21,8 +21,8 @@ pub use head::{ReasonPhrase, trailer_fields};
 pub use request::{EMPTY_LINES, RequestHeadInfo, sanitise_target};
 pub use response::ResponseHeadInfo;
 pub use write::{
-    DATE_LENGTH, imf_fixdate, write_chunk_size, write_fields, write_last_chunk, write_request_head,
-    write_status_line,
+    DATE_LENGTH, imf_fixdate, write_chunk_size, write_field, write_fields, write_last_chunk,
+    write_request_line, write_status_line,
 };
 
 use http::StatusCode;

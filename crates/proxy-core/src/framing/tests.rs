@@ -218,8 +218,11 @@ fn chunks() {
     assert_eq!(content(&trailers), Err(Fault::Trailers));
 }
 
-/// Content and trailer section of `input`, read piece by piece, in reads of `step` bytes.
-fn pieces(input: &[u8], step: usize) -> Result<Option<(Vec<u8>, Vec<u8>, usize)>, Fault> {
+/// Content, trailer section, and where the message ends.
+type Taken = Option<(Vec<u8>, Vec<u8>, usize)>;
+
+/// What `input` holds, read piece by piece, in reads of `step` bytes.
+fn pieces(input: &[u8], step: usize) -> Result<Taken, Fault> {
     let mut framer = ContentFramer::new(Framing::Chunked);
     let (mut data, mut trailers, mut at, mut read) = (Vec::new(), Vec::new(), 0, 0);
     loop {
