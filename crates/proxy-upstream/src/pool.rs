@@ -44,6 +44,9 @@ impl Default for PoolConfig {
     }
 }
 
+/// A connection that was idle for longer than this has no buffers any more.
+const SHORT_REST: Duration = Duration::from_secs(2);
+
 /// Of so many connections taken from another thread one is opened instead.
 const OPEN_INSTEAD: usize = 8;
 
@@ -130,7 +133,7 @@ impl Pool {
     }
 
     fn take_from(&self, shard: usize, now: Instant) -> Option<Box<OriginConnection>> {
-        while let Some(mut idle) = self.pop(shard) {
+        while let Some(idle) = self.pop(shard) {
             if self.may_be_reused(&idle, now) && idle.connection.is_usable() {
                 return Some(idle.connection);
             }
@@ -141,7 +144,7 @@ impl Pool {
     /// Keeps a connection, if it is worth keeping, for the thread that opened it first of all.
     pub(crate) fn put(&self, mut connection: Box<OriginConnection>) {
         let now = Instant::now();
-        if !connection.is_usable()
+        if !connection.is_reusable()
             || connection.requests >= self.shared.config.max_requests
             || now.duration_since(connection.opened) >= self.shared.config.max_age
         {
@@ -151,7 +154,7 @@ impl Pool {
             self.shared.idle.fetch_sub(1, Ordering::AcqRel);
             return;
         }
-        connection.deadline.clear();
+        connection.rest();
         let home = connection.home;
         lock(&self.shared.stacks[home]).push(Idle { connection, since: now });
     }
@@ -162,7 +165,12 @@ impl Pool {
         for stack in &self.shared.stacks {
             let mut stack = lock(stack);
             let before = stack.len();
-            stack.retain_mut(|idle| self.may_be_reused(idle, now) && idle.connection.is_usable());
+            stack.retain_mut(|idle| {
+                if now.duration_since(idle.since) > SHORT_REST {
+                    idle.connection.shrink();
+                }
+                self.may_be_reused(idle, now) && idle.connection.is_usable()
+            });
             self.shared.idle.fetch_sub(before - stack.len(), Ordering::AcqRel);
             if stack.is_empty() {
                 *stack = Vec::new();

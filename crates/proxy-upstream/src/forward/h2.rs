@@ -7,10 +7,10 @@ use http::uri::{Authority, Scheme, Uri};
 use http::{Request, Response};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use proxy_core::{Body, ErrorKind, ProxyError, Retry};
+use proxy_core::{Body, ErrorKind, Exchange, ProxyError, Retry};
 use tokio::time::{Instant, timeout};
 
-use super::{Destination, Outgoing};
+use super::{Destination, note, take_exchange};
 
 /// A connection on which the peer answers no ping for this long is dead.
 const PING: std::time::Duration = std::time::Duration::from_secs(20);
@@ -27,12 +27,15 @@ impl H2Endpoint {
     pub(super) async fn send(
         &self,
         destination: &Destination<'_>,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<Response<Body>, ProxyError> {
-        let mut outgoing = Outgoing::new(request);
-        outgoing.attempt(|| destination.attempt());
-        let result = self.attempt(destination, &mut outgoing).await;
-        outgoing.note(|attempt| match &result {
+        let exchange = take_exchange(&mut request);
+        let exchange = exchange.as_ref();
+        if let Some(exchange) = exchange {
+            exchange.with_attempts(|attempts| attempts.push(destination.attempt()));
+        }
+        let result = self.attempt(destination, request, exchange).await;
+        note(exchange, |attempt| match &result {
             Ok(response) => attempt.status = Some(response.status()),
             Err(error) => attempt.error = Some(error.kind()),
         });
@@ -42,15 +45,13 @@ impl H2Endpoint {
     async fn attempt(
         &self,
         destination: &Destination<'_>,
-        outgoing: &mut Outgoing,
+        mut request: Request<Body>,
+        exchange: Option<&Exchange>,
     ) -> Result<Response<Body>, ProxyError> {
         let started = Instant::now();
-        let Some(mut request) = outgoing.request.take() else {
-            return Err(ErrorKind::ProxyInternalError.into());
-        };
         absolute(&mut request)?;
         // Whoever waits for another's connecting waits no longer than for its own.
-        let connecting = self.sender(destination, outgoing);
+        let connecting = self.sender(destination, exchange);
         let mut sender =
             timeout(destination.timeouts.connect, connecting).await.unwrap_or_else(|_| {
                 Err(ProxyError::new(ErrorKind::ConnectionTimeout).retry(Retry::NothingSent))
@@ -64,26 +65,26 @@ impl H2Endpoint {
             .await
             .map_err(|_| ProxyError::new(ErrorKind::HttpResponseTimeout).detail("first_byte"))?
             .map_err(terminated)?;
-        outgoing.note(|attempt| attempt.first_byte = Some(started.elapsed()));
+        note(exchange, |attempt| attempt.first_byte = Some(started.elapsed()));
         Ok(response.map(Body::from))
     }
 
     async fn sender(
         &self,
         destination: &Destination<'_>,
-        outgoing: &mut Outgoing,
+        exchange: Option<&Exchange>,
     ) -> Result<http2::SendRequest<Body>, ProxyError> {
         if let Some(sender) = self.open() {
-            outgoing.note(|attempt| attempt.reused = true);
+            note(exchange, |attempt| attempt.reused = true);
             return Ok(sender);
         }
         let _connecting = self.connecting.lock().await;
         if let Some(sender) = self.open() {
-            outgoing.note(|attempt| attempt.reused = true);
+            note(exchange, |attempt| attempt.reused = true);
             return Ok(sender);
         }
         let dialed = Box::pin(destination.dial()).await?;
-        outgoing.note(|attempt| dialed.note(attempt));
+        note(exchange, |attempt| dialed.note(attempt));
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING)

@@ -1,5 +1,6 @@
 //! `Upstream`: the endpoints of one configured upstream, taken in turn.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -9,6 +10,7 @@ use http::{HeaderValue, Request, Response};
 use proxy_core::{Body, ErrorKind, HeadLimits, ProxyError};
 use tower_service::Service;
 
+use super::h1::Outgoing;
 use super::h2::H2Endpoint;
 use super::{Destination, ForwardFuture, ForwardTimeouts, prepare};
 use crate::dial::{DialTarget, Dialer, Trust};
@@ -98,11 +100,11 @@ pub struct Upstream {
 struct Shared {
     config: UpstreamConfig,
     dialer: Dialer,
-    endpoints: Vec<Ready>,
+    endpoints: Vec<ReadyEndpoint>,
     next: AtomicUsize,
 }
 
-struct Ready {
+struct ReadyEndpoint {
     endpoint: Endpoint,
     host: Option<HeaderValue>,
     /// What stands in where an HTTP/1.0 client sent no `Host`.
@@ -117,7 +119,7 @@ impl Upstream {
         let endpoints = config
             .endpoints
             .iter()
-            .map(|endpoint| Ready {
+            .map(|endpoint| ReadyEndpoint {
                 authority: HeaderValue::try_from(endpoint.authority()).ok(),
                 host: match &config.host {
                     HostPolicy::Client => None,
@@ -176,34 +178,54 @@ impl Service<Request<Body>> for Upstream {
     fn call(&mut self, mut request: Request<Body>) -> ForwardFuture {
         let shared = Arc::clone(&self.shared);
         let timeouts = self.timeouts;
-        Box::pin(async move {
-            let turn = match shared.endpoints.len() {
-                0 => return Err(ErrorKind::DestinationNotFound.into()),
-                1 => 0,
-                n => shared.next.fetch_add(1, Ordering::Relaxed) % n,
-            };
-            let ready = &shared.endpoints[turn];
-            let host = match request.headers().contains_key(HOST) {
-                true => ready.host.as_ref(),
-                false => ready.host.as_ref().or(ready.authority.as_ref()),
-            };
-            prepare(&mut request, host);
-            let destination = Destination {
-                upstream: Some(Arc::clone(&shared.config.name)),
-                target: DialTarget {
-                    host: &ready.endpoint.host,
-                    port: ready.endpoint.port,
-                    trust: Trust::Operator,
-                },
-                pool: &ready.pool,
-                dialer: &shared.dialer,
-                timeouts,
-                limits: shared.config.limits,
-            };
-            match &ready.h2 {
-                None => destination.send(request).await,
-                Some(h2) => h2.send(&destination, request).await,
-            }
-        })
+        let turn = match shared.endpoints.len() {
+            0 => return Box::pin(ready(Err(ErrorKind::DestinationNotFound.into()))),
+            1 => 0,
+            n => shared.next.fetch_add(1, Ordering::Relaxed) % n,
+        };
+        let endpoint = &shared.endpoints[turn];
+        let host = match request.headers().contains_key(HOST) {
+            true => endpoint.host.as_ref(),
+            false => endpoint.host.as_ref().or(endpoint.authority.as_ref()),
+        };
+        prepare(&mut request, host);
+        if endpoint.h2.is_some() {
+            return Box::pin(async move {
+                let endpoint = &shared.endpoints[turn];
+                let destination = shared.destination(endpoint, timeouts);
+                match &endpoint.h2 {
+                    Some(h2) => h2.send(&destination, request).await,
+                    None => Err(ErrorKind::ProxyInternalError.into()),
+                }
+            });
+        }
+        // Before there is a future: it need not have room for a whole request.
+        match Outgoing::new(request, &endpoint.pool) {
+            Ok(outgoing) => Box::pin(async move {
+                shared.destination(&shared.endpoints[turn], timeouts).send(outgoing).await
+            }),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+}
+
+impl Shared {
+    fn destination<'a>(
+        &'a self,
+        endpoint: &'a ReadyEndpoint,
+        timeouts: ForwardTimeouts,
+    ) -> Destination<'a> {
+        Destination {
+            upstream: Some(&self.config.name),
+            target: DialTarget {
+                host: &endpoint.endpoint.host,
+                port: endpoint.endpoint.port,
+                trust: Trust::Operator,
+            },
+            pool: &endpoint.pool,
+            dialer: &self.dialer,
+            timeouts,
+            limits: self.config.limits,
+        }
     }
 }
