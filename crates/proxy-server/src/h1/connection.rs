@@ -328,3 +328,6 @@ impl<'a, T: Transport> Conversation<'a, T> {
         Poll::Ready(if wire.is_over() { Err(End::Closed) } else { Ok(()) })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,9 +135,11 @@ impl Writing<'_> {
 
     /// Responses that have content, if not the one to a HEAD request (RFC 9110 section 6.4.1).
     fn has_content(&self) -> bool {
-        !matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-            && !self.status.is_informational()
-            && !(self.asked.connect && self.status.is_success())
+        match self.status {
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => false,
+            status if status.is_success() => !self.asked.connect,
+            status => !status.is_informational(),
+        }
     }
 
     fn may_chunk(&self) -> bool {
