@@ -10,6 +10,7 @@ mod request;
 mod response;
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use http::Response;
 use http_body::Frame;
 use proxy_core::deadline::Deadline;
 use proxy_core::{ErrorKind, HeadLimits, InterimSink, ProxyError, Retry};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -26,6 +28,9 @@ pub(crate) use request::OutgoingRequest;
 use request::SendError;
 pub(crate) use response::Begun;
 use response::{IncomingResponse, ReadError};
+
+/// For so long after an exchange the reactor's word on the socket is taken.
+const MOMENT: Duration = Duration::from_micros(100);
 
 /// A connection that can carry one request at a time.
 pub(crate) struct OriginConnection {
@@ -72,12 +77,29 @@ impl OriginConnection {
         self.request.is_done() && self.response.may_be_followed()
     }
 
-    /// Whether a request could be sent now: one look at the socket finds that it was closed while
-    /// it was idle, and bytes that nobody asked for. Nobody is to be woken for either.
-    pub(crate) fn is_usable(&self) -> bool {
-        self.is_reusable()
-            && matches!(self.stream.try_read(&mut [0]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    /// Whether a request could be sent now, `idle` after the last exchange: one look at the socket
+    /// finds that it was closed meanwhile, and bytes that nobody asked for. Nobody is to be woken
+    /// for either.
+    pub(crate) fn is_usable(&self, idle: Duration) -> bool {
+        if !self.is_reusable() {
+            return false;
+        }
+        // What the reactor has noticed is known without a system call. But another thread's may be
+        // behind with it, and ours too if it had more than a moment.
+        if idle < MOMENT && self.home == crate::pool::shards::own() {
+            return is_silent(&self.stream.try_read(&mut [0]));
+        }
+        is_silent(&self.peek())
+    }
+
+    /// Whether the peer of a new connection speaks before it was asked: what it says would be
+    /// taken for an answer, and its answer for that to the next request.
+    pub(crate) fn speaks_unasked(&self) -> bool {
+        matches!(self.peek(), Ok(1..))
+    }
+
+    fn peek(&self) -> io::Result<usize> {
+        SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()])
     }
 
     /// It is idle and may stay so for long.
@@ -130,9 +152,7 @@ impl OriginConnection {
                 Poll::Pending => {}
                 Poll::Ready(_) if self.request.written() == 0 && self.response.has_first_byte() => {
                     // No answer: nothing was asked.
-                    let error = ProxyError::new(ErrorKind::HttpProtocolError);
-                    let error = error.detail("unsolicited_bytes").retry(Retry::NothingSent);
-                    return Poll::Ready(Err(error));
+                    return Poll::Ready(Err(unsolicited()));
                 }
                 Poll::Ready(Ok(response)) => {
                     self.request.want_content();
@@ -254,3 +274,17 @@ impl OriginConnection {
         }
     }
 }
+
+fn is_silent(look: &io::Result<usize>) -> bool {
+    matches!(look, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// The error of a request whose peer has answered before it was asked.
+pub(crate) fn unsolicited() -> ProxyError {
+    ProxyError::new(ErrorKind::HttpProtocolError)
+        .detail("unsolicited_bytes")
+        .retry(Retry::NothingSent)
+}
+
+#[cfg(test)]
+mod tests;

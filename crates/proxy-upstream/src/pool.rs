@@ -70,6 +70,12 @@ struct Idle {
     since: Instant,
 }
 
+impl Idle {
+    fn is_usable(&self, now: Instant) -> bool {
+        self.connection.is_usable(now.duration_since(self.since))
+    }
+}
+
 /// An open connection's place in `max_connections`.
 pub(crate) struct Place(Arc<AtomicUsize>);
 
@@ -134,7 +140,7 @@ impl Pool {
 
     fn take_from(&self, shard: usize, now: Instant) -> Option<Box<OriginConnection>> {
         while let Some(idle) = self.pop(shard) {
-            if self.may_be_reused(&idle, now) && idle.connection.is_usable() {
+            if self.may_be_reused(&idle, now) && idle.is_usable(now) {
                 return Some(idle.connection);
             }
         }
@@ -169,7 +175,7 @@ impl Pool {
                 if now.duration_since(idle.since) > SHORT_REST {
                     idle.connection.shrink();
                 }
-                self.may_be_reused(idle, now) && idle.connection.is_usable()
+                self.may_be_reused(idle, now) && idle.is_usable(now)
             });
             self.shared.idle.fetch_sub(before - stack.len(), Ordering::AcqRel);
             if stack.is_empty() {

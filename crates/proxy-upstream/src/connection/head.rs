@@ -95,3 +95,90 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 fn unsound() -> ProxyError {
     ProxyError::new(ErrorKind::HttpRequestError).detail("content_length").retry(Retry::NothingSent)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::StreamBody;
+
+    fn written(request: http::request::Builder, body: Body) -> Result<(String, Coding), ErrorKind> {
+        let mut out = BytesMut::new();
+        let request = request.body(body).expect("a request");
+        let coding = write(&request, &mut out).map_err(|e| e.kind())?;
+        Ok((String::from_utf8(out.to_vec()).expect("text"), coding))
+    }
+
+    fn streamed() -> Body {
+        let frames: [Result<http_body::Frame<bytes::Bytes>, std::io::Error>; 0] = [];
+        Body::new(StreamBody::new(futures_util::stream::iter(frames)))
+    }
+
+    /// RFC 9112 section 6: one framing, and it is ours.
+    #[test]
+    fn framing() {
+        let post = || Request::post("/x?y").header("host", "a.test");
+        let line = "POST /x?y HTTP/1.1\r\nhost: a.test\r\n";
+        for (request, body, rest, coding) in [
+            (post(), Body::empty(), "\r\n", Coding::None),
+            (
+                post().header("content-length", "0"),
+                Body::empty(),
+                "content-length: 0\r\n\r\n",
+                Coding::None,
+            ),
+            (
+                post().header("content-length", "003"),
+                Body::full("abc"),
+                "content-length: 003\r\n\r\n",
+                Coding::Length(3),
+            ),
+            (post(), Body::full("abc"), "content-length: 3\r\n\r\n", Coding::Length(3)),
+            (
+                post().header("content-length", "9"),
+                streamed(),
+                "content-length: 9\r\n\r\n",
+                Coding::Length(9),
+            ),
+            (
+                post().header("transfer-encoding", "chunked").header("te", "trailers"),
+                streamed(),
+                "te: trailers\r\ntransfer-encoding: chunked\r\n\r\n",
+                Coding::Chunked(Box::default()),
+            ),
+            (
+                post().header("trailer", "x-sum, X-Other"),
+                streamed(),
+                "trailer: x-sum, X-Other\r\ntransfer-encoding: chunked\r\n\r\n",
+                Coding::Chunked(
+                    [HeaderName::from_static("x-sum"), HeaderName::from_static("x-other")].into(),
+                ),
+            ),
+        ] {
+            assert_eq!(written(request, body), Ok((format!("{line}{rest}"), coding)));
+        }
+    }
+
+    /// What two recipients would frame differently is not sent.
+    #[test]
+    fn lengths_that_are_not_true() {
+        let post = || Request::post("/");
+        for (request, body) in [
+            (post().header("content-length", "3"), Body::empty()),
+            (post().header("content-length", "3"), Body::full("four")),
+            (post().header("content-length", "+4"), Body::full("four")),
+            (post().header("content-length", ""), Body::empty()),
+            (post().header("content-length", "99999999999999999999"), streamed()),
+            (post().header("content-length", "4").header("content-length", "4"), streamed()),
+        ] {
+            assert_eq!(written(request, body), Err(ErrorKind::HttpRequestError));
+        }
+    }
+
+    #[test]
+    fn targets() {
+        let options = written(Request::options("*"), Body::empty()).expect("sound").0;
+        assert_eq!(options, "OPTIONS * HTTP/1.1\r\n\r\n");
+        let old = Request::get("/").version(http::Version::HTTP_10);
+        assert_eq!(written(old, Body::empty()).expect("sound").0, "GET / HTTP/1.1\r\n\r\n");
+    }
+}

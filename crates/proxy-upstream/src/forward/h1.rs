@@ -8,7 +8,7 @@ use proxy_core::{Attempt, Body, ErrorKind, Exchange, ProxyError, Retry};
 use tokio::time::Instant;
 
 use super::{Destination, note, take_exchange};
-use crate::connection::{Begun, OriginConnection, OutgoingRequest};
+use crate::connection::{Begun, OriginConnection, OutgoingRequest, unsolicited};
 use crate::pool::Pool;
 use crate::response_body::{ResponseBody, release};
 
@@ -103,18 +103,8 @@ impl Destination<'_> {
         if let Some(exchange) = exchange {
             exchange.with_attempts(|attempts| attempts.push(self.attempt()));
         }
-        let connected = match self.pool.place() {
-            Some(place) => self.dial().await.map(|dialed| (dialed, place)),
-            None => {
-                Err(ProxyError::new(ErrorKind::ConnectionLimitReached).retry(Retry::NothingSent))
-            }
-        };
-        match connected {
-            Ok((dialed, place)) => {
-                note(exchange, |attempt| dialed.note(attempt));
-                let (stream, address) = (dialed.stream, dialed.address);
-                let mut connection =
-                    OriginConnection::new(stream, address, self.limits, Some(place));
+        match self.open(exchange).await {
+            Ok(mut connection) => {
                 connection.begin(*request);
                 Ok(connection)
             }
@@ -123,6 +113,21 @@ impl Destination<'_> {
                 Err(error)
             }
         }
+    }
+
+    async fn open(&self, exchange: Option<&Exchange>) -> Result<Box<OriginConnection>, ProxyError> {
+        let Some(place) = self.pool.place() else {
+            let error = ProxyError::new(ErrorKind::ConnectionLimitReached);
+            return Err(error.retry(Retry::NothingSent));
+        };
+        let dialed = self.dial().await?;
+        note(exchange, |attempt| dialed.note(attempt));
+        let (stream, address) = (dialed.stream, dialed.address);
+        let connection = OriginConnection::new(stream, address, self.limits, Some(place));
+        if connection.speaks_unasked() {
+            return Err(unsolicited());
+        }
+        Ok(connection)
     }
 
     /// The response. Content that came along with the head is looked at before the head goes on:
