@@ -266,17 +266,35 @@ impl MessageFramer {
 
     /// Scans field lines up to the empty line. `Ok(true)`: the head is whole.
     fn scan_fields(&mut self, head: &[u8]) -> Result<bool, Fault> {
-        while let Some(line) = self.next_line(head)? {
+        loop {
+            // Most lines are whole and sound. What was searched in vain is not looked at again.
+            let start = self.lines_end;
+            if self.searched == 0
+                && let Some((name, value)) = fields::sound_line(&head[start..])
+            {
+                let line = name + 1 + value;
+                self.check_size(line + 2)?;
+                self.lines_end += line + 2;
+                let line = &head[start..start + line];
+                self.fields.note(&line[..name], &line[name + 1..])?;
+                self.add_field(start, line, name)?;
+                continue;
+            }
+            let Some(line) = self.next_line(head)? else { return Ok(false) };
             if line.is_empty() {
                 return Ok(true);
             }
-            let colon = self.fields.add(line)?;
-            if self.fields.count > self.limits.fields {
-                return Err(Fault::TooManyFields);
-            }
-            self.spans.add_field(self.lines_end - line.len() - 2, line, colon);
+            let name = self.fields.add(line)?;
+            self.add_field(start, line, name)?;
         }
-        Ok(false)
+    }
+
+    fn add_field(&mut self, start: usize, line: &[u8], name: usize) -> Result<(), Fault> {
+        if self.fields.count > self.limits.fields {
+            return Err(Fault::TooManyFields);
+        }
+        self.spans.add_field(start, line, name);
+        Ok(())
     }
 }
 

@@ -71,6 +71,23 @@ pub(super) fn all_field(bytes: &[u8]) -> bool {
     }) && rest.iter().all(|&b| is_field(b))
 }
 
+/// How many bytes at the start may stand in a field value: what ends them is a control byte, if
+/// not the end. Eight bytes at a time, like [`all_field`].
+pub(super) fn field_prefix(bytes: &[u8]) -> usize {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (n, word) in words.iter().enumerate() {
+        if !all_field(word) {
+            return n * 8 + word.iter().take_while(|&&b| is_field(b)).count();
+        }
+    }
+    words.len() * 8 + rest.iter().take_while(|&&b| is_field(b)).count()
+}
+
+/// How many bytes at the start are those of a token.
+pub(super) fn token_prefix(bytes: &[u8]) -> usize {
+    bytes.iter().position(|&b| !is_token(b)).unwrap_or(bytes.len())
+}
+
 pub(super) fn all_path(bytes: &[u8]) -> bool {
     bytes.iter().all(|&b| TABLE[b as usize] & PATH != 0)
 }
@@ -88,6 +105,8 @@ mod tests {
                 let mut text = [b'x'; 11];
                 text[at] = b;
                 assert_eq!(super::all_field(&text), super::is_field(b), "{b} at {at}");
+                let prefix = if super::is_field(b) { text.len() } else { at };
+                assert_eq!(super::field_prefix(&text), prefix, "{b} at {at}");
             }
         }
     }

@@ -74,12 +74,16 @@ impl HeadSpans {
     /// `line`, which is sound, stands at `start`; its name is `name` long.
     pub(super) fn add_field(&mut self, start: usize, line: &[u8], name: usize) {
         let start = start - self.skip;
-        let value = fields::trim(&line[name + 1..]);
-        // Where the value is empty, any place will do.
-        let left = line[name + 1..].iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
-        let at = if value.is_empty() { start } else { start + name + 1 + left };
-        self.fields
-            .push(FieldSpan { name: Span::new(start, name), value: Span::new(at, value.len()) });
+        // Without optional whitespace (RFC 9110 section 5.6.3), of which there is mostly one.
+        let (mut from, mut to) = (name + 1, line.len());
+        while from < to && matches!(line[from], b' ' | b'\t') {
+            from += 1;
+        }
+        while from < to && matches!(line[to - 1], b' ' | b'\t') {
+            to -= 1;
+        }
+        let value = Span::new(start + from, to - from);
+        self.fields.push(FieldSpan { name: Span::new(start, name), value });
     }
 
     fn version(&self) -> Version {
