@@ -18,7 +18,7 @@ mod write;
 
 pub use content::{ContentFramer, ContentPiece, ContentScan};
 pub use head::{ReasonPhrase, trailer_fields};
-pub use request::{EMPTY_LINES, RequestHeadInfo, sanitise_target};
+pub use request::{EMPTY_LINES, RequestHeadInfo};
 pub use response::ResponseHeadInfo;
 pub use write::{
     DATE_LENGTH, imf_fixdate, write_chunk_size, write_field, write_fields, write_last_chunk,
@@ -26,6 +26,7 @@ pub use write::{
 };
 
 use http::StatusCode;
+use request::sanitise_target;
 
 use crate::error::ErrorKind;
 
@@ -34,7 +35,7 @@ use crate::error::ErrorKind;
 pub struct HeadLimits {
     /// Bytes of the request line or status line. Default: 16 KiB.
     pub line: usize,
-    /// Number of field lines. Default (and hyper's): 100.
+    /// Number of field lines. Default: 100.
     pub fields: usize,
     /// Bytes of all field lines together. Default: 64 KiB.
     pub fields_size: usize,

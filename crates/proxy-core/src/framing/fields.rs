@@ -84,7 +84,7 @@ impl FramingFields {
                 .and_then(|n| n.checked_add(u64::from(b - b'0')))
                 .ok_or(Fault::ContentLength)?;
         }
-        // The largest two values mean something else to the parser behind us.
+        // The largest two values mean something else to some parsers, hyper's HTTP/2 among them.
         if length >= u64::MAX - 2 {
             return Err(Fault::ContentLength);
         }

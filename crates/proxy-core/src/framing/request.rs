@@ -26,9 +26,6 @@ pub struct RequestHeadInfo {
     pub expects_continue: bool,
     /// `TE: trailers`.
     pub takes_trailers: bool,
-    /// Bytes from the start of the head to the target, and of the target, where it must be
-    /// [sanitised](sanitise_target) before a parser reads it.
-    pub unclean_target: Option<(usize, usize)>,
     /// `OPTIONS` with an absolute target without path, which asks for the server as a whole
     /// (RFC 9112 section 3.2.4); a URI parser can not tell it from one with the path `/`.
     pub options_without_path: bool,
@@ -39,7 +36,7 @@ pub(super) struct RequestLine {
     skip: usize,
     connect: bool,
     version_10: bool,
-    unclean_target: Option<(usize, usize)>,
+    unclean_target: bool,
     options_without_path: bool,
 }
 
@@ -83,7 +80,6 @@ impl MessageFramer {
             keep_alive: self.fields.persists(line.version_10),
             expects_continue: self.fields.expects_continue,
             takes_trailers: self.fields.takes_trailers,
-            unclean_target: line.unclean_target,
             options_without_path: line.options_without_path,
         };
         self.reset();
@@ -121,18 +117,18 @@ impl RequestLine {
         match sanitise_target(target) {
             Cow::Borrowed(target) => self.target(method, target),
             Cow::Owned(clean) => {
-                self.unclean_target = Some((method_end + 1, target.len()));
+                self.unclean_target = true;
                 self.target(method, &clean)
             }
         }
     }
 
-    /// Every target that passes parses as a `http::Uri`: hyper must never answer one by itself.
+    /// Every target that passes parses as a `http::Uri`: all faults are found here, and named.
     fn target(&mut self, method: &[u8], target: &[u8]) -> Result<(), Fault> {
         if self.connect {
             return match self.unclean_target {
-                None => authority_form(target),
-                Some(_) => Err(Fault::Target),
+                false => authority_form(target),
+                true => Err(Fault::Target),
             };
         }
         match target.first().ok_or(Fault::Target)? {
@@ -165,7 +161,7 @@ impl RequestLine {
 
 /// What clients send and no target may hold, in the one form that a URL parser gives it (WHATWG):
 /// a fragment is dropped, `"`, `<`, `>` and `` ` `` are escaped.
-pub fn sanitise_target(target: &[u8]) -> Cow<'_, [u8]> {
+pub(super) fn sanitise_target(target: &[u8]) -> Cow<'_, [u8]> {
     if !target.iter().any(|b| matches!(b, b'#' | b'"' | b'<' | b'>' | b'`')) {
         return Cow::Borrowed(target);
     }

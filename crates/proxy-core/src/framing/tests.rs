@@ -35,7 +35,7 @@ fn sound_heads_pass() {
         assert!(
             head.len() > 300
                 || http::Uri::try_from(head.split(' ').nth(1).expect("target")).is_ok(),
-            "hyper would refuse {head:?}"
+            "no URI in {head:?}"
         );
     }
 }
@@ -109,12 +109,8 @@ fn faults_are_named() {
 /// Fragments and raw quotes come from real clients; behind the edge there is one form of them.
 #[test]
 fn unclean_targets_are_sanitised() {
-    let head = "GET /a\"b?c=`d`#e HTTP/1.1\r\nHost: a\r\n\r\n";
-    let Ok(HeadScan::Complete(info)) = scan(head) else { panic!("sound") };
-    let (start, len) = info.unclean_target.expect("unclean");
-    let target = &head.as_bytes()[start..start + len];
-    assert_eq!(target, b"/a\"b?c=`d`#e");
-    assert_eq!(&*sanitise_target(target), b"/a%22b?c=%60d%60");
+    assert_eq!(&*sanitise_target(b"/a\"b?c=`d`#e"), b"/a%22b?c=%60d%60");
+    assert!(matches!(sanitise_target(b"/a?b"), std::borrow::Cow::Borrowed(_)));
 }
 
 /// Section 2.2: a head is the same however its bytes arrive.
