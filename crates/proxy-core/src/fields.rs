@@ -24,11 +24,9 @@ pub fn remove_hop_by_hop(fields: &mut HeaderMap) {
             },
         }
     }
-    if there[0] {
+    if there[0] && names_fields(fields) {
         // Collected first: an option may name `Connection` itself, or stand in several lines.
         let named: Vec<HeaderName> = list(fields, &CONNECTION)
-            // What most say names no field, or one that goes anyway.
-            .filter(|option| !matches!(*option, "close" | "keep-alive"))
             .filter(|option| !is_never_nominated(option))
             .filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok())
             .collect();
@@ -43,6 +41,15 @@ pub fn remove_hop_by_hop(fields: &mut HeaderMap) {
             fields.remove(name);
         }
     }
+}
+
+/// Whether `Connection` may name fields: what most say, alone, names none, or one that goes
+/// anyway.
+fn names_fields(fields: &HeaderMap) -> bool {
+    let mut lines = fields.get_all(CONNECTION).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else { return true };
+    let line = line.as_bytes();
+    !line.eq_ignore_ascii_case(b"keep-alive") && !line.eq_ignore_ascii_case(b"close")
 }
 
 /// Fields that a sender can not make hop-by-hop: removing them would change what the message

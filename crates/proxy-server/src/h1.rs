@@ -5,6 +5,7 @@
 //! connection is taken apart and parked as a bare socket. All of it is behind one function, so
 //! the codec can change.
 
+mod answer;
 mod connection;
 mod date;
 mod end;

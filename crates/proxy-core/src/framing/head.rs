@@ -1,6 +1,7 @@
 //! Whole heads as requests and responses, without being read a second time.
 
 use bytes::Bytes;
+use http::header;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
 };
@@ -72,6 +73,7 @@ impl HeadSpans {
     }
 
     /// `line`, which is sound, stands at `start`; its name is `name` long.
+    #[inline]
     pub(super) fn add_field(&mut self, start: usize, line: &[u8], name: usize) {
         let start = start - self.skip;
         // Without optional whitespace (RFC 9110 section 5.6.3), of which there is mostly one.
@@ -94,14 +96,52 @@ impl HeadSpans {
         let mut map = HeaderMap::try_with_capacity(self.fields.len() + room)
             .map_err(|_| Fault::TooManyFields)?;
         for field in &self.fields {
-            let name =
-                HeaderName::from_bytes(&head[field.name.range()]).map_err(|_| Fault::FieldName)?;
+            let name = &head[field.name.range()];
+            let name = match usual_name(name) {
+                Some(name) => name,
+                None => HeaderName::from_bytes(name).map_err(|_| Fault::FieldName)?,
+            };
             let value = HeaderValue::from_maybe_shared(head.slice(field.value.range()))
                 .map_err(|_| Fault::FieldValue)?;
             map.try_append(name, value).map_err(|_| Fault::TooManyFields)?;
         }
         Ok(map)
     }
+}
+
+/// Names as most senders write them, without the work of bringing them to lower case and looking
+/// them up.
+fn usual_name(name: &[u8]) -> Option<HeaderName> {
+    Some(match name {
+        b"Accept" | b"accept" => header::ACCEPT,
+        b"Accept-Encoding" | b"accept-encoding" => header::ACCEPT_ENCODING,
+        b"Accept-Language" | b"accept-language" => header::ACCEPT_LANGUAGE,
+        b"Accept-Ranges" | b"accept-ranges" => header::ACCEPT_RANGES,
+        b"Age" | b"age" => header::AGE,
+        b"Authorization" | b"authorization" => header::AUTHORIZATION,
+        b"Cache-Control" | b"cache-control" => header::CACHE_CONTROL,
+        b"Connection" | b"connection" => header::CONNECTION,
+        b"Content-Encoding" | b"content-encoding" => header::CONTENT_ENCODING,
+        b"Content-Length" | b"content-length" => header::CONTENT_LENGTH,
+        b"Content-Type" | b"content-type" => header::CONTENT_TYPE,
+        b"Cookie" | b"cookie" => header::COOKIE,
+        b"Date" | b"date" => header::DATE,
+        b"ETag" | b"etag" => header::ETAG,
+        b"Expires" | b"expires" => header::EXPIRES,
+        b"Host" | b"host" => header::HOST,
+        b"If-Modified-Since" | b"if-modified-since" => header::IF_MODIFIED_SINCE,
+        b"If-None-Match" | b"if-none-match" => header::IF_NONE_MATCH,
+        b"Last-Modified" | b"last-modified" => header::LAST_MODIFIED,
+        b"Location" | b"location" => header::LOCATION,
+        b"Referer" | b"referer" => header::REFERER,
+        b"Server" | b"server" => header::SERVER,
+        b"Set-Cookie" | b"set-cookie" => header::SET_COOKIE,
+        b"Transfer-Encoding" | b"transfer-encoding" => header::TRANSFER_ENCODING,
+        b"User-Agent" | b"user-agent" => header::USER_AGENT,
+        b"Vary" | b"vary" => header::VARY,
+        b"Via" | b"via" => header::VIA,
+        _ => return None,
+    })
 }
 
 impl MessageFramer {
@@ -274,6 +314,21 @@ mod tests {
             let said = (info.keep_alive, info.expects_continue, info.takes_trailers);
             assert_eq!(said, expected, "{input:?}");
         }
+    }
+
+    #[test]
+    fn usual_names_are_the_same_names() {
+        let names = "Accept Accept-Encoding Accept-Language Accept-Ranges Age Authorization \
+            Cache-Control Connection Content-Encoding Content-Length Content-Type Cookie Date ETag \
+            Expires Host If-Modified-Since If-None-Match Last-Modified Location Referer Server \
+            Set-Cookie Transfer-Encoding User-Agent Vary Via";
+        for name in names.split(' ') {
+            let parsed = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+            assert_eq!(usual_name(name.as_bytes()), Some(parsed.clone()));
+            assert_eq!(usual_name(parsed.as_str().as_bytes()), Some(parsed));
+        }
+        assert_eq!(usual_name(b"HOST"), None);
+        assert_eq!(usual_name(b"x-host"), None);
     }
 
     #[test]

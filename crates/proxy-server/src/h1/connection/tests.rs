@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use http::HeaderValue;
 use http_body_util::BodyExt as _;
 use proxy_core::framing::EMPTY_LINES;
 use proxy_testkit::ManualClock;
