@@ -63,6 +63,7 @@ struct Shared {
     taken_elsewhere: AtomicUsize,
     idle: AtomicUsize,
     open: Arc<AtomicUsize>,
+    unfinished: Arc<AtomicUsize>,
 }
 
 struct Idle {
@@ -76,7 +77,7 @@ impl Idle {
     }
 }
 
-/// An open connection's place in `max_connections`.
+/// An open connection's place in `max_connections`, or another that is counted while it lasts.
 pub(crate) struct Place(Arc<AtomicUsize>);
 
 impl Drop for Place {
@@ -95,6 +96,7 @@ impl Pool {
                 taken_elsewhere: AtomicUsize::new(0),
                 idle: AtomicUsize::new(0),
                 open: Arc::default(),
+                unfinished: Arc::default(),
             }),
         }
     }
@@ -115,6 +117,17 @@ impl Pool {
         let taken = self.shared.open.fetch_add(1, Ordering::AcqRel);
         let place = Place(Arc::clone(&self.shared.open));
         (taken < max).then_some(place)
+    }
+
+    /// Requests whose response is whole and that are still being sent.
+    pub fn unfinished(&self) -> usize {
+        self.shared.unfinished.load(Ordering::Acquire)
+    }
+
+    /// A request outlives its response, for as long as this is kept.
+    pub(crate) fn outliving(&self) -> Place {
+        self.shared.unfinished.fetch_add(1, Ordering::AcqRel);
+        Place(Arc::clone(&self.shared.unfinished))
     }
 
     /// The connection that was used last and is still good.

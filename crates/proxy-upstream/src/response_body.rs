@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use proxy_core::BoxError;
 
 use crate::connection::OriginConnection;
-use crate::pool::Pool;
+use crate::pool::{Place, Pool};
 
 pub(crate) struct ResponseBody {
     /// Gone once it is back in the pool, or of no more use.
@@ -54,13 +54,18 @@ pub(crate) fn release(connection: Box<OriginConnection>, pool: &Pool, idle: Dura
     // The origin answered before it had all of the request. The client has its answer and waits
     // for nothing; what it still sends goes where it was meant to go.
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn(finish_request(connection, pool.clone(), idle));
+        runtime.spawn(finish_request(connection, pool.clone(), idle, pool.outliving()));
     }
 }
 
 /// Sends the rest of a request whose response is whole. Ends with the connection, with the
 /// client's content, or when nothing has moved for `idle`.
-async fn finish_request(mut connection: Box<OriginConnection>, pool: Pool, idle: Duration) {
+async fn finish_request(
+    mut connection: Box<OriginConnection>,
+    pool: Pool,
+    idle: Duration,
+    _counted: Place,
+) {
     connection.rest();
     if poll_fn(|cx| connection.poll_rest(cx, idle)).await {
         pool.put(connection);
@@ -102,3 +107,6 @@ impl http_body::Body for ResponseBody {
         self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
+
+#[cfg(test)]
+mod tests;

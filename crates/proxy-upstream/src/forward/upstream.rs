@@ -154,6 +154,12 @@ impl Upstream {
         }
     }
 
+    /// Requests whose response is whole and that are still being sent: a process that drains
+    /// waits for them.
+    pub fn unfinished(&self) -> usize {
+        self.shared.endpoints.iter().map(|endpoint| endpoint.pool.unfinished()).sum()
+    }
+
     /// Each endpoint with its idle and open connections.
     pub fn pools(&self) -> impl Iterator<Item = (&Endpoint, usize, usize)> {
         self.shared.endpoints.iter().map(|r| (&r.endpoint, r.pool.idle(), r.pool.open()))
