@@ -107,6 +107,7 @@ impl<T: Transport> Conversation<'_, T> {
         if self.guard.poll_phase(cx) == DrainPhase::Ending {
             return Poll::Ready(Err(End::Closed));
         }
+        lock(&self.wire).awake();
         loop {
             let waits = self.gather(cx, body.as_mut(), coding, broken);
             let flushed = {

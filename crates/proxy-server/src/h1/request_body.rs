@@ -98,6 +98,7 @@ impl<T> Drop for RequestBody<T> {
 impl<T: Transport> Wire<T> {
     /// The next frame of the message's content.
     fn poll_content(&mut self, cx: &mut Context<'_>) -> Polled {
+        self.body_polled = true;
         let poll = self.poll_next_frame(cx);
         match &poll {
             // Also how the connection's task knows that somebody watches the socket.

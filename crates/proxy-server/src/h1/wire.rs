@@ -71,6 +71,8 @@ pub(super) struct Wire<T> {
     pub(super) abandoned: bool,
     /// Of the task that waits for content from the socket.
     pub(super) body_waker: Option<Waker>,
+    /// The content was asked for since the connection's task was woken.
+    pub(super) body_polled: bool,
     /// Of the connection's task, while it waits and content may come to an end elsewhere.
     task: Option<Waker>,
     hang_up: Option<HangUpWatch>,
@@ -105,6 +107,7 @@ impl<T> Wire<T> {
             continue_wanted: false,
             abandoned: false,
             body_waker: None,
+            body_polled: false,
             task: None,
             hang_up: None,
             edge,
@@ -141,6 +144,7 @@ impl<T> Wire<T> {
     /// The connection's task runs: it needs no waking.
     pub(super) fn awake(&mut self) {
         self.task = None;
+        self.body_polled = false;
     }
 
     /// The connection's task waits, and wants to know what becomes of the content.
@@ -175,8 +179,9 @@ impl<T: Transport> Wire<T> {
     pub(super) fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = match self.phase {
             Phase::Over => return Poll::Pending,
-            // Whoever reads the content waits for the same socket, and sees its end.
-            Phase::Content(_) if self.body_waker.is_some() => return Poll::Pending,
+            // Whoever reads the content waits for the same socket, and sees its end. Unless it is
+            // this task, which has not asked for more although it was woken.
+            Phase::Content(_) if self.is_read_elsewhere(cx) => return Poll::Pending,
             // Content that is held back is not gathered here.
             Phase::Content(_) => 1,
             Phase::Head | Phase::Connect => READ_AHEAD_LIMIT,
@@ -184,7 +189,12 @@ impl<T: Transport> Wire<T> {
         while self.buffer.len() < limit && !self.ended {
             match ready!(self.poll_fill(cx, READ_SIZE_AHEAD)) {
                 Ok(0) => break,
-                Ok(_) => {}
+                Ok(_) => {
+                    // What the reader waits for was taken off the socket here.
+                    if let Some(waker) = self.body_waker.take() {
+                        waker.wake();
+                    }
+                }
                 Err(_) => return Poll::Ready(()),
             }
         }
@@ -203,6 +213,11 @@ impl<T: Transport> Wire<T> {
             Some(watch) => watch.poll_gone(cx),
             None => Poll::Pending,
         }
+    }
+
+    fn is_read_elsewhere(&self, cx: &Context<'_>) -> bool {
+        let another = |waker: &Waker| self.body_polled || !waker.will_wake(cx.waker());
+        self.body_waker.as_ref().is_some_and(another)
     }
 
     /// The answer is complete.

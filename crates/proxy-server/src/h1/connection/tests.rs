@@ -216,6 +216,38 @@ async fn a_client_that_leaves_ends_the_call() {
     }
 }
 
+/// Content was asked for once and then no more: what comes must still reach who asks again, and
+/// the client's leaving must be seen.
+#[tokio::test]
+async fn content_that_is_no_longer_asked_for_hides_nothing() {
+    async fn asks_once(request: Request<Body>) -> Answer {
+        let mut body = request.into_body();
+        let mut polls = 0;
+        let frame = poll_fn(|cx| {
+            polls += 1;
+            // The second time it was woken it does not ask.
+            if polls == 2 { Poll::Pending } else { Pin::new(&mut body).poll_frame(cx) }
+        });
+        let data = frame.await.and_then(Result::ok).and_then(|frame| frame.into_data().ok());
+        let mut response = Response::new(Body::full(data.unwrap_or_default()));
+        response.headers_mut().insert("date", HeaderValue::from_static("d"));
+        Ok(response)
+    }
+    let head = "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 2\r\n\r\n";
+    let mut served = serve(asks_once);
+    served.send(head).await;
+    tokio::task::yield_now().await;
+    served.send("hi").await;
+    served.expect(&answer("hi")).await;
+
+    let mut served = serve(asks_once);
+    served.send(head).await;
+    tokio::task::yield_now().await;
+    drop(served.client);
+    let finished = served.task.await.expect("no panic").expect("a socket");
+    assert!(matches!(finished.end, End::Closed));
+}
+
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_no_whole_one() {
     async fn breaks(_: Request<Body>) -> Answer {
