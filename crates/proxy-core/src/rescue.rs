@@ -25,7 +25,7 @@ use tower_service::Service;
 
 use crate::body::Reply;
 use crate::error::{ErrorKind, ProxyError};
-use crate::exchange::Exchange;
+use crate::exchange::{Decision, Exchange, Verdict};
 use crate::refusal::Refusal;
 
 /// See the [module](self).
@@ -102,9 +102,25 @@ where
         };
         Poll::Ready(Ok(match outcome {
             Ok(response) => response.map(Reply::inner),
-            Err(error) => Refusal::from_error(&error)
-                .recorded(this.exchange.as_ref(), "upstream")
-                .into_response(),
+            Err(error) => {
+                let refusal = Refusal::from_error(&error);
+                let exchange = this.exchange.as_ref();
+                if let Some(exchange) = exchange.filter(|exchange| exchange.is_rehearsal()) {
+                    told_exactly(exchange, &error, refusal.reason);
+                }
+                refusal.recorded(exchange, "upstream").into_response()
+            }
         }))
     }
+}
+
+/// What the client is not told of an error, those who rehearse it are.
+fn told_exactly(exchange: &Exchange, error: &ProxyError, reason: &'static str) {
+    let Some(detail) = error.detail_str().filter(|detail| *detail != reason) else { return };
+    let layer = match error.kind() {
+        ErrorKind::DestinationIpProhibited => "guard",
+        _ => "upstream",
+    };
+    let (rule, verdict) = (None, Verdict::Deny);
+    exchange.decide(Decision { layer, rule, verdict, reason: detail.into() });
 }
