@@ -1,10 +1,14 @@
 //! Faults at every phase: the client leaves, the upstream leaves, and nobody else pays for it.
 
+use std::io::{ErrorKind, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
 use proxyd_tests::client::{self, Client, Ending, NoAnswer};
 use proxyd_tests::configured;
 use proxyd_tests::origin::{Act, MARK, Origin, Script, ok, response};
 use proxyd_tests::proxyd::{self, Proxyd};
-use proxyd_tests::waiting::Gate;
+use proxyd_tests::waiting::{self, Gate};
 
 const HOST: &str = "Host: origin.test\r\n";
 
@@ -62,6 +66,65 @@ fn a_client_that_ends_its_half_while_pipelined_bytes_wait_cancels_too() {
     origin.wait_received(0, "GET /wait");
     client.finish();
     origin.wait_ended(0);
+}
+
+/// More than is read ahead: what waits in the socket must not hide the end behind it.
+#[test]
+fn a_client_that_leaves_behind_more_than_is_read_ahead_cancels_too() {
+    for how in ["finish", "reset"] {
+        let origin = silent();
+        let proxy = before(&origin);
+        let mut client = Client::connect(proxy.address());
+        let request = format!("GET /wait HTTP/1.1\r\n{HOST}\r\n");
+        client.send(&request);
+        origin.wait_received(0, "GET /wait");
+        client.send(request.repeat(100 * 1024 / request.len()));
+        if how == "reset" {
+            client.reset();
+        } else {
+            client.finish();
+        }
+        origin.wait_ended(0);
+        assert_eq!(origin.lines(), ["GET /wait"], "{how}");
+    }
+}
+
+/// Requests that the proxy is about.
+fn active(proxy: &Proxyd) -> usize {
+    let metrics = proxy.ask_admin("/metrics").text();
+    let name = "http_server_active_requests";
+    let counts = metrics.lines().filter(|line| line.starts_with(name));
+    counts.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
+}
+
+/// An upload is held back while its origin takes nothing.
+#[test]
+fn a_client_that_leaves_while_its_upload_is_held_back_cancels_too() {
+    let deaf = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let to = format!("http://{}", deaf.local_addr().expect("its address"));
+    let proxy = proxyd::reverse(&to).start();
+    let mut client = TcpStream::connect(proxy.address()).expect("connected");
+    let head = format!("POST / HTTP/1.1\r\n{HOST}Content-Length: 1000000000\r\n\r\n");
+    client.write_all(head.as_bytes()).expect("room");
+    let _link = deaf.accept().expect("a connection that nobody reads");
+    client.set_nonblocking(true).expect("set");
+    let piece = [b'x'; 64 * 1024];
+    // Until nothing has gone for a while: every buffer on the way is full.
+    let mut full = 0;
+    while full < 20 {
+        match client.write(&piece) {
+            Ok(_) => full = 0,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                full += 1;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    waiting::until("the upload is under way", || (active(&proxy) == 1).then_some(()));
+    socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("set");
+    drop(client);
+    waiting::until("the request is over", || (active(&proxy) == 0).then_some(()));
 }
 
 #[test]
@@ -307,6 +370,6 @@ fn a_reset_before_the_answer_is_no_answer_for_anyone_else() {
     origin.wait_received(1, "GET /stays");
     gone.reset();
     origin.wait_ended(0);
-    let mut stays = stays.patient_for(std::time::Duration::from_millis(200));
+    let mut stays = stays.patient_for(Duration::from_millis(200));
     assert_eq!(stays.answer("GET").expect_err("nothing was answered"), NoAnswer::TimedOut);
 }

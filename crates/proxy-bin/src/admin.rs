@@ -100,6 +100,11 @@ impl State {
         self.shared.ready.store(ready, Ordering::Release);
     }
 
+    /// Requests to upstreams that are being sent though their response is whole.
+    pub fn unfinished(&self) -> usize {
+        self.shared.upstreams.iter().map(|(upstream, _)| upstream.unfinished()).sum()
+    }
+
     /// What must happen every few seconds.
     pub fn upkeep(&self) {
         for (upstream, _) in &self.shared.upstreams {

@@ -28,6 +28,8 @@ use crate::memory_guard::MemoryGuard;
 
 /// How often idle connections are swept and metrics are kept in order.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(2);
+/// How often a drain looks whether the last requests are sent.
+const SETTLING_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What ended the process before it served, or while it did.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +91,8 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
         Arc::new(Workers::start(runtime_kind(config.server.runtime), worker_count(config))?);
     start(config, &resources, composed, bound, &workers, &drain, &state)?;
     let guard = resources.cache.clone().and_then(MemoryGuard::new);
-    let upkeep = tokio::spawn(upkeep(state.clone(), resources.destinations.clone(), guard));
+    let destinations = resources.destinations.clone();
+    let upkeep = tokio::spawn(upkeep(state.clone(), destinations.clone(), guard));
     if let Some(greeting) = greeting {
         let _ = io::stderr().write_all(greeting.as_bytes());
     }
@@ -111,7 +114,7 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     drain.drain();
     tokio::select! {
         () = std::future::ready(()), if !patient => {}
-        () = drain.emptied() => {}
+        () = settled(&drain, &state, &destinations) => {}
         () = tokio::time::sleep(config.server.drain_timeout) => {
             tracing::warn!(open = drain.open(), "the drain timeout is over; closing what is open");
         }
@@ -339,6 +342,15 @@ impl Shared<'_> {
                 self.drain.clone(),
             ));
         }
+    }
+}
+
+/// Waits until no connection is open and no request is being sent whose client has its answer and
+/// may be gone.
+async fn settled(drain: &Drain, state: &State, destinations: &proxy_upstream::Destinations) {
+    drain.emptied().await;
+    while state.unfinished() + destinations.unfinished() > 0 {
+        tokio::time::sleep(SETTLING_INTERVAL).await;
     }
 }
 

@@ -3,8 +3,8 @@
 //! Nothing outside this module sees the bare address: a layer asks whether it lies in a set, or
 //! takes a key for a table; a sink takes the view that its privacy setting allows.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::{fmt, io};
 
 use ipnet::IpNet;
 
@@ -119,26 +119,30 @@ impl AddressView {
     }
 }
 
+impl AddressView {
+    /// Appends it: the same as displaying it, at a fraction of the cost for IPv4.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self.0 {
+            Some(IpAddr::V4(v4)) => {
+                let mut digits = itoa::Buffer::new();
+                for (n, octet) in v4.octets().into_iter().enumerate() {
+                    if n > 0 {
+                        out.push(b'.');
+                    }
+                    out.extend_from_slice(digits.format(octet).as_bytes());
+                }
+            }
+            // Writing to memory does not fail.
+            Some(IpAddr::V6(v6)) => drop(io::Write::write_fmt(out, format_args!("{v6}"))),
+            None => out.push(b'-'),
+        }
+    }
+}
+
 impl fmt::Display for AddressView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            // By hand: it stands in every log line.
-            Some(IpAddr::V4(v4)) => {
-                let mut text = [0; 15];
-                let mut len = 0;
-                for (n, octet) in v4.octets().into_iter().enumerate() {
-                    if n > 0 {
-                        text[len] = b'.';
-                        len += 1;
-                    }
-                    let mut digits = itoa::Buffer::new();
-                    let digits = digits.format(octet).as_bytes();
-                    text[len..len + digits.len()].copy_from_slice(digits);
-                    len += digits.len();
-                }
-                f.write_str(std::str::from_utf8(&text[..len]).unwrap_or_default())
-            }
-            Some(IpAddr::V6(v6)) => v6.fmt(f),
+            Some(ip) => ip.fmt(f),
             None => f.write_str("-"),
         }
     }
@@ -260,6 +264,16 @@ mod tests {
         assert_eq!(format!("{:?}", addr("192.0.2.77")), "ClientAddr(..)");
         let all = AddressPrivacy::Truncate { ipv4_prefix: 0, ipv6_prefix: 0 };
         assert_eq!(addr("192.0.2.77").view(all).to_string(), "0.0.0.0");
+        for (text, privacy) in [
+            ("192.0.2.77", AddressPrivacy::Full),
+            ("2001:db8::1", cut),
+            ("::1", AddressPrivacy::Drop),
+        ] {
+            let view = addr(text).view(privacy);
+            let mut out = Vec::new();
+            view.write(&mut out);
+            assert_eq!(String::from_utf8(out), Ok(view.to_string()));
+        }
     }
 
     #[test]

@@ -326,6 +326,20 @@ enum Id<'a> {
     Given(&'a str),
 }
 
+impl ExchangeId<'_> {
+    /// Appends it: the same as displaying it, at a fraction of the cost.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match self.0 {
+            Id::Made(id) => {
+                let mut text = [0; 32];
+                hex::write(id, &mut text);
+                out.extend_from_slice(&text);
+            }
+            Id::Given(id) => out.extend_from_slice(id.as_bytes()),
+        }
+    }
+}
+
 impl fmt::Display for ExchangeId<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {

@@ -10,21 +10,21 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// trailer fields, which are passed on.
 pub fn remove_hop_by_hop(fields: &mut HeaderMap) {
     // One walk over the names is cheaper than a look-up for each that is mostly not there.
-    let of_one_hop = |name: &HeaderName| {
-        matches!(
-            name.as_str(),
-            "connection"
-                | "keep-alive"
-                | "proxy-connection"
-                | "te"
-                | "transfer-encoding"
-                | "upgrade"
-        )
-    };
-    if !fields.keys().any(of_one_hop) {
-        return;
+    let mut there = [false; 6];
+    for name in fields.keys() {
+        match *name {
+            CONNECTION => there[0] = true,
+            TE => there[3] = true,
+            TRANSFER_ENCODING => there[4] = true,
+            UPGRADE => there[5] = true,
+            _ => match name.as_str() {
+                "keep-alive" => there[1] = true,
+                "proxy-connection" => there[2] = true,
+                _ => {}
+            },
+        }
     }
-    if fields.contains_key(CONNECTION) {
+    if there[0] && names_fields(fields) {
         // Collected first: an option may name `Connection` itself, or stand in several lines.
         let named: Vec<HeaderName> = list(fields, &CONNECTION)
             .filter(|option| !is_never_nominated(option))
@@ -33,11 +33,23 @@ pub fn remove_hop_by_hop(fields: &mut HeaderMap) {
         for name in named {
             fields.remove(name);
         }
-        fields.remove(CONNECTION);
     }
-    for name in [&KEEP_ALIVE, &PROXY_CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE] {
-        fields.remove(name);
+    let of_one_hop =
+        [&CONNECTION, &KEEP_ALIVE, &PROXY_CONNECTION, &TE, &TRANSFER_ENCODING, &UPGRADE];
+    for (name, there) in of_one_hop.into_iter().zip(there) {
+        if there {
+            fields.remove(name);
+        }
     }
+}
+
+/// Whether `Connection` may name fields: what most say, alone, names none, or one that goes
+/// anyway.
+fn names_fields(fields: &HeaderMap) -> bool {
+    let mut lines = fields.get_all(CONNECTION).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else { return true };
+    let line = line.as_bytes();
+    !line.eq_ignore_ascii_case(b"keep-alive") && !line.eq_ignore_ascii_case(b"close")
 }
 
 /// Fields that a sender can not make hop-by-hop: removing them would change what the message

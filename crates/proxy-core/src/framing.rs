@@ -1,22 +1,29 @@
 //! Message framing of HTTP/1.1 (RFC 9112), strict, without input or output of its own.
 //!
-//! hyper parses messages well but forgives what a proxy must not: it hides a `Content-Length`
-//! beside `Transfer-Encoding`, a bare LF, chunk extensions, and answers other faults before any
-//! layer could see them. So the edges read through a [`MessageFramer`]: it finds where each head,
-//! each piece of content and each message ends, and says no to everything about which two
-//! recipients could disagree. What it passes is framed one way only.
+//! The edges read through a [`MessageFramer`]: it finds where each head ends and says no to
+//! everything about which two recipients could disagree. It notes where method, target and fields
+//! stand as it goes, so that a whole head becomes a [`http::Request`] or [`http::Response`]
+//! without being read again. A [`ContentFramer`] does the same for content. What they pass is
+//! framed one way only; [`write_request_line`] and its like write it anew.
 //!
 //! Where each check lives is listed in `docs/framing.md`.
 
 mod bytes;
 mod content;
 mod fields;
+mod head;
 mod request;
 mod response;
+mod write;
 
-pub use content::{ContentFramer, ContentScan};
+pub use content::{ContentFramer, ContentPiece, ContentScan};
+pub use head::{ReasonPhrase, trailer_fields};
 pub use request::{EMPTY_LINES, RequestHeadInfo, judge_target, sanitise_target};
 pub use response::ResponseHeadInfo;
+pub use write::{
+    DATE_LENGTH, imf_fixdate, write_chunk_size, write_field, write_fields, write_last_chunk,
+    write_request_line, write_status_line,
+};
 
 use http::StatusCode;
 
@@ -27,7 +34,7 @@ use crate::error::ErrorKind;
 pub struct HeadLimits {
     /// Bytes of the request line or status line. Default: 16 KiB.
     pub line: usize,
-    /// Number of field lines. Default (and hyper's): 100.
+    /// Number of field lines. Default: 100.
     pub fields: usize,
     /// Bytes of all field lines together. Default: 64 KiB.
     pub fields_size: usize,
@@ -192,6 +199,8 @@ pub struct MessageFramer {
     fields: fields::FramingFields,
     request: request::RequestLine,
     response: response::StatusLine,
+    /// Where things stand in the head scanned last; kept until the next one begins.
+    spans: head::HeadSpans,
 }
 
 /// What came of looking for a head.
@@ -214,8 +223,16 @@ impl MessageFramer {
         self.started || self.searched > 0
     }
 
+    /// Ready for the next head. The spans stay, so that this one can be taken apart.
     fn reset(&mut self) {
-        *self = Self::new(self.limits);
+        self.lines_end = 0;
+        self.searched = 0;
+        self.fields_start = 0;
+        self.started = false;
+        self.empty_lines = 0;
+        self.fields = fields::FramingFields::default();
+        self.request = request::RequestLine::default();
+        self.response = response::StatusLine::default();
     }
 
     /// The next whole line of `head` without its CRLF; `Ok(None)` asks for more bytes.
@@ -249,16 +266,35 @@ impl MessageFramer {
 
     /// Scans field lines up to the empty line. `Ok(true)`: the head is whole.
     fn scan_fields(&mut self, head: &[u8]) -> Result<bool, Fault> {
-        while let Some(line) = self.next_line(head)? {
+        loop {
+            // Most lines are whole and sound. What was searched in vain is not looked at again.
+            let start = self.lines_end;
+            if self.searched == 0
+                && let Some((name, value)) = fields::sound_line(&head[start..])
+            {
+                let line = name + 1 + value;
+                self.check_size(line + 2)?;
+                self.lines_end += line + 2;
+                let line = &head[start..start + line];
+                self.fields.note(&line[..name], &line[name + 1..])?;
+                self.add_field(start, line, name)?;
+                continue;
+            }
+            let Some(line) = self.next_line(head)? else { return Ok(false) };
             if line.is_empty() {
                 return Ok(true);
             }
-            self.fields.add(line)?;
-            if self.fields.count > self.limits.fields {
-                return Err(Fault::TooManyFields);
-            }
+            let name = self.fields.add(line)?;
+            self.add_field(start, line, name)?;
         }
-        Ok(false)
+    }
+
+    fn add_field(&mut self, start: usize, line: &[u8], name: usize) -> Result<(), Fault> {
+        if self.fields.count > self.limits.fields {
+            return Err(Fault::TooManyFields);
+        }
+        self.spans.add_field(start, line, name);
+        Ok(())
     }
 }
 

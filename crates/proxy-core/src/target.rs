@@ -42,14 +42,21 @@ impl<'a> Authority<'a> {
                 address.parse::<std::net::Ipv6Addr>().ok()?;
                 (&text[..end + 2], &rest[end + 1..])
             }
-            None => text.split_at(text.find(':').unwrap_or(text.len())),
+            None => text.split_at(text.bytes().position(|b| b == b':').unwrap_or(text.len())),
         };
         // One dot may end a name; two readers could treat more of them, or one in front, differently.
-        if host.is_empty() || host.starts_with('.') || host.contains("..") {
+        if host.is_empty() {
             return None;
         }
-        if !host.starts_with('[') && !host.bytes().all(is_reg_name) {
-            return None;
+        if !host.starts_with('[') {
+            // As if there were a dot in front: so the first byte can be none.
+            let mut previous = b'.';
+            for b in host.bytes() {
+                if !is_reg_name(b) || b == b'.' && previous == b'.' {
+                    return None;
+                }
+                previous = b;
+            }
         }
         let port = match port.strip_prefix(':') {
             None if port.is_empty() => None,

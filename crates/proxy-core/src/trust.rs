@@ -220,7 +220,7 @@ impl Config {
             true => claims::host(request.headers()),
             false => None,
         };
-        claims::remove(request.headers_mut(), trusted);
+        let traced = claims::remove(request.headers_mut(), trusted);
         if let AddressSource::Field(source) = &self.source {
             claims::remove_spellings(request.headers_mut(), source.as_str());
         }
@@ -231,7 +231,7 @@ impl Config {
         self.announce_hops(request.headers_mut(), &hops, peer, proto, host, last);
         let exchange = exchange?;
         let (id, trace) = ids(&exchange);
-        claims::trace_context(request.headers_mut(), trace);
+        claims::trace_context(request.headers_mut(), trace, traced);
         let id = id?;
         request.headers_mut().insert(X_REQUEST_ID, id.clone());
         Some(id)
@@ -316,7 +316,7 @@ impl Config {
 fn ids(exchange: &Exchange) -> (Option<HeaderValue>, Option<HeaderValue>) {
     let (trace, span) = exchange.trace_ids();
     let mut text = Vec::with_capacity(32 + TRACE.len());
-    let _ = std::io::Write::write_fmt(&mut text, format_args!("{}", exchange.id()));
+    exchange.id().write(&mut text);
     let len = text.len();
     text.extend_from_slice(TRACE);
     hex::write(trace, &mut text[len + 3..len + 35]);

@@ -140,6 +140,11 @@ impl DrainGuard {
         }
         self.drain.phase()
     }
+
+    /// The phase, for who is woken by something else.
+    pub(crate) fn phase(&self) -> DrainPhase {
+        self.drain.phase()
+    }
 }
 
 impl Drop for DrainGuard {

@@ -10,6 +10,7 @@ mod edge;
 mod exchanges;
 mod h1;
 mod h2;
+mod hang_up;
 mod limiter;
 mod listener;
 mod patience;

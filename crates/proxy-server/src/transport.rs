@@ -1,9 +1,12 @@
 //! What a connection runs on.
 
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+
+use crate::hang_up::HangUpWatch;
 
 /// A socket, or what stands in for one.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
@@ -13,6 +16,9 @@ pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
 
     /// From here on a peer may pause for as long as a tunnel may be idle.
     fn become_tunnel(&self);
+
+    /// Tells when the peer leaves although nothing is read; `None` where that can not be known.
+    fn watch_hang_up(&self) -> Option<HangUpWatch>;
 }
 
 impl Transport for TcpStream {
@@ -23,15 +29,27 @@ impl Transport for TcpStream {
     fn become_tunnel(&self) {
         let _ = socket2::SockRef::from(self).set_tcp_user_timeout(None);
     }
+
+    fn watch_hang_up(&self) -> Option<HangUpWatch> {
+        HangUpWatch::new(self.as_fd()).ok()
+    }
 }
 
 impl Transport for UnixStream {
     fn abort(&self) {}
     fn become_tunnel(&self) {}
+
+    fn watch_hang_up(&self) -> Option<HangUpWatch> {
+        HangUpWatch::new(self.as_fd()).ok()
+    }
 }
 
 #[cfg(test)]
 impl Transport for tokio::io::DuplexStream {
     fn abort(&self) {}
     fn become_tunnel(&self) {}
+
+    fn watch_hang_up(&self) -> Option<HangUpWatch> {
+        None
+    }
 }

@@ -1,102 +1,290 @@
 //! One connection to an origin, driven by whoever uses it.
 //!
 //! No task runs beside it: the future that awaits the response, and then the response's body,
-//! poll the connection themselves. That saves a task, its memory and two wake-ups a request, and
+//! read and write the socket themselves. That saves a task, its memory and its wake-ups, and
 //! dropping the response at any point closes the connection at once. While it is idle nobody
 //! polls it; that it was closed meanwhile is found when it is taken again.
 
-use std::future::Future;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+mod head;
+mod request;
+mod response;
 
-use http::Request;
-use hyper::client::conn::http1;
-use proxy_core::HeadLimits;
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::Response;
+use http_body::Frame;
 use proxy_core::deadline::Deadline;
+use proxy_core::{ErrorKind, HeadLimits, InterimSink, ProxyError, Retry};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::origin_io::OriginIo;
-use crate::origin_link::OriginLink;
-use crate::request_body::RequestBody;
+pub(crate) use request::{OutgoingRequest, is_idempotent};
+use request::SendError;
+pub(crate) use response::Begun;
+use response::{IncomingResponse, ReadError};
 
-type Driver = http1::Connection<OriginIo<TcpStream>, RequestBody>;
+/// For so long after an exchange the reactor's word on the socket is taken.
+const MOMENT: Duration = Duration::from_micros(100);
 
 /// A connection that can carry one request at a time.
 pub(crate) struct OriginConnection {
-    pub(crate) sender: http1::SendRequest<RequestBody>,
-    driver: Option<Driver>,
-    pub(crate) link: Arc<OriginLink>,
+    stream: TcpStream,
+    request: OutgoingRequest,
+    response: IncomingResponse,
     /// Kept with the connection, so that its timer is made once.
-    pub(crate) deadline: Deadline,
+    deadline: Deadline,
+    /// What was written when the deadline was set.
+    progress: u64,
     pub(crate) address: SocketAddr,
     pub(crate) opened: Instant,
     /// The stack of the thread whose reactor wakes it.
     pub(crate) home: usize,
     pub(crate) requests: u32,
     /// A place in a limit, given back when the connection closes.
-    pub(crate) _place: Option<crate::pool::Place>,
+    _place: Option<crate::pool::Place>,
 }
 
 impl OriginConnection {
     /// Speaks HTTP/1.1 on a connected socket.
-    pub(crate) async fn handshake(
+    pub(crate) fn new(
         stream: TcpStream,
         address: SocketAddr,
         limits: HeadLimits,
         place: Option<crate::pool::Place>,
-    ) -> Result<Box<Self>, hyper::Error> {
-        let link = Arc::new(OriginLink::default());
-        let io = OriginIo::new(stream, Arc::clone(&link), limits);
-        let (sender, driver) = http1::Builder::new().handshake(io).await?;
-        Ok(Box::new(Self {
-            sender,
-            driver: Some(driver),
-            link,
+    ) -> Box<Self> {
+        Box::new(Self {
+            stream,
+            request: OutgoingRequest::none(),
+            response: IncomingResponse::new(limits),
             deadline: Deadline::default(),
+            progress: 0,
             address,
             opened: Instant::now(),
             home: crate::pool::shards::own(),
             requests: 0,
             _place: place,
-        }))
+        })
     }
 
-    /// Moves bytes in both directions. Once it is ready the connection is over; what went wrong
-    /// is told to the response.
-    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        let Some(driver) = &mut self.driver else { return Poll::Ready(Ok(())) };
-        let poll = Pin::new(driver).poll(cx);
-        if poll.is_ready() {
-            self.driver = None;
-            self.link.poison();
+    /// Whether both messages are over and another exchange may follow.
+    pub(crate) fn is_reusable(&self) -> bool {
+        self.request.is_done() && self.response.may_be_followed()
+    }
+
+    /// Whether a request could be sent now, `idle` after the last exchange: one look at the socket
+    /// finds that it was closed meanwhile, and bytes that nobody asked for. Nobody is to be woken
+    /// for either.
+    pub(crate) fn is_usable(&self, idle: Duration) -> bool {
+        if !self.is_reusable() {
+            return false;
         }
-        poll
+        // What the reactor has noticed is known without a system call. But another thread's may be
+        // behind with it, and ours too if it had more than a moment.
+        if idle < MOMENT && self.home == crate::pool::shards::own() {
+            return is_silent(&self.stream.try_read(&mut [0]));
+        }
+        is_silent(&self.peek())
     }
 
-    /// Whether a request could be sent now. Drives the connection first: that is when a close
-    /// that happened while it was idle is noticed. Nobody is to be woken for it.
-    pub(crate) fn is_usable(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop())).is_pending()
-            && !self.link.is_poisoned()
-            && self.sender.is_ready()
+    /// Whether the peer of a new connection speaks before it was asked: what it says would be
+    /// taken for an answer, and its answer for that to the next request.
+    pub(crate) fn speaks_unasked(&self) -> bool {
+        matches!(self.peek(), Ok(1..))
     }
 
-    /// Begins a request.
-    pub(crate) fn send(
-        &mut self,
-        request: Request<RequestBody>,
-    ) -> impl Future<Output = Result<http::Response<hyper::body::Incoming>, http1_error::Unsent>> + use<>
-    {
+    fn peek(&self) -> io::Result<usize> {
+        SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()])
+    }
+
+    /// It is idle and may stay so for long.
+    pub(crate) fn rest(&mut self) {
+        self.deadline.clear();
+    }
+
+    /// Gives back memory that it does not need while it is idle.
+    pub(crate) fn shrink(&mut self) {
+        self.response.shrink();
+        self.request = OutgoingRequest::none();
+    }
+
+    /// The buffer of the request before, for the head of the next one.
+    pub(crate) fn take_buffer(&mut self) -> BytesMut {
+        self.request.take_buffer()
+    }
+
+    /// Begins an exchange. Nothing is written yet.
+    pub(crate) fn begin(&mut self, request: OutgoingRequest) {
         self.requests = self.requests.saturating_add(1);
-        self.sender.try_send_request(request)
+        self.request = request;
+        self.response.begin();
+        self.deadline.clear();
+        self.progress = 0;
+    }
+
+    /// The request of an exchange that has failed like this, where it may be sent again.
+    pub(crate) fn take_request(&mut self, retry: Retry) -> Option<OutgoingRequest> {
+        let request = std::mem::replace(&mut self.request, OutgoingRequest::none());
+        match retry {
+            Retry::NothingSent => Some(request),
+            Retry::IfIdempotent => request.rewound(),
+            Retry::Never => None,
+        }
+    }
+
+    /// Sends the request and waits for the head of the final response, for `patience` without any
+    /// progress.
+    pub(crate) fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: Option<&dyn InterimSink>,
+        patience: Duration,
+    ) -> Poll<Result<Response<()>, ProxyError>> {
+        // Reading comes first: it finds that the peer has gone before anything is sent to it.
+        loop {
+            let to_head = self.request.is_to_head();
+            match self.response.poll_head(cx, &mut self.stream, to_head, sink) {
+                Poll::Pending => {}
+                Poll::Ready(_) if self.request.written() == 0 && self.response.has_first_byte() => {
+                    // No answer: nothing was asked.
+                    return Poll::Ready(Err(unsolicited()));
+                }
+                Poll::Ready(Ok(response)) => {
+                    self.request.want_content();
+                    self.deadline.clear();
+                    return Poll::Ready(Ok(response));
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.failed(error))),
+            }
+            if self.response.continues() {
+                self.request.want_content();
+            }
+            match self.request.poll_send(cx, &mut self.stream) {
+                Poll::Ready(Err(SendError::Content(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(Err(SendError::Io)) if self.request.written() == 0 => {
+                    return Poll::Ready(Err(self.failed(ReadError::Closed)));
+                }
+                // An answer may have come before the peer closed.
+                Poll::Ready(Err(SendError::Io)) => continue,
+                Poll::Ready(Ok(())) | Poll::Pending => break,
+            }
+        }
+        ready!(self.poll_overdue(cx, patience));
+        Poll::Ready(Err(ProxyError::new(ErrorKind::HttpResponseTimeout).detail("first_byte")))
+    }
+
+    /// What came along with the head.
+    pub(crate) fn begun(&mut self) -> Result<Begun, ProxyError> {
+        self.response.begun()
+    }
+
+    /// Whether the content of the response is read to its end.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.response.is_whole()
+    }
+
+    /// The next frame of the response, for which the peer may take `patience`. What is left of
+    /// the request moves on with it.
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        patience: Duration,
+    ) -> Poll<Option<Result<Frame<Bytes>, ProxyError>>> {
+        loop {
+            match self.response.next_frame().map_err(ReadError::from) {
+                Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Ok(None) if self.response.is_whole() => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Some(Err(self.failed(error)))),
+            }
+            // A peer that takes no more of the request may still complete its response.
+            if let Poll::Ready(Err(SendError::Content(error))) = self.poll_request(cx) {
+                return Poll::Ready(Some(Err(error)));
+            }
+            match self.response.poll_more(cx, &mut self.stream) {
+                Poll::Ready(Ok(_)) => self.deadline.clear(),
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(self.failed(error)))),
+                Poll::Pending => {
+                    ready!(self.poll_overdue(cx, patience));
+                    let error = ProxyError::new(ErrorKind::ConnectionReadTimeout);
+                    return Poll::Ready(Some(Err(error.detail("read_idle"))));
+                }
+            }
+        }
+    }
+
+    /// Sends what is left of a request whose response is whole. `true`: all of it is sent.
+    pub(crate) fn poll_rest(&mut self, cx: &mut Context<'_>, patience: Duration) -> Poll<bool> {
+        if self.poll_request(cx).is_ready() {
+            return Poll::Ready(self.request.is_done());
+        }
+        // Whatever comes now nobody asked for, and a peer that has closed takes nothing.
+        if self.response.poll_more(cx, &mut self.stream).is_ready() {
+            return Poll::Ready(false);
+        }
+        // Nobody waits for it any more: the client's slowness counts too.
+        if !self.deadline.is_set() || self.request.written() != self.progress {
+            self.progress = self.request.written();
+            self.deadline.set(Instant::now() + patience);
+        }
+        self.deadline.poll(cx).map(|()| false)
+    }
+
+    /// Whether some of the request is still to be sent, and can be.
+    pub(crate) fn is_sending(&self) -> bool {
+        !self.request.is_done() && !self.request.is_broken()
+    }
+
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if self.request.is_done() {
+            return Poll::Ready(Ok(()));
+        }
+        self.request.poll_send(cx, &mut self.stream)
+    }
+
+    /// The clock runs while the peer is waited for, and starts anew when it takes something; a
+    /// client that is slow with its content is not the peer's fault.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>, patience: Duration) -> Poll<()> {
+        let written = self.request.written();
+        if !self.request.waits_for_upstream() {
+            self.deadline.clear();
+        } else if !self.deadline.is_set() || written != self.progress {
+            self.progress = written;
+            self.deadline.set(Instant::now() + patience);
+        }
+        self.deadline.poll(cx)
+    }
+
+    /// What a broken connection means for the request on it.
+    fn failed(&self, error: ReadError) -> ProxyError {
+        if let ReadError::Unsound(error) = error {
+            return error;
+        }
+        match (self.request.written(), self.response.has_first_byte()) {
+            (0, _) => ProxyError::new(ErrorKind::ConnectionTerminated).retry(Retry::NothingSent),
+            (_, false) => {
+                ProxyError::new(ErrorKind::ConnectionTerminated).retry(Retry::IfIdempotent)
+            }
+            (_, true) => ProxyError::new(ErrorKind::HttpResponseIncomplete),
+        }
     }
 }
 
-/// hyper's error that may give the request back.
-pub(crate) mod http1_error {
-    pub(crate) type Unsent =
-        hyper::client::conn::TrySendError<http::Request<crate::request_body::RequestBody>>;
+fn is_silent(look: &io::Result<usize>) -> bool {
+    matches!(look, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
+
+/// The error of a request whose peer has answered before it was asked.
+pub(crate) fn unsolicited() -> ProxyError {
+    ProxyError::new(ErrorKind::HttpProtocolError)
+        .detail("unsolicited_bytes")
+        .retry(Retry::NothingSent)
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,10 +8,7 @@ mod connection;
 pub mod dial;
 mod forward;
 pub mod guard;
-mod origin_io;
-mod origin_link;
 mod pool;
-mod request_body;
 pub mod resolve;
 mod response_body;
 

@@ -44,6 +44,9 @@ impl Default for PoolConfig {
     }
 }
 
+/// A connection that was idle for longer than this has no buffers any more.
+const SHORT_REST: Duration = Duration::from_secs(2);
+
 /// Of so many connections taken from another thread one is opened instead.
 const OPEN_INSTEAD: usize = 8;
 
@@ -60,6 +63,7 @@ struct Shared {
     taken_elsewhere: AtomicUsize,
     idle: AtomicUsize,
     open: Arc<AtomicUsize>,
+    unfinished: Arc<AtomicUsize>,
 }
 
 struct Idle {
@@ -67,7 +71,13 @@ struct Idle {
     since: Instant,
 }
 
-/// An open connection's place in `max_connections`.
+impl Idle {
+    fn is_usable(&self, now: Instant) -> bool {
+        self.connection.is_usable(now.duration_since(self.since))
+    }
+}
+
+/// An open connection's place in `max_connections`, or another that is counted while it lasts.
 pub(crate) struct Place(Arc<AtomicUsize>);
 
 impl Drop for Place {
@@ -86,6 +96,7 @@ impl Pool {
                 taken_elsewhere: AtomicUsize::new(0),
                 idle: AtomicUsize::new(0),
                 open: Arc::default(),
+                unfinished: Arc::default(),
             }),
         }
     }
@@ -106,6 +117,17 @@ impl Pool {
         let taken = self.shared.open.fetch_add(1, Ordering::AcqRel);
         let place = Place(Arc::clone(&self.shared.open));
         (taken < max).then_some(place)
+    }
+
+    /// Requests whose response is whole and that are still being sent.
+    pub fn unfinished(&self) -> usize {
+        self.shared.unfinished.load(Ordering::Acquire)
+    }
+
+    /// A request outlives its response, for as long as this is kept.
+    pub(crate) fn outliving(&self) -> Place {
+        self.shared.unfinished.fetch_add(1, Ordering::AcqRel);
+        Place(Arc::clone(&self.shared.unfinished))
     }
 
     /// The connection that was used last and is still good.
@@ -130,8 +152,8 @@ impl Pool {
     }
 
     fn take_from(&self, shard: usize, now: Instant) -> Option<Box<OriginConnection>> {
-        while let Some(mut idle) = self.pop(shard) {
-            if self.may_be_reused(&idle, now) && idle.connection.is_usable() {
+        while let Some(idle) = self.pop(shard) {
+            if self.may_be_reused(&idle, now) && idle.is_usable(now) {
                 return Some(idle.connection);
             }
         }
@@ -141,7 +163,7 @@ impl Pool {
     /// Keeps a connection, if it is worth keeping, for the thread that opened it first of all.
     pub(crate) fn put(&self, mut connection: Box<OriginConnection>) {
         let now = Instant::now();
-        if !connection.is_usable()
+        if !connection.is_reusable()
             || connection.requests >= self.shared.config.max_requests
             || now.duration_since(connection.opened) >= self.shared.config.max_age
         {
@@ -151,7 +173,7 @@ impl Pool {
             self.shared.idle.fetch_sub(1, Ordering::AcqRel);
             return;
         }
-        connection.deadline.clear();
+        connection.rest();
         let home = connection.home;
         lock(&self.shared.stacks[home]).push(Idle { connection, since: now });
     }
@@ -162,7 +184,12 @@ impl Pool {
         for stack in &self.shared.stacks {
             let mut stack = lock(stack);
             let before = stack.len();
-            stack.retain_mut(|idle| self.may_be_reused(idle, now) && idle.connection.is_usable());
+            stack.retain_mut(|idle| {
+                if now.duration_since(idle.since) > SHORT_REST {
+                    idle.connection.shrink();
+                }
+                self.may_be_reused(idle, now) && idle.is_usable(now)
+            });
             self.shared.idle.fetch_sub(before - stack.len(), Ordering::AcqRel);
             if stack.is_empty() {
                 *stack = Vec::new();

@@ -49,6 +49,7 @@ const fn table() -> [u8; 256] {
 
 static TABLE: [u8; 256] = table();
 
+#[inline]
 pub(super) fn is_token(b: u8) -> bool {
     TABLE[b as usize] & TOKEN != 0
 }
@@ -57,18 +58,48 @@ pub(super) fn is_field(b: u8) -> bool {
     TABLE[b as usize] & FIELD != 0
 }
 
-/// Eight bytes at a time: a control byte among them, or DEL, has them looked at one by one.
+/// Whether all of them may stand in a field value.
 pub(super) fn all_field(bytes: &[u8]) -> bool {
+    field_prefix(bytes) == bytes.len()
+}
+
+/// How many bytes at the start may stand in a field value: what ends them is a control byte, if
+/// not the end.
+#[inline]
+pub(super) fn field_prefix(bytes: &[u8]) -> usize {
+    let mut at = control(bytes);
+    // Of the control bytes the tab is allowed, and rare.
+    while bytes.get(at) == Some(&b'\t') {
+        at += 1 + control(&bytes[at + 1..]);
+    }
+    at
+}
+
+/// Where the first control byte stands, tab and DEL among them. Eight bytes at a time: a byte
+/// below space borrows from its own highest bit, and the lowest one that does is exact.
+#[inline]
+fn control(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let (words, rest) = bytes.as_chunks::<8>();
-    words.iter().all(|word| {
-        let x = u64::from_ne_bytes(*word);
+    for (n, word) in words.iter().enumerate() {
+        let x = u64::from_le_bytes(*word);
         let below_space = x.wrapping_sub(ONES * 0x20) & !x & HIGH;
         let y = x ^ (ONES * 0x7f);
         let del = y.wrapping_sub(ONES) & !y & HIGH;
-        below_space | del == 0 || word.iter().all(|&b| is_field(b))
-    }) && rest.iter().all(|&b| is_field(b))
+        let found = below_space | del;
+        if found != 0 {
+            return n * 8 + (found.trailing_zeros() / 8) as usize;
+        }
+    }
+    let control = |b: &u8| *b < b' ' || *b == 0x7f;
+    words.len() * 8 + rest.iter().position(control).unwrap_or(rest.len())
+}
+
+/// How many bytes at the start are those of a token.
+#[inline]
+pub(super) fn token_prefix(bytes: &[u8]) -> usize {
+    bytes.iter().position(|&b| !is_token(b)).unwrap_or(bytes.len())
 }
 
 pub(super) fn all_path(bytes: &[u8]) -> bool {
@@ -88,7 +119,20 @@ mod tests {
                 let mut text = [b'x'; 11];
                 text[at] = b;
                 assert_eq!(super::all_field(&text), super::is_field(b), "{b} at {at}");
+                let prefix = if super::is_field(b) { text.len() } else { at };
+                assert_eq!(super::field_prefix(&text), prefix, "{b} at {at}");
             }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn prefixes_end_at_the_first_byte_that_does_not_belong(
+            text in "[\\x00-\\x7f\t a-z]{0,40}",
+        ) {
+            let bytes = text.as_bytes();
+            let slow = bytes.iter().take_while(|&&b| super::is_field(b)).count();
+            proptest::prop_assert_eq!(super::field_prefix(bytes), slow);
         }
     }
 }

@@ -23,6 +23,19 @@ pub struct ContentScan {
     pub end: bool,
 }
 
+/// What stands at the front of the input, for a reader that takes content out of its coding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContentPiece {
+    /// So many bytes of framing, to be skipped. Zero: more input is needed.
+    Framing(usize),
+    /// So many bytes of content.
+    Data(usize),
+    /// So many bytes of the trailer section; its last, empty line is among them.
+    Trailers(usize),
+    /// The message is complete; what follows is not part of it.
+    End,
+}
+
 impl ContentFramer {
     /// For content that is delimited like this.
     pub const fn new(framing: Framing) -> Self {
@@ -77,6 +90,49 @@ impl ContentFramer {
     }
 }
 
+impl ContentFramer {
+    /// Content bytes that are still to come, where that is known.
+    pub const fn remaining(&self) -> Option<u64> {
+        match self.0 {
+            State::Length(left) => Some(left),
+            State::End => Some(0),
+            State::UntilClose | State::Chunked(_) => None,
+        }
+    }
+
+    /// The next piece of `input`; the one after it is asked for with the input behind it.
+    ///
+    /// # Errors
+    /// The first [`Fault`]; the message must then never be completed.
+    pub fn next_piece(&mut self, input: &[u8]) -> Result<ContentPiece, Fault> {
+        let State::Chunked(chunked) = &mut self.0 else {
+            let scan = self.scan(input)?;
+            return Ok(match scan.len {
+                0 if scan.end => ContentPiece::End,
+                0 => ContentPiece::Framing(0),
+                n => ContentPiece::Data(n),
+            });
+        };
+        if chunked.phase == Phase::Data && !input.is_empty() {
+            return Ok(ContentPiece::Data(chunked.data(input.len())));
+        }
+        let trailers = chunked.is_in_trailers();
+        let mut at = 0;
+        while at < input.len() && chunked.phase != Phase::Data {
+            chunked.phase = chunked.step(input[at])?;
+            at += 1;
+            if chunked.phase == Phase::End {
+                self.0 = State::End;
+                break;
+            }
+            if chunked.is_in_trailers() != trailers {
+                break;
+            }
+        }
+        Ok(if trailers && at > 0 { ContentPiece::Trailers(at) } else { ContentPiece::Framing(at) })
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Chunked {
     phase: Phase,
@@ -123,12 +179,7 @@ impl Chunked {
         let mut at = 0;
         while at < input.len() {
             if self.phase == Phase::Data {
-                let n = usize::try_from(self.size).unwrap_or(usize::MAX).min(input.len() - at);
-                self.size -= n as u64;
-                at += n;
-                if self.size == 0 {
-                    self.phase = Phase::DataCr;
-                }
+                at += self.data(input.len() - at);
                 continue;
             }
             self.phase = self.step(input[at])?;
@@ -138,6 +189,22 @@ impl Chunked {
             }
         }
         Ok(at)
+    }
+
+    /// How much of so many bytes is data of this chunk.
+    fn data(&mut self, len: usize) -> usize {
+        let n = usize::try_from(self.size).unwrap_or(usize::MAX).min(len);
+        self.size -= n as u64;
+        if self.size == 0 {
+            self.phase = Phase::DataCr;
+        }
+        n
+    }
+
+    /// Behind the last chunk's line.
+    const fn is_in_trailers(&self) -> bool {
+        use Phase::*;
+        matches!(self.phase, TrailerStart | TrailerName | TrailerValue | TrailerLf | EndLf | End)
     }
 
     fn step(&mut self, b: u8) -> Result<Phase, Fault> {

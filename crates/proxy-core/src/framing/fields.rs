@@ -8,13 +8,16 @@ pub(super) struct FramingFields {
     pub(super) count: usize,
     pub(super) content_length: Option<u64>,
     pub(super) chunked: bool,
+    pub(super) close: bool,
+    pub(super) keep_alive: bool,
+    pub(super) expects_continue: bool,
+    pub(super) takes_trailers: bool,
 }
 
 impl FramingFields {
-    /// Judges one line, without its CRLF.
-    pub(super) fn add(&mut self, line: &[u8]) -> Result<(), Fault> {
-        self.count += 1;
-        let colon = line.iter().position(|&b| !bytes::is_token(b)).unwrap_or(line.len());
+    /// Judges one line, without its CRLF. Gives the length of its name.
+    pub(super) fn add(&mut self, line: &[u8]) -> Result<usize, Fault> {
+        let colon = bytes::token_prefix(line);
         match line.get(colon) {
             Some(b':') if colon > 0 => {}
             _ => {
@@ -29,11 +32,50 @@ impl FramingFields {
         if !bytes::all_field(value) {
             return Err(if value.contains(&b'\r') { Fault::BareCr } else { Fault::FieldValue });
         }
+        self.note(name, value)?;
+        Ok(colon)
+    }
+
+    /// Takes note of a sound field.
+    #[inline]
+    pub(super) fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Fault> {
+        self.count += 1;
+        // Mostly the length alone tells that it is none of those that frame the message.
         match name.len() {
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
+            2 | 6 | 10 | 14 | 17 => self.note_framing(name, value),
+            // A name that the field map can not hold.
+            65_536.. => Err(Fault::FieldsTooLarge),
             _ => Ok(()),
         }
+    }
+
+    fn note_framing(&mut self, name: &[u8], value: &[u8]) -> Result<(), Fault> {
+        match name.len() {
+            2 if name.eq_ignore_ascii_case(b"te") => {
+                self.takes_trailers |= members(value).any(|m| m.eq_ignore_ascii_case(b"trailers"));
+            }
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                self.expects_continue = trim(value).eq_ignore_ascii_case(b"100-continue");
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                for option in members(value) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value)?,
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                self.transfer_encoding(value)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the connection may be used again (RFC 9112 section 9.3): HTTP/1.0 says that it
+    /// wants to, HTTP/1.1 that it does not.
+    pub(super) fn persists(&self, version_10: bool) -> bool {
+        !self.close && (!version_10 || self.keep_alive)
     }
 
     fn content_length(&mut self, value: &[u8]) -> Result<(), Fault> {
@@ -51,7 +93,7 @@ impl FramingFields {
                 .and_then(|n| n.checked_add(u64::from(b - b'0')))
                 .ok_or(Fault::ContentLength)?;
         }
-        // The largest two values mean something else to the parser behind us.
+        // The largest two values mean something else to some parsers, hyper's HTTP/2 among them.
         if length >= u64::MAX - 2 {
             return Err(Fault::ContentLength);
         }
@@ -78,6 +120,23 @@ impl FramingFields {
             (false, None) => Ok(None),
         }
     }
+}
+
+/// The lengths of name and value of the line that `rest` begins with, if it is whole and sound:
+/// one pass over its bytes. What is neither is for the slower look that says why.
+#[inline]
+pub(super) fn sound_line(rest: &[u8]) -> Option<(usize, usize)> {
+    let name = bytes::token_prefix(rest);
+    if name == 0 || rest.get(name) != Some(&b':') {
+        return None;
+    }
+    let value = bytes::field_prefix(&rest[name + 1..]);
+    rest[name + 1 + value..].starts_with(b"\r\n").then_some((name, value))
+}
+
+/// The members of a comma-separated list.
+fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&b| b == b',').map(trim)
 }
 
 /// Without optional whitespace (RFC 9110 section 5.6.3) at both ends.

@@ -20,9 +20,12 @@ pub struct RequestHeadInfo {
     pub connect: bool,
     /// The client speaks HTTP/1.0.
     pub version_10: bool,
-    /// Bytes from the start of the head to the target, and of the target, where it must be
-    /// [sanitised](sanitise_target) before a parser reads it.
-    pub unclean_target: Option<(usize, usize)>,
+    /// The client lets the connection be used again.
+    pub keep_alive: bool,
+    /// `Expect: 100-continue`.
+    pub expects_continue: bool,
+    /// `TE: trailers`.
+    pub takes_trailers: bool,
     /// `OPTIONS` with an absolute target without path, which asks for the server as a whole
     /// (RFC 9112 section 3.2.4); a URI parser can not tell it from one with the path `/`.
     pub options_without_path: bool,
@@ -33,7 +36,7 @@ pub(super) struct RequestLine {
     skip: usize,
     connect: bool,
     version_10: bool,
-    unclean_target: Option<(usize, usize)>,
+    unclean_target: bool,
     options_without_path: bool,
 }
 
@@ -57,6 +60,8 @@ impl MessageFramer {
             self.request.read(line)?;
             self.started = true;
             self.fields_start = self.lines_end;
+            self.spans.begin(self.request.skip);
+            self.spans.set_request_line(line);
         }
         if !self.scan_fields(head)? {
             return Ok(HeadScan::Partial);
@@ -72,7 +77,9 @@ impl MessageFramer {
             framing: framing.unwrap_or(Framing::None),
             connect: line.connect,
             version_10: line.version_10,
-            unclean_target: line.unclean_target,
+            keep_alive: self.fields.persists(line.version_10),
+            expects_continue: self.fields.expects_continue,
+            takes_trailers: self.fields.takes_trailers,
             options_without_path: line.options_without_path,
         };
         self.reset();
@@ -110,18 +117,18 @@ impl RequestLine {
         match sanitise_target(target) {
             Cow::Borrowed(target) => self.target(method, target),
             Cow::Owned(clean) => {
-                self.unclean_target = Some((method_end + 1, target.len()));
+                self.unclean_target = true;
                 self.target(method, &clean)
             }
         }
     }
 
-    /// Every target that passes parses as a `http::Uri`: hyper must never answer one by itself.
+    /// Every target that passes parses as a `http::Uri`: all faults are found here, and named.
     fn target(&mut self, method: &[u8], target: &[u8]) -> Result<(), Fault> {
         if self.connect {
             return match self.unclean_target {
-                None => authority_form(target),
-                Some(_) => Err(Fault::Target),
+                false => authority_form(target),
+                true => Err(Fault::Target),
             };
         }
         match target.first().ok_or(Fault::Target)? {

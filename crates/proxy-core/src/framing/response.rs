@@ -11,6 +11,10 @@ pub struct ResponseHeadInfo {
     pub status: u16,
     /// How the content is delimited, the request's method taken into account.
     pub framing: Framing,
+    /// The peer speaks HTTP/1.0.
+    pub version_10: bool,
+    /// The peer lets the connection be used again.
+    pub keep_alive: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +42,8 @@ impl MessageFramer {
             self.response = StatusLine::read(line)?;
             self.started = true;
             self.fields_start = self.lines_end;
+            self.spans.begin(0);
+            self.spans.set_status_line(line);
         }
         if !self.scan_fields(head)? {
             return Ok(HeadScan::Partial);
@@ -51,7 +57,13 @@ impl MessageFramer {
             Some(framing) => framing,
             None => Framing::UntilClose,
         };
-        let info = ResponseHeadInfo { len: self.lines_end, status: line.status, framing };
+        let info = ResponseHeadInfo {
+            len: self.lines_end,
+            status: line.status,
+            framing,
+            version_10: line.version_10,
+            keep_alive: self.fields.persists(line.version_10),
+        };
         self.reset();
         Ok(HeadScan::Complete(info))
     }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, MAX_FORWARDS, TRANSFER_ENCODING,
-    UPGRADE,
+    ALLOW, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, MAX_FORWARDS, TE, TRANSFER_ENCODING,
+    UPGRADE, VIA,
 };
 use http::uri::{PathAndQuery, Scheme, Uri};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -29,6 +29,35 @@ fn bad(reason: &'static str) -> Box<Refusal> {
     Box::new(Refusal::new(StatusCode::BAD_REQUEST, reason).close())
 }
 
+/// Which fields are there that hygiene asks about: one walk over the names is cheaper than a
+/// look-up for each that is mostly not there.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    expect: bool,
+    te: bool,
+    /// `Content-Length` or `Transfer-Encoding`.
+    length: bool,
+    upgrade: bool,
+    via: bool,
+}
+
+impl Seen {
+    fn of(fields: &HeaderMap) -> Self {
+        let mut seen = Self::default();
+        for name in fields.keys() {
+            match *name {
+                EXPECT => seen.expect = true,
+                TE => seen.te = true,
+                CONTENT_LENGTH | TRANSFER_ENCODING => seen.length = true,
+                UPGRADE => seen.upgrade = true,
+                VIA => seen.via = true,
+                _ => {}
+            }
+        }
+        seen
+    }
+}
+
 impl Config {
     pub(super) fn clean<B>(&self, request: &mut Request<B>) -> Outcome {
         match self.try_clean(request) {
@@ -44,22 +73,30 @@ impl Config {
     ) -> Result<Option<Box<Response<Bytes>>>, Box<Refusal>> {
         let version = request.version();
         let form = self.form(request);
-        let expects_continue = expects_continue(request.headers(), version);
+        let seen = Seen::of(request.headers());
+        let expects_continue = match seen.expect {
+            true => expects_continue(request.headers(), version),
+            false => Ok(false),
+        };
         if let Some(exchange) = Exchange::of(request) {
             exchange.set_facts(RequestFacts {
                 raw_target: request.uri().clone(),
                 form,
                 version,
-                takes_trailers: fields::takes_trailers(request.headers()),
+                takes_trailers: seen.te && fields::takes_trailers(request.headers()),
                 expects_continue: matches!(expects_continue, Ok(true)),
             });
         }
-        check_lengths(request.headers())?;
+        if seen.length {
+            check_lengths(request.headers())?;
+        }
         self.check_form(request.method(), form)?;
         set_host(request, form)?;
         let expects_continue = expects_continue?;
-        check_upgrade(request.headers())?;
-        match self.via.find_loop(request.headers()) {
+        if seen.upgrade {
+            check_upgrade(request.headers())?;
+        }
+        match seen.via.then(|| self.via.find_loop(request.headers())).flatten() {
             None => {}
             Some(Loop::OwnName) => {
                 return Err(Box::new(Refusal::new(
@@ -82,7 +119,7 @@ impl Config {
         if version >= Version::HTTP_2 {
             join_cookies(fields);
         }
-        if !expects_continue {
+        if seen.expect && !expects_continue {
             fields.remove(EXPECT);
         }
         self.via.append(fields, version);

@@ -58,9 +58,6 @@ impl Via {
 
     /// Whether the message has been here before, or everywhere.
     pub(super) fn find_loop(&self, fields: &HeaderMap) -> Option<Loop> {
-        if !fields.contains_key(VIA) {
-            return None;
-        }
         let mut hops = 0;
         for hop in fields::list(fields, &VIA) {
             hops += 1;

@@ -57,14 +57,23 @@ const TRUSTED_CLAIMS: &[&str] = &[
 
 const FORWARDED_PREFIX: &str = "x-forwarded-";
 
-/// Removes every claim that is not believed.
-pub(super) fn remove(fields: &mut HeaderMap, trusted: bool) {
+/// Removes every claim that is not believed. Gives whether there is trace context: the names are
+/// walked here anyway.
+pub(super) fn remove(fields: &mut HeaderMap, trusted: bool) -> bool {
+    let mut traced = false;
     // Two passes: names can not be removed while they are walked, and most requests have none.
-    let claims: Vec<HeaderName> =
-        fields.keys().filter(|name| is_claim(name.as_str(), trusted)).cloned().collect();
+    let mut claims: Vec<HeaderName> = Vec::new();
+    for name in fields.keys() {
+        let text = name.as_str();
+        traced |= matches!(text, "traceparent" | "tracestate");
+        if is_claim(text, trusted) {
+            claims.push(name.clone());
+        }
+    }
     for name in claims {
         fields.remove(name);
     }
+    traced
 }
 
 /// Removes a field in every spelling that a CGI-like origin reads as it.
@@ -134,8 +143,14 @@ pub(super) fn host(fields: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Keeps a sound `traceparent` (W3C Trace Context); where there is none, the trace has `begun`
-/// here.
-pub(super) fn trace_context(fields: &mut HeaderMap, begun: Option<HeaderValue>) {
+/// here. `traced`: there is some trace context.
+pub(super) fn trace_context(fields: &mut HeaderMap, begun: Option<HeaderValue>, traced: bool) {
+    if !traced {
+        if let Some(begun) = begun {
+            fields.insert(TRACEPARENT, begun);
+        }
+        return;
+    }
     let mut values = fields.get_all(TRACEPARENT).iter();
     let sound =
         values.next().is_some_and(|v| is_traceparent(v.as_bytes())) && values.next().is_none();

@@ -20,9 +20,19 @@ pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLo
     out.extend_from_slice(b"{\"time\":\"");
     Civil::of(exchange.started_wall()).rfc3339(out);
     out.push(b'"');
-    shown(out, ",\"id\":\"", &exchange.id());
+    out.extend_from_slice(b",\"id\":\"");
+    let start = out.len();
+    exchange.id().write(out);
+    // Ours needs no escapes; one that was given may.
+    if !out[start..].iter().all(u8::is_ascii_alphanumeric) {
+        let given = out.split_off(start);
+        escape::json(out, &given);
+    }
+    out.push(b'"');
     text(out, ",\"listener\":\"", connection.listener.as_bytes());
-    shown(out, ",\"client\":\"", &exchange.client().view(config.privacy));
+    out.extend_from_slice(b",\"client\":\"");
+    exchange.client().view(config.privacy).write(out);
+    out.push(b'"');
     text(out, ",\"method\":\"", request.method.as_str().as_bytes());
     if request.method != Method::CONNECT {
         text(

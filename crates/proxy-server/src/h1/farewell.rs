@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::HeaderMap;
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Version};
 use proxy_core::Refusal;
 use proxy_core::error_pages::Page;
+use proxy_core::framing::{write_fields, write_status_line};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::client_io::Refused;
+use super::end::Refused;
 
 /// A peer that still sends is read for this long, or until it closes (RFC 9112 section 9.6).
 const LINGER: Duration = Duration::from_secs(2);
@@ -23,22 +25,13 @@ pub(super) fn page(refused: &Refused, proxy: &str) -> Bytes {
     let content = page.write(false);
     let mut fields = HeaderMap::new();
     page.set_fields(&mut fields, false, proxy);
-    let reason = refused.status.canonical_reason().unwrap_or("");
-    let mut out = format!(
-        "HTTP/1.1 {} {reason}\r\ncontent-length: {}\r\n",
-        refused.status.as_u16(),
-        content.len()
-    )
-    .into_bytes();
-    for (name, value) in &fields {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
-    out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(&content);
-    Bytes::from(out)
+    let mut out = BytesMut::with_capacity(512 + content.len());
+    write_status_line(&mut out, Version::HTTP_11, refused.status, None);
+    fields.insert(CONTENT_LENGTH, content.len().into());
+    write_fields(&mut out, &fields);
+    out.put_slice(b"\r\n");
+    out.put_slice(&content);
+    out.freeze()
 }
 
 /// Writes a last response and closes.

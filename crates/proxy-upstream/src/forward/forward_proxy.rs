@@ -1,5 +1,6 @@
 //! `ForwardProxy`: requests in absolute-form, to wherever the client says and the guard permits.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -9,6 +10,7 @@ use proxy_core::target::{AsteriskTarget, Authority};
 use proxy_core::{Body, ErrorKind, Exchange, HeadLimits, ProxyError, Retry, Sending};
 use tower_service::Service;
 
+use super::h1::Outgoing;
 use super::{Destination, ForwardFuture, ForwardTimeouts, prepare};
 use crate::dial::{DialTarget, Dialer, Trust};
 use crate::guard::PortPolicy;
@@ -57,44 +59,53 @@ impl Service<Request<Body>> for ForwardProxy {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> ForwardFuture {
+        let (host, port) = match destination(&mut request) {
+            Ok(destination) => destination,
+            Err(error) => return Box::pin(ready(Err(error))),
+        };
         let shared = Arc::clone(&self.shared);
-        Box::pin(async move {
-            let bad = || ProxyError::new(ErrorKind::HttpRequestError).retry(Retry::NothingSent);
-            let authority = request.uri().authority().cloned().ok_or_else(bad)?;
-            let Authority { host, port } = Authority::parse(authority.as_str()).ok_or_else(bad)?;
-            let port = port.unwrap_or(80);
-            shared.ports.judge(port)?;
-            let asterisk = request.extensions_mut().remove::<AsteriskTarget>().is_some();
-            let path = match asterisk {
-                true => PathAndQuery::from_static("*"),
-                false => request
-                    .uri()
-                    .path_and_query()
-                    .cloned()
-                    .unwrap_or(PathAndQuery::from_static("/")),
-            };
-            *request.uri_mut() = Uri::from(path);
-            prepare(&mut request, None);
-            let target = DialTarget { host, port, trust: Trust::Client };
-            if let Some(exchange) = Exchange::of(&request).filter(|x| x.is_rehearsal()) {
-                let mut sending = Sending::new(&request, host, port);
-                sending.addresses = shared.dialer.foresee(target)?;
-                sending.record(exchange);
-                return Ok(Response::new(Body::empty()));
-            }
-            let mut key = host.to_ascii_lowercase();
-            key.push(':');
-            key.push_str(&port.to_string());
-            let pool = shared.pools.pool(&key);
-            let destination = Destination {
-                upstream: None,
-                target,
-                pool: &pool,
-                dialer: &shared.dialer,
-                timeouts: shared.timeouts,
-                limits: shared.limits,
-            };
-            destination.send(request).await
-        })
+        if let Err(prohibited) = shared.ports.judge(port) {
+            return Box::pin(ready(Err(prohibited.into())));
+        }
+        prepare(&mut request, None);
+        if let Some(exchange) = Exchange::of(&request).filter(|x| x.is_rehearsal()).cloned() {
+            let target = DialTarget { host: &host, port, trust: Trust::Client };
+            return Box::pin(ready(shared.dialer.foresee(target).map(|addresses| {
+                let mut sending = Sending::new(&request, &host, port);
+                sending.addresses = addresses;
+                sending.record(&exchange);
+                Response::new(Body::empty())
+            })));
+        }
+        let pool = shared.pools.pool(&format!("{host}:{port}"));
+        match Outgoing::new(request, &pool) {
+            Ok(outgoing) => Box::pin(async move {
+                let destination = Destination {
+                    upstream: None,
+                    target: DialTarget { host: &host, port, trust: Trust::Client },
+                    pool: &pool,
+                    dialer: &shared.dialer,
+                    timeouts: shared.timeouts,
+                    limits: shared.limits,
+                };
+                destination.send(outgoing).await
+            }),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
     }
+}
+
+/// Name, in lower case, and port of the target, which is in origin-form from here on.
+fn destination(request: &mut Request<Body>) -> Result<(String, u16), ProxyError> {
+    let bad = || ProxyError::new(ErrorKind::HttpRequestError).retry(Retry::NothingSent);
+    let authority = request.uri().authority().ok_or_else(bad)?;
+    let Authority { host, port } = Authority::parse(authority.as_str()).ok_or_else(bad)?;
+    let destination = (host.to_ascii_lowercase(), port.unwrap_or(80));
+    let asterisk = request.extensions_mut().remove::<AsteriskTarget>().is_some();
+    let path = match asterisk {
+        true => PathAndQuery::from_static("*"),
+        false => request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")),
+    };
+    *request.uri_mut() = Uri::from(path);
+    Ok(destination)
 }

@@ -9,6 +9,7 @@ mod connection;
 mod content;
 mod exchange;
 mod head;
+mod outgoing;
 mod replay;
 mod upload;
 mod wire;
@@ -19,8 +20,9 @@ use http::{Request, Response};
 use proxy_core::{Body, ErrorKind, ProxyError, Retry};
 use tokio::time::timeout;
 
-use super::{Again, Destination, Outgoing};
+use super::Destination;
 use connection::Connection;
+use outgoing::Outgoing;
 
 /// The connection of one endpoint.
 #[derive(Clone, Default)]
@@ -125,11 +127,13 @@ impl H2Endpoint {
 
 /// Whether a failed request may be sent once more. It is still there only if its content is.
 fn may_go_again(error: &ProxyError, outgoing: &Outgoing, reused: bool) -> bool {
-    let Some(request) = &outgoing.request else { return false };
+    if outgoing.request.is_none() {
+        return false;
+    }
     match error.retry_safety() {
         Retry::NothingSent => true,
         // As with HTTP/1.1: a connection that was kept may have been dying already.
-        Retry::IfIdempotent => reused && Again::of(request).is_some(),
+        Retry::IfIdempotent => reused && outgoing.is_repeatable(),
         Retry::Never => false,
     }
 }

@@ -1,5 +1,6 @@
 //! `Upstream`: the endpoints of one configured upstream, taken in turn.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -9,6 +10,7 @@ use http::{HeaderValue, Request, Response};
 use proxy_core::{Body, ErrorKind, Exchange, HeadLimits, ProxyError, Sending};
 use tower_service::Service;
 
+use super::h1::Outgoing;
 use super::h2::H2Endpoint;
 use super::{Destination, ForwardFuture, ForwardTimeouts, prepare};
 use crate::dial::{DialTarget, Dialer, Trust};
@@ -102,11 +104,11 @@ pub struct Upstream {
 struct Shared {
     config: UpstreamConfig,
     dialer: Dialer,
-    endpoints: Vec<Ready>,
+    endpoints: Vec<ReadyEndpoint>,
     next: AtomicUsize,
 }
 
-struct Ready {
+struct ReadyEndpoint {
     endpoint: Endpoint,
     host: Option<HeaderValue>,
     /// What stands in where an HTTP/1.0 client sent no `Host`.
@@ -119,7 +121,7 @@ impl Shared {
     /// Writes down what would be sent to an endpoint, and answers with nothing.
     fn rehearse(
         &self,
-        ready: &Ready,
+        ready: &ReadyEndpoint,
         mut request: Request<Body>,
         exchange: &Exchange,
     ) -> Result<Response<Body>, ProxyError> {
@@ -147,7 +149,7 @@ impl Upstream {
         let endpoints = config
             .endpoints
             .iter()
-            .map(|endpoint| Ready {
+            .map(|endpoint| ReadyEndpoint {
                 authority: HeaderValue::try_from(endpoint.authority()).ok(),
                 host: match &config.host {
                     HostPolicy::Client => None,
@@ -182,6 +184,12 @@ impl Upstream {
         }
     }
 
+    /// Requests whose response is whole and that are still being sent: a process that drains
+    /// waits for them.
+    pub fn unfinished(&self) -> usize {
+        self.shared.endpoints.iter().map(|endpoint| endpoint.pool.unfinished()).sum()
+    }
+
     /// Each endpoint with its idle and open connections.
     pub fn pools(&self) -> impl Iterator<Item = (&Endpoint, usize, usize)> {
         self.shared.endpoints.iter().map(|r| (&r.endpoint, r.pool.idle(), r.pool.open()))
@@ -206,35 +214,59 @@ impl Service<Request<Body>> for Upstream {
     fn call(&mut self, mut request: Request<Body>) -> ForwardFuture {
         let shared = Arc::clone(&self.shared);
         let timeouts = self.timeouts;
-        Box::pin(async move {
-            let rehearsal = Exchange::of(&request).filter(|x| x.is_rehearsal()).cloned();
-            let turn = match shared.endpoints.len() {
-                0 => return Err(ErrorKind::DestinationNotFound.into()),
-                1 => 0,
-                n if rehearsal.is_some() => shared.next.load(Ordering::Relaxed) % n,
-                n => shared.next.fetch_add(1, Ordering::Relaxed) % n,
-            };
-            let ready = &shared.endpoints[turn];
-            let host = match request.headers().contains_key(HOST) {
-                true => ready.host.as_ref(),
-                false => ready.host.as_ref().or(ready.authority.as_ref()),
-            };
-            prepare(&mut request, host);
-            if let Some(exchange) = rehearsal {
-                return shared.rehearse(ready, request, &exchange);
-            }
-            let destination = Destination {
-                upstream: Some(Arc::clone(&shared.config.name)),
-                target: ready.endpoint.target(),
-                pool: &ready.pool,
-                dialer: &shared.dialer,
-                timeouts,
-                limits: shared.config.limits,
-            };
-            match &ready.h2 {
-                None => destination.send(request).await,
-                Some(h2) => h2.send(&destination, request).await,
-            }
-        })
+        let rehearsal = Exchange::of(&request).filter(|x| x.is_rehearsal()).cloned();
+        let turn = match shared.endpoints.len() {
+            0 => return Box::pin(ready(Err(ErrorKind::DestinationNotFound.into()))),
+            1 => 0,
+            n if rehearsal.is_some() => shared.next.load(Ordering::Relaxed) % n,
+            n => shared.next.fetch_add(1, Ordering::Relaxed) % n,
+        };
+        let endpoint = &shared.endpoints[turn];
+        let host = match request.headers().contains_key(HOST) {
+            true => endpoint.host.as_ref(),
+            false => endpoint.host.as_ref().or(endpoint.authority.as_ref()),
+        };
+        prepare(&mut request, host);
+        if let Some(exchange) = rehearsal {
+            return Box::pin(ready(shared.rehearse(endpoint, request, &exchange)));
+        }
+        if endpoint.h2.is_some() {
+            return Box::pin(async move {
+                let endpoint = &shared.endpoints[turn];
+                let destination = shared.destination(endpoint, timeouts);
+                match &endpoint.h2 {
+                    Some(h2) => h2.send(&destination, request).await,
+                    None => Err(ErrorKind::ProxyInternalError.into()),
+                }
+            });
+        }
+        // Before there is a future: it need not have room for a whole request.
+        match Outgoing::new(request, &endpoint.pool) {
+            Ok(outgoing) => Box::pin(async move {
+                shared.destination(&shared.endpoints[turn], timeouts).send(outgoing).await
+            }),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+}
+
+impl Shared {
+    fn destination<'a>(
+        &'a self,
+        endpoint: &'a ReadyEndpoint,
+        timeouts: ForwardTimeouts,
+    ) -> Destination<'a> {
+        Destination {
+            upstream: Some(&self.config.name),
+            target: DialTarget {
+                host: &endpoint.endpoint.host,
+                port: endpoint.endpoint.port,
+                trust: Trust::Operator,
+            },
+            pool: &endpoint.pool,
+            dialer: &self.dialer,
+            timeouts,
+            limits: self.config.limits,
+        }
     }
 }

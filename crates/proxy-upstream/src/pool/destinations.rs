@@ -53,6 +53,12 @@ impl Destinations {
         }
     }
 
+    /// Requests whose response is whole and that are still being sent.
+    pub fn unfinished(&self) -> usize {
+        let pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.values().map(Pool::unfinished).sum()
+    }
+
     /// Idle connections now.
     pub fn idle(&self) -> usize {
         let pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,10 +13,11 @@ use proxy_core::deadline::Deadline;
 use proxy_core::{Body, ErrorKind, Exchange, InterimSink, ProxyError, Retry};
 use tokio::time::Instant;
 
-use super::super::{Destination, Outgoing, within};
+use super::super::Destination;
 use super::connection::{Busy, Connection};
 use super::content::Content;
 use super::head;
+use super::outgoing::Outgoing;
 use super::upload::Upload;
 
 /// Interim responses that an origin may send for one request.
@@ -126,7 +127,7 @@ impl Waiting {
                 self.deadline.clear();
             } else if !self.deadline.is_set() || upload.moved() != self.moved {
                 self.moved = upload.moved();
-                self.deadline.set(within(destination.timeouts.first_byte));
+                self.deadline.set(Instant::now() + destination.timeouts.first_byte);
             }
             self.deadline.poll(cx).map(|()| {
                 let error = ProxyError::new(ErrorKind::HttpResponseTimeout).detail("first_byte");

@@ -1,0 +1,158 @@
+//! A request over HTTP/1.1: over a connection that is kept, or a new one, and a second time where
+//! that is safe.
+
+use std::future::poll_fn;
+
+use http::{Request, Response};
+use proxy_core::{Attempt, Body, ErrorKind, Exchange, ProxyError, Retry};
+use tokio::time::Instant;
+
+use super::{Destination, note, take_exchange};
+use crate::connection::{Begun, OriginConnection, OutgoingRequest, unsolicited};
+use crate::pool::Pool;
+use crate::response_body::{ResponseBody, release};
+
+/// A request on its way, and its record.
+pub(super) struct Outgoing {
+    exchange: Option<Exchange>,
+    on: On,
+}
+
+/// Where the request is.
+enum On {
+    /// On a connection that was idle.
+    Kept(Box<OriginConnection>),
+    /// On none so far.
+    None(Box<OutgoingRequest>),
+}
+
+impl Outgoing {
+    /// Takes an idle connection, where there is one, and writes the head into its buffer: what is
+    /// left to carry about is small.
+    pub(super) fn new(mut request: Request<Body>, pool: &Pool) -> Result<Self, ProxyError> {
+        let exchange = take_exchange(&mut request);
+        let facts = exchange.as_ref().and_then(Exchange::facts);
+        let expects_continue = facts.is_some_and(|facts| facts.expects_continue);
+        let mut kept = pool.take();
+        let buffer = kept.as_mut().map(|c| c.take_buffer()).unwrap_or_default();
+        let request = OutgoingRequest::new(request, buffer, expects_continue)?;
+        let on = match kept {
+            Some(mut connection) => {
+                connection.begin(request);
+                On::Kept(connection)
+            }
+            None => On::None(Box::new(request)),
+        };
+        Ok(Self { exchange, on })
+    }
+}
+
+impl Destination<'_> {
+    /// Sends the request. A kept-alive connection that turns out to be dead costs one retry on a
+    /// fresh one, where nothing was sent or the request is idempotent.
+    pub(super) async fn send(&self, outgoing: Outgoing) -> Result<Response<Body>, ProxyError> {
+        let Outgoing { exchange, mut on } = outgoing;
+        let exchange = exchange.as_ref();
+        loop {
+            let (mut connection, reused) = match on {
+                On::Kept(connection) => {
+                    if let Some(exchange) = exchange {
+                        let address = Some(connection.address);
+                        let attempt = Attempt { address, reused: true, ..self.attempt() };
+                        exchange.with_attempts(|attempts| attempts.push(attempt));
+                    }
+                    (connection, true)
+                }
+                // Boxed: most requests find a connection, and none should carry the size of a dial.
+                On::None(request) => (Box::pin(self.connect(exchange, request)).await?, false),
+            };
+            let started = Instant::now();
+            let sink = exchange.and_then(Exchange::interim).map(|sink| &**sink);
+            let patience = self.timeouts.first_byte;
+            let head = poll_fn(|cx| connection.poll_response(cx, sink, patience)).await;
+            let status = head.as_ref().ok().map(Response::status);
+            let outcome = match head {
+                Ok(head) => self.respond(head, connection),
+                Err(error) => Err((error, Some(connection))),
+            };
+            note(exchange, |attempt| {
+                attempt.first_byte = Some(started.elapsed());
+                attempt.status = status;
+                attempt.error = outcome.as_ref().err().map(|(error, _)| error.kind());
+            });
+            let (error, failed) = match outcome {
+                Ok(response) => return Ok(response),
+                Err(failure) => failure,
+            };
+            let again = failed
+                .filter(|_| reused)
+                .and_then(|mut connection| connection.take_request(error.retry_safety()));
+            match again {
+                Some(request) => on = On::None(Box::new(request)),
+                None => return Err(error),
+            }
+        }
+    }
+
+    /// A new connection with the request on it.
+    async fn connect(
+        &self,
+        exchange: Option<&Exchange>,
+        request: Box<OutgoingRequest>,
+    ) -> Result<Box<OriginConnection>, ProxyError> {
+        if let Some(exchange) = exchange {
+            exchange.with_attempts(|attempts| attempts.push(self.attempt()));
+        }
+        match self.open(exchange).await {
+            Ok(mut connection) => {
+                connection.begin(*request);
+                Ok(connection)
+            }
+            Err(error) => {
+                note(exchange, |attempt| attempt.error = Some(error.kind()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn open(&self, exchange: Option<&Exchange>) -> Result<Box<OriginConnection>, ProxyError> {
+        let Some(place) = self.pool.place() else {
+            let error = ProxyError::new(ErrorKind::ConnectionLimitReached);
+            return Err(error.retry(Retry::NothingSent));
+        };
+        let dialed = self.dial().await?;
+        note(exchange, |attempt| dialed.note(attempt));
+        let (stream, address) = (dialed.stream, dialed.address);
+        let connection = OriginConnection::new(stream, address, self.limits, Some(place));
+        if connection.speaks_unasked() {
+            return Err(unsolicited());
+        }
+        Ok(connection)
+    }
+
+    /// The response. Content that came along with the head is looked at before the head goes on:
+    /// where it is broken already the client gets an error instead of half an answer, and where
+    /// it is whole the connection is free for others at once.
+    fn respond(
+        &self,
+        head: Response<()>,
+        mut connection: Box<OriginConnection>,
+    ) -> Result<Response<Body>, (ProxyError, Option<Box<OriginConnection>>)> {
+        let read_idle = self.timeouts.read_idle;
+        let body = match connection.begun() {
+            Ok(Begun::Whole(content)) => {
+                release(connection, self.pool, read_idle);
+                Body::full(content)
+            }
+            Ok(Begun::Open(length, first)) => Body::new(ResponseBody::new(
+                connection,
+                length,
+                first,
+                self.pool.clone(),
+                read_idle,
+            )),
+            Err(error) => return Err((error, None)),
+        };
+        Ok(head.map(|()| body))
+    }
+}
