@@ -187,7 +187,8 @@ impl Shared {
             .collect()
     }
 
-    fn personal(&self, fields: &HeaderMap) -> Option<&'static str> {
+    /// What makes an exchange with these fields depend on who asks.
+    pub(crate) fn personal(&self, fields: &HeaderMap) -> Option<&'static str> {
         match () {
             () if self.rules.personal => Some("access-rules"),
             () if fields.contains_key(COOKIE) => Some("cookie"),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, COOKIE, PROXY_AUTHORIZATION};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
@@ -316,9 +316,7 @@ impl Fetch {
         let request = RequestView {
             method,
             headers: &self.fields,
-            personal: rules.personal
-                || self.fields.contains_key(COOKIE)
-                || self.fields.contains_key(PROXY_AUTHORIZATION),
+            personal: self.shared.personal(&self.fields).is_some(),
         };
         let storage = StorageRules {
             targeted: &rules.targeted,
