@@ -22,6 +22,8 @@ use crate::store::{Stored, StoredBody, StoredHead};
 pub(crate) struct Asked<'a> {
     pub(crate) method: &'a Method,
     pub(crate) fields: &'a HeaderMap,
+    /// A server of ours has made the forwarding fields.
+    pub(crate) from_server: bool,
 }
 
 impl Asked<'_> {
@@ -94,10 +96,7 @@ pub(crate) fn from_fill<B>(
     let ttl = Some(head.lifetime.ttl(now));
     let status = CacheStatus { ttl, key: key.as_deref(), ..status };
     let finish = |mut response: Response<CacheBody<B>>| {
-        // What has just come from upstream is as old as upstream says.
-        if let Some(age) = head.fields.get(AGE) {
-            response.headers_mut().insert(AGE, age.clone());
-        }
+        response.headers_mut().insert(AGE, HeaderValue::from(head.lifetime.age(now).as_secs()));
         status.append_to(response.headers_mut());
         Some(response)
     };

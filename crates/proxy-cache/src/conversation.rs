@@ -20,12 +20,14 @@ use crate::body::CacheBody;
 use crate::derive;
 use crate::fetch::{Fetch, NotKept, Own, OwnSlot};
 use crate::flight::{Arrival, Flight, Found, Member};
+use crate::keying::FORWARDED_HOST;
 use crate::look::{Go, Plan, Purpose};
 use crate::metrics::Outcome;
 use crate::parts;
 use crate::rules::OnDisconnect;
 use crate::semantics::cache_status::CacheStatus;
 use crate::semantics::directives::RequestDirectives;
+use crate::semantics::reuse::{Reuse, reuse};
 use crate::semantics::{validation, vary};
 use crate::service::note;
 use crate::shared::Shared;
@@ -36,7 +38,7 @@ const ROUNDS: usize = 8;
 
 /// Fields that tell some frameworks another target or method than the key says. A stored response
 /// must not depend on them, so they are not sent along with a request that may be stored.
-const UNKEYED: [HeaderName; 13] = [
+pub(crate) const UNKEYED: [HeaderName; 13] = [
     HeaderName::from_static("front-end-https"),
     HeaderName::from_static("x-http-host-override"),
     HeaderName::from_static("x-original-uri"),
@@ -51,9 +53,6 @@ const UNKEYED: [HeaderName; 13] = [
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-method-override"),
 ];
-
-/// The same where the server does not set them itself.
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 type Answer<B, E> = Result<Response<CacheBody<B>>, E>;
 
@@ -77,7 +76,7 @@ where
 {
     let exchange = Exchange::of(&request).cloned();
     let (method, fields) = (request.method().clone(), request.headers().clone());
-    let asked = Asked { method: &method, fields: &fields };
+    let asked = Asked { method: &method, fields: &fields, from_server: exchange.is_some() };
     let own = OwnSlot::new();
     let mut waiting = Some((inner, request));
     for _ in 0..ROUNDS {
@@ -167,8 +166,9 @@ fn look_again<B>(
     go: &mut Go,
 ) -> Option<Response<CacheBody<B>>> {
     let key = Arc::clone(&go.key);
-    let purpose = if go.slice { Purpose::Slice } else { Purpose::Serve };
-    match shared.look_into(asked, go.hash, go.directives, || key, purpose) {
+    let purpose = if go.slice { Purpose::Slice } else { Purpose::Query };
+    let variants = shared.store.lookup(&go.hash);
+    match shared.look_into(asked, go.hash, variants, go.directives, || key, purpose) {
         Plan::Answer { response, .. } => Some(*response),
         Plan::Go(next) => {
             *go = *next;
@@ -204,7 +204,16 @@ async fn join<B>(
         (head.part.is_none() || go.slice)
             && head.variant.as_ref().is_none_or(|variant| vary::matches(variant, asked.fields))
     };
+    // Collapsing is reuse, and allowed where that is (RFC 9111 section 4).
+    let may_reuse = |head: &StoredHead| {
+        let now = shared.wall();
+        matches!(reuse(&head.lifetime, &go.directives, now), Reuse::Fresh | Reuse::StaleAllowed)
+    };
     for flight in flights {
+        // What was asked for before it was made invalid is not what is asked for now.
+        if !shared.is_current(flight.epoch, &go.hash) {
+            continue;
+        }
         let arrival = match flight.join() {
             Found::Filling(fill) => Arrival::Fill(fill),
             Found::Waiting(mut member) => {
@@ -213,15 +222,26 @@ async fn join<B>(
             }
             Found::Over => continue,
         };
+        let found = match &arrival {
+            Arrival::Fill(fill) => Some(&*fill.head),
+            Arrival::Validated(stored) | Arrival::Stale(stored) => Some(&stored.head),
+            Arrival::Own => None,
+        };
+        let Some(head) = found else { return Joined::Unshared };
+        if !fits(head) {
+            continue;
+        }
         let response = match &arrival {
-            Arrival::Fill(fill) if fits(&fill.head) => {
+            Arrival::Fill(fill) if may_reuse(head) => {
                 answer::from_fill(shared, asked, fill, status)
             }
-            Arrival::Validated(stored) | Arrival::Stale(stored) if fits(&stored.head) => {
+            Arrival::Validated(stored) if may_reuse(head) => {
                 answer::from_stored(shared, asked, stored, status)
             }
-            Arrival::Own => return Joined::Unshared,
-            _ => return Joined::Unfit,
+            Arrival::Stale(stored) if shared.may_stand_in(stored, &go.directives) => {
+                answer::from_stored(shared, asked, stored, status)
+            }
+            _ => return Joined::Unshared,
         };
         return response.map_or(Joined::Unfit, |response| Joined::Answered(Box::new(response)));
     }
@@ -272,7 +292,7 @@ where
         joinable: start != Start::Alone,
     };
     let own = Arc::clone(own);
-    Flight::new(&shared.flights, go.hash, |flight| {
+    Flight::new(&shared.flights, go.hash, shared.epoch(), |flight| {
         let flight = Weak::clone(flight);
         Box::pin(async move {
             let call = async {
@@ -291,12 +311,11 @@ pub(crate) fn prepare<B>(shared: &Shared, request: &mut Request<B>, go: &Go) {
     if go.unsafe_target.is_some() {
         return;
     }
-    let made_by_server = Exchange::of(request).is_some();
     let fields = request.headers_mut();
     for name in &UNKEYED {
         fields.remove(name);
     }
-    if !made_by_server {
+    if !go.from_server {
         fields.remove(FORWARDED_HOST);
     }
     if shared.coder.is_some() {
@@ -357,7 +376,7 @@ where
     ResB: Body<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
-    let Found::Waiting(mut member) = flight.join() else { return Ok(answer::lost()) };
+    let mut member = flight.leader();
     finish_if_abandoned(shared, &mut member);
     let mut arrival = (&mut member).await;
     let mut mine = own.take();
@@ -368,8 +387,7 @@ where
         let request = Request::from_parts(retry.parts, Reply::made(retry.content));
         let own = OwnSlot::new();
         let flight = launch(shared, &go, asked, (retry.inner, request), &own, Start::Background);
-        let Found::Waiting(second) = flight.join() else { return Ok(answer::lost()) };
-        arrival = second.await;
+        arrival = flight.leader().await;
         mine = own.take();
     }
     let status =
@@ -430,7 +448,8 @@ fn finish_if_abandoned(shared: &Arc<Shared>, member: &mut Member) {
     member.when_abandoned(Box::new(move |member| {
         spawn.spawn(Box::pin(async move {
             if let Arrival::Fill(fill) = member.await {
-                poll_fn(|cx| fill.poll_finish(cx)).await;
+                let ticket = fill.ticket();
+                poll_fn(|cx| fill.poll_finish(ticket, cx)).await;
             }
         }));
     }));
@@ -459,15 +478,16 @@ where
         fields.remove(name);
     }
     request.headers_mut().clone_from(&fields);
-    let asked = Asked { method: &Method::GET, fields: &fields };
+    let asked = Asked { method: &Method::GET, fields: &fields, from_server: go.from_server };
     let own = OwnSlot::new();
     let flight = shared.flights.add(go.hash, &[], || {
         launch(shared, go, asked, (inner, request), &own, Start::Background)
     })?;
-    let Found::Waiting(member) = flight.join() else { return None };
+    let member = flight.leader();
     Some(Box::pin(async move {
         if let Arrival::Fill(fill) = member.await {
-            poll_fn(|cx| fill.poll_finish(cx)).await;
+            let ticket = fill.ticket();
+            poll_fn(|cx| fill.poll_finish(ticket, cx)).await;
         }
     }))
 }

@@ -149,7 +149,7 @@ impl Shared {
             parts = parts
                 .filter(|_| request.body().is_end_stream())
                 .map(|parts| parts.with_content(fields, b""));
-            let asked = Asked { method, fields };
+            let asked = Asked { method, fields, from_server: Exchange::of(request).is_some() };
             plan = match &parts {
                 Some(parts) => self.look_for(asked, parts, directives, Purpose::Explain),
                 None => Plan::Query(directives),

@@ -12,6 +12,7 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use proxy_core::{BoxError, Refusal};
 
+use crate::conversation::UNKEYED;
 use crate::deception::is_deceptive;
 use crate::derive;
 use crate::fill::{Fill, FillReader};
@@ -79,6 +80,24 @@ impl NotKept {
             Self::TooFewUses => "min-uses",
             Self::TooLarge => "too-large",
             Self::Tags => "tags",
+        }
+    }
+
+    /// Whether it lies in the response, and so would be the same for others who ask: what lies in
+    /// one request must not keep others from sharing.
+    const fn is_about_response(self) -> bool {
+        match self {
+            Self::Rule(rule) => matches!(
+                rule,
+                NotStored::NoStore
+                    | NotStored::Private
+                    | NotStored::SetCookie
+                    | NotStored::VaryStar
+                    | NotStored::NotUnderstood
+                    | NotStored::NoFreshness
+            ),
+            Self::Deceptive | Self::TooLarge | Self::Tags => true,
+            Self::TooFewUses => false,
         }
     }
 }
@@ -230,8 +249,7 @@ impl Fetch {
     /// The stored response in the place of a failure, where that is allowed.
     fn or_stale(&self, failure: Failure, now: SystemTime) -> Option<Arrival> {
         let stored = self.selected.as_ref()?;
-        let mut lifetime = stored.head.lifetime.clone();
-        lifetime.stale_if_error = lifetime.stale_if_error.or(self.shared.rules.stale_if_error);
+        let lifetime = self.shared.lifetime_on_error(stored);
         stale_on_error(&lifetime, &self.directives, failure, now)
             .then(|| Arrival::Stale(Arc::clone(stored)))
     }
@@ -264,6 +282,7 @@ impl Fetch {
         };
         match (judged, renamed) {
             (Ok(lifetime), Ok(variant)) => {
+                self.rename(&mut head);
                 head.lifetime = lifetime;
                 head.variant = variant;
                 let replaced = self.shared.store.replace_head(stored, head.clone());
@@ -274,20 +293,19 @@ impl Fetch {
             }
             (judged, _) => {
                 // What is about this exchange alone leaves the stored response as it is.
-                let about_this_one = matches!(
-                    judged,
-                    Err(NotStored::Personal
-                        | NotStored::Authorization
-                        | NotStored::SetCookie
-                        | NotStored::RequestNoStore)
-                );
-                if !about_this_one {
+                if !judged.is_err_and(is_about_request) {
                     self.shared.store.remove(&self.hash, Some(stored));
                 }
                 head.lifetime.expire();
                 Confirmed::ForOne(Arc::new(Stored { head, body: stored.body.clone() }))
             }
         }
+    }
+
+    /// The names that updated fields give.
+    fn rename(&self, head: &mut StoredHead) {
+        head.tags = tags::parse(&head.fields, &self.shared.rules.tag_fields).tags.into();
+        head.groups = groups::groups(&head.fields).into_iter().map(Into::into).collect();
     }
 
     /// What a response is selected by.
@@ -349,6 +367,10 @@ impl Fetch {
         if self.method == Method::HEAD {
             return Err(NotStored::Method.into());
         }
+        if self.method == Method::POST && UNKEYED.iter().any(|name| self.fields.contains_key(name))
+        {
+            return Err(NotStored::Post.into());
+        }
         if self.method == Method::POST
             && !self.key.url().parse().is_ok_and(|uri| content_location_is(&uri, fields))
         {
@@ -372,9 +394,15 @@ impl Fetch {
             if len.is_some_and(|len| len != told.range.end - told.range.start) {
                 return Err(NotStored::Partial.into());
             }
-            Some(Part { range: told.range, complete: told.complete })
+            // A part that is the whole is the whole.
+            let whole = told.range.start == 0 && told.complete == Some(told.range.end);
+            (!whole || self.slice).then_some(Part { range: told.range, complete: told.complete })
         } else {
             None
+        };
+        let status = match part {
+            None if status == StatusCode::PARTIAL_CONTENT => StatusCode::OK,
+            _ => status,
         };
         let tags = tags::parse(fields, &self.shared.rules.tag_fields);
         if tags.incomplete {
@@ -385,9 +413,7 @@ impl Fetch {
         let mut kept = validation::storable_fields_by(fields, &said.directives);
         // Of the content, not of a part of it or of the framing on this hop.
         kept.remove(CONTENT_LENGTH);
-        if part.is_some() {
-            kept.remove(CONTENT_RANGE);
-        }
+        kept.remove(CONTENT_RANGE);
         Ok(StoredHead {
             key: Arc::clone(&self.key),
             status,
@@ -416,7 +442,7 @@ impl Fetch {
             }
             return;
         }
-        if why != NotKept::TooFewUses {
+        if why.is_about_response() && self.method == Method::GET {
             self.shared.remember_unshareable(self.hash);
         }
         // A newer representation that must not be kept supersedes the old one.
@@ -445,9 +471,11 @@ impl Fetch {
         let view = ResponseView { status: head.status, headers: &head.fields };
         match self.judge_as(&Method::GET, &view, requested_at, received_at) {
             Ok(lifetime) => {
+                self.rename(&mut head);
                 head.lifetime = lifetime;
                 self.shared.store.replace_head(stored, head);
             }
+            Err(why) if is_about_request(why) => {}
             Err(_) => {
                 self.shared.store.remove(&self.hash, Some(stored));
             }
@@ -474,11 +502,16 @@ impl Fetch {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let known = self.beginning.iter().filter(|_| continues).map(|stored| stored.body.len());
-        let known: u64 = known.sum();
-        let len = response.body().size_hint().exact().map(|len| len + known);
+        let told = response.headers().get(CONTENT_LENGTH);
+        let told = told.and_then(|told| told.to_str().ok()?.parse().ok());
+        let len = match continues {
+            true => told,
+            false => response.body().size_hint().exact().or(told),
+        };
         let Some(writer) = self.shared.store.begin(head.clone(), len) else {
-            self.shared.remember_unshareable(self.hash);
+            if len.is_some_and(|len| len > self.shared.store.max_object()) {
+                self.shared.remember_unshareable(self.hash);
+            }
             own.put(if continues {
                 Own::Mismatch
             } else {
@@ -497,15 +530,27 @@ impl Fetch {
         };
         let source = Box::pin(body.map_err(Into::into));
         let fill = Fill::new(Arc::new(head), len, source, writer, Arc::new(ties));
+        // Its place is taken before others may read it to its end, and it is let go.
+        let reader = FillReader::new(&fill, None);
         if let (true, Some(StoredBody::Memory { chunks, .. })) =
             (continues, self.beginning.as_ref().map(|stored| &stored.body))
         {
             fill.begin_with(chunks.iter().cloned());
         }
-        // Its place is taken before others may read it to its end, and it is let go.
-        if let Some(reader) = FillReader::new(&fill, None) {
+        if let Some(reader) = reader {
             own.put(Own::Head(Box::new(parts), reader));
         }
         Arrival::Fill(fill)
     }
+}
+
+/// Whether it lies in the one exchange that a response is not stored.
+const fn is_about_request(why: NotStored) -> bool {
+    matches!(
+        why,
+        NotStored::Personal
+            | NotStored::Authorization
+            | NotStored::SetCookie
+            | NotStored::RequestNoStore
+    )
 }

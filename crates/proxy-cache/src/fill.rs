@@ -10,6 +10,7 @@ mod reader;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -18,8 +19,8 @@ use http::HeaderMap;
 use http_body::{Body, Frame};
 use proxy_core::BoxError;
 
-use crate::store::{StoreWriter, Stored, StoredHead};
-use crate::wakers::Wakers;
+use crate::store::{StoreError, StoreWriter, Stored, StoredHead};
+use crate::wakers::{Ticket, Wakers};
 
 pub(crate) use reader::FillReader;
 
@@ -29,15 +30,47 @@ pub(crate) type Source = Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send
 /// What is told of a fill.
 pub(crate) trait FillObserver: Send + Sync {
     /// Whether it may still be stored.
-    fn is_current(&self) -> bool;
+    fn is_current(&self, head: &StoredHead) -> bool;
 
     /// It has ended; stored, or not. Called under the fill's lock.
     fn ended(&self, stored: Option<&Arc<Stored>>);
 
+    /// The store takes no more of it.
+    fn gave_up(&self, error: &StoreError);
+
     /// Its last reader has left before the end. `shared`: more than one had read it. Whoever keeps
     /// the fill and polls it to its end has it stored.
-    fn abandoned(&self, fill: &Arc<Fill>, shared: bool);
+    /// True where somebody does.
+    fn abandoned(&self, fill: &Arc<Fill>, shared: bool) -> bool;
+
+    /// What the content of all fills that is on its way may take.
+    fn budget(&self) -> &Budget;
 }
+
+/// Bytes that all fills of a layer hold for their readers.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    held: AtomicUsize,
+    limit: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { held: AtomicUsize::new(0), limit }
+    }
+
+    /// Adds; whether there is still room.
+    fn add(&self, bytes: usize) -> bool {
+        self.held.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.limit
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What a chunk costs beside its bytes.
+const CHUNK_COST: usize = 64;
 
 /// Content that the slowest reader has not taken, where it is not kept for the store anyway.
 const WINDOW: usize = 1024 * 1024;
@@ -55,8 +88,13 @@ pub(crate) struct Fill {
 struct State {
     source: Option<Source>,
     writer: Option<Box<dyn StoreWriter>>,
-    /// Bytes that some reader may still want; from the first on, while the writer stands.
+    /// Bytes that some reader may still want; from the first on, while all are kept.
     chunks: VecDeque<Bytes>,
+    /// Whether all are kept, so that newcomers find the first: while the store takes them, and
+    /// there is room.
+    keeps_all: bool,
+    /// Somebody polls it to its end though nobody reads it.
+    adopted: bool,
     /// Chunks before the first of them.
     dropped: usize,
     /// Bytes of `chunks`.
@@ -98,6 +136,8 @@ impl Fill {
                 source: Some(source),
                 writer: Some(writer),
                 chunks: VecDeque::new(),
+                keeps_all: true,
+                adopted: false,
                 dropped: 0,
                 held: 0,
                 received: 0,
@@ -123,12 +163,17 @@ impl Fill {
     /// Whether a further reader could read it from its first byte on.
     pub(crate) fn is_joinable(&self) -> bool {
         let state = self.lock();
-        state.dropped == 0 && state.writer.is_some() && state.end != Some(End::Broken)
+        state.dropped == 0 && state.keeps_all && state.end != Some(End::Broken)
+    }
+
+    /// A place to wait at.
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.wakers.ticket()
     }
 
     /// Polls until it has ended, for the store alone.
-    pub(crate) fn poll_finish(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.wakers.add(cx);
+    pub(crate) fn poll_finish(&self, ticket: Ticket, cx: &mut Context<'_>) -> Poll<()> {
+        self.wakers.wait(ticket, cx);
         let mut state = self.lock();
         loop {
             // Once the store has given up nobody is left to want it.
@@ -144,7 +189,7 @@ impl Fill {
     /// Takes the next frame from upstream for all readers. Ready: something has changed.
     fn poll_source(&self, state: &mut State) -> Poll<()> {
         let Some(source) = &mut state.source else { return Poll::Ready(()) };
-        if state.writer.is_none() && state.held >= WINDOW {
+        if !state.keeps_all && state.held >= WINDOW {
             // Woken by the slowest reader.
             return Poll::Pending;
         }
@@ -184,14 +229,35 @@ impl Fill {
     fn take(&self, state: &mut State, data: Bytes) {
         state.received += data.len() as u64;
         if let Some(writer) = &mut state.writer
-            && writer.write(data.clone()).is_err()
+            && let Err(error) = writer.write(data.clone())
         {
             // It passes through unstored, and nobody new may join.
+            self.observer.gave_up(&error);
             state.writer = None;
+            state.keeps_all = false;
         }
         state.held += data.len();
+        if !self.observer.budget().add(data.len() + CHUNK_COST) {
+            state.keeps_all = false;
+        }
         state.chunks.push_back(data);
-        state.trim();
+        self.trim(state);
+    }
+
+    /// Lets go what every reader has taken, where not all is kept.
+    fn trim(&self, state: &mut State) {
+        if state.keeps_all {
+            return;
+        }
+        let slowest = state.readers.iter().flatten().min().copied();
+        let slowest = slowest.unwrap_or(state.dropped + state.chunks.len());
+        while state.dropped < slowest
+            && let Some(chunk) = state.chunks.pop_front()
+        {
+            state.dropped += 1;
+            state.held -= chunk.len();
+            self.observer.budget().give_back(chunk.len() + CHUNK_COST);
+        }
     }
 
     fn finish(&self, state: &mut State, end: End) {
@@ -202,11 +268,18 @@ impl Fill {
         state.source = None;
         let writer = state.writer.take();
         let stored = match end {
-            End::Complete if !self.observer.is_current() || !self.is_whole_part(state) => None,
+            End::Complete
+                if !self.observer.is_current(&self.head) || !self.is_whole_part(state) =>
+            {
+                None
+            }
             End::Complete => writer.and_then(|writer| writer.commit(state.trailers.clone()).ok()),
             End::Broken => None,
         };
+        // What the store has is found there from now on.
+        state.keeps_all = false;
         self.observer.ended(stored.as_ref());
+        self.wakers.wake_all();
     }
 
     /// A part is as long as the range that it claims to be.
@@ -221,7 +294,7 @@ impl Fill {
         state.readers[place] = None;
         let last = state.readers.iter().all(Option::is_none);
         let held = state.held;
-        state.trim();
+        self.trim(&mut state);
         if !last {
             // The others may have waited for this one.
             if state.held < held {
@@ -236,10 +309,10 @@ impl Fill {
             self.finish(&mut state, End::Complete);
             return;
         }
-        let (stands, shared) = (state.writer.is_some(), state.joined > 1);
+        let (wanted, shared) = (state.writer.is_some() && !state.adopted, state.joined > 1);
         drop(state);
-        if stands {
-            self.observer.abandoned(self, shared);
+        if wanted && self.observer.abandoned(self, shared) {
+            self.lock().adopted = true;
         }
     }
 
@@ -254,26 +327,11 @@ impl Fill {
     }
 }
 
-impl State {
-    /// Lets go what every reader has taken; the store keeps its own.
-    fn trim(&mut self) {
-        if self.writer.is_some() {
-            return;
-        }
-        let slowest = self.readers.iter().flatten().min().copied();
-        let slowest = slowest.unwrap_or(self.dropped + self.chunks.len());
-        while self.dropped < slowest
-            && let Some(chunk) = self.chunks.pop_front()
-        {
-            self.dropped += 1;
-            self.held -= chunk.len();
-        }
-    }
-}
-
 impl Drop for Fill {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let held: usize = state.chunks.iter().map(|chunk| chunk.len() + CHUNK_COST).sum();
+        self.observer.budget().give_back(held);
         if state.end.is_none() {
             self.observer.ended(None);
         }

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use crate::fill::Fill;
+use crate::shared::Epoch;
 use crate::store::{KeyHash, Stored};
-use crate::wakers::Wakers;
+use crate::wakers::{Ticket, Wakers};
 
 /// What came of a request upstream, for all who wait.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct Flight {
     /// The table that it may stand in.
     flights: Arc<Flights>,
     key: KeyHash,
+    /// When it began.
+    pub(crate) epoch: Epoch,
 }
 
 struct State {
@@ -68,23 +71,32 @@ pub(crate) enum Found {
 /// One exchange's part in a flight.
 pub(crate) struct Member {
     flight: Arc<Flight>,
+    ticket: Ticket,
     /// Called where this was the last member, and nothing has arrived.
     abandoned: Option<Box<dyn FnOnce(Member) + Send>>,
 }
 
 impl Flight {
-    /// `make` is given a handle on the flight that its fetch will be.
+    /// `make` is given a handle on the flight that its fetch will be. The one who began it has a
+    /// place in it already: [`Flight::leader`].
     pub(crate) fn new(
         flights: &Arc<Flights>,
         key: KeyHash,
+        epoch: Epoch,
         make: impl FnOnce(&Weak<Self>) -> Fetch,
     ) -> Arc<Self> {
         Arc::new_cyclic(|own| Self {
-            state: Mutex::new(State { phase: Phase::Fetching(make(own)), members: 0, idle: false }),
+            state: Mutex::new(State { phase: Phase::Fetching(make(own)), members: 1, idle: false }),
             wakers: Arc::default(),
             flights: Arc::clone(flights),
             key,
+            epoch,
         })
+    }
+
+    /// The place of the one who began it; to be taken once.
+    pub(crate) fn leader(self: &Arc<Self>) -> Member {
+        Member { ticket: self.wakers.ticket(), flight: Arc::clone(self), abandoned: None }
     }
 
     /// Joins it.
@@ -93,7 +105,7 @@ impl Flight {
         match &state.phase {
             Phase::Fetching(_) | Phase::Arrived(_) => {
                 state.members += 1;
-                Found::Waiting(Member { flight: Arc::clone(self), abandoned: None })
+                Found::Waiting(self.leader())
             }
             Phase::Filling(fill) => match fill.upgrade() {
                 Some(fill) => {
@@ -137,7 +149,7 @@ impl Future for Member {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Arrival> {
         let this = self.get_mut();
-        this.flight.wakers.add(cx);
+        this.flight.wakers.wait(this.ticket, cx);
         let mut state = this.flight.lock();
         let state = &mut *state;
         match &mut state.phase {
@@ -163,6 +175,7 @@ impl Future for Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
+        self.flight.wakers.leave(self.ticket);
         let mut state = self.flight.lock();
         if state.members == 1
             && matches!(state.phase, Phase::Fetching(_))
@@ -170,7 +183,7 @@ impl Drop for Member {
         {
             drop(state);
             // Its place goes over to whoever carries on.
-            return act(Self { flight: Arc::clone(&self.flight), abandoned: None });
+            return act(self.flight.leader());
         }
         state.members -= 1;
         if state.members > 0 {

@@ -6,6 +6,11 @@ use http::{HeaderMap, HeaderName, Method, Uri, header};
 
 use crate::store::{KeyHash, KeyText};
 
+/// The scheme that a server of ours tells upstream.
+pub(crate) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The host that it tells.
+pub(crate) const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
 /// How a key is made of a request: always its space, scheme, authority and target; which parts of
 /// the query count, and which fields, is said here.
 #[derive(Clone, Debug, Default)]
@@ -89,13 +94,20 @@ impl Keying {
         if authority.is_empty() {
             return None;
         }
-        let scheme = target.scheme_str().or(scheme).or(self.scheme.as_deref()).unwrap_or("http");
+        // What our own server believes of a trusted proxy in front, and tells upstream.
+        let believed = scheme.and_then(|_| match fields.get(&FORWARDED_PROTO)?.as_bytes() {
+            b"http" => Some("http"),
+            b"https" => Some("https"),
+            _ => None,
+        });
+        let named = target.scheme_str();
+        let scheme = named.or(believed).or(scheme).or(self.scheme.as_deref()).unwrap_or("http");
         Some(KeyParts {
             space: &self.space,
             scheme,
             authority: plain_authority(authority, scheme),
             target: self.target(target),
-            extra: self.extra(fields),
+            extra: self.extra(fields, authority),
         })
     }
 
@@ -118,9 +130,14 @@ impl Keying {
         format!("{path}?{}", kept.join("&")).into()
     }
 
-    fn extra<'a>(&self, fields: &HeaderMap) -> Cow<'a, str> {
+    /// What of the fields is in the key. A host that our server tells upstream, and that is not the
+    /// one asked for, is: without a server of ours the field is not sent.
+    fn extra<'a>(&self, fields: &HeaderMap, authority: &str) -> Cow<'a, str> {
         let mut extra = String::new();
-        for name in &self.fields {
+        let told = fields.get(&FORWARDED_HOST);
+        let told = told.filter(|told| !told.as_bytes().eq_ignore_ascii_case(authority.as_bytes()));
+        let told = told.map(|_| FORWARDED_HOST);
+        for name in self.fields.iter().chain(&told) {
             extra.push_str(name.as_str());
             for value in fields.get_all(name) {
                 extra.push('=');
@@ -140,13 +157,20 @@ impl Keying {
 
 impl QueryRule {
     fn keeps(&self, parameter: &str) -> bool {
+        // Some origins see two parameters where we see one: such a one counts whatever it is
+        // called (parameter cloaking).
+        if parameter.contains(';') {
+            return true;
+        }
         let name = parameter.split('=').next().unwrap_or(parameter);
+        let name = name.replace('+', " ");
+        let name = percent_encoding::percent_decode_str(&name).decode_utf8_lossy();
         match self {
             Self::All => true,
-            Self::Allow(names) => names.iter().any(|allowed| &**allowed == name),
+            Self::Allow(names) => names.iter().any(|allowed| **allowed == *name),
             Self::Deny(names) => !names.iter().any(|denied| match denied.strip_suffix('*') {
                 Some(start) => name.starts_with(start),
-                None => &**denied == name,
+                None => **denied == *name,
             }),
         }
     }
@@ -214,6 +238,10 @@ mod tests {
         };
         assert_eq!(target(&deny, "/a?utm_a=1&z=2&x=3&b=4&b=3"), "/a?b=4&b=3&z=2");
         assert_eq!(target(&deny, "/a?x=3"), "/a");
+        // Parameter cloaking: what an origin may take for another parameter counts.
+        assert_eq!(target(&deny, "/a?utm_a=1;id=evil"), "/a?utm_a=1;id=evil");
+        assert_eq!(target(&allow, "/a?%62=evil"), "/a?%62=evil");
+        assert_eq!(target(&deny, "/a?%78=3"), "/a");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use proxy_core::Exchange;
 use crate::answer::{self, Asked};
 use crate::body::CacheBody;
 use crate::explain;
-use crate::keying::{KeyParts, is_looked_up};
+use crate::keying::{FORWARDED_HOST, FORWARDED_PROTO, KeyParts, is_looked_up};
 use crate::metrics::Outcome;
 use crate::parts;
 use crate::semantics::cache_status::{CacheStatus, Fwd};
@@ -21,8 +21,9 @@ use crate::semantics::directives::RequestDirectives;
 use crate::semantics::invalidation;
 use crate::semantics::reuse::{Reuse, reuse};
 use crate::shared::Shared;
+use crate::similar::stands_for;
 use crate::slices;
-use crate::store::{KeyHash, KeyText, Stored};
+use crate::store::{KeyHash, KeyText, Stored, Variants};
 
 /// The longest content of a QUERY that is part of a key, in bytes.
 const QUERY_CONTENT: u64 = 64 * 1024;
@@ -33,6 +34,8 @@ pub(crate) enum Purpose {
     Serve,
     /// To tell what would be done: nothing is counted, made or opened.
     Explain,
+    /// For a QUERY, which nobody asks again in the background.
+    Query,
     /// For a slice of what a client has asked for: all who ask under its key ask for the same range.
     Slice,
 }
@@ -83,6 +86,8 @@ pub(crate) struct Go {
     pub(crate) fwd: Fwd,
     /// How the stored response that it selects might be used.
     pub(crate) why: Option<Reuse>,
+    /// A server of ours has made the forwarding fields.
+    pub(crate) from_server: bool,
     /// It asks for one slice.
     pub(crate) slice: bool,
     /// Whether it may wait for another one's answer, and whether others may wait for its own.
@@ -102,6 +107,7 @@ impl Shared {
         ReqB: Body<Data = Bytes>,
     {
         let (method, fields) = (request.method(), request.headers());
+        let from_server = Exchange::of(request).is_some();
         let scheme = Exchange::of(request).map(|exchange| exchange.connection().scheme);
         let pass = |fwd, detail| Plan::Pass(Pass { fwd, detail, unsafe_target: None });
         if !is_looked_up(method) && invalidation::is_safe(method) {
@@ -154,7 +160,7 @@ impl Shared {
         {
             return Plan::Slices { size: size.get(), wanted, directives };
         }
-        self.look_for(Asked { method, fields }, &parts, directives, purpose)
+        self.look_for(Asked { method, fields, from_server }, &parts, directives, purpose)
     }
 
     /// Looks for what is stored under a key, or stands for it.
@@ -165,8 +171,30 @@ impl Shared {
         directives: RequestDirectives,
         purpose: Purpose,
     ) -> Plan<B> {
-        let hash = self.hash_of(parts);
-        self.look_into(asked, hash, directives, || Arc::new(parts.text()), purpose)
+        let hash = parts.hash();
+        let variants = self.store.lookup(&hash);
+        let key = || Arc::new(parts.text());
+        if variants.is_none() && !directives.only_if_cached {
+            for (alike, variants) in self.alike(parts) {
+                let plan = self.look_into(asked, alike, Some(variants), directives, key, purpose);
+                // Only an answer: what must be fetched is fetched and stored under its own key.
+                if matches!(plan, Plan::Answer { .. }) {
+                    return plan;
+                }
+            }
+        }
+        self.look_into(asked, hash, variants, directives, key, purpose)
+    }
+
+    /// What is stored for other queries that says it answers this one too (No-Vary-Search).
+    fn alike(&self, parts: &KeyParts<'_>) -> impl Iterator<Item = (KeyHash, Variants)> {
+        self.similar.find(parts).filter_map(|key| {
+            let variants = self.store.lookup(&key)?;
+            variants
+                .iter()
+                .any(|stored| stands_for(&stored.head, &parts.target))
+                .then_some((key, variants))
+        })
     }
 
     /// The key of what is stored for these parts: their own, or that of a similar one.
@@ -175,8 +203,7 @@ impl Shared {
         if self.store.lookup(&hash).is_some() {
             return hash;
         }
-        let alike = self.similar.find(parts).find(|key| self.store.lookup(key).is_some());
-        alike.unwrap_or(hash)
+        self.alike(parts).next().map_or(hash, |(alike, _)| alike)
     }
 
     /// Looks for what is stored for a QUERY with this content (RFC 10008 section 2.7).
@@ -187,19 +214,21 @@ impl Shared {
         directives: RequestDirectives,
     ) -> Plan<B> {
         let (method, fields) = (request.method(), request.headers());
+        let from_server = Exchange::of(request).is_some();
         let scheme = Exchange::of(request).map(|exchange| exchange.connection().scheme);
         let Some(parts) = self.keying.parts(request.uri(), fields, scheme) else {
             return Plan::Pass(Pass { fwd: Fwd::Bypass, detail: None, unsafe_target: None });
         };
         let parts = parts.with_content(fields, content);
-        self.look_for(Asked { method, fields }, &parts, directives, Purpose::Serve)
+        self.look_for(Asked { method, fields, from_server }, &parts, directives, Purpose::Query)
     }
 
-    /// Looks into the store for a request of this key.
+    /// Decides on what the store has under a key.
     pub(crate) fn look_into<B>(
         self: &Arc<Self>,
         asked: Asked<'_>,
         hash: KeyHash,
+        variants: Option<Variants>,
         directives: RequestDirectives,
         key: impl FnOnce() -> Arc<KeyText>,
         purpose: Purpose,
@@ -210,7 +239,6 @@ impl Shared {
             }
         };
         let status = CacheStatus { cache: &self.rules.name, ..CacheStatus::default() };
-        let variants = self.store.lookup(&hash);
         let selected = variants.as_ref().and_then(|all| Self::select(all, asked.fields));
         let mut fwd = if variants.is_some() { Fwd::VaryMiss } else { Fwd::UriMiss };
         let mut why = None;
@@ -221,7 +249,8 @@ impl Shared {
                 Reuse::Fresh => (Outcome::Hit, false),
                 Reuse::StaleAllowed => (Outcome::Stale, false),
                 Reuse::StaleWhileRevalidate
-                    if self.spawn.is_some() && purpose != Purpose::Slice =>
+                    if self.spawn.is_some()
+                        && matches!(purpose, Purpose::Serve | Purpose::Explain) =>
                 {
                     (Outcome::Stale, true)
                 }
@@ -245,6 +274,7 @@ impl Shared {
                     let refresh = refresh.then(|| {
                         let go = Go::alone(hash, Arc::clone(&stored.head.key));
                         Box::new(Go {
+                            from_server: asked.from_server,
                             selected: Some(Arc::clone(stored)),
                             candidates: vec![Arc::clone(stored)],
                             fwd: Fwd::Stale,
@@ -305,6 +335,7 @@ impl Shared {
             fwd,
             why,
             slice,
+            from_server: asked.from_server,
             unsafe_target: None,
         }))
     }
@@ -323,6 +354,7 @@ impl Go {
             fwd: Fwd::UriMiss,
             why: None,
             slice: false,
+            from_server: false,
             may_join: false,
             may_lead: false,
             unsafe_target: None,
@@ -332,9 +364,12 @@ impl Go {
 
 impl UnsafeTarget {
     fn of<B>(request: &Request<B>, scheme: Option<&'static str>) -> Self {
+        // What makes the key beside the target.
         let mut host = HeaderMap::new();
-        if let Some(value) = request.headers().get(http::header::HOST) {
-            host.insert(http::header::HOST, value.clone());
+        for name in [&http::header::HOST, &FORWARDED_PROTO, &FORWARDED_HOST] {
+            if let Some(value) = request.headers().get(name) {
+                host.insert(name, value.clone());
+            }
         }
         Self { method: request.method().clone(), uri: request.uri().clone(), host, scheme }
     }

@@ -52,6 +52,9 @@ pub struct CacheRules {
     /// Fetch and store content in slices of so many bytes: for large content that is asked for in
     /// parts, from origins that serve ranges and give strong validators. Default: none.
     pub slice: Option<NonZeroU64>,
+    /// Bytes that the content of all fills under way may take while it waits for readers. Beyond
+    /// it nobody new may join a fill, and its readers wait for the slowest. Default: 64 MiB.
+    pub fill_memory: usize,
     /// Whether `Cache-Status` shows the key. Default: false.
     pub show_key: bool,
 }
@@ -111,6 +114,7 @@ impl Default for CacheRules {
             stale_if_error: None,
             deception_armour: true,
             slice: None,
+            fill_memory: 64 << 20,
             show_key: false,
         }
     }

@@ -10,15 +10,19 @@ use proxy_core::{Clock, ContentCoder, Spawn};
 
 use crate::derive::Coder;
 
-use crate::fill::{Fill, FillObserver};
+use crate::fill::{Budget, Fill, FillObserver};
 use crate::flight::{Flight, Flights};
 use crate::keying::Keying;
 use crate::metrics::{CacheMetrics, Outcome};
 use crate::parts;
 use crate::rules::{CacheRules, OnDisconnect};
+use crate::semantics::directives::RequestDirectives;
+use crate::semantics::lifetime::Lifetime;
+use crate::semantics::range::may_combine;
+use crate::semantics::reuse::{Failure, stale_on_error};
 use crate::semantics::{groups, vary};
 use crate::similar::Similar;
-use crate::store::{CacheStore, KeyHash, Stored, Sweep, Variants};
+use crate::store::{CacheStore, KeyHash, StoreError, Stored, StoredHead, Sweep, Variants};
 
 /// Keys whose responses could not be shared lately, and keys with too few uses: at most so many.
 const REMEMBERED: usize = 16 * 1024;
@@ -44,6 +48,7 @@ pub(crate) struct Shared {
     invalidations: AtomicU64,
     uses: quick_cache::sync::Cache<KeyHash, u32>,
     orphans: Arc<()>,
+    budget: Budget,
     /// Makes what nobody can foresee: the boundaries of multipart content.
     seeds: RandomState,
     drawn: AtomicU64,
@@ -59,6 +64,7 @@ impl Shared {
         metrics: CacheMetrics,
         coder: Option<Arc<dyn ContentCoder>>,
     ) -> Self {
+        let budget = Budget::new(rules.fill_memory);
         Self {
             rules,
             keying,
@@ -75,6 +81,7 @@ impl Shared {
             invalidations: AtomicU64::new(0),
             uses: quick_cache::sync::Cache::new(REMEMBERED),
             orphans: Arc::default(),
+            budget,
             seeds: RandomState::new(),
             drawn: AtomicU64::new(0),
         }
@@ -111,6 +118,19 @@ impl Shared {
         })
     }
 
+    /// What the rules add to a stored response's own word on errors.
+    pub(crate) fn lifetime_on_error(&self, stored: &Stored) -> Lifetime {
+        let mut lifetime = stored.head.lifetime.clone();
+        lifetime.stale_if_error = lifetime.stale_if_error.or(self.rules.stale_if_error);
+        lifetime
+    }
+
+    /// Whether a stored response may stand in for one that could not be had.
+    pub(crate) fn may_stand_in(&self, stored: &Stored, directives: &RequestDirectives) -> bool {
+        let lifetime = self.lifetime_on_error(stored);
+        stale_on_error(&lifetime, directives, Failure::Disconnected, self.wall())
+    }
+
     /// A number that nobody can foresee.
     pub(crate) fn draw(&self) -> u128 {
         let n = self.drawn.fetch_add(1, Ordering::Relaxed);
@@ -136,19 +156,35 @@ impl Shared {
             && self.invalidated.get(key).is_none_or(|since| since <= epoch.invalidations)
     }
 
+    /// Whether the whole of which this is a part is stored.
+    fn has_whole(&self, key: &KeyHash, part: &StoredHead) -> bool {
+        let variants = self.store.lookup(key);
+        variants.iter().flat_map(|all| all.iter()).any(|stored| {
+            let head = &stored.head;
+            head.part.is_none()
+                && head.derived.is_none()
+                && head.variant == part.variant
+                && may_combine(&head.fields, &part.fields)
+        })
+    }
+
     /// What is on its way from upstream now is not stored.
     pub(crate) fn spoil_fills(&self) {
         self.purges.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Removes what is stored for a URI of these exchanges (RFC 9111 section 4.4).
+    /// Removes what is stored for a URI of these exchanges (RFC 9111 section 4.4): under its key,
+    /// under keys with more than the URI in them, and under those of queries that it stands for.
     pub(crate) fn invalidate(&self, uri: &Uri, fields: &HeaderMap, scheme: Option<&str>) {
         let Some(parts) = self.keying.parts(uri, fields, scheme) else { return };
-        let hash = parts.hash();
         let number = self.invalidations.fetch_add(1, Ordering::AcqRel) + 1;
-        self.invalidated.insert(hash, number);
-        let freed = self.store.remove(&hash, None);
-        self.metrics.count(Outcome::Invalidated, freed.responses);
+        let kin = self.similar.find(&parts).chain(self.similar.keys_of(&parts));
+        let mut responses = 0;
+        for hash in std::iter::once(parts.hash()).chain(kin) {
+            self.invalidated.insert(hash, number);
+            responses += self.store.remove(&hash, None).responses;
+        }
+        self.metrics.count(Outcome::Invalidated, responses);
     }
 
     /// Removes the groups that a successful answer to an unsafe request names (RFC 9875).
@@ -180,22 +216,24 @@ impl Shared {
     }
 
     /// A fill nobody reads any longer: goes on by itself where the rules say so.
-    pub(crate) fn adopt(self: &Arc<Self>, fill: &Arc<Fill>, shared: bool) {
+    pub(crate) fn adopt(self: &Arc<Self>, fill: &Arc<Fill>, shared: bool) -> bool {
         let goes_on = match self.rules.on_disconnect {
             OnDisconnect::Cancel => false,
             OnDisconnect::FinishIfShared => shared,
             OnDisconnect::Finish => true,
         };
-        let Some(spawn) = self.spawn.as_ref().filter(|_| goes_on) else { return };
+        let Some(spawn) = self.spawn.as_ref().filter(|_| goes_on) else { return false };
         let place = Arc::clone(&self.orphans);
         if Arc::strong_count(&place) > MAX_ORPHANS {
-            return;
+            return false;
         }
         let fill = Arc::clone(fill);
         spawn.spawn(Box::pin(async move {
-            std::future::poll_fn(|cx| fill.poll_finish(cx)).await;
+            let ticket = fill.ticket();
+            std::future::poll_fn(|cx| fill.poll_finish(ticket, cx)).await;
             drop(place);
         }));
+        true
     }
 }
 
@@ -219,8 +257,9 @@ pub(crate) struct Ties {
 }
 
 impl FillObserver for Ties {
-    fn is_current(&self) -> bool {
+    fn is_current(&self, head: &StoredHead) -> bool {
         self.shared.is_current(self.epoch, &self.key)
+            && (head.part.is_none() || !self.shared.has_whole(&self.key, head))
     }
 
     fn ended(&self, stored: Option<&Arc<Stored>>) {
@@ -230,6 +269,11 @@ impl FillObserver for Ties {
             self.shared.flights.remove(&self.key, flight);
         }
         if let Some(stored) = stored {
+            if !self.shared.is_current(self.epoch, &self.key) {
+                // It was made invalid while it was committed.
+                self.shared.store.remove(&self.key, Some(stored));
+                return;
+            }
             self.shared.similar.learn(&stored.head, self.key);
         }
         if let (Some(old), Some(new)) = (&self.part_before, stored) {
@@ -237,7 +281,17 @@ impl FillObserver for Ties {
         }
     }
 
-    fn abandoned(&self, fill: &Arc<Fill>, shared: bool) {
-        self.shared.adopt(fill, shared);
+    fn abandoned(&self, fill: &Arc<Fill>, shared: bool) -> bool {
+        self.shared.adopt(fill, shared)
+    }
+
+    fn gave_up(&self, error: &StoreError) {
+        if matches!(error, StoreError::TooLarge) {
+            self.shared.remember_unshareable(self.key);
+        }
+    }
+
+    fn budget(&self) -> &Budget {
+        &self.shared.budget
     }
 }

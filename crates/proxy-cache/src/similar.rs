@@ -11,6 +11,10 @@ use crate::store::{KeyHash, KeyText, StoredHead};
 
 /// Paths that are remembered.
 const PATHS: usize = 4096;
+/// Keys of one target that are.
+const EXTRAS: usize = 256;
+/// Longer targets are not.
+const LONGEST: usize = 2048;
 /// Queries of one path that are; the newest ones.
 const QUERIES: usize = 16;
 
@@ -19,6 +23,8 @@ pub(crate) struct Similar {
     /// Whether any response ever said so: most origins never do.
     used: AtomicBool,
     paths: Cache<KeyHash, Arc<[Entry]>>,
+    /// Keys that have more in them than the target, by their target.
+    extras: Cache<KeyHash, Arc<[KeyHash]>>,
 }
 
 #[derive(Clone, Debug)]
@@ -30,13 +36,17 @@ struct Entry {
 
 impl Default for Similar {
     fn default() -> Self {
-        Self { used: AtomicBool::new(false), paths: Cache::new(PATHS) }
+        Self { used: AtomicBool::new(false), paths: Cache::new(PATHS), extras: Cache::new(PATHS) }
     }
 }
 
 impl Similar {
     /// Remembers what a stored response says.
     pub(crate) fn learn(&self, head: &StoredHead, key: KeyHash) {
+        self.learn_extra(head, key);
+        if head.key.target.len() > LONGEST {
+            return;
+        }
         let Some(rule) = no_vary_search::parse(&head.fields) else { return };
         self.used.store(true, Ordering::Release);
         let KeyText { space, scheme, authority, target, extra } = &*head.key;
@@ -47,6 +57,27 @@ impl Similar {
             entries.extend(known.iter().filter(|e| e.key != key).take(QUERIES - 1).cloned());
         }
         self.paths.insert(path, entries.into());
+    }
+
+    fn learn_extra(&self, head: &StoredHead, key: KeyHash) {
+        let KeyText { space, scheme, authority, target, extra } = &*head.key;
+        if extra.is_empty() {
+            return;
+        }
+        let target = KeyHash::of([space, scheme, authority, target, ""]);
+        let known = self.extras.get(&target).unwrap_or_default();
+        if !known.contains(&key) {
+            let others = known.iter().take(EXTRAS - 1).copied();
+            self.extras.insert(target, std::iter::once(key).chain(others).collect());
+        }
+    }
+
+    /// The keys that have more in them than the target of this request.
+    pub(crate) fn keys_of(&self, parts: &KeyParts<'_>) -> impl Iterator<Item = KeyHash> + use<> {
+        let KeyParts { space, scheme, authority, target, .. } = parts;
+        let target = KeyHash::of([space, scheme, authority, target, ""]);
+        let known = self.extras.get(&target).unwrap_or_default();
+        (0..known.len()).map(move |n| known[n])
     }
 
     /// The keys of stored responses that may stand for this request.
@@ -62,6 +93,13 @@ impl Similar {
         }
         found.into_iter()
     }
+}
+
+/// Whether a stored response says that it answers this target too.
+pub(crate) fn stands_for(head: &StoredHead, target: &str) -> bool {
+    let ((path, query), (own_path, own_query)) = (split(target), split(&head.key.target));
+    path == own_path
+        && no_vary_search::parse(&head.fields).is_some_and(|rule| rule.equivalent(query, own_query))
 }
 
 fn split(target: &str) -> (&str, Option<&str>) {

@@ -98,7 +98,8 @@ impl<S> Slicer<S> {
                     parts.extra = format!("{}slice {size} {number}", parts.extra).into();
                     parts
                 });
-                let asked = Asked { method: &Method::GET, fields };
+                let from_server = exchange.is_some();
+                let asked = Asked { method: &Method::GET, fields, from_server };
                 parts.map(|parts| shared.look_for(asked, &parts, directives, Purpose::Slice))
             };
             match plan {

@@ -10,12 +10,15 @@ use http_body::{Body, Frame, SizeHint};
 use proxy_core::BoxError;
 
 use super::{BrokenContent, End, Fill};
+use crate::wakers::Ticket;
 
 /// Reads a fill, or a range of it.
 pub(crate) struct FillReader {
     fill: Arc<Fill>,
     /// Its place in the table of readers.
     place: usize,
+    /// Its place among those who wait.
+    ticket: Ticket,
     /// The next chunk, counted from the first of all.
     next: usize,
     /// Bytes to skip and bytes to give, of what follows.
@@ -46,7 +49,16 @@ impl FillReader {
             Some(range) => (range.start, Some(range.end - range.start)),
             None => (0, fill.len),
         };
-        Some(Self { fill: Arc::clone(fill), place, next: 0, skip, left, ranged, over: false })
+        Some(Self {
+            ticket: fill.wakers.ticket(),
+            fill: Arc::clone(fill),
+            place,
+            next: 0,
+            skip,
+            left,
+            ranged,
+            over: false,
+        })
     }
 
     /// The part of a chunk that this reader gives.
@@ -72,7 +84,7 @@ impl FillReader {
                 self.next += 1;
                 state.readers[self.place] = Some(self.next);
                 let full = state.held;
-                state.trim();
+                self.fill.trim(&mut state);
                 if state.held < full {
                     self.fill.wakers.wake_all();
                 }
@@ -85,7 +97,7 @@ impl FillReader {
             }
             if !registered {
                 registered = true;
-                self.fill.wakers.add(cx);
+                self.fill.wakers.wait(self.ticket, cx);
             }
             ready!(self.fill.poll_source(&mut state));
         }
@@ -140,6 +152,7 @@ impl Body for FillReader {
 
 impl Drop for FillReader {
     fn drop(&mut self) {
+        self.fill.wakers.leave(self.ticket);
         self.fill.leave(self.place);
     }
 }
