@@ -12,16 +12,18 @@ pub fn remove_hop_by_hop(fields: &mut HeaderMap) {
     // One walk over the names is cheaper than a look-up for each that is mostly not there.
     let mut there = [false; 6];
     for name in fields.keys() {
-        match *name {
-            CONNECTION => there[0] = true,
-            TE => there[3] = true,
-            TRANSFER_ENCODING => there[4] = true,
-            UPGRADE => there[5] = true,
-            _ => match name.as_str() {
-                "keep-alive" => there[1] = true,
-                "proxy-connection" => there[2] = true,
-                _ => {}
-            },
+        // By length first: most names are passed by with that.
+        let name = name.as_str();
+        match name.len() {
+            2 => there[3] |= name == "te",
+            7 => there[5] |= name == "upgrade",
+            10 => {
+                there[0] |= name == "connection";
+                there[1] |= name == "keep-alive";
+            }
+            16 => there[2] |= name == "proxy-connection",
+            17 => there[4] |= name == "transfer-encoding",
+            _ => {}
         }
     }
     if there[0] && names_fields(fields) {

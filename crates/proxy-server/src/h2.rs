@@ -4,7 +4,7 @@
 //! The `h2` crate frames and compresses; everything that decides is here. `ClientIo` stands
 //! between it and the socket and owns the write timeout. Each stream is a task: it judges the head
 //! as the HTTP/1 edge does, calls the service, and sends no more than the client's windows take, so
-//! that a client which opens none is noticed. docs/decisions/0011-http2-by-h2.md says why
+//! that a client which opens none is noticed. docs/decisions/0010-http2-by-h2.md says why
 //! hyper is not in between.
 
 mod answer;

@@ -51,20 +51,20 @@ impl FramingFields {
 
     fn note_framing(&mut self, name: &[u8], value: &[u8]) -> Result<(), Fault> {
         match name.len() {
-            2 if name.eq_ignore_ascii_case(b"te") => {
+            2 if is(name, b"TE") => {
                 self.takes_trailers |= members(value).any(|m| m.eq_ignore_ascii_case(b"trailers"));
             }
-            6 if name.eq_ignore_ascii_case(b"expect") => {
+            6 if is(name, b"Expect") => {
                 self.expects_continue = trim(value).eq_ignore_ascii_case(b"100-continue");
             }
-            10 if name.eq_ignore_ascii_case(b"connection") => {
+            10 if is(name, b"Connection") => {
                 for option in members(value) {
-                    self.close |= option.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                    self.close |= is(option, b"close");
+                    self.keep_alive |= is(option, b"keep-alive");
                 }
             }
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value)?,
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+            14 if is(name, b"Content-Length") => self.content_length(value)?,
+            17 if is(name, b"Transfer-Encoding") => {
                 self.transfer_encoding(value)?;
             }
             _ => {}
@@ -102,7 +102,7 @@ impl FramingFields {
     }
 
     fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Fault> {
-        if self.chunked || !trim(value).eq_ignore_ascii_case(b"chunked") {
+        if self.chunked || !is(trim(value), b"chunked") {
             return Err(Fault::TransferEncoding);
         }
         self.chunked = true;
@@ -132,6 +132,11 @@ pub(super) fn sound_line(rest: &[u8]) -> Option<(usize, usize)> {
     }
     let value = bytes::field_prefix(&rest[name + 1..]);
     rest[name + 1 + value..].starts_with(b"\r\n").then_some((name, value))
+}
+
+/// Whether it is this word in any case: mostly it is in the usual one, which is seen at a glance.
+fn is(word: &[u8], usual: &[u8]) -> bool {
+    word == usual || word.eq_ignore_ascii_case(usual)
 }
 
 /// The members of a comma-separated list.

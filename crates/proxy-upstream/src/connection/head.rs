@@ -30,15 +30,19 @@ pub(super) fn write(request: &Request<Body>, out: &mut BytesMut) -> Result<Codin
     let mut announced_length = None;
     let mut trailers = false;
     for (name, value) in request.headers() {
-        if name == CONTENT_LENGTH {
-            let length = decimal(value.as_bytes()).filter(|_| announced_length.is_none());
-            announced_length = Some(length.ok_or_else(unsound)?);
-        } else if name == TRANSFER_ENCODING {
+        let name = name.as_str();
+        // By length first: hardly a field is one of these.
+        match name.len() {
+            7 => trailers |= name == TRAILER.as_str(),
+            14 if name == CONTENT_LENGTH.as_str() => {
+                let length = decimal(value.as_bytes()).filter(|_| announced_length.is_none());
+                announced_length = Some(length.ok_or_else(unsound)?);
+            }
             // Of another hop.
-            continue;
+            17 if name == TRANSFER_ENCODING.as_str() => continue,
+            _ => {}
         }
-        trailers |= name == TRAILER;
-        write_field(out, name.as_str(), value.as_bytes());
+        write_field(out, name, value.as_bytes());
     }
     let body = request.body();
     let coding = match announced_length {
