@@ -93,12 +93,14 @@ where
             // What the other one got is its own; many who wait must not go one after the other.
             Joined::Unshared => break,
             Joined::Unfit => {}
-            Joined::None if !go.may_lead => break,
             Joined::None => {
                 // What has just been stored is no longer in flight.
                 if let Some(response) = look_again(&shared, asked, &mut go) {
                     note(exchange.as_ref(), "hit");
                     return Ok(response);
+                }
+                if !go.may_lead {
+                    break;
                 }
                 let retry = Retry::of(&go, &waiting, &content);
                 let flight = shared.flights.add(go.hash, &flights, || {

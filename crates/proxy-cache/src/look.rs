@@ -371,6 +371,10 @@ impl UnsafeTarget {
                 host.insert(name, value.clone());
             }
         }
+        // Told upstream, but no other host than the one that was asked for.
+        if host.get(&FORWARDED_HOST) == host.get(http::header::HOST) {
+            host.remove(&FORWARDED_HOST);
+        }
         Self { method: request.method().clone(), uri: request.uri().clone(), host, scheme }
     }
 

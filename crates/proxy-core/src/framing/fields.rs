@@ -8,6 +8,8 @@ pub(super) struct FramingFields {
     pub(super) count: usize,
     pub(super) content_length: Option<u64>,
     pub(super) chunked: bool,
+    /// One transfer coding, of a name that means nothing to anybody.
+    pub(super) unknown_coding: bool,
     pub(super) close: bool,
     pub(super) keep_alive: bool,
     pub(super) expects_continue: bool,
@@ -102,15 +104,25 @@ impl FramingFields {
     }
 
     fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Fault> {
-        if self.chunked || !is(trim(value), b"chunked") {
+        let coding = trim(value);
+        if self.chunked || self.unknown_coding {
             return Err(Fault::TransferEncoding);
         }
-        self.chunked = true;
+        if is(coding, b"chunked") {
+            self.chunked = true;
+        } else if means_nothing(coding) {
+            self.unknown_coding = true;
+        } else {
+            return Err(Fault::TransferEncoding);
+        }
         Ok(())
     }
 
     /// RFC 9112 section 6.3, without its tolerance. `None` where neither field stands.
     pub(super) fn framing(&self, version_10: bool) -> Result<Option<Framing>, Fault> {
+        if self.unknown_coding {
+            return Err(Fault::TransferEncoding);
+        }
         match (self.chunked, self.content_length) {
             (true, Some(_)) => Err(Fault::BothLengths),
             (true, None) if version_10 => Err(Fault::TransferEncoding),
@@ -120,6 +132,26 @@ impl FramingFields {
             (false, None) => Ok(None),
         }
     }
+}
+
+/// Whether this is a transfer coding that nobody can have applied: one word, neither registered nor
+/// like `chunked`.
+fn means_nothing(coding: &[u8]) -> bool {
+    const CODINGS: [&[u8]; 9] = [
+        b"identity",
+        b"gzip",
+        b"x-gzip",
+        b"compress",
+        b"x-compress",
+        b"deflate",
+        b"br",
+        b"zstd",
+        b"trailers",
+    ];
+    !coding.is_empty()
+        && bytes::token_prefix(coding) == coding.len()
+        && !CODINGS.iter().any(|known| coding.eq_ignore_ascii_case(known))
+        && !coding.windows(5).any(|part| part.eq_ignore_ascii_case(b"chunk"))
 }
 
 /// The lengths of name and value of the line that `rest` begins with, if it is whole and sound:

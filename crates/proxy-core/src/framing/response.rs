@@ -52,6 +52,12 @@ impl MessageFramer {
         if line.status == 101 {
             return Err(Fault::UnaskedUpgrade);
         }
+        // A senseless coding is read like none: to the end of the connection (RFC 9112 section 6.3,
+        // the fourth rule). Nothing can follow it there, so nobody reads it differently.
+        let fields = &mut self.fields;
+        if !line.version_10 && fields.content_length.is_none() {
+            fields.unknown_coding = false;
+        }
         let framing = match self.fields.framing(line.version_10)? {
             _ if to_head || matches!(line.status, 100..=199 | 204 | 304) => Framing::None,
             Some(framing) => framing,
