@@ -170,7 +170,7 @@ fn look_again<B>(
     let key = Arc::clone(&go.key);
     let purpose = if go.slice { Purpose::Slice } else { Purpose::Query };
     let variants = shared.store.lookup(&go.hash);
-    match shared.look_into(asked, go.hash, variants, go.directives, || key, purpose) {
+    match shared.look_into(asked, go.hash, variants.as_ref(), go.directives, || key, purpose) {
         Plan::Answer { response, .. } => Some(*response),
         Plan::Go(next) => {
             *go = *next;

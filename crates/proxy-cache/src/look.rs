@@ -176,14 +176,14 @@ impl Shared {
         let key = || Arc::new(parts.text());
         if variants.is_none() && !directives.only_if_cached {
             for (alike, variants) in self.alike(parts) {
-                let plan = self.look_into(asked, alike, Some(variants), directives, key, purpose);
+                let plan = self.look_into(asked, alike, Some(&variants), directives, key, purpose);
                 // Only an answer: what must be fetched is fetched and stored under its own key.
                 if matches!(plan, Plan::Answer { .. }) {
                     return plan;
                 }
             }
         }
-        self.look_into(asked, hash, variants, directives, key, purpose)
+        self.look_into(asked, hash, variants.as_ref(), directives, key, purpose)
     }
 
     /// What is stored for other queries that says it answers this one too (No-Vary-Search).
@@ -228,7 +228,7 @@ impl Shared {
         self: &Arc<Self>,
         asked: Asked<'_>,
         hash: KeyHash,
-        variants: Option<Variants>,
+        variants: Option<&Variants>,
         directives: RequestDirectives,
         key: impl FnOnce() -> Arc<KeyText>,
         purpose: Purpose,
@@ -239,7 +239,7 @@ impl Shared {
             }
         };
         let status = CacheStatus { cache: &self.rules.name, ..CacheStatus::default() };
-        let selected = variants.as_ref().and_then(|all| Self::select(all, asked.fields));
+        let selected = variants.and_then(|all| Self::select(all, asked.fields));
         let mut fwd = if variants.is_some() { Fwd::VaryMiss } else { Fwd::UriMiss };
         let mut why = None;
         if let Some(stored) = selected {

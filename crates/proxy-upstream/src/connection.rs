@@ -24,8 +24,8 @@ use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-pub(crate) use request::{OutgoingRequest, is_idempotent};
 use request::SendError;
+pub(crate) use request::{OutgoingRequest, is_idempotent};
 pub(crate) use response::Begun;
 use response::{IncomingResponse, ReadError};
 
