@@ -1,5 +1,8 @@
 //! A request upstream, and what its response means for the store.
 
+mod confirming;
+mod storing;
+
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
@@ -12,26 +15,17 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use proxy_core::{BoxError, Refusal};
 
-use crate::conversation::UNKEYED;
-use crate::deception::is_deceptive;
-use crate::derive;
 use crate::fill::{Fill, FillReader};
 use crate::flight::{Arrival, Flight};
 use crate::look::UnsafeTarget;
 use crate::parts;
-use crate::rules::ttl_of;
-use crate::semantics::directives::{RequestDirectives, ResponseDirectives};
-use crate::semantics::lifetime::{FreshnessSource, Lifetime};
-use crate::semantics::range::parse_content_range;
+use crate::semantics::directives::RequestDirectives;
 use crate::semantics::reuse::{Failure, stale_on_error};
-use crate::semantics::storability::{
-    NotStored, RequestView, ResponseView, StorageRules, content_location_is, judge,
-};
-use crate::semantics::validation::HeadUpdate;
-use crate::semantics::vary::{VariantKey, Vary};
-use crate::semantics::{groups, tags, validation, vary};
+use crate::semantics::validation;
 use crate::shared::{Epoch, Shared, Ties};
-use crate::store::{KeyHash, KeyText, Part, Stored, StoredBody, StoredHead};
+use crate::store::{KeyHash, KeyText, Stored, StoredBody, StoredHead};
+use confirming::Confirmed;
+pub(crate) use storing::NotKept;
 
 /// What a response is judged by, kept while it is awaited.
 pub(crate) struct Fetch {
@@ -56,58 +50,6 @@ pub(crate) struct Fetch {
     pub(crate) joinable: bool,
 }
 
-/// Why a response is not kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotKept {
-    /// By the rules of RFC 9111.
-    Rule(NotStored),
-    /// It is not what its path promises.
-    Deceptive,
-    /// Nobody has asked for it often enough.
-    TooFewUses,
-    /// The store does not take it.
-    TooLarge,
-    /// Its tags are too many, too long or no text.
-    Tags,
-}
-
-impl NotKept {
-    /// One word, for `Cache-Status`.
-    pub(crate) const fn token(self) -> &'static str {
-        match self {
-            Self::Rule(rule) => rule.token(),
-            Self::Deceptive => "deceptive",
-            Self::TooFewUses => "min-uses",
-            Self::TooLarge => "too-large",
-            Self::Tags => "tags",
-        }
-    }
-
-    /// Whether it lies in the response, and so would be the same for others who ask: what lies in
-    /// one request must not keep others from sharing.
-    const fn is_about_response(self) -> bool {
-        match self {
-            Self::Rule(rule) => matches!(
-                rule,
-                NotStored::NoStore
-                    | NotStored::Private
-                    | NotStored::SetCookie
-                    | NotStored::VaryStar
-                    | NotStored::NotUnderstood
-                    | NotStored::NoFreshness
-            ),
-            Self::Deceptive | Self::TooLarge | Self::Tags => true,
-            Self::TooFewUses => false,
-        }
-    }
-}
-
-impl From<NotStored> for NotKept {
-    fn from(rule: NotStored) -> Self {
-        Self::Rule(rule)
-    }
-}
-
 /// The leader's own part of what arrives.
 pub(crate) enum Own<B, E> {
     /// The whole response is the leader's.
@@ -121,16 +63,6 @@ pub(crate) enum Own<B, E> {
     Mismatch,
     /// The inner service failed.
     Failed(E),
-}
-
-/// What a 304 confirms.
-enum Confirmed {
-    /// A stored response, refreshed.
-    ForAll(Arc<Stored>),
-    /// A stored response, with fields that are not for others.
-    ForOne(Arc<Stored>),
-    /// None that is known.
-    Unknown,
 }
 
 /// Where the leader finds it.
@@ -254,234 +186,6 @@ impl Fetch {
             .then(|| Arrival::Stale(Arc::clone(stored)))
     }
 
-    /// 304: the stored response it confirms, with its fields updated (RFC 9111 section 4.3.4).
-    fn validated(
-        &self,
-        confirmed: &HeaderMap,
-        requested_at: SystemTime,
-        received_at: SystemTime,
-    ) -> Confirmed {
-        let candidates: Vec<&HeaderMap> =
-            self.candidates.iter().map(|stored| &stored.head.fields).collect();
-        let Some(n) = validation::selected(confirmed, &candidates) else {
-            return Confirmed::Unknown;
-        };
-        let stored = &self.candidates[n];
-        let mut head = stored.head.clone();
-        let mut fresh = confirmed.clone();
-        validation::add_date(&mut fresh, received_at);
-        validation::update_fields(&mut head.fields, &fresh);
-        if let Some(coder) = &self.shared.coder {
-            coder.mark(&mut head.fields, Some(stored.body.len()));
-        }
-        let view = ResponseView { status: head.status, headers: &head.fields };
-        let judged = self.judge_as(&Method::GET, &view, requested_at, received_at);
-        let renamed = match confirmed.contains_key(http::header::VARY) {
-            true => self.variant(&head.fields),
-            false => Ok(head.variant.clone()),
-        };
-        match (judged, renamed) {
-            (Ok(lifetime), Ok(variant)) => {
-                self.rename(&mut head);
-                head.lifetime = lifetime;
-                head.variant = variant;
-                let replaced = self.shared.store.replace_head(stored, head.clone());
-                Confirmed::ForAll(
-                    replaced
-                        .unwrap_or_else(|| Arc::new(Stored { head, body: stored.body.clone() })),
-                )
-            }
-            (judged, _) => {
-                // What is about this exchange alone leaves the stored response as it is.
-                if !judged.is_err_and(is_about_request) {
-                    self.shared.store.remove(&self.hash, Some(stored));
-                }
-                head.lifetime.expire();
-                Confirmed::ForOne(Arc::new(Stored { head, body: stored.body.clone() }))
-            }
-        }
-    }
-
-    /// The names that updated fields give.
-    fn rename(&self, head: &mut StoredHead) {
-        head.tags = tags::parse(&head.fields, &self.shared.rules.tag_fields).tags.into();
-        head.groups = groups::groups(&head.fields).into_iter().map(Into::into).collect();
-    }
-
-    /// What a response is selected by.
-    fn variant(&self, response: &HeaderMap) -> Result<Option<VariantKey>, NotStored> {
-        let vary = match self.shared.coder {
-            Some(_) => derive::vary_but_coding(response),
-            None => vary::parse(response),
-        };
-        match vary {
-            Vary::None => Ok(None),
-            Vary::Fields(names) => Ok(Some(vary::variant_key(&names, &self.fields))),
-            Vary::Star => Err(NotStored::VaryStar),
-        }
-    }
-
-    pub(crate) fn judge_as(
-        &self,
-        method: &Method,
-        response: &ResponseView<'_>,
-        requested_at: SystemTime,
-        received_at: SystemTime,
-    ) -> Result<Lifetime, NotStored> {
-        let rules = &self.shared.rules;
-        let default_ttl =
-            |status| ttl_of(&rules.ttl, status).or_else(|| ttl_of(&rules.default_ttl, status));
-        let request = RequestView {
-            method,
-            headers: &self.fields,
-            personal: self.shared.personal(&self.fields).is_some(),
-        };
-        let storage = StorageRules {
-            targeted: &rules.targeted,
-            default_ttl: &default_ttl,
-            heuristic: rules.heuristic,
-            honour_request: rules.honour_request,
-            ..StorageRules::default()
-        };
-        let mut lifetime = judge(&request, response, requested_at, received_at, &storage)?;
-        if let Some(ttl) = ttl_of(&rules.ttl, response.status) {
-            lifetime.freshness = ttl;
-            lifetime.initial_age = std::time::Duration::ZERO;
-            lifetime.source = FreshnessSource::Default;
-        }
-        lifetime.stale_while_revalidate =
-            lifetime.stale_while_revalidate.or(rules.stale_while_revalidate);
-        Ok(lifetime)
-    }
-
-    /// The head to store a response with, or why it is not stored.
-    fn storable<B: Body>(
-        &self,
-        response: &Response<B>,
-        requested_at: SystemTime,
-        received_at: SystemTime,
-    ) -> Result<StoredHead, NotKept> {
-        let (status, fields) = (response.status(), response.headers());
-        let view = ResponseView { status, headers: fields };
-        let lifetime = self.judge_as(&self.method, &view, requested_at, received_at)?;
-        if self.method == Method::HEAD {
-            return Err(NotStored::Method.into());
-        }
-        if self.method == Method::POST && UNKEYED.iter().any(|name| self.fields.contains_key(name))
-        {
-            return Err(NotStored::Post.into());
-        }
-        if self.method == Method::POST
-            && !self.key.url().parse().is_ok_and(|uri| content_location_is(&uri, fields))
-        {
-            return Err(NotStored::Post.into());
-        }
-        let path = self.key.target.split('?').next().unwrap_or_default();
-        if self.shared.rules.deception_armour && is_deceptive(path, fields) {
-            return Err(NotKept::Deceptive);
-        }
-        if !self.shared.is_used_enough(self.hash) {
-            return Err(NotKept::TooFewUses);
-        }
-        let variant = self.variant(fields)?;
-        if self.slice && status != StatusCode::PARTIAL_CONTENT {
-            return Err(NotStored::Partial.into());
-        }
-        let part = if status == StatusCode::PARTIAL_CONTENT {
-            let told = parse_content_range(fields).ok_or(NotStored::Partial)?;
-            // One that is not as long as the range it claims is no part of anything.
-            let len = response.body().size_hint().exact();
-            if len.is_some_and(|len| len != told.range.end - told.range.start) {
-                return Err(NotStored::Partial.into());
-            }
-            // A part that is the whole is the whole.
-            let whole = told.range.start == 0 && told.complete == Some(told.range.end);
-            (!whole || self.slice).then_some(Part { range: told.range, complete: told.complete })
-        } else {
-            None
-        };
-        let status = match part {
-            None if status == StatusCode::PARTIAL_CONTENT => StatusCode::OK,
-            _ => status,
-        };
-        let tags = tags::parse(fields, &self.shared.rules.tag_fields);
-        if tags.incomplete {
-            // A purge could not find it by all of its names.
-            return Err(NotKept::Tags);
-        }
-        let said = ResponseDirectives::effective(fields, &self.shared.rules.targeted);
-        let mut kept = validation::storable_fields_by(fields, &said.directives);
-        // Of the content, not of a part of it or of the framing on this hop.
-        kept.remove(CONTENT_LENGTH);
-        kept.remove(CONTENT_RANGE);
-        Ok(StoredHead {
-            key: Arc::clone(&self.key),
-            status,
-            trailers: None,
-            variant,
-            lifetime,
-            part,
-            derived: None,
-            tags: tags.tags.into(),
-            groups: groups::groups(fields).into_iter().map(Into::into).collect(),
-            fields: kept,
-        })
-    }
-
-    /// A response that is not stored: what it says about what is.
-    fn passed_by(
-        &self,
-        status: StatusCode,
-        fields: &HeaderMap,
-        why: NotKept,
-        at: (SystemTime, SystemTime),
-    ) {
-        if self.method == Method::HEAD {
-            if let (Some(stored), StatusCode::OK) = (&self.selected, status) {
-                self.updated_by_head(stored, fields, at);
-            }
-            return;
-        }
-        if why.is_about_response() && self.method == Method::GET {
-            self.shared.remember_unshareable(self.hash);
-        }
-        // A newer representation that must not be kept supersedes the old one.
-        if status.is_success()
-            && let Some(stored) = &self.selected
-        {
-            self.shared.store.remove(&self.hash, Some(stored));
-        }
-    }
-
-    /// 200 to HEAD: the stored response is still the same, or is not (RFC 9111 section 4.3.5).
-    fn updated_by_head(
-        &self,
-        stored: &Arc<Stored>,
-        fields: &HeaderMap,
-        (requested_at, received_at): (SystemTime, SystemTime),
-    ) {
-        let mut head = stored.head.clone();
-        let len = stored.body.len();
-        if validation::head_update_of(&head.fields, Some(len), fields) == HeadUpdate::Changed {
-            head.lifetime.invalidate();
-            self.shared.store.replace_head(stored, head);
-            return;
-        }
-        validation::update_fields(&mut head.fields, fields);
-        let view = ResponseView { status: head.status, headers: &head.fields };
-        match self.judge_as(&Method::GET, &view, requested_at, received_at) {
-            Ok(lifetime) => {
-                self.rename(&mut head);
-                head.lifetime = lifetime;
-                self.shared.store.replace_head(stored, head);
-            }
-            Err(why) if is_about_request(why) => {}
-            Err(_) => {
-                self.shared.store.remove(&self.hash, Some(stored));
-            }
-        }
-    }
-
     /// The stored part that a part of the same representation would take the place of.
     fn part_before(&self) -> Option<Arc<Stored>> {
         let variants = self.shared.store.lookup(&self.hash)?;
@@ -542,15 +246,4 @@ impl Fetch {
         }
         Arrival::Fill(fill)
     }
-}
-
-/// Whether it lies in the one exchange that a response is not stored.
-const fn is_about_request(why: NotStored) -> bool {
-    matches!(
-        why,
-        NotStored::Personal
-            | NotStored::Authorization
-            | NotStored::SetCookie
-            | NotStored::RequestNoStore
-    )
 }

@@ -201,3 +201,76 @@ async fn a_panic_upstream_hurts_nobody_else_for_ever() {
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(text_of(answer).await, "fine");
 }
+
+/// What must be validated for each client is no answer to those who wait (RFC 9111 section 4).
+#[tokio::test]
+async fn collapsing_is_reuse() {
+    for control in ["no-cache", "max-age=0, must-revalidate"] {
+        let stage = Stage::new(move || {
+            let mut response = fresh(ScriptedBody::new([Step::data("x")]).exact());
+            response.headers_mut().insert("cache-control", control.parse().expect("a value"));
+            response.headers_mut().insert("etag", "\"1\"".parse().expect("a value"));
+            held(response)
+        });
+        let mut first = Box::pin(stage.get("/a"));
+        let mut second = Box::pin(stage.get("/a"));
+        assert!(poll_once(first.as_mut()).is_pending());
+        assert!(poll_once(second.as_mut()).is_pending());
+        stage.origin.release();
+        assert!(poll_once(first.as_mut()).is_ready());
+        assert!(poll_once(second.as_mut()).is_pending(), "{control}");
+        assert_eq!(stage.origin.calls(), 2, "{control}");
+    }
+}
+
+#[tokio::test]
+async fn who_joins_late_is_told_how_old_it_is() {
+    let (body, _probe) = stage::held_body();
+    let mut body = Some(body);
+    let stage = Stage::new(move || Answer::Respond(fresh(body.take().expect("asked once"))));
+    let _first = stage.get("/a").await;
+    stage.clock.advance(std::time::Duration::from_secs(7));
+    let late = stage.get("/a").await;
+    assert_eq!(late.headers()["age"], "7");
+    stage.clock.advance(std::time::Duration::from_secs(60));
+    let mut too_late = Box::pin(stage.ask(Request::get("/a").header("host", "a.test")));
+    // The minute is over: it is not for those who ask now.
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _ = poll_once(too_late.as_mut());
+    }));
+    assert!(panicked.is_err(), "upstream was asked");
+}
+
+#[tokio::test]
+async fn each_variant_collapses_by_itself() {
+    let stage = Stage::new(|| {
+        let mut response = fresh(stage::held_body().0);
+        response.headers_mut().insert("vary", "accept-language".parse().expect("a value"));
+        held(response)
+    });
+    let ask =
+        |language: &'static str| {
+            Box::pin(stage.ask(
+                Request::get("/a").header("host", "a.test").header("accept-language", language),
+            ))
+        };
+    let mut de = ask("de");
+    assert!(poll_once(de.as_mut()).is_pending());
+    stage.origin.release();
+    let Poll::Ready(_filling) = poll_once(de.as_mut()) else { panic!("no answer") };
+    let mut en: Vec<_> = (0..10).map(|_| ask("en")).collect();
+    for request in &mut en {
+        assert!(poll_once(request.as_mut()).is_pending());
+    }
+    assert_eq!(stage.origin.calls(), 2, "ten for English wait for one");
+}
+
+#[tokio::test]
+async fn who_asks_after_a_purge_does_not_join_what_was_before() {
+    let (body, _probe) = stage::held_body();
+    let mut bodies = vec![ScriptedBody::new([Step::data("new")]), body];
+    let stage = Stage::new(move || Answer::Respond(fresh(bodies.pop().expect("asked twice"))));
+    let _old = stage.get("/a").await;
+    stage.layer.purge(&proxy_cache::purge::Selector::All, false, false);
+    assert_eq!(text_of(stage.get("/a").await).await, "new");
+}

@@ -321,3 +321,70 @@ async fn an_origin_without_ranges_gives_the_whole() {
         assert_eq!(text_of(whole).await, "abcdef");
     }
 }
+
+#[tokio::test]
+async fn invalidation_finds_what_has_more_than_the_target_in_its_key() {
+    let fields = [("cache-control", "max-age=60")];
+    let stage = Stage::keyed(
+        &["x-tenant"],
+        script(vec![
+            answer(&fields, "one"),
+            answer(&fields, "two"),
+            answer(&[], "done"),
+            answer(&fields, "one again"),
+            answer(&fields, "two again"),
+        ]),
+    );
+    let ask = |tenant: &'static str| stage.ask(get("/a").header("x-tenant", tenant));
+    assert_eq!(text_of(ask("1").await).await, "one");
+    assert_eq!(text_of(ask("2").await).await, "two");
+    assert_eq!(text_of(ask("1").await).await, "one");
+    stage.ask(Request::put("/a").header("host", "a.test")).await;
+    assert_eq!(text_of(ask("1").await).await, "one again");
+    assert_eq!(text_of(ask("2").await).await, "two again");
+}
+
+#[tokio::test]
+async fn a_word_on_queries_that_is_taken_back_no_longer_counts() {
+    let says = [("cache-control", "max-age=1"), ("no-vary-search", "params")];
+    let silent = [("cache-control", "max-age=60")];
+    let stage = Stage::new(script(vec![
+        answer(&says, "old"),
+        answer(&silent, "new"),
+        answer(&silent, "other"),
+    ]));
+    assert_eq!(text_of(stage.get("/a?x=1").await).await, "old");
+    stage.clock.advance(Duration::from_secs(5));
+    assert_eq!(text_of(stage.get("/a?x=1").await).await, "new");
+    assert_eq!(text_of(stage.get("/a?x=2").await).await, "other");
+    assert_eq!(text_of(stage.get("/a?x=1").await).await, "new");
+}
+
+#[tokio::test]
+async fn a_part_that_is_the_whole_answers_for_the_whole() {
+    let stage = Stage::new(script(vec![slice("\"1\"", "bytes 0-2/3", "abc")]));
+    let part = stage.ask(get("/a").header("range", "bytes=0-")).await;
+    assert_eq!((part.status(), text_of(part).await.as_str()), (StatusCode::PARTIAL_CONTENT, "abc"));
+    let whole = stage.get("/a").await;
+    assert_eq!((whole.status(), text_of(whole).await.as_str()), (StatusCode::OK, "abc"));
+}
+
+#[tokio::test]
+async fn a_configured_time_takes_the_place_of_the_origins() {
+    let ttl = vec![proxy_cache::StatusTtl { statuses: 200..=299, ttl: Duration::from_secs(60) }];
+    for (control, stored) in [
+        ("max-age=0", true),
+        ("max-age=0, must-revalidate", true),
+        ("s-maxage=1", true),
+        ("no-store", false),
+        ("private, max-age=9", false),
+    ] {
+        let rules = CacheRules { ttl: ttl.clone(), ..CacheRules::default() };
+        let fields = [("cache-control", control)];
+        let stage = Stage::with(rules, script(vec![answer(&fields, "x"), answer(&fields, "y")]));
+        text_of(stage.get("/a").await).await;
+        stage.clock.advance(Duration::from_secs(50));
+        let second = stage.get("/a").await;
+        assert_eq!(status(&second).contains("hit"), stored, "{control}: {}", status(&second));
+    }
+}

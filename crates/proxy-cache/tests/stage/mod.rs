@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use proxy_cache::store::MemoryStore;
-use proxy_cache::{Cache, CacheBody, CacheBuilder, CacheLayer, CacheRules};
+use proxy_cache::{Cache, CacheBody, CacheBuilder, CacheLayer, CacheRules, Keying};
 use proxy_core::ContentCoder;
 use proxy_testkit::{
     Answer, BodyProbe, CollectedTasks, ManualClock, ScriptedBody, Step, StubHandle, StubService,
@@ -42,6 +42,14 @@ impl Stage {
         answer: impl FnMut() -> Stub + Send + 'static,
     ) -> Self {
         Self::build(answer, |builder| builder.coder(coder))
+    }
+
+    pub(crate) fn keyed(
+        fields: &[&'static str],
+        answer: impl FnMut() -> Stub + Send + 'static,
+    ) -> Self {
+        let fields = fields.iter().map(|name| http::HeaderName::from_static(name)).collect();
+        Self::build(answer, |builder| builder.keying(Keying { fields, ..Keying::default() }))
     }
 
     fn build(
