@@ -59,8 +59,14 @@ pub trait CacheStore: Send + Sync + 'static {
     /// harm. `visit` must not call the store. What is committed meanwhile may be visited or not.
     fn sweep(&self, visit: &mut dyn FnMut(&Arc<Stored>) -> Sweep) -> Freed;
 
-    /// Makes room: keeps at most this many bytes of what it has, once. For a memory guard.
+    /// Makes room: keeps at most this many bytes of what it has, once.
     fn shrink_to(&self, bytes: u64);
+
+    /// As [`CacheStore::shrink_to`], of what it keeps in memory alone: content elsewhere stays. By
+    /// default all that it has is in memory.
+    fn shrink_memory_to(&self, bytes: u64) {
+        self.shrink_to(bytes);
+    }
 
     /// The largest content that is stored, in bytes.
     fn max_object(&self) -> u64;

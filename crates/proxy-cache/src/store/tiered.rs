@@ -235,6 +235,11 @@ impl CacheStore for TieredStore {
         }
     }
 
+    /// The upper store is the one in memory.
+    fn shrink_memory_to(&self, bytes: u64) {
+        self.tiers.upper.shrink_memory_to(bytes);
+    }
+
     fn max_object(&self) -> u64 {
         self.tiers.upper.max_object().max(self.tiers.lower.max_object())
     }

@@ -78,6 +78,21 @@ fn variants_of_both_are_seen_together_the_newest_first() {
 }
 
 #[test]
+fn memory_is_given_back_and_what_is_below_stays() {
+    let store = memory(1 << 20, 64 << 20);
+    for seed in 0..10 {
+        Sample::new(&format!("/{seed}"), seed, 10_000).store(&store).unwrap();
+    }
+    let bytes = store.tiers()[0].1.bytes;
+    store.shrink_memory_to(bytes / 2);
+    assert!(store.tiers()[0].1.bytes <= bytes / 2);
+    assert_eq!(responses(&store)[1], 10);
+    for seed in 0..10 {
+        assert!(store.lookup(&Sample::new(&format!("/{seed}"), seed, 10_000).key()).is_some());
+    }
+}
+
+#[test]
 fn what_was_evicted_above_is_still_known_below() {
     let store = memory(1 << 20, 64 << 20);
     let sample = Sample::new("/", 1, 1000);
