@@ -4,7 +4,9 @@
 //! and codes by itself, so that one stored response serves every client.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, ETAG, HeaderName, VARY};
@@ -18,6 +20,12 @@ use crate::store::{KeyHash, Stored, StoredBody, StoredHead, Variants};
 /// Content up to this is coded while the first client waits; more, in the background.
 const INLINE: u64 = 32 * 1024;
 
+/// Attempts that came to nothing: at most so many are remembered.
+const REMEMBERED: usize = 16 * 1024;
+
+/// For how long, where it was the store that had no room for what was made.
+const NO_ROOM: Duration = Duration::from_secs(10);
+
 /// Of no use in a coded form.
 const DIGESTS: [HeaderName; 3] = [
     HeaderName::from_static("content-md5"),
@@ -28,12 +36,50 @@ const DIGESTS: [HeaderName; 3] = [
 /// The coder, and what it is busy with.
 pub(crate) struct Coder {
     coder: Arc<dyn ContentCoder>,
-    busy: Mutex<HashSet<(KeyHash, &'static str)>>,
+    busy: Mutex<HashSet<Form>>,
+    useless: quick_cache::sync::Cache<Form, Useless>,
+    originals: RandomState,
+}
+
+/// One coded form of one original.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Form {
+    key: KeyHash,
+    coding: &'static str,
+    /// The hash of what tells the original from those before and beside it.
+    original: u64,
+}
+
+/// That a form is not to be made.
+#[derive(Clone, Copy)]
+enum Useless {
+    /// It can not be made, or is no smaller.
+    Ever,
+    /// There was no room for it.
+    Until(Instant),
 }
 
 impl Coder {
     pub(crate) fn new(coder: Arc<dyn ContentCoder>) -> Self {
-        Self { coder, busy: Mutex::default() }
+        Self {
+            coder,
+            busy: Mutex::default(),
+            useless: quick_cache::sync::Cache::new(REMEMBERED),
+            originals: RandomState::new(),
+        }
+    }
+
+    fn form(&self, key: KeyHash, coding: &'static str, original: &Stored) -> Form {
+        let (head, len) = (&original.head, original.body.len());
+        let original = (&head.variant, head.lifetime.response_time, len);
+        Form { key, coding, original: self.originals.hash_one(original) }
+    }
+
+    fn is_useless(&self, form: &Form, now: Instant) -> bool {
+        self.useless.get(form).is_some_and(|useless| match useless {
+            Useless::Ever => true,
+            Useless::Until(end) => now < end,
+        })
     }
 
     fn is_eligible(&self, head: &HeaderMap, len: Option<u64>) -> bool {
@@ -105,45 +151,70 @@ impl Shared {
             let renewed = self.store.replace_head(kept, head.clone());
             return renewed.unwrap_or_else(|| Arc::new(Stored { head, body: kept.body.clone() }));
         }
-        if !lock(&coder.busy).insert((hash, best)) {
+        // What is not in memory is not read for it.
+        let StoredBody::Memory { chunks, len } = &stored.body else { return original() };
+        let in_background = *len > INLINE;
+        let form = coder.form(hash, best, stored);
+        if (in_background && self.spawn.is_none()) || coder.is_useless(&form, self.clock.now()) {
             return original();
         }
-        if stored.body.len() <= INLINE {
-            let made = self.derive(hash, stored, best);
-            return made.unwrap_or_else(original);
+        let Some(attempt) = Attempt::begin(self, form) else { return original() };
+        if let Some(spawn) = self.spawn.as_ref().filter(|_| in_background) {
+            let (stored, chunks) = (Arc::clone(stored), Arc::clone(chunks));
+            spawn.spawn(Box::pin(async move {
+                attempt.derive(&stored, &chunks);
+            }));
+            return original();
         }
-        match &self.spawn {
-            Some(spawn) => {
-                let (shared, stored) = (Arc::clone(self), Arc::clone(stored));
-                spawn.spawn(Box::pin(async move {
-                    shared.derive(hash, &stored, best);
-                }));
-            }
-            None => {
-                lock(&coder.busy).remove(&(hash, best));
-            }
-        }
-        original()
+        attempt.derive(stored, chunks).unwrap_or_else(original)
+    }
+}
+
+/// A form that is being made. Dropping it ends that, also where the coder panics.
+struct Attempt {
+    shared: Arc<Shared>,
+    form: Form,
+    /// What is remembered of it in the end.
+    useless: Option<Useless>,
+}
+
+impl Attempt {
+    /// `None` where the form is being made already.
+    fn begin(shared: &Arc<Shared>, form: Form) -> Option<Self> {
+        let is_first = lock(&shared.coder.as_ref()?.busy).insert(form);
+        is_first.then(|| Self { shared: Arc::clone(shared), form, useless: None })
     }
 
-    /// Makes a coded form and stores it.
-    fn derive(&self, hash: KeyHash, stored: &Stored, best: &'static str) -> Option<Arc<Stored>> {
-        let coder = self.coder.as_ref()?;
-        let made = (|| {
-            let StoredBody::Memory { chunks, .. } = &stored.body else { return None };
-            let content: Bytes = coder.coder.code(best, chunks)?;
-            let head = coded_head(&stored.head, best)?;
-            let mut writer = self.store.begin(head, Some(content.len() as u64))?;
-            writer.write(content).ok()?;
-            // The original may have been replaced while this was made.
-            let variants = self.store.lookup(&hash)?;
-            if !variants.iter().any(|now| now.head.fields == stored.head.fields) {
-                return None;
-            }
-            writer.commit(None).ok()
-        })();
-        lock(&coder.busy).remove(&(hash, best));
-        made
+    /// Makes a coded form of this content and stores it.
+    fn derive(mut self, stored: &Arc<Stored>, chunks: &[Bytes]) -> Option<Arc<Stored>> {
+        let shared = Arc::clone(&self.shared);
+        let Form { key, coding, .. } = self.form;
+        self.useless = Some(Useless::Ever);
+        let content = shared.coder.as_ref()?.coder.code(coding, chunks)?;
+        let head = coded_head(&stored.head, coding)?;
+        self.useless = Some(Useless::Until(shared.clock.now() + NO_ROOM));
+        let mut writer = shared.store.begin(head, Some(content.len() as u64))?;
+        writer.write(content).ok()?;
+        // The original may have been replaced while this was made.
+        let variants = shared.store.lookup(&key)?;
+        if !variants.iter().any(|now| Arc::ptr_eq(now, stored)) {
+            self.useless = None;
+            return None;
+        }
+        let made = writer.commit(None).ok()?;
+        self.useless = None;
+        Some(made)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        let Some(coder) = &self.shared.coder else { return };
+        // In this order: nobody is to begin in between.
+        if let Some(useless) = self.useless {
+            coder.useless.insert(self.form, useless);
+        }
+        lock(&coder.busy).remove(&self.form);
     }
 }
 
@@ -169,3 +240,6 @@ fn coded_head(original: &StoredHead, best: &'static str) -> Option<StoredHead> {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

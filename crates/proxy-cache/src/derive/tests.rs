@@ -1,0 +1,213 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use proxy_testkit::{CollectedTasks, ManualClock};
+
+use super::*;
+use crate::store::contract::Sample;
+use crate::store::{BodyReader, BodySource, CacheStore as _, MemoryStore};
+use crate::{CacheMetrics, CacheRules, Keying};
+
+type Code = Box<dyn Fn(&[Bytes]) -> Option<Bytes> + Send + Sync>;
+
+/// Codes as it is told, and counts how often.
+struct Scripted {
+    code: Code,
+    calls: AtomicUsize,
+}
+
+impl ContentCoder for Scripted {
+    fn codings(&self) -> &[&'static str] {
+        &["turn"]
+    }
+    fn is_eligible(&self, _: &HeaderMap, _: u64) -> bool {
+        true
+    }
+    fn code(&self, _: &str, content: &[Bytes]) -> Option<Bytes> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        (self.code)(content)
+    }
+}
+
+struct Stage {
+    shared: Arc<Shared>,
+    store: MemoryStore,
+    coder: Arc<Scripted>,
+    clock: ManualClock,
+    tasks: CollectedTasks,
+}
+
+impl Stage {
+    fn new(
+        store: MemoryStore,
+        code: impl Fn(&[Bytes]) -> Option<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        let coder = Arc::new(Scripted { code: Box::new(code), calls: AtomicUsize::new(0) });
+        let (clock, tasks) = (ManualClock::new(), CollectedTasks::new());
+        let shared = Arc::new(Shared::new(
+            Arc::new(store.clone()),
+            Arc::new(clock.clone()),
+            Some(Arc::new(tasks.clone())),
+            CacheRules::default(),
+            Keying::default(),
+            CacheMetrics::default(),
+            Some(Arc::clone(&coder) as Arc<dyn ContentCoder>),
+        ));
+        Self { shared, store, coder, clock, tasks }
+    }
+
+    /// The form that a client gets who takes the coding.
+    fn hit(&self, sample: &Sample) -> Arc<Stored> {
+        let variants = self.store.lookup(&sample.key()).expect("it is stored");
+        self.best_form(sample, &variants)
+    }
+
+    fn best_form(&self, sample: &Sample, variants: &Variants) -> Arc<Stored> {
+        let original = variants.iter().find(|stored| {
+            stored.head.derived.is_none() && stored.head.variant == sample.head.variant
+        });
+        let original = original.expect("the original");
+        let request = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("turn"))]);
+        self.shared.best_form(sample.key(), variants, original, &request)
+    }
+
+    fn calls(&self) -> usize {
+        self.coder.calls.load(Ordering::Relaxed)
+    }
+
+    fn busy(&self) -> usize {
+        lock(&self.shared.coder.as_ref().expect("a coder").busy).len()
+    }
+}
+
+fn large_store() -> MemoryStore {
+    MemoryStore::with_capacity(16 << 20)
+}
+
+fn is_coded(form: &Stored) -> bool {
+    form.head.derived.is_some()
+}
+
+#[test]
+fn what_is_no_smaller_is_tried_once_for_each_original() {
+    for len in [1000, 100_000] {
+        let stage = Stage::new(large_store(), |_| None);
+        let mut sample = Sample::new("/", 1, len);
+        for expected in 1..3 {
+            sample.store(&stage.store).unwrap();
+            for _ in 0..5 {
+                assert!(!is_coded(&stage.hit(&sample)));
+                stage.tasks.run_until_stalled();
+            }
+            assert_eq!((stage.calls(), stage.busy()), (expected, 0), "{len}");
+            sample.head.lifetime.response_time += Duration::from_secs(1);
+        }
+        // Neither does one variant speak for another.
+        let other = sample.variant("b");
+        other.store(&stage.store).unwrap();
+        stage.hit(&other);
+        stage.tasks.run_until_stalled();
+        assert_eq!(stage.calls(), 3);
+    }
+}
+
+#[test]
+fn a_coder_that_panics_is_not_asked_again_nor_busy_for_ever() {
+    for len in [1000, 100_000] {
+        let stage = Stage::new(large_store(), |_| panic!("a broken coder"));
+        let sample = Sample::new("/", 1, len);
+        sample.store(&stage.store).unwrap();
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            stage.hit(&sample);
+            stage.tasks.run_until_stalled();
+        }));
+        assert!(panicked.is_err(), "{len}");
+        assert_eq!(stage.busy(), 0);
+        assert!(!is_coded(&stage.hit(&sample)));
+        stage.tasks.run_until_stalled();
+        assert_eq!(stage.calls(), 1);
+    }
+}
+
+#[test]
+fn a_task_that_is_never_run_may_be_begun_again() {
+    let stage = Stage::new(large_store(), |_| Some(Bytes::from_static(b"coded")));
+    let sample = Sample::new("/", 1, 100_000);
+    sample.store(&stage.store).unwrap();
+    stage.hit(&sample);
+    stage.hit(&sample);
+    assert_eq!((stage.tasks.started(), stage.busy()), (1, 1), "one at a time");
+    stage.tasks.abort_all();
+    assert_eq!(stage.busy(), 0);
+    stage.hit(&sample);
+    stage.tasks.run_until_stalled();
+    assert!(is_coded(&stage.hit(&sample)));
+    assert_eq!(stage.calls(), 1);
+}
+
+#[test]
+fn where_the_store_has_no_room_it_waits() {
+    let store = MemoryStore::builder(16 << 20).max_filling(10_000).build();
+    let stage = Stage::new(store.clone(), |_| Some(Bytes::from_static(b"coded")));
+    let sample = Sample::new("/", 1, 1000);
+    sample.store(&store).unwrap();
+    let other = Sample::new("/other", 2, 10_000);
+    let filling = store.begin(other.head, Some(10_000)).expect("room");
+    for expected in 1..3 {
+        for _ in 0..5 {
+            assert!(!is_coded(&stage.hit(&sample)));
+        }
+        assert_eq!(stage.calls(), expected);
+        stage.clock.advance(NO_ROOM);
+    }
+    drop(filling);
+    assert!(is_coded(&stage.hit(&sample)));
+}
+
+/// Content of this length elsewhere.
+struct Elsewhere(u64);
+
+impl BodySource for Elsewhere {
+    fn len(&self) -> u64 {
+        self.0
+    }
+    fn open(&self, _: std::ops::Range<u64>) -> Box<dyn BodyReader> {
+        panic!("it is not read")
+    }
+}
+
+#[test]
+fn nothing_is_begun_for_content_that_is_not_in_memory() {
+    let stage = Stage::new(large_store(), |_| Some(Bytes::from_static(b"coded")));
+    let sample = Sample::new("/", 1, 0);
+    for len in [1000, 100_000] {
+        let body = StoredBody::Source(Arc::new(Elsewhere(len)));
+        let variants = Variants::from([Arc::new(Stored { head: sample.head.clone(), body })]);
+        assert!(!is_coded(&stage.best_form(&sample, &variants)));
+        assert_eq!((stage.tasks.started(), stage.calls(), stage.busy()), (0, 0, 0));
+    }
+}
+
+#[test]
+fn what_was_made_of_a_replaced_original_is_not_stored() {
+    let store = large_store();
+    let mut new = Sample::new("/", 1, 1000);
+    let old = new.clone();
+    // The same fields, and other content.
+    new.content = Bytes::from(vec![b'n'; 1000]);
+    let (place, replacement) = (store.clone(), new.clone());
+    let is_first = AtomicUsize::new(0);
+    let stage = Stage::new(store.clone(), move |content| {
+        if is_first.fetch_add(1, Ordering::Relaxed) == 0 {
+            replacement.store(&place).unwrap();
+        }
+        Some(content.concat()[..10].to_vec().into())
+    });
+    old.store(&store).unwrap();
+    assert!(!is_coded(&stage.hit(&old)));
+    assert_eq!(store.lookup(&old.key()).expect("the new one").len(), 1);
+    let coded = stage.hit(&new);
+    let StoredBody::Memory { chunks, .. } = &coded.body else { panic!("in memory") };
+    assert_eq!(chunks.concat(), [b'n'; 10]);
+    assert!(is_coded(&coded));
+}
