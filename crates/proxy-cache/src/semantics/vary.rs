@@ -12,12 +12,17 @@ mod preferences;
 
 pub use key::VariantKey;
 
+/// The most fields that `Vary` may name, each counted once. Every request is compared in all of
+/// them with what is stored; a response that names more counts as one with `*`.
+pub const MAX_FIELDS: usize = 32;
+
 /// What `Vary` says, all its lines together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Vary {
     /// There is none, or it names nothing.
     None,
-    /// `*` is among its members, or something that is no field name: no request matches.
+    /// `*` is among its members, or something that is no field name, or it names more than
+    /// [`MAX_FIELDS`]: no request matches.
     Star,
     /// It names these fields.
     Fields(VaryFields),
@@ -57,7 +62,11 @@ pub fn parse(headers: &HeaderMap) -> Vary {
             _ => return Vary::Star,
         }
     }
-    if names.is_empty() { Vary::None } else { Vary::Fields(VaryFields::new(names)) }
+    if names.is_empty() {
+        return Vary::None;
+    }
+    let fields = VaryFields::new(names);
+    if fields.names().len() > MAX_FIELDS { Vary::Star } else { Vary::Fields(fields) }
 }
 
 /// What the request has in the fields that select, in a form in which equivalent values are equal:

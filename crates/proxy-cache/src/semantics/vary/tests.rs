@@ -43,6 +43,23 @@ fn vary_is_read() {
     }
 }
 
+#[test]
+fn too_many_fields_count_as_any() {
+    let name = |i: usize| format!("f{i}");
+    let most: Vec<_> = (0..MAX_FIELDS).map(name).collect();
+    let most: Vec<&str> = most.iter().map(String::as_str).collect();
+    let found = |values: &[&str]| match parse(&lines("vary", values)) {
+        Vary::Fields(fields) => Some(fields.names().len()),
+        Vary::None => Some(0),
+        Vary::Star => None,
+    };
+    assert_eq!(found(&most), Some(32));
+    assert_eq!(found(&[&most.join(","), &most.join(", ")]), Some(32), "each counts once");
+    assert_eq!(found(&[&most.join(","), "g"]), None);
+    let many = vec!["f"; 1000];
+    assert_eq!(found(&many), Some(1));
+}
+
 /// Whether two requests with these lines of one field are the same variant. Equality of keys and
 /// `matches` must agree.
 fn same(name: &'static str, one: &[&str], other: &[&str]) -> bool {
