@@ -59,8 +59,10 @@ pub struct CacheRules {
     /// default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_ttl: Option<Ttl>,
-    /// How long responses are fresh, whatever they say; `private` and
-    /// `no-store` hold all the same. None by default.
+    /// How long responses are fresh that may be stored at all: takes the place
+    /// of `max-age`, `s-maxage`, `Expires` and the heuristic, not of the rules
+    /// on who may store (`private`, `no-store`, `no-cache`, `Set-Cookie`). None
+    /// by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Ttl>,
     /// Guess how long a response is fresh from its `Last-Modified`. Default
