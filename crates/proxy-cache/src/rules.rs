@@ -19,7 +19,8 @@ pub struct CacheRules {
     pub tag_fields: Vec<HeaderName>,
     /// Freshness of responses that say nothing of it themselves. Default: none.
     pub default_ttl: Vec<StatusTtl>,
-    /// Freshness whatever the response says, `private` and `no-store` excepted. Default: none.
+    /// Freshness in the place of what the response says of it (`max-age`, `s-maxage`, `Expires`);
+    /// who may store it, and whether it is validated, stays the response's word. Default: none.
     pub ttl: Vec<StatusTtl>,
     /// Whether freshness may be guessed from `Last-Modified` (RFC 9111 section 4.2.2). Default:
     /// true.

@@ -29,8 +29,10 @@ pub(crate) use request::{OutgoingRequest, is_idempotent};
 pub(crate) use response::Begun;
 use response::{IncomingResponse, ReadError};
 
-/// For so long after an exchange the reactor's word on the socket is taken.
-const MOMENT: Duration = Duration::from_micros(100);
+/// For so long after an exchange the reactor's word on the socket is taken: under load a look at the
+/// socket itself would be a system call for each request. What an origin says unasked in this time
+/// can only be taken for an answer of the same origin.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// A connection that can carry one request at a time.
 pub(crate) struct OriginConnection {

@@ -76,8 +76,8 @@ pub struct RequestView<'a> {
     pub method: &'a Method,
     /// Its fields, before the cache changed any.
     pub headers: &'a HeaderMap,
-    /// Cookies, proxy credentials, a client certificate, or a route with access rules: the answer
-    /// is stored only with explicit `public` or `s-maxage`.
+    /// It depends on who asks, by cookies, proxy credentials or an access rule: the answer is stored
+    /// only with explicit `public` or `s-maxage`.
     pub personal: bool,
 }
 

@@ -187,6 +187,9 @@ impl CacheStore for DiskStore {
         self.shared.table.shrink_to(bytes);
     }
 
+    /// Its content is not in memory, and its heads are few.
+    fn shrink_memory_to(&self, _: u64) {}
+
     fn max_object(&self) -> u64 {
         self.shared.limits.max_object
     }
