@@ -1,0 +1,81 @@
+//! What the built-in rules catch, what they wrongly refuse, and what they cost.
+//!
+//! ```sh
+//! cargo run -p proxy-filter --example detection_report --release -- --corpora DIR
+//! ```
+//!
+//! `DIR` (or `PROXYD_CORPORA`) has JSON Lines files, plain or compressed by xz. Options:
+//! `--missed CLASS` and `--refused CLASS` print the cases of the tuning part that were judged
+//! wrongly, `--only FILE` reads one file, `--rules` counts what each rule found, `--cost` measures
+//! the cost alone.
+
+#[path = "../../tests/support/cases.rs"]
+mod cases;
+mod corpora;
+mod cost;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use proxy_filter::inspect::{Engine, InspectConfig};
+
+/// What the command line says.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) corpora: Option<PathBuf>,
+    pub(crate) only: Option<String>,
+    pub(crate) missed: Option<String>,
+    pub(crate) refused: Option<String>,
+    pub(crate) rules: bool,
+    pub(crate) cost: bool,
+}
+
+impl Options {
+    fn read() -> Result<Self, String> {
+        let mut options = Self {
+            corpora: std::env::var_os("PROXYD_CORPORA").map(PathBuf::from),
+            ..Self::default()
+        };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--corpora" => options.corpora = Some(value()?.into()),
+                "--only" => options.only = Some(value()?),
+                "--missed" => options.missed = Some(value()?),
+                "--refused" => options.refused = Some(value()?),
+                "--rules" => options.rules = true,
+                "--cost" => options.cost = true,
+                _ => return Err(format!("unknown option {argument}")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("detection_report: {error}\n").as_bytes(),
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let options = Options::read()?;
+    let engine = Engine::new(InspectConfig::default()).map_err(|e| e.to_string())?;
+    let mut out = String::new();
+    if !options.cost {
+        for (name, cases) in corpora::read(&options)? {
+            table::corpus(&mut out, &name, &cases, &engine, &options);
+        }
+    }
+    cost::report(&mut out, &engine);
+    std::io::Write::write_all(&mut std::io::stdout(), out.as_bytes()).map_err(|e| e.to_string())
+}

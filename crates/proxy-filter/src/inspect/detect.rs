@@ -1,0 +1,271 @@
+//! Readers of grammars: what a value would be, were it read as SQL, as HTML, as a command line.
+//!
+//! Each reader walks over the value once for each context it may have landed in, and says
+//! [`Signals`]. What a signal is worth is for the rules to say.
+
+mod html;
+mod path;
+mod shell;
+mod sql;
+mod target;
+
+use serde::Deserialize;
+
+use super::value::{Place, Value};
+
+macro_rules! signals {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// What a reader of a grammar, or the engine, says of a value or a request.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        #[non_exhaustive]
+        pub enum Signal {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Signal {
+            /// All signals.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+        }
+    };
+}
+
+signals! {
+    /// SQL: `UNION SELECT` with what must follow it.
+    SqlUnion,
+    /// SQL: a condition joined on by `AND` or `OR` that compares.
+    SqlCondition,
+    /// SQL: the same, but it may be a filter of some query language.
+    SqlFilter,
+    /// SQL: a boolean operator with a constant behind it, after a break out of a string.
+    SqlBoolean,
+    /// SQL: a second statement.
+    SqlStatement,
+    /// SQL: `ORDER BY`, `GROUP BY`, `LIMIT`, `HAVING`, `INTO` after a value.
+    SqlClause,
+    /// SQL: a `SELECT` where an operand stands.
+    SqlSubselect,
+    /// SQL: a whole query.
+    SqlQuery,
+    /// SQL: a comment that cuts off the rest, after a break out of a string.
+    SqlComment,
+    /// SQL: a number or name with a comment behind it.
+    SqlTail,
+    /// SQL: a call of a function that waits, reads files or fails with data.
+    SqlFunction,
+    /// SQL: an expression goes on after a break out of a string.
+    SqlExpression,
+    /// HTML: a tag that runs or loads code.
+    HtmlActive,
+    /// HTML: a tag that pages of users rarely need.
+    HtmlUnusual,
+    /// HTML: an attribute that handles an event.
+    HtmlHandler,
+    /// HTML: the end of an element whose content is no markup.
+    HtmlBreakout,
+    /// HTML: a URL that runs code.
+    HtmlScriptUrl,
+    /// HTML: a declaration of a document or entity, or a processing instruction.
+    HtmlDeclaration,
+    /// Shell: a separator or substitution with a command behind it.
+    ShellCommand,
+    /// Shell: a command line from the start.
+    ShellLine,
+    /// Shell: a word that is a command, alone after a separator.
+    ShellWord,
+    /// Shell: expansions that only serve to hide words.
+    ShellHidden,
+    /// Shell: a pattern of names that matches a program or secret file.
+    ShellPattern,
+    /// Paths: several steps up.
+    PathClimb,
+    /// Paths: one step up.
+    PathStep,
+    /// Paths: dots and slashes that only serve to confuse.
+    PathConfusion,
+    /// URLs: a host of the machine itself.
+    UrlLoopback,
+    /// URLs: a service that hands out credentials of machines.
+    UrlMetadata,
+    /// URLs: an address instead of a name.
+    UrlAddress,
+    /// URLs: an address written so as not to look like one.
+    UrlDisguised,
+    /// URLs: userinfo, or another trick about where the host is.
+    UrlConfusion,
+    /// Escapes: overlong UTF-8.
+    EscapeOverlong,
+    /// Escapes: `%u`.
+    EscapePercentU,
+    /// Escapes: more layers than programs make by accident.
+    EscapeDeep,
+    /// Escapes: fullwidth or zero-width characters amid ASCII.
+    EscapeDisguised,
+    /// Escapes: a NUL.
+    EscapeNul,
+    /// The engine: JSON or XML nested too deep.
+    LimitDepth,
+    /// The engine: more values than are inspected.
+    LimitValues,
+    /// The engine: more content than is inspected.
+    LimitContent,
+    /// The engine: content whose coding is unknown, broken or inflates too much.
+    LimitCoding,
+    /// The engine: a method that the web does not use.
+    MethodUnusual,
+    /// The engine: a session's id in a request that another site made.
+    SessionForeign,
+    /// The engine: a multipart form whose parts can be read in two ways.
+    MultipartAmbiguous,
+    /// The engine: a part in a charset that hides ASCII.
+    CharsetHidden,
+}
+
+/// A set of signals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Signals(u64);
+
+impl Signals {
+    pub(super) fn add(&mut self, signal: Signal) {
+        self.0 |= 1 << signal as u64;
+    }
+
+    pub(super) const fn has(self, signal: Signal) -> bool {
+        self.0 & 1 << signal as u64 != 0
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = Signal> {
+        Signal::ALL.iter().copied().filter(move |&s| self.has(s))
+    }
+}
+
+const _: () = assert!(Signal::ALL.len() <= 64);
+
+/// What kinds of bytes a value has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kinds(u16);
+
+impl Kinds {
+    const SPACE: u16 = 1;
+    const QUOTE: u16 = 1 << 1;
+    const ANGLE: u16 = 1 << 2;
+    const SLASH: u16 = 1 << 3;
+    const DOT: u16 = 1 << 4;
+    const SHELL: u16 = 1 << 5;
+    const PAREN: u16 = 1 << 6;
+    const EQUALS: u16 = 1 << 7;
+    const OTHER: u16 = 1 << 8;
+    const COLON: u16 = 1 << 9;
+
+    fn of(bytes: &[u8]) -> Self {
+        Self(bytes.iter().fold(0, |kinds, &b| kinds | KIND[usize::from(b)]))
+    }
+
+    const fn has(self, kinds: u16) -> bool {
+        self.0 & kinds != 0
+    }
+}
+
+static KIND: [u16; 256] = {
+    let mut table = [0u16; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = match b as u8 {
+            b' ' | b'\t' | b'\r' | 0x0B | 0x0C => Kinds::SPACE,
+            b'\n' => Kinds::SPACE | Kinds::SHELL,
+            b'\'' | b'"' => Kinds::QUOTE,
+            b'`' => Kinds::SHELL | Kinds::OTHER,
+            b'<' | b'>' => Kinds::ANGLE,
+            b'/' | b'\\' => Kinds::SLASH,
+            b'.' => Kinds::DOT,
+            b';' | b'|' | b'&' | b'$' => Kinds::SHELL | Kinds::OTHER,
+            b'{' | b'?' | b'*' | b'[' => Kinds::SHELL,
+            b'(' | b')' => Kinds::PAREN,
+            b'=' => Kinds::EQUALS,
+            b':' => Kinds::COLON,
+            b'#' | b'@' | b'!' | b'^' | b'~' | b'+' | b',' => Kinds::OTHER,
+            _ => 0,
+        };
+        b += 1;
+    }
+    table
+};
+
+/// Reads a normalised value in all grammars.
+pub(super) fn read(value: &Value<'_>) -> Signals {
+    let mut signals = Signals::default();
+    let text = value.bytes;
+    let kinds = Kinds::of(text);
+    // One word, one number, one token: nothing to read.
+    if !value.place.is_read() || kinds.0 == 0 && value.place != Place::Path {
+        return signals;
+    }
+    if kinds.has(Kinds::SPACE | Kinds::QUOTE | Kinds::PAREN | Kinds::OTHER | Kinds::EQUALS)
+        || kinds.has(Kinds::SLASH) && memchr::memmem::find(text, b"/*").is_some()
+    {
+        signals.merge(sql::read(text));
+    }
+    if kinds.has(Kinds::ANGLE | Kinds::EQUALS | Kinds::COLON) {
+        signals.merge(html::read(text));
+    }
+    if kinds.has(Kinds::SHELL | Kinds::SPACE | Kinds::SLASH | Kinds::PAREN) {
+        signals.merge(shell::read(text, value));
+    }
+    if kinds.has(Kinds::SLASH | Kinds::DOT) {
+        signals.merge(path::read(text));
+    }
+    signals
+}
+
+/// Reads a value that is a URL.
+pub(super) fn read_url(url: &[u8]) -> Signals {
+    target::read(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(super) fn query(text: &str) -> Signals {
+        let value =
+            Value { place: Place::Query, name: b"q", bytes: text.as_bytes(), is_name: false };
+        read(&value)
+    }
+
+    /// Whether each text says the signal, or does not.
+    pub(super) fn table(signal: Signal, yes: &[&str], no: &[&str]) {
+        for text in yes {
+            assert!(query(text).has(signal), "{signal:?} expected of {text}");
+        }
+        for text in no {
+            assert!(!query(text).has(signal), "{signal:?} not expected of {text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn readers_never_panic(text in proptest::collection::vec(any::<u8>(), 0..120)) {
+            let value =
+                Value { place: Place::Query, name: b"", bytes: &text, is_name: false };
+            read(&value);
+            read_url(&text);
+        }
+
+        #[test]
+        fn readers_never_panic_on_syntax(
+            text in "(['\"`;|&<>(){}$*/#@!=.,:\\\\\n -]|or|and|union|select|from|on|a|1|0x){0,40}"
+        ) {
+            query(&text);
+            read_url(text.as_bytes());
+        }
+    }
+}

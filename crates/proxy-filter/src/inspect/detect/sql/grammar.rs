@@ -1,0 +1,608 @@
+//! The reader of expressions.
+
+use super::token::{Token, Tokens};
+use super::words::{Call, Word};
+use super::{Signal, Signals, TOKENS};
+
+/// Where a value may have landed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Context {
+    /// Where an operand stands.
+    Bare,
+    /// Inside a string, which the value has closed after so many bytes.
+    Quoted { prefix: usize },
+}
+
+/// What may come next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The value begins: an operand, or what follows one.
+    Start,
+    /// An operand.
+    Operand,
+    /// What follows an operand.
+    After,
+    /// After `UNION`.
+    Union,
+    /// A statement, after a semicolon.
+    Statement,
+    /// `BY`.
+    By,
+    /// A name: after `AS`, `COLLATE`, `::`.
+    Name,
+    /// What `INTO` writes to.
+    Into,
+    /// What statements begin with, and one keyword must follow.
+    Object,
+    /// Anything: the evidence is complete.
+    Anything,
+}
+
+/// What the last operand was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Constant,
+    String,
+    Name,
+    Call,
+    Group,
+}
+
+/// Reads one value in one context.
+pub(super) struct Reader<'a> {
+    tokens: Tokens<'a>,
+    context: Context,
+    state: State,
+    signals: Signals,
+    /// How many parentheses of the statement around were closed.
+    closed: usize,
+    depth: usize,
+    /// What the value began with.
+    first: Option<Kind>,
+    last: Kind,
+    /// A boolean operator was read, and this operand came after it.
+    logic: Option<Kind>,
+    logic_open: bool,
+    compared: bool,
+    /// A `SELECT` was read: how sure it is that it is one.
+    select: Option<Select>,
+    /// Something other than words.
+    syntax: bool,
+    clause: bool,
+    alias: bool,
+    in_from: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Select {
+    Union,
+    Sub,
+    Statement,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(text: &'a [u8], context: Context) -> Self {
+        let quoted = context != Context::Bare;
+        Self {
+            tokens: Tokens::new(text),
+            context,
+            state: if quoted { State::After } else { State::Start },
+            signals: Signals::default(),
+            closed: 0,
+            depth: 0,
+            first: None,
+            last: Kind::String,
+            logic: None,
+            logic_open: false,
+            compared: false,
+            select: None,
+            syntax: quoted,
+            clause: false,
+            alias: false,
+            in_from: false,
+        }
+    }
+
+    /// Whether the value has left the place it was put in.
+    fn broken_out(&self) -> bool {
+        self.context != Context::Bare || self.closed > 0
+    }
+
+    /// Whether the value begins as values do that are injected where a number stands.
+    fn plain_start(&self) -> bool {
+        matches!(self.first, None | Some(Kind::Constant | Kind::String | Kind::Group))
+    }
+
+    /// Reads until the tokens no longer fit, or end.
+    pub(super) fn read(mut self) -> Signals {
+        for _ in 0..TOKENS {
+            let Some(token) = self.tokens.next() else {
+                self.end(false);
+                return self.signals;
+            };
+            if let Token::Comment { hash, rest, last } = token {
+                if last {
+                    self.comment(hash, rest);
+                    self.end(true);
+                    return self.signals;
+                }
+                continue;
+            }
+            if !self.step(token) {
+                return self.signals;
+            }
+        }
+        self.signals
+    }
+
+    /// Takes a token; gives whether it fits.
+    fn step(&mut self, token: Token) -> bool {
+        match self.state {
+            State::Start => self.start(token),
+            State::Operand => self.operand(token),
+            State::After => self.after(token),
+            State::Union => self.union(token),
+            State::Statement => self.statement(token),
+            State::By => self.expect(token == Token::Word(Word::By), State::Operand),
+            State::Name => self.name(token),
+            State::Into => self.into_target(token),
+            State::Object => self.object(token),
+            State::Anything => false,
+        }
+    }
+
+    fn expect(&mut self, fits: bool, next: State) -> bool {
+        self.state = next;
+        fits
+    }
+
+    fn start(&mut self, token: Token) -> bool {
+        match token {
+            Token::Word(
+                Word::Logic
+                | Word::Union
+                | Word::Order
+                | Word::Where
+                | Word::Limit
+                | Word::Into
+                | Word::Procedure
+                | Word::Compare,
+            )
+            | Token::Close
+            | Token::Comma
+            | Token::Semicolon
+            | Token::Logic => {
+                self.first = None;
+                self.state = State::After;
+                self.after(token)
+            }
+            Token::Word(
+                Word::Insert
+                | Word::Update
+                | Word::Delete
+                | Word::Define
+                | Word::Execute
+                | Word::Declare
+                | Word::Wait,
+            ) => self.statement(token),
+            Token::Word(Word::Select) => {
+                self.select = Some(Select::Statement);
+                self.state = State::Operand;
+                true
+            }
+            _ => self.operand(token),
+        }
+    }
+
+    fn operand(&mut self, token: Token) -> bool {
+        let kind = match token {
+            Token::Number | Token::Variable | Token::Word(Word::Constant) => Kind::Constant,
+            Token::String { .. } => Kind::String,
+            Token::Name | Token::Word(Word::Delay | Word::Object) => Kind::Name,
+            // Words that are also names of columns.
+            Token::Word(Word::Option | Word::Begin | Word::Other) => Kind::Name,
+            Token::Call(call) => {
+                self.called(call);
+                self.last = Kind::Call;
+                if self.logic_open {
+                    self.logic = Some(Kind::Call);
+                }
+                self.first.get_or_insert(Kind::Call);
+                return true;
+            }
+            Token::Star => {
+                self.last = Kind::Constant;
+                self.syntax = true;
+                self.state = State::After;
+                return self.select.is_some() || self.depth > 0;
+            }
+            Token::Open => {
+                self.depth += 1;
+                self.first.get_or_insert(Kind::Group);
+                self.syntax = true;
+                return true;
+            }
+            // An empty list of arguments.
+            Token::Close => {
+                if self.depth == 0 || !matches!(self.last, Kind::Call) {
+                    return false;
+                }
+                self.depth -= 1;
+                self.finish_operand(Kind::Call);
+                return true;
+            }
+            Token::Operator { unary: true } | Token::Word(Word::Not | Word::Prefix) => return true,
+            // `x IS NOT NULL`, `LIKE BINARY`, `>= ALL`; `1 or = 1` is none.
+            Token::Brace => return self.brace(),
+            Token::Word(Word::Case) => {
+                self.syntax = true;
+                return true;
+            }
+            Token::Word(Word::Branch) => return true,
+            Token::Word(Word::Select) => {
+                if self.state == State::Operand && self.select != Some(Select::Union) {
+                    self.select = Some(Select::Sub);
+                }
+                return true;
+            }
+            Token::Word(Word::Values) => return true,
+            _ => return false,
+        };
+        self.finish_operand(kind);
+        true
+    }
+
+    /// `{x 1}` of ODBC and MySQL.
+    fn brace(&mut self) -> bool {
+        self.syntax = true;
+        match self.tokens.next() {
+            Some(Token::Name | Token::Word(_)) => {
+                self.state = State::Operand;
+                true
+            }
+            Some(Token::Call(call)) => {
+                self.called(call);
+                self.last = Kind::Call;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn called(&mut self, call: Call) {
+        self.syntax = true;
+        if call == Call::Dangerous {
+            self.pending_call();
+        }
+        if call != Call::Unknown {
+            self.confirm_select();
+        }
+    }
+
+    /// A function that waits or reads was called, in a place where it would be.
+    fn pending_call(&mut self) {
+        self.signals.add(Signal::SqlFunction);
+    }
+
+    fn finish_operand(&mut self, kind: Kind) {
+        self.first.get_or_insert(kind);
+        if self.logic_open {
+            if self.compared {
+                self.condition(kind);
+            } else if self.logic.is_none() {
+                self.logic = Some(kind);
+            }
+        } else if self.compared && self.broken_out() && self.select.is_none() {
+            self.signals.add(Signal::SqlExpression);
+        }
+        if self.clause {
+            self.clause = false;
+            if self.broken_out() || self.plain_start() && self.first.is_some() {
+                self.signals.add(Signal::SqlClause);
+            }
+        }
+        if matches!(kind, Kind::Constant | Kind::String) {
+            self.syntax = true;
+        }
+        self.last = kind;
+        self.alias = false;
+        self.state = State::After;
+    }
+
+    /// `AND left = right`.
+    fn condition(&mut self, right: Kind) {
+        let left = self.logic.unwrap_or(Kind::Name);
+        let constant = |kind| matches!(kind, Kind::Constant | Kind::String | Kind::Call);
+        let sure = self.broken_out()
+            || constant(left) && constant(right)
+            || self.plain_start() && (constant(left) || constant(right) || self.tokens.commented);
+        self.signals.add(if sure { Signal::SqlCondition } else { Signal::SqlFilter });
+    }
+
+    fn after(&mut self, token: Token) -> bool {
+        match token {
+            Token::Compare => {
+                self.compared = true;
+                self.state = State::Operand;
+            }
+            Token::Word(Word::Compare) => {
+                self.compared = true;
+                self.state = State::Operand;
+            }
+            Token::Word(Word::Not) => {}
+            Token::Operator { .. } | Token::Star | Token::Word(Word::Arithmetic) => {
+                self.state = State::Operand;
+            }
+            Token::Logic => {
+                self.syntax = true;
+                self.begin_logic();
+            }
+            Token::Word(Word::Logic) => self.begin_logic(),
+            Token::Comma => {
+                self.confirm_select();
+                self.state = State::Operand;
+            }
+            Token::Close => {
+                if self.depth == 0 {
+                    self.closed += 1;
+                    self.syntax = true;
+                } else {
+                    self.depth -= 1;
+                }
+                self.last = Kind::Group;
+                self.alias = false;
+            }
+            Token::Semicolon => self.state = State::Statement,
+            Token::Word(Word::Union) => self.state = State::Union,
+            Token::Word(Word::Order) => {
+                self.clause = true;
+                self.state = State::By;
+            }
+            Token::Word(Word::Limit) => {
+                self.clause = true;
+                self.state = State::Operand;
+            }
+            Token::Word(Word::Where) => {
+                self.begin_logic();
+            }
+            Token::Word(Word::From) => {
+                if self.select.is_none() {
+                    return false;
+                }
+                self.confirm_select();
+                self.in_from = true;
+                self.state = State::Operand;
+            }
+            Token::Word(Word::Into) => self.state = State::Into,
+            Token::Word(Word::Procedure) => {
+                self.clause = true;
+                self.state = State::Operand;
+            }
+            Token::Word(Word::As | Word::Collate) => self.state = State::Name,
+            Token::Cast => {
+                self.syntax = true;
+                if self.last == Kind::Call || self.last == Kind::Group || self.broken_out() {
+                    self.signals.add(Signal::SqlExpression);
+                }
+                self.state = State::Name;
+            }
+            Token::Word(Word::Direction) => {}
+            Token::Word(Word::Branch) => self.state = State::Operand,
+            Token::Word(Word::Case) => self.state = State::Operand,
+            Token::Word(Word::End) => {}
+            Token::Word(Word::Join) if self.in_from => {}
+            Token::Word(Word::Option) if self.depth > 0 || self.in_from => {
+                self.state = State::Operand;
+            }
+            Token::String { .. } if self.last == Kind::String => {}
+            Token::Unbrace => {}
+            Token::Open if self.last == Kind::Name || self.in_from => {
+                self.depth += 1;
+                self.state = State::Operand;
+            }
+            // The name of a derived table.
+            Token::Name if !self.alias && (self.last == Kind::Group || self.in_from) => {
+                self.alias = true;
+            }
+            Token::Word(Word::Set) if self.alias => self.state = State::Operand,
+            Token::Word(Word::Wait) if self.broken_out() => return self.statement(token),
+            _ => return false,
+        }
+        true
+    }
+
+    fn begin_logic(&mut self) {
+        self.logic_open = true;
+        self.logic = None;
+        self.compared = false;
+        self.state = State::Operand;
+    }
+
+    fn union(&mut self, token: Token) -> bool {
+        match token {
+            Token::Word(Word::Prefix) => true,
+            Token::Open => {
+                self.depth += 1;
+                self.syntax = true;
+                true
+            }
+            Token::Word(Word::Select | Word::Values) => {
+                self.select = Some(Select::Union);
+                self.state = State::Operand;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn statement(&mut self, token: Token) -> bool {
+        let Token::Word(word) = token else {
+            if let Token::Call(Call::Dangerous) = token {
+                self.signals.add(Signal::SqlStatement);
+            }
+            return matches!(token, Token::Semicolon);
+        };
+        match word {
+            Word::Select => {
+                self.select = Some(Select::Statement);
+                self.first = None;
+                self.closed += 1;
+                self.state = State::Operand;
+                true
+            }
+            Word::Insert
+            | Word::Update
+            | Word::Delete
+            | Word::Define
+            | Word::Execute
+            | Word::Declare
+            | Word::Set
+            | Word::Wait
+            | Word::If
+            | Word::Begin
+            | Word::Other => {
+                self.state = State::Object;
+                self.object_of(word)
+            }
+            Word::Shutdown => {
+                if self.tokens.next().is_none_or(|t| !matches!(t, Token::Name | Token::Word(_))) {
+                    self.signals.add(Signal::SqlStatement);
+                }
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// Looks at what follows the verb of a statement; gives `false`, for then all is said.
+    fn object_of(&mut self, verb: Word) -> bool {
+        let next = self.tokens.next();
+        let sure = match (verb, next) {
+            (Word::Insert, Some(Token::Word(Word::Into))) => {
+                matches!(self.tokens.next(), Some(Token::Name | Token::Call(_) | Token::Word(_)))
+            }
+            (Word::Delete, Some(Token::Word(Word::From))) => {
+                matches!(self.tokens.next(), Some(Token::Name | Token::Word(Word::Object)))
+                    && !matches!(self.tokens.next(), Some(Token::Name))
+            }
+            (Word::Update, Some(Token::Name)) => {
+                matches!(self.tokens.next(), Some(Token::Word(Word::Set)))
+            }
+            (Word::Define, Some(Token::Word(Word::Object))) => {
+                let named = self.tokens.next();
+                matches!(named, Some(Token::Name | Token::Call(_) | Token::Word(Word::If)))
+                    && !matches!(self.tokens.next(), Some(Token::Name))
+                    || self.broken_out()
+            }
+            (Word::Define, Some(Token::Call(_))) => true,
+            (Word::Execute, Some(Token::Name | Token::Call(_))) => {
+                let broken = self.broken_out();
+                let next = self.tokens.next();
+                broken && !matches!(next, Some(Token::Name))
+                    || matches!(next, Some(Token::String { .. } | Token::Variable))
+            }
+            (Word::Execute, Some(Token::Open | Token::Variable | Token::String { .. })) => true,
+            (Word::Declare, Some(Token::Variable)) => true,
+            (Word::Set, Some(Token::Variable)) => true,
+            (Word::Wait, Some(Token::Word(Word::Delay))) => true,
+            (Word::If, Some(Token::Open | Token::Word(Word::Not | Word::Prefix))) => true,
+            (Word::Begin, Some(Token::Call(Call::Dangerous) | Token::Word(Word::Declare))) => true,
+            (Word::Begin, Some(Token::Name)) => self.broken_out(),
+            (Word::Other, Some(Token::Name)) => self.broken_out(),
+            _ => false,
+        };
+        if sure {
+            self.signals.add(Signal::SqlStatement);
+        }
+        false
+    }
+
+    fn object(&mut self, _token: Token) -> bool {
+        false
+    }
+
+    fn name(&mut self, token: Token) -> bool {
+        self.state = State::After;
+        self.alias = true;
+        match token {
+            Token::Name | Token::String { .. } | Token::Word(_) => true,
+            Token::Call(_) => {
+                self.state = State::Operand;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn into_target(&mut self, token: Token) -> bool {
+        match token {
+            Token::Word(Word::File) | Token::Variable => {
+                self.signals.add(Signal::SqlClause);
+                self.state = State::Operand;
+                true
+            }
+            Token::Name if self.select.is_some() => {
+                self.state = State::After;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What was selected is followed by what follows an operand: it is a query, and no prose.
+    fn confirm_select(&mut self) {
+        match self.select {
+            Some(Select::Union) => self.signals.add(Signal::SqlUnion),
+            Some(Select::Sub) => self.signals.add(Signal::SqlSubselect),
+            Some(Select::Statement) if self.broken_out() => {
+                self.signals.add(Signal::SqlStatement);
+            }
+            Some(Select::Statement) if self.syntax => self.signals.add(Signal::SqlQuery),
+            _ => {}
+        }
+    }
+
+    fn comment(&mut self, hash: bool, rest: usize) {
+        let at_operand = matches!(self.state, State::After | State::Statement);
+        if !at_operand {
+            return;
+        }
+        if self.broken_out() {
+            // A hash with words behind it is rather the colour or the heading of something.
+            if !hash || rest == 0 || self.closed > 0 {
+                self.signals.add(Signal::SqlComment);
+            }
+        } else if self.first == Some(Kind::Constant) {
+            self.signals.add(Signal::SqlTail);
+        }
+    }
+
+    /// The text has ended, or the rest of it is cut off by a comment.
+    fn end(&mut self, cut: bool) {
+        if matches!(self.state, State::After | State::Operand) && self.syntax {
+            match self.select {
+                Some(Select::Union) => self.signals.add(Signal::SqlUnion),
+                Some(Select::Sub) if self.broken_out() || cut => {
+                    self.signals.add(Signal::SqlSubselect);
+                }
+                Some(Select::Statement) if self.broken_out() => {
+                    self.signals.add(Signal::SqlStatement);
+                }
+                _ => {}
+            }
+        }
+        if self.logic_open && !self.compared && self.state == State::After {
+            if let Some(kind) = self.logic {
+                if self.broken_out() && (kind != Kind::String && kind != Kind::Name || cut) {
+                    self.signals.add(Signal::SqlBoolean);
+                }
+            }
+        }
+        if let Context::Quoted { prefix } = self.context {
+            // `'='`, `'-'`: expressions of strings that are true.
+            if self.compared && self.state == State::Operand && prefix < 8 {
+                self.signals.add(Signal::SqlExpression);
+            }
+        }
+    }
+}

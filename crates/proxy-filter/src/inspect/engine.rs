@@ -1,0 +1,99 @@
+//! The built-in inspector.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use proxy_core::RequestHead;
+
+use super::config::{InspectConfig, InspectError};
+use super::head;
+use super::judge::{Judge, Shared};
+use super::rules::{Matcher, RuleSet};
+use super::stream::Content;
+use super::verdict::{Inspector, Mode, Next, Report, Start};
+
+/// The built-in inspector: rules, compiled once, and a configuration. A clone shares them.
+#[derive(Clone, Debug)]
+pub struct Engine(Arc<Shared>);
+
+impl Engine {
+    /// An engine with the built-in rules.
+    ///
+    /// # Errors
+    /// Where a limit of the configuration has no sense.
+    pub fn new(config: InspectConfig) -> Result<Self, InspectError> {
+        Self::with_rules(config, RuleSet::built_in()?)
+    }
+
+    /// An engine with these rules.
+    ///
+    /// # Errors
+    /// Where a rule does not compile, or a limit of the configuration has no sense.
+    pub fn with_rules(config: InspectConfig, rules: RuleSet) -> Result<Self, InspectError> {
+        if config.threshold == 0 {
+            return Err(InspectError::Limit("a threshold of 0 would refuse every request"));
+        }
+        if config.overlap >= config.window || config.window < 1024 {
+            return Err(InspectError::Limit(
+                "the window must have 1 KiB or more, and more than the overlap",
+            ));
+        }
+        Ok(Self(Arc::new(Shared { config, matcher: Matcher::compile(rules)? })))
+    }
+
+    /// Judges a head and complete content together: for tests, and for content that is there.
+    pub fn judge(&self, head: RequestHead<'_>, content: &[u8]) -> (bool, Report) {
+        let start = self.begin(head);
+        let mut report = start.report;
+        let mut inspection = match start.next {
+            Next::Pass => return (false, report),
+            Next::Block => return (true, report),
+            Next::Content(inspection) => inspection,
+        };
+        let content = bytes::Bytes::copy_from_slice(content);
+        let mut blocked = inspection.chunk(&content) == super::Step::Block;
+        blocked = blocked || inspection.finish() == super::Step::Block;
+        let more = inspection.report();
+        report.score = report.score.max(more.score);
+        report.findings.extend(more.findings.iter().cloned());
+        (blocked, report)
+    }
+}
+
+impl Inspector for Engine {
+    fn begin(&self, head: RequestHead<'_>) -> Start {
+        if self.0.config.mode == Mode::Off {
+            return Start::new(Report::default(), Next::Pass);
+        }
+        let mut judge = Judge::new(Arc::clone(&self.0));
+        head::judge(head, &mut judge);
+        let next = if judge.blocks() {
+            Next::Block
+        } else if may_have_content(head) {
+            match Content::of(head, judge.continued()) {
+                Some(content) => Next::Content(Box::new(content)),
+                None => Next::Pass,
+            }
+        } else {
+            Next::Pass
+        };
+        let next = match next {
+            // Choosing a reader may have found something about the fields of the content.
+            Next::Pass if judge.blocks() => Next::Block,
+            next => next,
+        };
+        Start::new(judge.take_report(), next)
+    }
+}
+
+/// Whether content may follow: it has a length that is not zero, or none, or a type.
+fn may_have_content(head: RequestHead<'_>) -> bool {
+    match head.fields.get(CONTENT_LENGTH) {
+        Some(length) => length.as_bytes() != b"0",
+        None => {
+            head.fields.contains_key(TRANSFER_ENCODING)
+                || head.fields.contains_key(CONTENT_TYPE)
+                || head.version >= http::Version::HTTP_2 && !head.method.is_safe()
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Forms (`application/x-www-form-urlencoded`), query strings and cookies.
+
+use memchr::{memchr, memchr2};
+
+use super::{Bounds, Sink, Window};
+use crate::inspect::value::Place;
+
+/// Decodes `%XX` and `+` into `out`, which is cleared first; never longer than the text.
+pub fn decode_form(text: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    let mut rest = text;
+    while let Some(at) = memchr2(b'%', b'+', rest) {
+        out.extend_from_slice(&rest[..at]);
+        match rest[at..] {
+            [b'%', high, low, ..] => {
+                let digit = |b: u8| (b as char).to_digit(16);
+                match (digit(high), digit(low)) {
+                    (Some(h), Some(l)) => {
+                        out.push((h << 4 | l) as u8);
+                        rest = &rest[at + 3..];
+                    }
+                    _ => {
+                        out.push(b'%');
+                        rest = &rest[at + 1..];
+                    }
+                }
+            }
+            [b, ..] => {
+                out.push(if b == b'+' { b' ' } else { b });
+                rest = &rest[at + 1..];
+            }
+            [] => unreachable!("memchr found a byte"),
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+/// The pairs of a query string that is all there, still encoded.
+pub fn pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+    query.split(|&b| b == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
+        match memchr(b'=', pair) {
+            Some(at) => (&pair[..at], Some(&pair[at + 1..])),
+            None => (pair, None),
+        }
+    })
+}
+
+/// The cookies of a `Cookie` field, without quotes around their values.
+pub fn cookies(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    field.split(|&b| b == b';').filter_map(|pair| {
+        let pair = pair.trim_ascii();
+        let (name, value) = match memchr(b'=', pair) {
+            Some(at) => (&pair[..at], &pair[at + 1..]),
+            None => (&b""[..], pair),
+        };
+        let value = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+        (!name.is_empty() || !value.is_empty()).then_some((name, value))
+    })
+}
+
+/// Reads a form.
+#[derive(Debug)]
+pub struct FormReader {
+    bounds: Bounds,
+    place: Place,
+    name: Window,
+    value: Window,
+    in_value: bool,
+    name_text: Vec<u8>,
+    value_text: Vec<u8>,
+}
+
+impl FormReader {
+    /// A reader of a form whose values stand at `place`.
+    pub fn new(bounds: Bounds, place: Place) -> Self {
+        Self {
+            bounds,
+            place,
+            name: Window::default(),
+            value: Window::default(),
+            in_value: false,
+            name_text: Vec::new(),
+            value_text: Vec::new(),
+        }
+    }
+
+    /// Takes a chunk.
+    pub fn push(&mut self, chunk: &[u8], sink: &mut dyn Sink) {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let end = match self.in_value {
+                true => memchr(b'&', rest),
+                false => memchr2(b'=', b'&', rest),
+            };
+            let piece = &rest[..end.unwrap_or(rest.len())];
+            // What begins and ends in this chunk need not be copied.
+            if end.is_some() && self.in_value && self.value.is_empty() {
+                self.say_value(piece, sink);
+                self.begin();
+                rest = &rest[piece.len() + 1..];
+                continue;
+            }
+            self.add(piece, sink);
+            match end {
+                None => break,
+                Some(at) => {
+                    if !self.in_value && rest[at] == b'=' {
+                        self.in_value = true;
+                        decode_form(self.name.kept(), &mut self.name_text);
+                        sink.found(self.place, &[], &self.name_text, true);
+                    } else {
+                        self.finish(sink);
+                    }
+                    rest = &rest[at + 1..];
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, piece: &[u8], sink: &mut dyn Sink) {
+        let (place, name, out) = (self.place, &self.name_text, &mut self.value_text);
+        if self.in_value {
+            self.value.add(piece, &self.bounds, |raw| {
+                decode_form(raw, out);
+                sink.found(place, name, out, false);
+            });
+        } else {
+            // A part without `=` is mostly a text of its own.
+            self.name.add(piece, &self.bounds, |raw| {
+                decode_form(raw, out);
+                sink.found(place, &[], out, false);
+            });
+        }
+    }
+
+    fn say_value(&mut self, raw: &[u8], sink: &mut dyn Sink) {
+        for raw in raw.chunks(self.bounds.window) {
+            decode_form(raw, &mut self.value_text);
+            sink.found(self.place, &self.name_text, &self.value_text, false);
+        }
+    }
+
+    fn begin(&mut self) {
+        self.name.clear();
+        self.value.clear();
+        self.in_value = false;
+        self.name_text.clear();
+    }
+
+    /// Says what is left; the reader can begin anew.
+    pub fn finish(&mut self, sink: &mut dyn Sink) {
+        if self.in_value {
+            decode_form(self.value.kept(), &mut self.value_text);
+            sink.found(self.place, &self.name_text, &self.value_text, false);
+        } else if !self.name.is_empty() {
+            decode_form(self.name.kept(), &mut self.value_text);
+            sink.found(self.place, &[], &self.value_text, false);
+        }
+        self.begin();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{BOUNDS, Notes};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &[u8], step: usize) -> Vec<String> {
+        let mut notes = Notes::default();
+        let mut reader = FormReader::new(BOUNDS, Place::Form);
+        for chunk in text.chunks(step) {
+            reader.push(chunk, &mut notes);
+        }
+        reader.finish(&mut notes);
+        notes.0
+    }
+
+    #[test]
+    fn forms() {
+        for step in [1, 2, 3, 100] {
+            assert_eq!(
+                read(b"a=1+2&b%5B%5D=%27x%zz&&c&=d&e=", step),
+                [
+                    "form a",
+                    "form a=1 2",
+                    "form b[]",
+                    "form b[]='x%zz",
+                    "form =c",
+                    "form ",
+                    "form =d",
+                    "form e",
+                    "form e="
+                ],
+                "{step}"
+            );
+        }
+    }
+
+    #[test]
+    fn cookie_pairs() {
+        let all: Vec<_> = cookies(b"a=1; b=\"x y\";c; =d;;").collect();
+        assert_eq!(all, [(&b"a"[..], &b"1"[..]), (b"b", b"x y"), (b"", b"c"), (b"", b"d")]);
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_do_not_matter(text in "[a-c=&%+2]{0,60}", step in 1usize..20) {
+            prop_assert_eq!(read(text.as_bytes(), step), read(text.as_bytes(), 1000));
+        }
+
+        #[test]
+        fn decoded_is_not_longer(text in "[%+0-9a-fg]{0,40}") {
+            let mut out = Vec::new();
+            decode_form(text.as_bytes(), &mut out);
+            prop_assert!(out.len() <= text.len());
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! Judges values one by one, and adds up what the rules say.
+
+use std::sync::Arc;
+
+use super::config::{InspectConfig, OnLimit};
+use super::detect::{self, Signal, Signals};
+use super::extract::{Bounds, JsonReader, Progress, Sink, XmlReader, pairs};
+use super::normalise::{self, Traits};
+use super::rules::{Matcher, RuleBits};
+use super::structure::{self, Structure, Target};
+use super::value::{Place, Value};
+use super::verdict::{Finding, Mode, Report};
+
+/// The most findings of one report.
+const FINDINGS: usize = 16;
+
+/// How often a value is taken apart again.
+const DEPTH: u8 = 3;
+
+/// What all inspections of one engine share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) config: InspectConfig,
+    pub(super) matcher: Matcher,
+}
+
+impl Shared {
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds {
+            window: self.config.window,
+            overlap: self.config.overlap,
+            depth: self.config.depth_limit,
+        }
+    }
+}
+
+/// Judges the values of one request.
+#[derive(Debug)]
+pub(super) struct Judge {
+    pub(super) shared: Arc<Shared>,
+    report: Report,
+    /// What the rules about the request as a whole score.
+    request: u16,
+    /// What the worst value scores.
+    worst: u16,
+    values: u32,
+    depth: u8,
+    bits: RuleBits,
+    /// Buffers that are not in use.
+    spare: Vec<Vec<u8>>,
+    /// Bytes that readers and matchers were given: what the cost is measured by.
+    work: u64,
+}
+
+impl Judge {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            report: Report::default(),
+            request: 0,
+            worst: 0,
+            values: 0,
+            depth: 0,
+            bits: RuleBits::default(),
+            spare: Vec::new(),
+            work: 0,
+        }
+    }
+
+    pub(super) fn report(&self) -> &Report {
+        &self.report
+    }
+
+    pub(super) fn take_report(&mut self) -> Report {
+        std::mem::take(&mut self.report)
+    }
+
+    pub(super) fn work(&self) -> u64 {
+        self.work
+    }
+
+    /// Goes on where the judge of the head stopped, with its scores and without its findings.
+    pub(super) fn continued(&mut self) -> Self {
+        Self {
+            request: self.request,
+            worst: self.worst,
+            values: self.values,
+            ..Self::new(Arc::clone(&self.shared))
+        }
+    }
+
+    /// Whether the request is refused.
+    pub(super) fn blocks(&self) -> bool {
+        self.shared.config.mode == Mode::Enforce
+            && self.request.saturating_add(self.worst) >= self.shared.config.threshold
+    }
+
+    /// Something about the request as a whole.
+    pub(super) fn signal(&mut self, signal: Signal, name: &[u8]) {
+        let mut signals = Signals::default();
+        signals.add(signal);
+        let value = Value { place: Place::Request, name, bytes: b"", is_name: false };
+        self.score(&value, signals);
+    }
+
+    /// A limit was reached; what that means the configuration says.
+    pub(super) fn limit(&mut self, signal: Signal) {
+        self.signal(signal, b"");
+        if self.shared.config.on_limit == OnLimit::Deny {
+            self.request = self.request.max(self.shared.config.threshold);
+            self.report.score = self.request.saturating_add(self.worst);
+        }
+    }
+
+    /// A value that is only matched, neither taken apart nor read.
+    pub(super) fn simple(&mut self, place: Place, name: &[u8], bytes: &[u8]) {
+        self.score(&Value { place, name, bytes, is_name: false }, Signals::default());
+    }
+
+    /// Judges a value.
+    pub(super) fn value(&mut self, value: Value<'_>) {
+        if value.bytes.is_empty() {
+            return;
+        }
+        self.values += 1;
+        if self.values > self.shared.config.values_limit {
+            if self.values == self.shared.config.values_limit + 1 {
+                self.limit(Signal::LimitValues);
+            }
+            return;
+        }
+        if self.depth < DEPTH && !value.is_name && self.take_apart(value) {
+            return;
+        }
+        self.plain(value);
+    }
+
+    /// Takes a value apart if it is made of others; gives whether that is all there is to see.
+    fn take_apart(&mut self, value: Value<'_>) -> bool {
+        if value.bytes.len() < 4 {
+            return false;
+        }
+        self.depth += 1;
+        let apart = self.structure(value) || self.decoded(value) || self.base64(value);
+        self.depth -= 1;
+        apart
+    }
+
+    fn structure(&mut self, value: Value<'_>) -> bool {
+        match structure::of(value.bytes) {
+            Structure::Plain => false,
+            Structure::Json => self.json(value),
+            Structure::Xml => {
+                let mut reader = XmlReader::new(self.shared.bounds(), value.place);
+                let mut inner = Inner { judge: self, name: value.name };
+                reader.push(value.bytes, &mut inner);
+                reader.finish(&mut inner);
+                true
+            }
+            Structure::Target(target) => {
+                self.target(value, target);
+                true
+            }
+            Structure::Pairs(text) => {
+                self.pairs(value, text);
+                true
+            }
+        }
+    }
+
+    /// Values of JSON count only if all of it is JSON.
+    fn json(&mut self, value: Value<'_>) -> bool {
+        let bounds = self.shared.bounds();
+        if !is_json(value.bytes, bounds) {
+            return false;
+        }
+        let mut reader = JsonReader::new(bounds, value.place);
+        let mut inner = Inner { judge: self, name: value.name };
+        reader.push(value.bytes, &mut inner);
+        reader.finish(&mut inner);
+        true
+    }
+
+    /// A value with one more layer of escapes that is made of others under it.
+    fn decoded(&mut self, value: Value<'_>) -> bool {
+        let mut buffer = self.buffer();
+        let apart = structure::decode_once(value.bytes, &mut buffer)
+            && structure::of(&buffer) != Structure::Plain
+            && self.structure(Value { bytes: &buffer, ..value });
+        self.spare.push(buffer);
+        apart
+    }
+
+    fn base64(&mut self, value: Value<'_>) -> bool {
+        let mut buffer = self.buffer();
+        let is_text = normalise::decode_base64(value.bytes, &mut buffer);
+        if is_text {
+            self.value(Value { bytes: &buffer, ..value });
+        }
+        self.spare.push(buffer);
+        is_text
+    }
+
+    fn target(&mut self, value: Value<'_>, target: Target<'_>) {
+        if !target.origin.is_empty() {
+            let signals = detect::read_url(value.bytes);
+            self.score(&value, signals);
+        }
+        if !target.path.is_empty() {
+            self.path(value.place, value.name, target.path);
+        }
+        if structure::of(target.query) == Structure::Pairs(target.query)
+            || memchr::memchr(b'=', target.query).is_some()
+        {
+            self.pairs(value, target.query);
+        } else if !target.query.is_empty() {
+            self.value(Value { bytes: target.query, ..value });
+        }
+        if !target.fragment.is_empty() {
+            self.value(Value { bytes: target.fragment, ..value });
+        }
+    }
+
+    pub(super) fn pairs(&mut self, value: Value<'_>, text: &[u8]) {
+        let mut buffer = self.buffer();
+        for (name, text) in pairs(text) {
+            match text {
+                Some(text) => {
+                    super::extract::decode_form(name, &mut buffer);
+                    self.value(Value { bytes: &buffer, is_name: true, ..value });
+                    super::extract::decode_form(text, &mut buffer);
+                    self.value(Value { bytes: &buffer, ..value });
+                }
+                None => {
+                    super::extract::decode_form(name, &mut buffer);
+                    self.value(Value { bytes: &buffer, ..value });
+                }
+            }
+        }
+        self.spare.push(buffer);
+    }
+
+    /// A path: as a whole, and from the first segment on that has more than a name has.
+    pub(super) fn path(&mut self, place: Place, name: &[u8], path: &[u8]) {
+        let plain = |b: &u8| {
+            b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'-' | b'_' | b'~' | b',' | b'@')
+        };
+        let odd = path.iter().position(|b| !plain(b));
+        self.plain(Value { place, name, bytes: path, is_name: false });
+        if let Some(odd) = odd {
+            let start = path[..odd].iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
+            if start > 0 {
+                self.value(Value { place, name, bytes: &path[start..], is_name: false });
+            }
+        }
+    }
+
+    /// A value that is made of nothing else.
+    fn plain(&mut self, value: Value<'_>) {
+        let (mut out, mut spare) = (self.buffer(), self.buffer());
+        let depth = self.shared.config.decode_depth;
+        let normal = normalise::normalise(value.bytes, depth, &mut out, &mut spare);
+        let mut signals = Signals::default();
+        let bytes = match normal {
+            Some(traits) => {
+                spell(&traits, value.place, &mut signals);
+                if traits.percent && memchr::memchr(b' ', &out).is_none() {
+                    out.iter_mut().filter(|b| **b == b'+').for_each(|b| *b = b' ');
+                }
+                &out[..]
+            }
+            None => value.bytes,
+        };
+        let value = Value { bytes, ..value };
+        signals.merge(detect::read(&value));
+        self.score(&value, signals);
+        self.spare.extend([out, spare]);
+    }
+
+    fn buffer(&mut self) -> Vec<u8> {
+        self.spare.pop().unwrap_or_default()
+    }
+
+    /// Adds up the rules that match.
+    fn score(&mut self, value: &Value<'_>, signals: Signals) {
+        self.work += value.bytes.len() as u64;
+        let shared = &self.shared;
+        if !shared.matcher.matches(value, signals, &mut self.bits) {
+            return;
+        }
+        let mut score = 0u16;
+        for number in self.bits.iter() {
+            let rule = shared.matcher.rule(number);
+            if shared.config.exclusions.iter().any(|e| e.covers(&rule.id, value.name)) {
+                continue;
+            }
+            score = score.saturating_add(rule.score);
+            let is_new = |f: &Finding| !Arc::ptr_eq(&f.rule, &rule.id);
+            if self.report.findings.len() < FINDINGS && self.report.findings.iter().all(is_new) {
+                self.report.findings.push(Finding {
+                    rule: Arc::clone(&rule.id),
+                    class: rule.class,
+                    score: rule.score,
+                    place: value.place,
+                    parameter: printable(value.name),
+                    reason: Arc::clone(&rule.reason),
+                });
+            }
+        }
+        match value.place {
+            Place::Request => self.request = self.request.saturating_add(score),
+            _ => self.worst = self.worst.max(score),
+        }
+        self.report.score = self.request.saturating_add(self.worst);
+    }
+}
+
+impl Sink for Judge {
+    fn found(&mut self, place: Place, name: &[u8], value: &[u8], is_name: bool) {
+        if place.is_read() {
+            self.value(Value { place, name, bytes: value, is_name });
+        } else {
+            self.simple(place, name, value);
+        }
+    }
+
+    fn too_deep(&mut self) {
+        self.limit(Signal::LimitDepth);
+    }
+
+    fn ambiguous(&mut self) {
+        self.signal(Signal::MultipartAmbiguous, b"");
+    }
+}
+
+/// Takes what is found in a value; the parameter keeps its name.
+struct Inner<'a> {
+    judge: &'a mut Judge,
+    name: &'a [u8],
+}
+
+impl Sink for Inner<'_> {
+    fn found(&mut self, place: Place, _: &[u8], value: &[u8], is_name: bool) {
+        self.judge.value(Value { place, name: self.name, bytes: value, is_name });
+    }
+
+    fn too_deep(&mut self) {}
+
+    fn ambiguous(&mut self) {}
+}
+
+/// Whether all of a text is JSON.
+fn is_json(text: &[u8], bounds: Bounds) -> bool {
+    struct Nothing;
+    impl Sink for Nothing {
+        fn found(&mut self, _: Place, _: &[u8], _: &[u8], _: bool) {}
+        fn too_deep(&mut self) {}
+        fn ambiguous(&mut self) {}
+    }
+    let mut reader = JsonReader::new(bounds, Place::Json);
+    reader.push(text, &mut Nothing) == Progress::Taken && reader.is_complete()
+}
+
+/// What the escapes of a value say.
+fn spell(traits: &Traits, place: Place, signals: &mut Signals) {
+    if traits.overlong {
+        signals.add(Signal::EscapeOverlong);
+    }
+    if traits.percent_u {
+        signals.add(Signal::EscapePercentU);
+    }
+    if traits.disguised {
+        signals.add(Signal::EscapeDisguised);
+    }
+    if traits.nul {
+        signals.add(Signal::EscapeNul);
+    }
+    let transport = u8::from(matches!(place, Place::Path | Place::Cookie | Place::Referer));
+    if traits.layers > 2 + transport {
+        signals.add(Signal::EscapeDeep);
+    }
+}
+
+/// A name as it may be shown.
+fn printable(name: &[u8]) -> Box<str> {
+    let show = |&b: &u8| if b.is_ascii_graphic() { b as char } else { '?' };
+    name.iter().take(64).map(show).collect::<String>().into()
+}

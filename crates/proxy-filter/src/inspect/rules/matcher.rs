@@ -1,0 +1,261 @@
+//! Rules compiled: one automaton over all literals, and expressions that run only where one of
+//! their literals stands.
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use regex::bytes::{Regex, RegexBuilder};
+
+use super::{Rule, RuleError, RuleSet, Test};
+use crate::inspect::detect::{Signal, Signals};
+use crate::inspect::value::Value;
+
+/// Which rules matched, or may match, a value.
+#[derive(Clone, Debug, Default)]
+pub(in crate::inspect) struct RuleBits(Vec<u64>);
+
+impl RuleBits {
+    fn clear(&mut self, rules: usize) {
+        self.0.clear();
+        self.0.resize(rules.div_ceil(64), 0);
+    }
+
+    fn set(&mut self, rule: usize) {
+        self.0[rule / 64] |= 1 << (rule % 64);
+    }
+
+    fn unset(&mut self, rule: usize) {
+        self.0[rule / 64] &= !(1 << (rule % 64));
+    }
+
+    fn has(&self, rule: usize) -> bool {
+        self.0[rule / 64] & 1 << (rule % 64) != 0
+    }
+
+    /// The numbers of the rules in the set.
+    pub(in crate::inspect) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().enumerate().flat_map(|(word, &bits)| {
+            std::iter::successors((bits != 0).then_some(bits), |b| {
+                let rest = b & (b - 1);
+                (rest != 0).then_some(rest)
+            })
+            .map(move |bits| word * 64 + bits.trailing_zeros() as usize)
+        })
+    }
+}
+
+/// A set of rules, compiled.
+#[derive(Debug)]
+pub(in crate::inspect) struct Matcher {
+    rules: Vec<Rule>,
+    automaton: AhoCorasick,
+    /// For each literal the rules that wait for it, and how it must stand.
+    literals: Vec<Literal>,
+    expressions: Vec<Option<Regex>>,
+    signals: Vec<Vec<u16>>,
+}
+
+#[derive(Clone, Debug)]
+struct Literal {
+    length: usize,
+    rules: Vec<u16>,
+    /// For words: whether the bytes before and after must not be of a word.
+    word: Option<(bool, bool)>,
+}
+
+impl Matcher {
+    /// Compiles a set.
+    ///
+    /// # Errors
+    /// Where an expression does not compile, or is too large.
+    pub(in crate::inspect) fn compile(set: RuleSet) -> Result<Self, RuleError> {
+        let rules = set.rules;
+        let mut texts: Vec<Vec<u8>> = Vec::new();
+        let mut literals: Vec<Literal> = Vec::new();
+        let mut expressions = Vec::new();
+        let mut signals = vec![Vec::new(); Signal::ALL.len()];
+        for (number, rule) in rules.iter().enumerate() {
+            let mut expression = None;
+            match &rule.test {
+                Test::Regex { any, expression: text } => {
+                    for literal in any {
+                        add(&mut texts, &mut literals, literal, number as u16, false);
+                    }
+                    expression = Some(
+                        RegexBuilder::new(text)
+                            .unicode(false)
+                            .case_insensitive(true)
+                            .size_limit(1 << 20)
+                            .dfa_size_limit(1 << 20)
+                            .build()
+                            .map_err(|error| RuleError::new(&rule.id, error.to_string()))?,
+                    );
+                }
+                Test::Words(words) => {
+                    for word in words {
+                        add(&mut texts, &mut literals, word, number as u16, true);
+                    }
+                }
+                Test::Signal(signal) => signals[*signal as usize].push(number as u16),
+            }
+            expressions.push(expression);
+        }
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::DFA))
+            .ascii_case_insensitive(true)
+            .build(&texts)
+            .map_err(|error| RuleError::new("", error.to_string()))?;
+        Ok(Self { rules, automaton, literals, expressions, signals })
+    }
+
+    pub(in crate::inspect) fn rule(&self, number: usize) -> &Rule {
+        &self.rules[number]
+    }
+
+    /// Which rules match a normalised value, given what the readers of grammars say of it.
+    /// Gives whether there are any.
+    ///
+    /// One pass of the automaton and at most one of each expression: linear in the value.
+    pub(in crate::inspect) fn matches(
+        &self,
+        value: &Value<'_>,
+        signals: Signals,
+        bits: &mut RuleBits,
+    ) -> bool {
+        let mut any = false;
+        let mut cleared = false;
+        for found in self.automaton.find_overlapping_iter(value.bytes) {
+            let literal = &self.literals[found.pattern().as_usize()];
+            if let Some((before, after)) = literal.word {
+                let text = value.bytes;
+                let start = found.end() - literal.length;
+                if before && start > 0 && is_word(text[start - 1])
+                    || after && text.get(found.end()).is_some_and(|&b| is_word(b))
+                {
+                    continue;
+                }
+            }
+            for &number in &literal.rules {
+                if self.rules[usize::from(number)].is_about(value.place, value.is_name) {
+                    if !cleared {
+                        bits.clear(self.rules.len());
+                        cleared = true;
+                    }
+                    bits.set(usize::from(number));
+                    any = true;
+                }
+            }
+        }
+        if any {
+            any = self.confirm(value, bits);
+        }
+        if !signals.is_empty() {
+            if !cleared {
+                bits.clear(self.rules.len());
+            }
+            for signal in signals.iter() {
+                for &number in &self.signals[signal as usize] {
+                    if self.rules[usize::from(number)].is_about(value.place, value.is_name) {
+                        bits.set(usize::from(number));
+                        any = true;
+                    }
+                }
+            }
+        }
+        any
+    }
+
+    /// Tries the expressions of the candidates.
+    fn confirm(&self, value: &Value<'_>, bits: &mut RuleBits) -> bool {
+        let mut any = false;
+        for word in 0..bits.0.len() {
+            let mut rest = bits.0[word];
+            while rest != 0 {
+                let number = word * 64 + rest.trailing_zeros() as usize;
+                rest &= rest - 1;
+                match &self.expressions[number] {
+                    Some(expression) if !expression.is_match(value.bytes) => bits.unset(number),
+                    _ => any = true,
+                }
+            }
+        }
+        debug_assert!(any || (0..self.rules.len()).all(|rule| !bits.has(rule)));
+        any
+    }
+}
+
+fn add(texts: &mut Vec<Vec<u8>>, literals: &mut Vec<Literal>, text: &str, rule: u16, word: bool) {
+    let text = text.to_ascii_lowercase().into_bytes();
+    let word = word
+        .then(|| (is_word(*text.first().unwrap_or(&b' ')), is_word(*text.last().unwrap_or(&b' '))));
+    match texts.iter().position(|t| *t == text) {
+        Some(at) if literals[at].word == word => {
+            if !literals[at].rules.contains(&rule) {
+                literals[at].rules.push(rule);
+            }
+        }
+        _ => {
+            literals.push(Literal { length: text.len(), rules: vec![rule], word });
+            texts.push(text);
+        }
+    }
+}
+
+fn is_word(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::value::Place;
+
+    fn matched(rules: &str, text: &str) -> bool {
+        let mut set = RuleSet::default();
+        let head = "[[rule]]\nid='a'\nclass='sqli'\nscore=5\nreason='r'\n";
+        set.add("test", &format!("{head}{rules}")).expect("rules");
+        let matcher = Matcher::compile(set).expect("rules");
+        let value =
+            Value { place: Place::Query, name: b"", bytes: text.as_bytes(), is_name: false };
+        matcher.matches(&value, Signals::default(), &mut RuleBits::default())
+    }
+
+    #[test]
+    fn words_stand_alone() {
+        for (word, text, expected) in [
+            ("cat", "a cat sat", true),
+            ("cat", "CAT", true),
+            ("cat", "concat", false),
+            ("cat", "cats", false),
+            ("cat(", "cat(x", true),
+            ("@@version", "x@@version", true),
+            ("@@version", "@@versions", false),
+        ] {
+            assert_eq!(matched(&format!("words=['{word}']"), text), expected, "{word} in {text}");
+        }
+    }
+
+    #[test]
+    fn expressions_wait_for_their_literals() {
+        assert!(matched("any=['ab']\nregex='a+b+c'", "xABC"));
+        assert!(!matched("any=['ab']\nregex='a+b+c'", "abd"));
+        // The literal is the gate, whatever the expression says.
+        assert!(!matched("any=['zz']\nregex='a'", "a"));
+    }
+
+    #[test]
+    fn places() {
+        assert!(!matched("in=['cookie']\nwords=['x']", "x"));
+        assert!(matched("in=['query']\nwords=['x']", "x"));
+        assert!(!matched("of='names'\nwords=['x']", "x"));
+    }
+
+    #[test]
+    fn bits() {
+        let mut bits = RuleBits::default();
+        bits.clear(200);
+        for n in [0, 63, 64, 199] {
+            bits.set(n);
+        }
+        assert_eq!(bits.iter().collect::<Vec<_>>(), [0, 63, 64, 199]);
+    }
+}

@@ -1,0 +1,189 @@
+//! What an inspection says, and the traits that say it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proxy_core::RequestHead;
+use serde::Deserialize;
+
+use super::value::Place;
+
+/// Judges request heads and makes inspections of content.
+///
+/// An inspector is shared by all requests. It has no way to fail: what it can not read it must
+/// judge as an attack or pass, as its configuration says.
+pub trait Inspector: Send + Sync + 'static {
+    /// Judges a head, and says whether the content is to be shown as well.
+    fn begin(&self, head: RequestHead<'_>) -> Start;
+}
+
+/// The inspection of the content of one request.
+pub trait Inspection: Send {
+    /// Takes the next piece of content, in order.
+    fn chunk(&mut self, chunk: &Bytes) -> Step;
+
+    /// Says that the content is complete. Called at most once; whatever is held goes on unless
+    /// this says [`Step::Block`] or [`Step::Replace`].
+    fn finish(&mut self) -> Step;
+
+    /// What was found so far in the content.
+    fn report(&self) -> &Report;
+}
+
+/// What to do with content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// This chunk and all that are held may go on.
+    Pass,
+    /// This chunk is to be held back until a later step. An inspection holds no more than its
+    /// window at once.
+    Hold,
+    /// Instead of this chunk and all that are held, these bytes go on.
+    Replace(Bytes),
+    /// The request is refused; nothing that is held goes on.
+    Block,
+}
+
+/// What an inspector says of a head.
+#[non_exhaustive]
+pub struct Start {
+    /// What was found in the head.
+    pub report: Report,
+    /// What to do.
+    pub next: Next,
+}
+
+impl Start {
+    /// A judgement.
+    pub fn new(report: Report, next: Next) -> Self {
+        Self { report, next }
+    }
+}
+
+/// What to do after the head was judged.
+pub enum Next {
+    /// The request may go on, its content unseen.
+    Pass,
+    /// The request is refused.
+    Block,
+    /// The content is to be shown.
+    Content(Box<dyn Inspection>),
+}
+
+/// Whether findings refuse a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Nothing is inspected.
+    Off,
+    /// Findings are reported; nothing is refused.
+    Report,
+    /// A request whose score reaches the threshold is refused. The default.
+    #[default]
+    Enforce,
+}
+
+/// The class of attack that a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Class {
+    /// SQL injection.
+    Sqli,
+    /// Cross-site scripting.
+    Xss,
+    /// Path traversal and local file inclusion.
+    Path,
+    /// Remote file inclusion.
+    Rfi,
+    /// Command injection.
+    Command,
+    /// PHP code.
+    Php,
+    /// Java: class names, Log4Shell, OGNL, serialised objects.
+    Java,
+    /// Code for other interpreters: Node, Ruby, Python, Perl.
+    Code,
+    /// Template engines and expression languages.
+    Template,
+    /// LDAP filters.
+    Ldap,
+    /// XPath expressions.
+    Xpath,
+    /// XML external entities.
+    Xxe,
+    /// NoSQL operators.
+    Nosql,
+    /// Requests forged to be made by the server.
+    Ssrf,
+    /// Line breaks and fields injected into messages.
+    Crlf,
+    /// Session fixation.
+    Session,
+    /// Files that no page links to: repositories, backups, settings.
+    Exposure,
+    /// Programs that look for weaknesses.
+    Scanner,
+    /// Messages that no honest program writes.
+    Protocol,
+    /// Content beyond the limits of inspection.
+    Limit,
+}
+
+impl Class {
+    /// The word in reports.
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::Sqli => "sqli",
+            Self::Xss => "xss",
+            Self::Path => "path",
+            Self::Rfi => "rfi",
+            Self::Command => "command",
+            Self::Php => "php",
+            Self::Java => "java",
+            Self::Code => "code",
+            Self::Template => "template",
+            Self::Ldap => "ldap",
+            Self::Xpath => "xpath",
+            Self::Xxe => "xxe",
+            Self::Nosql => "nosql",
+            Self::Ssrf => "ssrf",
+            Self::Crlf => "crlf",
+            Self::Session => "session",
+            Self::Exposure => "exposure",
+            Self::Scanner => "scanner",
+            Self::Protocol => "protocol",
+            Self::Limit => "limit",
+        }
+    }
+}
+
+/// One rule that matched.
+///
+/// It names the parameter, never its value: a report may be logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The id of the rule.
+    pub rule: Arc<str>,
+    /// Its class.
+    pub class: Class,
+    /// What it scored.
+    pub score: u16,
+    /// Where it matched.
+    pub place: Place,
+    /// The name of the parameter, at most 64 bytes, other bytes than printable ASCII replaced.
+    pub parameter: Box<str>,
+    /// One line that says why.
+    pub reason: Arc<str>,
+}
+
+/// What was found in a request or in a part of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The score; see the module for how it is made.
+    pub score: u16,
+    /// The rules that matched, at most 16.
+    pub findings: Vec<Finding>,
+}

@@ -1,0 +1,6 @@
+//! Who may ask for what, and what an attack looks like.
+//!
+//! [`inspect`] looks into requests: a library without input or output of its own, driven by
+//! whoever has a request head and, chunk by chunk, its content.
+
+pub mod inspect;
