@@ -4,11 +4,17 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::Options;
-use crate::cases::Case;
+use crate::support::cases::Case;
+
+/// The seed of the benign corpus.
+const SEED: u64 = 1;
 
 /// All corpora, by the names of their files.
 pub(crate) fn read(options: &Options) -> Result<Vec<(String, Vec<Case>)>, String> {
     let mut corpora = Vec::new();
+    if options.only.as_deref().is_none_or(|only| only == "benign") {
+        corpora.push(("benign".to_owned(), crate::support::benign::cases(SEED)));
+    }
     if let Some(directory) = &options.corpora {
         let waf = directory.join("waf");
         let directory = if waf.is_dir() { &waf } else { directory };

@@ -6,13 +6,14 @@
 //!
 //! `DIR` (or `PROXYD_CORPORA`) has JSON Lines files, plain or compressed by xz. Options:
 //! `--missed CLASS` and `--refused CLASS` print the cases of the tuning part that were judged
-//! wrongly, `--only FILE` reads one file, `--rules` counts what each rule found, `--cost` measures
+//! wrongly (`--full` with all of the request), `--only FILE` reads one file, `--explain TEXT` says what is found
+//! in a text as a parameter, `--rules` counts what each rule found, `--cost` measures
 //! the cost alone.
 
-#[path = "../../tests/support/cases.rs"]
-mod cases;
 mod corpora;
 mod cost;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 mod table;
 
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ pub(crate) struct Options {
     pub(crate) refused: Option<String>,
     pub(crate) rules: bool,
     pub(crate) cost: bool,
+    pub(crate) full: bool,
+    pub(crate) explain: Option<String>,
 }
 
 impl Options {
@@ -46,6 +49,8 @@ impl Options {
                 "--missed" => options.missed = Some(value()?),
                 "--refused" => options.refused = Some(value()?),
                 "--rules" => options.rules = true,
+                "--explain" => options.explain = Some(value()?),
+                "--full" => options.full = true,
                 "--cost" => options.cost = true,
                 _ => return Err(format!("unknown option {argument}")),
             }
@@ -71,6 +76,11 @@ fn run() -> Result<(), String> {
     let options = Options::read()?;
     let engine = Engine::new(InspectConfig::default()).map_err(|e| e.to_string())?;
     let mut out = String::new();
+    if let Some(text) = &options.explain {
+        table::explain(&mut out, text, &engine);
+        return std::io::Write::write_all(&mut std::io::stdout(), out.as_bytes())
+            .map_err(|e| e.to_string());
+    }
     if !options.cost {
         for (name, cases) in corpora::read(&options)? {
             table::corpus(&mut out, &name, &cases, &engine, &options);

@@ -6,7 +6,8 @@ use std::fmt::Write;
 use proxy_filter::inspect::{Engine, Report};
 
 use crate::Options;
-use crate::cases::{Case, Parsed};
+use crate::support::benign;
+use crate::support::cases::{Case, Parsed};
 
 /// One of so many parts of a corpus is held back.
 pub(crate) const HELD_BACK: u64 = 3;
@@ -45,7 +46,8 @@ pub(crate) fn corpus(
     let mut rules: BTreeMap<String, [usize; 2]> = BTreeMap::new();
     for case in cases {
         let (refused, report) = case.judge(engine);
-        let held_back = case.is_held_back(HELD_BACK);
+        let parts = if name == "benign" { benign::HELD_BACK } else { HELD_BACK };
+        let held_back = case.is_held_back(parts);
         classes.entry((case.attack, &case.class)).or_default().add(held_back, refused);
         totals[usize::from(case.attack)].add(held_back, refused);
         for finding in &report.findings {
@@ -54,7 +56,7 @@ pub(crate) fn corpus(
         let wanted = if case.attack { &options.missed } else { &options.refused };
         let is_wanted = wanted.as_ref().is_some_and(|c| c == "all" || case.class.contains(c));
         if is_wanted && !held_back && refused != case.attack {
-            show(out, case, &report);
+            show(out, case, &report, options.full);
         }
     }
     let _ = writeln!(out, "\n{name:<44} tuning refused %   held refused %");
@@ -73,34 +75,36 @@ pub(crate) fn corpus(
     }
 }
 
-/// A case that was judged wrongly.
-fn show(out: &mut String, case: &Case, report: &Report) {
-    let _ = write!(out, "{} ", case.id);
-    if let Parsed::Request(request) = &case.request {
-        let _ = write!(out, "{} {}", request.method(), request.uri());
-        for (name, value) in request.headers() {
-            let usual = [
-                "accept",
-                "accept-encoding",
-                "accept-language",
-                "content-length",
-                "host",
-                "connection",
-                "keep-alive",
-                "proxy-connection",
-            ];
-            let value = String::from_utf8_lossy(value.as_bytes());
-            if !usual.contains(&name.as_str())
-                && !value.starts_with("Mozilla/5.0 (X11")
-                && !value.starts_with("OWASP")
-            {
-                let _ = write!(out, " | {name}: {}", value.chars().take(300).collect::<String>());
-            }
-        }
-        let body = String::from_utf8_lossy(request.body());
-        let _ = write!(out, " | {}", body.chars().take(400).collect::<String>());
+/// A case that was judged wrongly: its rules and where they matched, and with `--full` the request.
+fn show(out: &mut String, case: &Case, report: &Report, full: bool) {
+    let _ = write!(out, "{} [{}]", case.id, report.score);
+    for found in &report.findings {
+        let place = found.place.token();
+        let _ = write!(out, " {}={} {place}:{}", found.rule, found.score, found.parameter);
     }
-    let found: Vec<String> =
-        report.findings.iter().map(|f| format!("{}={}", f.rule, f.score)).collect();
-    let _ = writeln!(out, " [{}] {}", report.score, found.join(" "));
+    match &case.request {
+        Parsed::Refused(why) => {
+            let _ = write!(out, " edge:{why}");
+        }
+        Parsed::Request(request) if full => {
+            let _ = write!(out, " {} {}", request.method(), request.uri());
+            for (name, value) in request.headers() {
+                let _ = write!(out, " | {name}: {}", String::from_utf8_lossy(value.as_bytes()));
+            }
+            let _ = write!(out, " | {}", String::from_utf8_lossy(request.body()));
+        }
+        Parsed::Request(_) => {}
+    }
+    out.push('\n');
+}
+
+/// What is found in a text as the value of a parameter.
+pub(crate) fn explain(out: &mut String, text: &str, engine: &Engine) {
+    let encoded: String = text.bytes().map(|b| format!("%{b:02X}")).collect();
+    let request = http::Request::get(format!("/?p={encoded}")).body(()).expect("a request");
+    let (refused, report) = engine.judge(proxy_core::RequestHead::of(&request), b"");
+    let _ = writeln!(out, "{} {}", if refused { "refused" } else { "passed" }, report.score);
+    for found in &report.findings {
+        let _ = writeln!(out, "  {} {} {}", found.rule, found.score, found.reason);
+    }
 }

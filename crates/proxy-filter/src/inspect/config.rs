@@ -22,7 +22,7 @@ pub struct InspectConfig {
     pub overlap: usize,
     /// Bytes of content, after decoding, that are inspected. Default: 8 MiB.
     pub content_limit: u64,
-    /// Values in one request that are inspected. Default: 10,000.
+    /// Values in one request that are inspected. Default: 100,000.
     pub values_limit: u32,
     /// How deep JSON and XML may be nested. Default: 64.
     pub depth_limit: u16,
@@ -46,7 +46,7 @@ impl Default for InspectConfig {
             window: 64 * 1024,
             overlap: 1024,
             content_limit: 8 * 1024 * 1024,
-            values_limit: 10_000,
+            values_limit: 100_000,
             depth_limit: 64,
             on_limit: OnLimit::Pass,
             ratio_limit: 200,

@@ -209,7 +209,7 @@ pub(super) fn read(value: &Value<'_>) -> Signals {
         return signals;
     }
     if kinds.has(Kinds::SPACE | Kinds::QUOTE | Kinds::PAREN | Kinds::OTHER | Kinds::EQUALS)
-        || kinds.has(Kinds::SLASH) && memchr::memmem::find(text, b"/*").is_some()
+        || kinds.has(Kinds::SLASH) && kinds.has(Kinds::SHELL)
     {
         signals.merge(sql::read(text));
     }
@@ -219,7 +219,7 @@ pub(super) fn read(value: &Value<'_>) -> Signals {
     if kinds.has(Kinds::SHELL | Kinds::SPACE | Kinds::SLASH | Kinds::PAREN) {
         signals.merge(shell::read(text, value));
     }
-    if kinds.has(Kinds::SLASH | Kinds::DOT) {
+    if kinds.has(Kinds::DOT) {
         signals.merge(path::read(text));
     }
     signals

@@ -52,6 +52,9 @@ impl Case {
         if self.id.starts_with("wb-") {
             return self.id.rsplit_once('-').map_or(&self.id, |(group, _)| group);
         }
+        if self.id.starts_with("bn-text-") {
+            return self.id.split_once('/').map_or(&self.id, |(group, _)| group);
+        }
         self.id.strip_suffix("/q").or_else(|| self.id.strip_suffix("/f")).unwrap_or(&self.id)
     }
 

@@ -5,26 +5,38 @@ use super::{Signal, Signals};
 /// What a value is as a path.
 pub(super) fn read(text: &[u8]) -> Signals {
     let mut signals = Signals::default();
-    let mut steps = 0usize;
-    let mut current = 0usize;
-    for at in memchr::memmem::find_iter(text, b"..") {
-        let after = text.get(at + 2).copied().unwrap_or(0);
-        let before = if at == 0 { 0 } else { text[at - 1] };
-        // `...` and `....//`: filters that drop `../` once would make a step of it.
-        let is_step = matches!(after, b'/' | b'\\')
-            || after == b';' && text.get(at + 3) == Some(&b'/')
-            || after == 0 && matches!(before, b'/' | b'\\');
-        if is_step && (before == 0 || !before.is_ascii_alphanumeric() && before != b')') {
-            steps += 1;
+    let at = |i: usize| text.get(i).copied().unwrap_or(0);
+    let (mut steps, mut doubles, mut singles, mut triples, mut doubled_slashes) = (0, 0, 0, 0, 0);
+    let mut end = 0;
+    for start in memchr::memchr_iter(b'.', text) {
+        if start < end {
+            continue;
         }
-        current += 1;
+        let length = text[start..].iter().take_while(|&&b| b == b'.').count();
+        end = start + length;
+        let before = if start == 0 { 0 } else { text[start - 1] };
+        let after = at(end);
+        let slash = matches!(after, b'/' | b'\\');
+        if length == 1 {
+            singles += usize::from(before == b'/' && after == b'/');
+            continue;
+        }
+        doubles += length / 2;
+        triples += usize::from(length > 2 && before == b'/');
+        let is_step = slash
+            || after == b';' && at(end + 1) == b'/'
+            || after == 0 && matches!(before, b'/' | b'\\');
+        if is_step && !before.is_ascii_alphanumeric() && before != b')' {
+            steps += 1;
+            doubled_slashes += usize::from(at(end + 1) == b'/');
+        }
     }
     if steps >= 2 && (steps >= 3 || begins_with_step(text)) {
         signals.add(Signal::PathClimb);
     } else if steps > 0 {
         signals.add(Signal::PathStep);
     }
-    if confused(text, current) {
+    if singles >= 3 || triples >= 2 || doubled_slashes >= 2 || doubles >= 4 && is_dotted(text) {
         signals.add(Signal::PathConfusion);
     }
     signals
@@ -35,20 +47,11 @@ fn begins_with_step(text: &[u8]) -> bool {
     text.iter().take(3).any(|&b| b == b'.')
 }
 
-/// Runs of dots, of `./` or of escapes of them, longer than any name has.
-fn confused(text: &[u8], double_dots: usize) -> bool {
-    if double_dots < 3 {
-        return repeated(text, b"/./") >= 3 || repeated(text, b"0x2e") >= 2;
-    }
+/// A run of dots longer than any name has, from the start or after a slash, and something else.
+fn is_dotted(text: &[u8]) -> bool {
     let dots = longest_run(text, |b| b == b'.');
     let mixed = longest_run(text, |b| matches!(b, b'.' | b'/' | b'\\'));
-    dots >= 8 && text.len() > dots && matches!(text[0], b'/' | b'.' | b'\\') && mixed != text.len()
-        || repeated(text, b"/...") >= 2
-        || repeated(text, b"/..//") >= 2
-}
-
-fn repeated(text: &[u8], part: &[u8]) -> usize {
-    memchr::memmem::find_iter(text, part).count()
+    dots >= 8 && matches!(text[0], b'/' | b'.' | b'\\') && mixed != text.len()
 }
 
 fn longest_run(text: &[u8], is: impl Fn(u8) -> bool) -> usize {

@@ -68,24 +68,37 @@ fn line(text: &[u8], signals: &mut Signals) {
         }
         return;
     }
-    match known(word.name()) {
-        Some(Known::Command) => match word.after {
-            After::Option | After::Path | After::Expansion | After::Separator | After::Argument => {
-                signals.add(Signal::ShellLine);
-            }
-            _ => {}
-        },
-        Some(Known::Short) => match word.after {
-            After::Path | After::Separator | After::Expansion => signals.add(Signal::ShellLine),
-            _ => {}
-        },
-        Some(Known::Prose) => {
-            if matches!(word.after, After::Expansion) || word.after == After::Path && word.hidden {
-                signals.add(Signal::ShellLine);
-            }
+    let fits = match known(word.name()) {
+        Some(Known::Command | Known::Tool) => {
+            matches!(
+                word.after,
+                After::Option | After::Path | After::Expansion | After::Separator
+            ) || word.after == After::Argument && has_arguments(&text[word.end..])
         }
-        None => {}
+        Some(Known::Short) => {
+            matches!(word.after, After::Path | After::Separator | After::Expansion)
+        }
+        Some(Known::Prose) => {
+            word.after == After::Expansion || word.after == After::Path && word.hidden
+        }
+        None => false,
+    };
+    if fits {
+        signals.add(Signal::ShellLine);
     }
+}
+
+/// Whether words are arguments of a command: an option, a path or a pipe is among the first.
+fn has_arguments(text: &[u8]) -> bool {
+    let near = &text[..text.len().min(80)];
+    let mut words = near.split(|b| matches!(b, b' ' | b'\t' | b'+')).filter(|w| !w.is_empty());
+    let is_argument = |word: &[u8]| match word {
+        [b'-', b'-', x, ..] | [b'-', x] => x.is_ascii_alphabetic(),
+        [b'/', x, ..] => x.is_ascii_lowercase(),
+        [b'|'] | [b'>'] | [b'>', b'>'] => true,
+        _ => word.starts_with(b"http://") || word.starts_with(b"https://"),
+    };
+    words.clone().count() <= 8 && words.any(is_argument)
 }
 
 /// Looks at what begins at `at`; gives where to look on.
@@ -121,7 +134,12 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
         }
         _ => {
             let doubled = next == b;
-            let sure = doubled && b != b';' || at == 0 || !is_listed(text[at - 1]);
+            // `Title | Site`, `salt & pepper`: not sure. `x; y` and `x;y` are.
+            let spaced = at > 0 && text[at - 1] == b' ' && next == b' ' && b != b';';
+            let before = text[..at].trim_ascii_end().last().copied();
+            let sure = doubled && b != b';'
+                || !spaced && before.is_none_or(|before| b == b';' || !is_listed(before))
+                || spaced && at < 3;
             (at + 1 + usize::from(doubled), sure)
         }
     };
@@ -133,7 +151,7 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
         }
         word = word::read(text, word.end);
     }
-    judge(&word, b, sure, is_agent, signals);
+    judge(text, &word, b, sure, is_agent, signals);
     from
 }
 
@@ -142,7 +160,15 @@ fn is_listed(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-') || b >= 0x80
 }
 
-fn judge(word: &Word, separator: u8, sure: bool, is_agent: bool, signals: &mut Signals) {
+fn judge(
+    word_text: &[u8],
+    word: &Word,
+    separator: u8,
+    sure: bool,
+    is_agent: bool,
+    signals: &mut Signals,
+) {
+    let is_short = word_text.len() < 16;
     let substitution = matches!(separator, b'$' | b'<' | b'>' | b'`');
     let Some(known) = known(word.name()) else { return };
     if is_agent && !substitution && !matches!(word.after, After::Option | After::Path) {
@@ -152,11 +178,16 @@ fn judge(word: &Word, separator: u8, sure: bool, is_agent: bool, signals: &mut S
         (_, After::Name) => return,
         (_, After::Option | After::Expansion) => true,
         (_, After::Path) => known != Known::Prose || sure || word.hidden,
-        (Known::Command, _) => true,
-        (Known::Short, After::Separator | After::End) => sure,
-        (Known::Short, After::Argument) => sure && word.digits_follow || substitution,
+        (_, After::Separator) if known != Known::Prose => sure,
+        (Known::Command, _) => sure,
+        (Known::Tool, After::End) => sure && separator != b'\n',
+        (Known::Tool, _) => substitution || sure && has_arguments(&word_text[word.end..]),
+        (Known::Short, After::End) => sure,
+        (Known::Short, _) => sure && word.digits_follow || substitution,
         (Known::Prose, After::Separator | After::End) => {
-            substitution && word.after == After::Separator || sure && separator == b'|'
+            substitution && word.after == After::Separator
+                || sure && separator == b'|'
+                || sure && separator == b';' && is_short
         }
         (Known::Prose, After::Argument) => false,
     };

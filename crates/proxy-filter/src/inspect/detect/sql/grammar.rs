@@ -32,10 +32,6 @@ enum State {
     Name,
     /// What `INTO` writes to.
     Into,
-    /// What statements begin with, and one keyword must follow.
-    Object,
-    /// Anything: the evidence is complete.
-    Anything,
 }
 
 /// What the last operand was.
@@ -69,6 +65,8 @@ pub(super) struct Reader<'a> {
     /// Something other than words.
     syntax: bool,
     clause: bool,
+    /// After the end of a string something is compared.
+    expression: bool,
     alias: bool,
     in_from: bool,
 }
@@ -98,6 +96,7 @@ impl<'a> Reader<'a> {
             select: None,
             syntax: quoted,
             clause: false,
+            expression: false,
             alias: false,
             in_from: false,
         }
@@ -146,8 +145,6 @@ impl<'a> Reader<'a> {
             State::By => self.expect(token == Token::Word(Word::By), State::Operand),
             State::Name => self.name(token),
             State::Into => self.into_target(token),
-            State::Object => self.object(token),
-            State::Anything => false,
         }
     }
 
@@ -292,12 +289,13 @@ impl<'a> Reader<'a> {
             } else if self.logic.is_none() {
                 self.logic = Some(kind);
             }
-        } else if self.compared && self.broken_out() && self.select.is_none() {
-            self.signals.add(Signal::SqlExpression);
+        } else if self.compared && self.broken_out() {
+            self.expression = true;
         }
         if self.clause {
             self.clause = false;
-            if self.broken_out() || self.plain_start() && self.first.is_some() {
+            let number = kind == Kind::Constant || kind == Kind::Call;
+            if self.broken_out() || number && self.first == Some(Kind::Constant) {
                 self.signals.add(Signal::SqlClause);
             }
         }
@@ -312,7 +310,7 @@ impl<'a> Reader<'a> {
     /// `AND left = right`.
     fn condition(&mut self, right: Kind) {
         let left = self.logic.unwrap_or(Kind::Name);
-        let constant = |kind| matches!(kind, Kind::Constant | Kind::String | Kind::Call);
+        let constant = |kind| matches!(kind, Kind::Constant | Kind::String);
         let sure = self.broken_out()
             || constant(left) && constant(right)
             || self.plain_start() && (constant(left) || constant(right) || self.tokens.commented);
@@ -329,6 +327,7 @@ impl<'a> Reader<'a> {
                 self.compared = true;
                 self.state = State::Operand;
             }
+            Token::Word(Word::Mode) => {}
             Token::Word(Word::Not) => {}
             Token::Operator { .. } | Token::Star | Token::Word(Word::Arithmetic) => {
                 self.state = State::Operand;
@@ -437,7 +436,7 @@ impl<'a> Reader<'a> {
 
     fn statement(&mut self, token: Token) -> bool {
         let Token::Word(word) = token else {
-            if let Token::Call(Call::Dangerous) = token {
+            if matches!(token, Token::Call(Call::Dangerous | Call::Known)) && self.broken_out() {
                 self.signals.add(Signal::SqlStatement);
             }
             return matches!(token, Token::Semicolon);
@@ -461,7 +460,6 @@ impl<'a> Reader<'a> {
             | Word::If
             | Word::Begin
             | Word::Other => {
-                self.state = State::Object;
                 self.object_of(word)
             }
             Word::Shutdown => {
@@ -502,6 +500,7 @@ impl<'a> Reader<'a> {
                     || matches!(next, Some(Token::String { .. } | Token::Variable))
             }
             (Word::Execute, Some(Token::Open | Token::Variable | Token::String { .. })) => true,
+            (Word::Define, Some(Token::Name)) => false,
             (Word::Declare, Some(Token::Variable)) => true,
             (Word::Set, Some(Token::Variable)) => true,
             (Word::Wait, Some(Token::Word(Word::Delay))) => true,
@@ -514,10 +513,6 @@ impl<'a> Reader<'a> {
         if sure {
             self.signals.add(Signal::SqlStatement);
         }
-        false
-    }
-
-    fn object(&mut self, _token: Token) -> bool {
         false
     }
 
@@ -597,6 +592,9 @@ impl<'a> Reader<'a> {
                     self.signals.add(Signal::SqlBoolean);
                 }
             }
+        }
+        if self.expression && matches!(self.state, State::After | State::Operand) {
+            self.signals.add(Signal::SqlExpression);
         }
         if let Context::Quoted { prefix } = self.context {
             // `'='`, `'-'`: expressions of strings that are true.

@@ -310,7 +310,7 @@ impl<'a> Tokens<'a> {
             return self.named(start);
         }
         match known {
-            Some(Word::Object | Word::Direction | Word::Join | Word::If | Word::Insert)
+            Some(Word::Object | Word::Direction | Word::Join | Word::If | Word::Insert | Word::Mode)
                 if self.parenthesis() =>
             {
                 self.named(start)

@@ -79,6 +79,8 @@ pub(super) enum Word {
     Begin,
     /// `IF`.
     If,
+    /// `MODE`, as in `IN BOOLEAN MODE`.
+    Mode,
     /// `WITH`, `GRANT`, `REVOKE`, `COPY`, `LOAD`, `HANDLER`.
     Other,
 }
@@ -141,6 +143,7 @@ pub(super) fn word(text: &[u8]) -> Option<Word> {
         b"shutdown" => Word::Shutdown,
         b"begin" => Word::Begin,
         b"if" => Word::If,
+        b"mode" => Word::Mode,
         b"with" | b"grant" | b"revoke" | b"copy" | b"load" | b"handler" | b"prepare"
         | b"deallocate" | b"attach" | b"pragma" | b"vacuum" | b"restore" | b"backup" | b"bulk" => {
             Word::Other

@@ -1,0 +1,4 @@
+//! What tests and the report share.
+
+pub(crate) mod benign;
+pub(crate) mod cases;
