@@ -151,7 +151,7 @@ const _: () = assert!(Signal::ALL.len() <= 64);
 
 /// What kinds of bytes a value has.
 #[derive(Clone, Copy, Debug, Default)]
-struct Kinds(u16);
+pub(super) struct Kinds(u16);
 
 impl Kinds {
     const SPACE: u16 = 1;
@@ -164,12 +164,29 @@ impl Kinds {
     const EQUALS: u16 = 1 << 7;
     const OTHER: u16 = 1 << 8;
     const COLON: u16 = 1 << 9;
+    /// What may begin an escape, or a character that is folded.
+    pub(super) const ESCAPE: u16 = 1 << 10;
 
-    fn of(bytes: &[u8]) -> Self {
-        Self(bytes.iter().fold(0, |kinds, &b| kinds | KIND[usize::from(b)]))
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        let kind = |b: u8| KIND[usize::from(b)];
+        let mut chunks = bytes.chunks_exact(4);
+        // Four sums that do not wait for each other.
+        let mut sums = [0u16; 4];
+        for chunk in &mut chunks {
+            for (sum, &b) in sums.iter_mut().zip(chunk) {
+                *sum |= kind(b);
+            }
+        }
+        let rest = chunks.remainder().iter().fold(0, |kinds, &b| kinds | kind(b));
+        Self(sums.iter().fold(rest, |all, sum| all | sum))
     }
 
-    const fn has(self, kinds: u16) -> bool {
+    /// Whether there are only letters, digits and the like.
+    pub(super) const fn is_plain(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) const fn has(self, kinds: u16) -> bool {
         self.0 & kinds != 0
     }
 }
@@ -194,16 +211,18 @@ static KIND: [u16; 256] = {
             b'#' | b'@' | b'!' | b'^' | b'~' | b'+' | b',' => Kinds::OTHER,
             _ => 0,
         };
+        if super::normalise::begins(b as u8) {
+            table[b] |= Kinds::ESCAPE;
+        }
         b += 1;
     }
     table
 };
 
 /// Reads a normalised value in all grammars.
-pub(super) fn read(value: &Value<'_>) -> Signals {
+pub(super) fn read(value: &Value<'_>, kinds: Kinds) -> Signals {
     let mut signals = Signals::default();
     let text = value.bytes;
-    let kinds = Kinds::of(text);
     // One word, one number, one token: nothing to read.
     if !value.place.is_read() || kinds.0 == 0 && value.place != Place::Path {
         return signals;
@@ -238,7 +257,7 @@ mod tests {
     pub(super) fn query(text: &str) -> Signals {
         let value =
             Value { place: Place::Query, name: b"q", bytes: text.as_bytes(), is_name: false };
-        read(&value)
+        read(&value, Kinds::of(value.bytes))
     }
 
     /// Whether each text says the signal, or does not.
@@ -256,7 +275,7 @@ mod tests {
         fn readers_never_panic(text in proptest::collection::vec(any::<u8>(), 0..120)) {
             let value =
                 Value { place: Place::Query, name: b"", bytes: &text, is_name: false };
-            read(&value);
+            read(&value, Kinds::of(&text));
             read_url(&text);
         }
 

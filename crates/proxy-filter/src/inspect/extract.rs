@@ -12,7 +12,7 @@ mod text;
 mod window;
 mod xml;
 
-pub use form::{FormReader, cookies, decode_form, pairs};
+pub use form::{FormReader, cookies, decode_form, is_odd, pairs};
 pub use json::JsonReader;
 pub use multipart::{MultipartReader, boundary};
 pub use text::TextReader;

@@ -5,7 +5,7 @@ use http::{HeaderName, Method};
 use proxy_core::RequestHead;
 
 use super::detect::Signal;
-use super::extract::{cookies, decode_form};
+use super::extract::cookies;
 use super::judge::Judge;
 use super::structure::{self, Structure};
 use super::value::{Place, Value};
@@ -50,38 +50,12 @@ fn target(head: RequestHead<'_>, judge: &mut Judge) {
         }
     }
     let Some(query) = uri.query() else { return };
-    let mut name_text = Vec::new();
-    let mut value_text = Vec::new();
-    let mut session = false;
-    for (name, value) in super::extract::pairs(query.as_bytes()) {
-        decode_form(name, &mut name_text);
-        match value {
-            Some(value) => {
-                session |= is_session(&name_text);
-                judge.value(Value {
-                    place: Place::Query,
-                    name: b"",
-                    bytes: &name_text,
-                    is_name: true,
-                });
-                decode_form(value, &mut value_text);
-                judge.value(Value {
-                    place: Place::Query,
-                    name: &name_text,
-                    bytes: &value_text,
-                    is_name: false,
-                });
-            }
-            None => {
-                judge.value(Value {
-                    place: Place::Query,
-                    name: b"",
-                    bytes: &name_text,
-                    is_name: false,
-                });
-            }
-        }
-    }
+    let query = query.as_bytes();
+    let value = Value { place: Place::Query, name: b"", bytes: query, is_name: false };
+    judge.pairs(value, query);
+    let session = super::extract::pairs(query).any(|(name, value)| {
+        value.is_some() && is_session(name)
+    });
     if session && from_elsewhere(head) {
         judge.signal(Signal::SessionForeign, b"");
     }
@@ -183,6 +157,28 @@ fn is_skipped(name: &str) -> bool {
     ) || name.starts_with("sec-")
 }
 
+/// The charset that a content type names.
+fn charset(content_type: &[u8]) -> Option<&[u8]> {
+    let at = content_type.windows(8).position(|w| w.eq_ignore_ascii_case(b"charset="))?;
+    let rest = &content_type[at + 8..];
+    let rest = rest.strip_prefix(b"\"").unwrap_or(rest);
+    let end = rest.iter().position(|b| matches!(b, b'"' | b';' | b' ' | b','));
+    Some(&rest[..end.unwrap_or(rest.len())])
+}
+
+/// Whether a charset is one of those that keep ASCII as it is.
+fn is_charset(name: &[u8]) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let starts = |family: &[u8]| lower.starts_with(family);
+    matches!(
+        &lower[..],
+        b"" | b"utf-8" | b"utf8" | b"utf-8;" | b"us-ascii" | b"ascii" | b"latin1" | b"tis-620" | b"undefined"
+            | b"default" | b"binary"
+    ) || [&b"iso-8859"[..], b"iso8859", b"windows-", b"shift", b"sjis", b"euc-", b"gb", b"big5", b"koi8", b"cp125", b"ks_c"]
+        .into_iter()
+        .any(starts)
+}
+
 fn fields(head: RequestHead<'_>, judge: &mut Judge) {
     let config_skips = judge.shared.config.skip_fields.clone();
     for (name, value) in head.fields {
@@ -211,7 +207,12 @@ fn fields(head: RequestHead<'_>, judge: &mut Judge) {
                 bytes,
                 is_name: false,
             }),
-            CONTENT_TYPE => judge.simple(Place::ContentType, b"content-type", bytes),
+            CONTENT_TYPE => {
+                judge.simple(Place::ContentType, b"content-type", bytes);
+                if charset(bytes).is_some_and(|name| !is_charset(name)) {
+                    judge.signal(Signal::CharsetHidden, b"content-type");
+                }
+            }
             _ if is_skipped(name.as_str()) => {}
             _ if config_skips.iter().any(|skip| skip == name.as_str()) => {}
             _ => judge.value(Value {

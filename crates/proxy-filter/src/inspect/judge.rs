@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::config::{InspectConfig, OnLimit};
-use super::detect::{self, Signal, Signals};
-use super::extract::{Bounds, JsonReader, Progress, Sink, XmlReader, pairs};
+use super::detect::{self, Kinds, Signal, Signals};
+use super::extract::{Bounds, JsonReader, Progress, Sink, XmlReader, decode_form, is_odd, pairs};
 use super::normalise::{self, Traits};
 use super::rules::{Matcher, RuleBits};
 use super::structure::{self, Structure, Target};
@@ -129,19 +129,22 @@ impl Judge {
             }
             return;
         }
-        if self.depth < DEPTH && !value.is_name && self.take_apart(value) {
+        let kinds = Kinds::of(value.bytes);
+        if self.depth < DEPTH && !value.is_name && self.take_apart(value, kinds) {
             return;
         }
-        self.plain(value);
+        self.plain(value, kinds);
     }
 
     /// Takes a value apart if it is made of others; gives whether that is all there is to see.
-    fn take_apart(&mut self, value: Value<'_>) -> bool {
+    fn take_apart(&mut self, value: Value<'_>, kinds: Kinds) -> bool {
         if value.bytes.len() < 4 {
             return false;
         }
         self.depth += 1;
-        let apart = self.structure(value) || self.decoded(value) || self.base64(value);
+        let apart = !kinds.is_plain()
+            && (self.structure(value) || kinds.has(Kinds::ESCAPE) && self.decoded(value))
+            || self.base64(value);
         self.depth -= 1;
         apart
     }
@@ -221,23 +224,37 @@ impl Judge {
         }
     }
 
+    /// The pairs of a query string. Where a name is none, some reader takes the string, or the
+    /// pair, for something else, and so both are judged as a whole, too.
     pub(super) fn pairs(&mut self, value: Value<'_>, text: &[u8]) {
-        let mut buffer = self.buffer();
-        for (name, text) in pairs(text) {
-            match text {
-                Some(text) => {
-                    super::extract::decode_form(name, &mut buffer);
-                    self.value(Value { bytes: &buffer, is_name: true, ..value });
-                    super::extract::decode_form(text, &mut buffer);
-                    self.value(Value { bytes: &buffer, ..value });
+        let (mut name, mut buffer) = (self.buffer(), self.buffer());
+        let mut odd = false;
+        for (raw, content) in pairs(text) {
+            decode_form(raw, &mut name);
+            let inner = Value { name: if value.name.is_empty() { &name } else { value.name }, ..value };
+            match content {
+                Some(content) => {
+                    self.value(Value { bytes: &name, is_name: true, ..inner });
+                    if is_odd(&name) {
+                        odd = true;
+                        decode_form(text_of(text, raw, content), &mut buffer);
+                        self.value(Value { bytes: &buffer, ..inner });
+                    }
+                    decode_form(content, &mut buffer);
+                    self.value(Value { bytes: &buffer, ..inner });
                 }
                 None => {
-                    super::extract::decode_form(name, &mut buffer);
-                    self.value(Value { bytes: &buffer, ..value });
+                    odd |= is_odd(&name);
+                    self.value(Value { bytes: &name, ..value });
                 }
             }
         }
-        self.spare.push(buffer);
+        if odd && memchr::memchr(b'&', text).is_some() {
+            decode_form(text, &mut buffer);
+            let kinds = Kinds::of(&buffer);
+            self.plain(Value { bytes: &buffer, ..value }, kinds);
+        }
+        self.spare.extend([name, buffer]);
     }
 
     /// A path: as a whole, and from the first segment on that has more than a name has.
@@ -246,7 +263,8 @@ impl Judge {
             b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'-' | b'_' | b'~' | b',' | b'@')
         };
         let odd = path.iter().position(|b| !plain(b));
-        self.plain(Value { place, name, bytes: path, is_name: false });
+        let whole = Value { place, name, bytes: path, is_name: false };
+        self.plain(whole, Kinds::of(path));
         if let Some(odd) = odd {
             let start = path[..odd].iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
             if start > 0 {
@@ -256,25 +274,46 @@ impl Judge {
     }
 
     /// A value that is made of nothing else.
-    fn plain(&mut self, value: Value<'_>) {
+    fn plain(&mut self, value: Value<'_>, kinds: Kinds) {
+        if !kinds.has(Kinds::ESCAPE) {
+            let signals = detect::read(&value, kinds);
+            self.score(&value, signals);
+            return;
+        }
         let (mut out, mut spare) = (self.buffer(), self.buffer());
         let depth = self.shared.config.decode_depth;
-        let normal = normalise::normalise(value.bytes, depth, &mut out, &mut spare);
         let mut signals = Signals::default();
-        let bytes = match normal {
+        match normalise::normalise(value.bytes, depth, &mut out, &mut spare) {
             Some(traits) => {
                 spell(&traits, value.place, &mut signals);
-                if traits.percent && memchr::memchr(b' ', &out).is_none() {
-                    out.iter_mut().filter(|b| **b == b'+').for_each(|b| *b = b' ');
-                }
-                &out[..]
+                let value = Value { bytes: &out, ..value };
+                signals.merge(detect::read(&value, Kinds::of(&out)));
+                self.score(&value, signals);
+                self.plus(&value, &traits, &mut spare);
             }
-            None => value.bytes,
-        };
-        let value = Value { bytes, ..value };
-        signals.merge(detect::read(&value));
-        self.score(&value, signals);
+            None => {
+                let signals = detect::read(&value, kinds);
+                self.score(&value, signals);
+            }
+        }
         self.spare.extend([out, spare]);
+    }
+
+    /// A value that had escapes, and has plus signs and no spaces: some reader takes them for
+    /// spaces.
+    fn plus(&mut self, value: &Value<'_>, traits: &Traits, spaced: &mut Vec<u8>) {
+        let bytes = value.bytes;
+        if !traits.percent
+            || memchr::memchr(b'+', bytes).is_none()
+            || memchr::memchr(b' ', bytes).is_some()
+        {
+            return;
+        }
+        spaced.clear();
+        spaced.extend(bytes.iter().map(|&b| if b == b'+' { b' ' } else { b }));
+        let value = Value { bytes: spaced, ..*value };
+        let signals = detect::read(&value, Kinds::of(spaced));
+        self.score(&value, signals);
     }
 
     fn buffer(&mut self) -> Vec<u8> {
@@ -331,6 +370,12 @@ impl Sink for Judge {
     fn ambiguous(&mut self) {
         self.signal(Signal::MultipartAmbiguous, b"");
     }
+}
+
+/// A pair as it stands in the text, from its name to the end of its content.
+fn text_of<'a>(text: &'a [u8], name: &[u8], content: &[u8]) -> &'a [u8] {
+    let start = name.as_ptr() as usize - text.as_ptr() as usize;
+    &text[start..start + name.len() + 1 + content.len()]
 }
 
 /// Takes what is found in a value; the parameter keeps its name.

@@ -37,7 +37,7 @@ pub struct Traits {
 }
 
 /// Whether a byte can begin something that is taken off or folded.
-const fn begins(b: u8) -> bool {
+pub(super) const fn begins(b: u8) -> bool {
     matches!(
         b,
         0 | b'%' | b'&' | b'\\' | 0xAD | 0xC0

@@ -61,22 +61,36 @@ impl Lines {
 
 /// The value from its beginning.
 fn line(text: &[u8], signals: &mut Signals) {
-    let word = word::read(text, 0);
-    if word.has_path && word.begins_path && word.command_directory() {
+    let mut word = word::read(text, 0);
+    if commands::is_runner(word.name()) && word.after == After::Argument {
+        let next = word::read(text, word.end);
+        if known(next.name()) == Some(Known::Command) && next.after != After::Name {
+            word = next;
+            signals.add(Signal::ShellLine);
+        }
+    }
+    if word.has_path && word.command_directory() {
         if known(word.name()).is_some() && word.after != After::Name {
             signals.add(Signal::ShellLine);
         }
         return;
     }
     let fits = match known(word.name()) {
-        Some(Known::Command | Known::Tool) => {
+        Some(Known::Command) => {
             matches!(
                 word.after,
                 After::Option | After::Path | After::Expansion | After::Separator
             ) || word.after == After::Argument && has_arguments(&text[word.end..])
         }
+        Some(Known::Tool) => {
+            matches!(
+                word.after,
+                After::Option | After::Path | After::Expansion | After::Separator
+            )
+        }
         Some(Known::Short) => {
             matches!(word.after, After::Path | After::Separator | After::Expansion)
+                || word.hidden && word.after == After::End && text.len() < 8
         }
         Some(Known::Prose) => {
             word.after == After::Expansion || word.after == After::Path && word.hidden
@@ -149,7 +163,11 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
         if !commands::is_runner(word.name()) || word.end >= text.len() {
             break;
         }
-        word = word::read(text, word.end);
+        let next = word::read(text, word.end);
+        if known(next.name()).is_none() {
+            break;
+        }
+        word = next;
     }
     judge(text, &word, b, sure, is_agent, signals);
     from
@@ -169,6 +187,8 @@ fn judge(
     signals: &mut Signals,
 ) {
     let is_short = word_text.len() < 16;
+    // What has no spaces over so many bytes is a token or the data of a sensor.
+    let sure = sure && (is_token_free(word_text) || word.has_path);
     let substitution = matches!(separator, b'$' | b'<' | b'>' | b'`');
     let Some(known) = known(word.name()) else { return };
     if is_agent && !substitution && !matches!(word.after, After::Option | After::Path) {
@@ -199,6 +219,11 @@ fn judge(
     if word.hidden && word.name().len() > 1 {
         signals.add(Signal::ShellHidden);
     }
+}
+
+/// Whether a text is short, or has spaces.
+fn is_token_free(text: &[u8]) -> bool {
+    text.len() < 150 || memchr::memchr(b' ', text).is_some()
 }
 
 fn braces(text: &[u8], at: usize, signals: &mut Signals) {

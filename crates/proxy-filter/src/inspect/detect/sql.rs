@@ -24,6 +24,10 @@ pub(super) fn read(text: &[u8]) -> Signals {
     if let Some(first) = double {
         let quote = text[first];
         signals.merge(quoted(text, first));
+        // A doubled or escaped quote may be no end, and the next one is.
+        if text.get(first + 1) == Some(&quote) && first > 0 {
+            signals.merge(quoted(text, first + 1));
+        }
         let other = if quote == b'"' { b'\'' } else { b'"' };
         if let Some(second) = memchr::memchr(other, &text[first..]) {
             signals.merge(quoted(text, first + second));
@@ -37,7 +41,9 @@ pub(super) fn read(text: &[u8]) -> Signals {
 
 /// Reads on after the quote at `at` has closed a string.
 fn quoted(text: &[u8], at: usize) -> Signals {
-    Reader::new(&text[at + 1..], Context::Quoted { prefix: at }).read()
+    let word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@' | b'%');
+    let plain = text[at] == b'\'' && at < 40 && text[..at].iter().all(word);
+    Reader::new(&text[at + 1..], Context::Quoted { plain }).read()
 }
 
 #[cfg(test)]

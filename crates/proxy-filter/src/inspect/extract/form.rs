@@ -58,6 +58,12 @@ pub fn cookies(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
+/// Whether a decoded name has what names of parameters do not have.
+pub fn is_odd(name: &[u8]) -> bool {
+    const ODD: &[u8] = b" '\"<>(){};`|\\&!,\n";
+    name.iter().any(|b| ODD.contains(b))
+}
+
 /// Reads a form.
 #[derive(Debug)]
 pub struct FormReader {
@@ -138,6 +144,16 @@ impl FormReader {
             decode_form(raw, &mut self.value_text);
             sink.found(self.place, &self.name_text, &self.value_text, false);
         }
+        self.say_pair(sink);
+    }
+
+    /// Says a pair as one text, where its name is none.
+    fn say_pair(&mut self, sink: &mut dyn Sink) {
+        if is_odd(&self.name_text) {
+            self.name_text.push(b'=');
+            self.name_text.extend_from_slice(&self.value_text);
+            sink.found(self.place, &[], &self.name_text, false);
+        }
     }
 
     fn begin(&mut self) {
@@ -152,6 +168,7 @@ impl FormReader {
         if self.in_value {
             decode_form(self.value.kept(), &mut self.value_text);
             sink.found(self.place, &self.name_text, &self.value_text, false);
+            self.say_pair(sink);
         } else if !self.name.is_empty() {
             decode_form(self.name.kept(), &mut self.value_text);
             sink.found(self.place, &[], &self.value_text, false);

@@ -3,7 +3,7 @@
 
 use crate::inspect::extract::{
     Bounds, FormReader, JsonReader, MultipartReader, Progress, Sink, TextReader, XmlReader,
-    boundary,
+    boundary, decode_form, is_odd,
 };
 use crate::inspect::value::Place;
 
@@ -20,6 +20,8 @@ pub(super) enum Reader {
         seen: Vec<u8>,
     },
     Form(FormReader),
+    /// It is said to be a form, but does not begin as one.
+    OddForm(FormReader, TextReader),
     Json {
         reader: JsonReader,
         bounds: Bounds,
@@ -86,6 +88,10 @@ impl Reader {
                 }
             }
             Self::Form(reader) => reader.push(chunk, sink),
+            Self::OddForm(form, text) => {
+                form.push(chunk, sink);
+                text.push(chunk, sink);
+            }
             Self::Json { reader, bounds } => {
                 if let Progress::Broken(at) = reader.push(chunk, sink) {
                     // Whatever it is, it is not what it said: all that is left is text, and so is
@@ -121,6 +127,10 @@ impl Reader {
         self.decide(sink);
         match self {
             Self::Form(reader) => reader.finish(sink),
+            Self::OddForm(form, text) => {
+                form.finish(sink);
+                text.finish(sink);
+            }
             Self::Json { reader, .. } => reader.finish(sink),
             Self::Xml(reader) => reader.finish(sink),
             Self::Multipart(reader) => reader.finish(sink),
@@ -144,6 +154,10 @@ fn choose(head: &[u8], hint: Hint, bounds: Bounds) -> Reader {
         (Hint::Xml, _) => Reader::Xml(XmlReader::new(bounds, Place::Xml)),
         (_, b'{' | b'[') if looks_like_json(text) => json(),
         (_, b'<') if text.starts_with(b"<?xml") => Reader::Xml(XmlReader::new(bounds, Place::Xml)),
+        (Hint::Form, _) if begins_oddly(text) => Reader::OddForm(
+            FormReader::new(bounds, Place::Form),
+            TextReader::new(bounds, Place::Form).coded(),
+        ),
         (Hint::Form, _) => Reader::Form(FormReader::new(bounds, Place::Form)),
         _ if looks_like_form(text) => Reader::Form(FormReader::new(bounds, Place::Form)),
         _ => Reader::Text(TextReader::new(bounds, Place::Text)),
@@ -168,6 +182,14 @@ fn looks_like_form(text: &[u8]) -> bool {
     });
     matches!(end, Some(at) if at > 0 && text[at] == b'=')
         && memchr::memchr2(b'\n', b' ', &text[..text.len().min(SNIFF)]).is_none()
+}
+
+/// Whether the first name of a form is none.
+fn begins_oddly(text: &[u8]) -> bool {
+    let end = memchr::memchr2(b'=', b'&', text).unwrap_or(text.len()).min(SNIFF);
+    let mut name = Vec::new();
+    decode_form(&text[..end], &mut name);
+    is_odd(&name)
 }
 
 /// Whether bytes are no text: a NUL, or many controls.

@@ -32,7 +32,7 @@ impl Random {
 
     /// What somebody searches for.
     pub(crate) fn search(&mut self) -> &'static str {
-        if self.below(200) == 0 {
+        if self.below(1000) == 0 {
             return self.pick(super::words::TECHNICAL);
         }
         self.pick(super::words::SEARCHES)

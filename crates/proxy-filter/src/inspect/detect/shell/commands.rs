@@ -16,7 +16,7 @@ pub(super) enum Known {
 /// What a name is; in lower case.
 pub(super) fn known(name: &[u8]) -> Option<Known> {
     if name.len() < 2 || name.len() > 24 {
-        return (name == b"w").then_some(Known::Prose);
+        return None;
     }
     // Versions: `python3`, `php8.2`, `gcc10.1`.
     let name = match name.iter().position(u8::is_ascii_digit) {

@@ -10,7 +10,7 @@ const TARGETS: &[&[u8]] = &[
     b"/bin/cat",
     b"/bin/sh",
     b"/bin/bash",
-    b"/bin/ls",
+    b"/bin/ls", b"/bin/uname", b"/usr/bin/uname",
     b"/bin/nc",
     b"/bin/id",
     b"/bin/rm",

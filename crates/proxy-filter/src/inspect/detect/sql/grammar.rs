@@ -1,6 +1,6 @@
 //! The reader of expressions.
 
-use super::token::{Token, Tokens};
+use super::token::{Mark, Token, Tokens};
 use super::words::{Call, Word};
 use super::{Signal, Signals, TOKENS};
 
@@ -9,8 +9,9 @@ use super::{Signal, Signals, TOKENS};
 pub(super) enum Context {
     /// Where an operand stands.
     Bare,
-    /// Inside a string, which the value has closed after so many bytes.
-    Quoted { prefix: usize },
+    /// Inside a string, which the value has closed. `plain` says that it is an apostrophe that
+    /// closed it, and that what stands before it is one word or nothing.
+    Quoted { plain: bool },
 }
 
 /// What may come next.
@@ -67,6 +68,10 @@ pub(super) struct Reader<'a> {
     clause: bool,
     /// After the end of a string something is compared.
     expression: bool,
+    /// An operator was read.
+    operated: bool,
+    /// The last string was not closed.
+    open_string: bool,
     alias: bool,
     in_from: bool,
 }
@@ -97,6 +102,8 @@ impl<'a> Reader<'a> {
             syntax: quoted,
             clause: false,
             expression: false,
+            operated: false,
+            open_string: false,
             alias: false,
             in_from: false,
         }
@@ -119,9 +126,9 @@ impl<'a> Reader<'a> {
                 self.end(false);
                 return self.signals;
             };
-            if let Token::Comment { hash, rest, last } = token {
+            if let Token::Comment { mark, rest, last } = token {
                 if last {
-                    self.comment(hash, rest);
+                    self.comment(mark, rest);
                     self.end(true);
                     return self.signals;
                 }
@@ -187,14 +194,20 @@ impl<'a> Reader<'a> {
                 self.state = State::Operand;
                 true
             }
-            _ => self.operand(token),
+            _ => {
+                self.state = State::Operand;
+                self.operand(token)
+            }
         }
     }
 
     fn operand(&mut self, token: Token) -> bool {
         let kind = match token {
             Token::Number | Token::Variable | Token::Word(Word::Constant) => Kind::Constant,
-            Token::String { .. } => Kind::String,
+            Token::String { closed } => {
+                self.open_string = !closed;
+                Kind::String
+            }
             Token::Name | Token::Word(Word::Delay | Word::Object) => Kind::Name,
             // Words that are also names of columns.
             Token::Word(Word::Option | Word::Begin | Word::Other) => Kind::Name,
@@ -227,6 +240,11 @@ impl<'a> Reader<'a> {
                 self.depth -= 1;
                 self.finish_operand(Kind::Call);
                 return true;
+            }
+            // `LIKE(x, y)`, and what only MySQL takes for an operand.
+            Token::Word(Word::Compare) => {
+                self.last = Kind::Call;
+                return self.compared || self.select.is_some();
             }
             Token::Operator { unary: true } | Token::Word(Word::Not | Word::Prefix) => return true,
             // `x IS NOT NULL`, `LIKE BINARY`, `>= ALL`; `1 or = 1` is none.
@@ -282,20 +300,24 @@ impl<'a> Reader<'a> {
     }
 
     fn finish_operand(&mut self, kind: Kind) {
+        let before = self.first;
         self.first.get_or_insert(kind);
+        self.expression = self.context == Context::Quoted { plain: true }
+            && (self.operated || self.compared && !self.logic_open)
+            && kind == Kind::String;
         if self.logic_open {
             if self.compared {
                 self.condition(kind);
             } else if self.logic.is_none() {
                 self.logic = Some(kind);
             }
-        } else if self.compared && self.broken_out() {
-            self.expression = true;
         }
         if self.clause {
             self.clause = false;
             let number = kind == Kind::Constant || kind == Kind::Call;
-            if self.broken_out() || number && self.first == Some(Kind::Constant) {
+            if number && before == Some(Kind::Constant)
+                || self.broken_out() && kind != Kind::String
+            {
                 self.signals.add(Signal::SqlClause);
             }
         }
@@ -330,6 +352,7 @@ impl<'a> Reader<'a> {
             Token::Word(Word::Mode) => {}
             Token::Word(Word::Not) => {}
             Token::Operator { .. } | Token::Star | Token::Word(Word::Arithmetic) => {
+                self.operated = true;
                 self.state = State::Operand;
             }
             Token::Logic => {
@@ -493,6 +516,7 @@ impl<'a> Reader<'a> {
                     || self.broken_out()
             }
             (Word::Define, Some(Token::Call(_))) => true,
+            (Word::Execute, Some(Token::Call(Call::Dangerous | Call::Known))) => true,
             (Word::Execute, Some(Token::Name | Token::Call(_))) => {
                 let broken = self.broken_out();
                 let next = self.tokens.next();
@@ -505,6 +529,7 @@ impl<'a> Reader<'a> {
             (Word::Set, Some(Token::Variable)) => true,
             (Word::Wait, Some(Token::Word(Word::Delay))) => true,
             (Word::If, Some(Token::Open | Token::Word(Word::Not | Word::Prefix))) => true,
+            (Word::If, Some(Token::Number)) => self.broken_out(),
             (Word::Begin, Some(Token::Call(Call::Dangerous) | Token::Word(Word::Declare))) => true,
             (Word::Begin, Some(Token::Name)) => self.broken_out(),
             (Word::Other, Some(Token::Name)) => self.broken_out(),
@@ -557,16 +582,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn comment(&mut self, hash: bool, rest: usize) {
+    fn comment(&mut self, mark: Mark, rest: usize) {
+        let dashes = mark == Mark::Dashes;
         let at_operand = matches!(self.state, State::After | State::Statement);
         if !at_operand {
             return;
         }
         if self.broken_out() {
-            // A hash with words behind it is rather the colour or the heading of something.
-            if !hash || rest == 0 || self.closed > 0 {
+            // A hash with words behind it is rather the colour or the heading of something, a
+            // slash with a star a pattern of paths.
+            if rest == 0 || dashes || self.closed > 0 {
                 self.signals.add(Signal::SqlComment);
             }
+        } else if rest == 0 && dashes && matches!(self.first, Some(Kind::Group | Kind::Call)) {
+            self.signals.add(Signal::SqlComment);
         } else if self.first == Some(Kind::Constant) {
             self.signals.add(Signal::SqlTail);
         }
@@ -593,14 +622,9 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        if self.expression && matches!(self.state, State::After | State::Operand) {
+        // `x' ^ 'y`: both ends are closed by the statement around.
+        if self.expression && self.state == State::After && self.open_string {
             self.signals.add(Signal::SqlExpression);
-        }
-        if let Context::Quoted { prefix } = self.context {
-            // `'='`, `'-'`: expressions of strings that are true.
-            if self.compared && self.state == State::Operand && prefix < 8 {
-                self.signals.add(Signal::SqlExpression);
-            }
         }
     }
 }

@@ -41,9 +41,17 @@ pub(super) enum Token {
     Cast,
     /// A comment to the end of the line or of the text. `rest` is how much text it takes away,
     /// `last` whether nothing follows it.
-    Comment { hash: bool, rest: usize, last: bool },
+    Comment { mark: Mark, rest: usize, last: bool },
     /// What has no place in SQL.
     Junk,
+}
+
+/// What begins a comment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    Dashes,
+    Hash,
+    Slash,
 }
 
 /// Splits text into tokens.
@@ -87,7 +95,7 @@ impl<'a> Tokens<'a> {
                         None => {
                             let rest = self.text.len() - from;
                             self.at = self.text.len();
-                            return Some(Token::Comment { hash: false, rest, last: true });
+                            return Some(Token::Comment { mark: Mark::Slash, rest, last: true });
                         }
                     }
                 }
@@ -115,11 +123,11 @@ impl<'a> Tokens<'a> {
             b'0'..=b'9' => self.number(),
             b'.' if c.is_ascii_digit() => self.number(),
             b'@' => self.variable(),
-            b'-' if c == b'-' => self.comment(2, false),
+            b'-' if c == b'-' => self.comment(2, Mark::Dashes),
             b'#' if c == b'>' => {
                 self.take(if self.peek(2) == b'>' { 3 } else { 2 }, operator(false))
             }
-            b'#' => self.comment(1, true),
+            b'#' => self.comment(1, Mark::Hash),
             b'-' if c == b'>' => {
                 self.take(if self.peek(2) == b'>' { 3 } else { 2 }, operator(false))
             }
@@ -271,13 +279,13 @@ impl<'a> Tokens<'a> {
         Token::Variable
     }
 
-    fn comment(&mut self, length: usize, hash: bool) -> Token {
+    fn comment(&mut self, length: usize, mark: Mark) -> Token {
         let from = self.at + length;
         let line = memchr::memchr(b'\n', &self.text[from..]);
         self.commented = true;
         self.at = line.map_or(self.text.len(), |end| from + end + 1);
         let rest = self.text[from..self.at].trim_ascii().len();
-        Token::Comment { hash, rest, last: self.at >= self.text.len() }
+        Token::Comment { mark, rest, last: self.at >= self.text.len() }
     }
 
     fn skip_name(&mut self) {
