@@ -6,7 +6,8 @@
 //!
 //! `DIR` (or `PROXYD_CORPORA`) has JSON Lines files, plain or compressed by xz. Options:
 //! `--missed CLASS` and `--refused CLASS` print the cases of the tuning part that were judged
-//! wrongly (`--full` with all of the request), `--only FILE` reads one file, `--explain TEXT` says what is found
+//! wrongly (`--full` with all of the request), `--only FILE` reads one file, `--seed N` makes another benign corpus,
+//! `--explain TEXT` says what is found
 //! in a text as a parameter, `--rules` counts what each rule found, `--cost` measures
 //! the cost alone.
 
@@ -31,6 +32,7 @@ pub(crate) struct Options {
     pub(crate) rules: bool,
     pub(crate) cost: bool,
     pub(crate) full: bool,
+    pub(crate) seed: Option<u64>,
     pub(crate) explain: Option<String>,
 }
 
@@ -49,6 +51,9 @@ impl Options {
                 "--missed" => options.missed = Some(value()?),
                 "--refused" => options.refused = Some(value()?),
                 "--rules" => options.rules = true,
+                "--seed" => {
+                    options.seed = Some(value()?.parse().map_err(|_| "--seed needs a number")?);
+                }
                 "--explain" => options.explain = Some(value()?),
                 "--full" => options.full = true,
                 "--cost" => options.cost = true,

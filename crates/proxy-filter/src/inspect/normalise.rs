@@ -32,6 +32,8 @@ pub struct Traits {
     pub disguised: bool,
     /// A NUL.
     pub nul: bool,
+    /// The value has tags of its own, so that `&lt;` in it is no tag.
+    pub markup: bool,
     /// How many layers were taken off.
     pub layers: u8,
 }
@@ -64,7 +66,7 @@ pub fn normalise(
     spare: &mut Vec<u8>,
 ) -> Option<Traits> {
     let start = value.iter().position(|&b| BEGINS[usize::from(b)])?;
-    let mut traits = Traits::default();
+    let mut traits = Traits { markup: has_tag(value), ..Traits::default() };
     out.clear();
     if !layer(value, start, out, &mut traits) {
         return None;
@@ -80,6 +82,12 @@ pub fn normalise(
         traits.layers += 1;
     }
     Some(traits)
+}
+
+/// Whether a text has a tag.
+fn has_tag(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'<', text)
+        .any(|at| text.get(at + 1).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'/'))
 }
 
 /// Takes off one layer, from `start` on; gives whether anything changed.

@@ -64,7 +64,9 @@ fn line(text: &[u8], signals: &mut Signals) {
     let mut word = word::read(text, 0);
     if commands::is_runner(word.name()) && word.after == After::Argument {
         let next = word::read(text, word.end);
-        if known(next.name()) == Some(Known::Command) && next.after != After::Name {
+        if known(next.name()) == Some(Known::Command)
+            && !matches!(next.after, After::Name | After::Argument)
+        {
             word = next;
             signals.add(Signal::ShellLine);
         }
@@ -83,10 +85,8 @@ fn line(text: &[u8], signals: &mut Signals) {
             ) || word.after == After::Argument && has_arguments(&text[word.end..])
         }
         Some(Known::Tool) => {
-            matches!(
-                word.after,
-                After::Option | After::Path | After::Expansion | After::Separator
-            )
+            matches!(word.after, After::Option | After::Expansion | After::Separator)
+                || word.after == After::Path && word.slash_follows
         }
         Some(Known::Short) => {
             matches!(word.after, After::Path | After::Separator | After::Expansion)
@@ -135,7 +135,8 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
         b'`' => {
             let before = if at == 0 { 0 } else { text[at - 1] };
             // In prose such marks stand around words.
-            if before == b' ' && text.len() > 80 || before == b'`' || next == b'`' {
+            let marked = before == b' ' && text.len() > 30 && text[0].is_ascii_alphabetic();
+            if marked || is_prose(&text[..at]) || before == b'`' || next == b'`' {
                 return at + 1;
             }
             (at + 1, true)
@@ -154,6 +155,9 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
             let sure = doubled && b != b';'
                 || !spaced && before.is_none_or(|before| b == b';' || !is_listed(before))
                 || spaced && at < 3;
+            if spaced && is_prose(&text[..at]) {
+                return at + 1;
+            }
             (at + 1 + usize::from(doubled), sure)
         }
     };
@@ -171,6 +175,15 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
     }
     judge(text, &word, b, sure, is_agent, signals);
     from
+}
+
+/// Whether a text has the look of a sentence: several words of letters.
+fn is_prose(text: &[u8]) -> bool {
+    let near = &text[text.len().saturating_sub(200)..];
+    let is_word = |word: &&[u8]| {
+        word.len() > 1 && word.iter().all(|b| b.is_ascii_alphabetic() || *b >= 0x80)
+    };
+    near.split(|b| matches!(b, b' ' | b'\n')).filter(is_word).take(4).count() >= 2
 }
 
 /// Whether a separator behind such a byte may be one of a list: `a|b|c`, `R&D`.

@@ -51,6 +51,9 @@ const LONGEST: usize = 7;
 /// four, as browsers do). More zeros than anyone writes are read as well.
 pub(super) fn reference(rest: &[u8], traits: &mut Traits) -> Option<Taken> {
     let taken = if rest.get(1) == Some(&b'#') { numeric(rest)? } else { named(rest)? };
+    if traits.markup && matches!(taken.text, Text::Byte(b'<')) {
+        return None;
+    }
     traits.reference = true;
     Some(taken)
 }

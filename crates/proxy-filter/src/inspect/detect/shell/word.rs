@@ -39,6 +39,8 @@ pub(super) struct Word {
     pub(super) after: After,
     /// Whether the argument begins with a digit.
     pub(super) digits_follow: bool,
+    /// Whether what follows begins with a slash.
+    pub(super) slash_follows: bool,
     /// Where the rest of the text begins.
     pub(super) end: usize,
 }
@@ -72,6 +74,7 @@ pub(super) fn read(text: &[u8], from: usize) -> Word {
         hidden: false,
         after: After::End,
         digits_follow: false,
+        slash_follows: false,
         end: from,
     };
     let mut at = from;
@@ -124,6 +127,7 @@ pub(super) fn read(text: &[u8], from: usize) -> Word {
     }
     word.end = at;
     word.after = after(text, at, &mut word.digits_follow);
+    word.slash_follows = text[at..].iter().take(8).find(|b| !is_space(**b)) == Some(&b'/');
     word
 }
 
@@ -163,6 +167,8 @@ fn expansion(text: &[u8]) -> Option<usize> {
 fn after(text: &[u8], at: usize, digits: &mut bool) -> After {
     let Some(&b) = text.get(at) else { return After::End };
     match b {
+        // The parameter of a path: `/a;session=1`.
+        b';' if is_parameter(&text[at + 1..]) => return After::Name,
         b';' | b'|' | b'&' | b')' | b'`' | b'}' | b'#' | b',' => {
             return if b == b',' { After::Argument } else { After::Separator };
         }
@@ -189,7 +195,7 @@ fn after(text: &[u8], at: usize, digits: &mut bool) -> After {
         }
         b'*' if rest.len() == 1 => After::Path,
         b'|' | b';' | b'&' if second != b'#' => After::Separator,
-        b'<' | b'>' if !second.is_ascii_alphabetic() => After::Separator,
+        b'<' | b'>' if matches!(second, b'<' | b'>' | b'/' | b'(' | b'&' | b' ') => After::Separator,
         b'`' | b')' => After::Separator,
         b'=' | b':' => After::Name,
         _ if first.is_ascii_alphabetic() && second == b':' => match rest.get(2) {
@@ -200,4 +206,10 @@ fn after(text: &[u8], at: usize, digits: &mut bool) -> After {
         _ if rest.starts_with(b"http://") || rest.starts_with(b"https://") => After::Path,
         _ => After::Argument,
     }
+}
+
+/// Whether a text begins with `name=`.
+fn is_parameter(text: &[u8]) -> bool {
+    let end = text.iter().take(40).position(|b| !b.is_ascii_alphanumeric() && *b != b'_');
+    matches!(end, Some(end) if end > 0 && text[end] == b'=')
 }

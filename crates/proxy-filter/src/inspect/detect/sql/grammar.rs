@@ -14,6 +14,9 @@ pub(super) enum Context {
     Quoted { plain: bool },
 }
 
+/// After a string that an apostrophe closed, with a word or nothing in it.
+const PLAIN: Context = Context::Quoted { plain: true };
+
 /// What may come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -302,7 +305,7 @@ impl<'a> Reader<'a> {
     fn finish_operand(&mut self, kind: Kind) {
         let before = self.first;
         self.first.get_or_insert(kind);
-        self.expression = self.context == Context::Quoted { plain: true }
+        self.expression = self.context == PLAIN
             && (self.operated || self.compared && !self.logic_open)
             && kind == Kind::String;
         if self.logic_open {
@@ -512,10 +515,12 @@ impl<'a> Reader<'a> {
             (Word::Define, Some(Token::Word(Word::Object))) => {
                 let named = self.tokens.next();
                 matches!(named, Some(Token::Name | Token::Call(_) | Token::Word(Word::If)))
-                    && !matches!(self.tokens.next(), Some(Token::Name))
+                    && self.tokens.next().is_none_or(|t| {
+                        matches!(t, Token::Semicolon | Token::Comment { .. })
+                    })
                     || self.broken_out()
             }
-            (Word::Define, Some(Token::Call(_))) => true,
+            (Word::Define, Some(Token::Call(_))) => self.broken_out(),
             (Word::Execute, Some(Token::Call(Call::Dangerous | Call::Known))) => true,
             (Word::Execute, Some(Token::Name | Token::Call(_))) => {
                 let broken = self.broken_out();
@@ -556,6 +561,7 @@ impl<'a> Reader<'a> {
 
     fn into_target(&mut self, token: Token) -> bool {
         match token {
+            Token::Variable if self.select.is_none() && !self.broken_out() => false,
             Token::Word(Word::File) | Token::Variable => {
                 self.signals.add(Signal::SqlClause);
                 self.state = State::Operand;
@@ -591,7 +597,8 @@ impl<'a> Reader<'a> {
         if self.broken_out() {
             // A hash with words behind it is rather the colour or the heading of something, a
             // slash with a star a pattern of paths.
-            if rest == 0 || dashes || self.closed > 0 {
+            let plain = self.context == PLAIN;
+            if rest == 0 || dashes && (rest <= 5 || plain) || self.closed > 0 {
                 self.signals.add(Signal::SqlComment);
             }
         } else if rest == 0 && dashes && matches!(self.first, Some(Kind::Group | Kind::Call)) {
@@ -617,7 +624,10 @@ impl<'a> Reader<'a> {
         }
         if self.logic_open && !self.compared && self.state == State::After {
             if let Some(kind) = self.logic {
-                if self.broken_out() && (kind != Kind::String && kind != Kind::Name || cut) {
+                if cut && self.broken_out()
+                    || self.open_string && self.context == PLAIN
+                    || self.closed > 0 && kind != Kind::Name
+                {
                     self.signals.add(Signal::SqlBoolean);
                 }
             }
