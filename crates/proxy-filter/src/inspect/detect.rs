@@ -83,6 +83,8 @@ signals! {
     PathStep,
     /// Paths: dots and slashes that only serve to confuse.
     PathConfusion,
+    /// Paths: a file or directory that begins with a dot.
+    PathHidden,
     /// URLs: a host of the machine itself.
     UrlLoopback,
     /// URLs: a service that hands out credentials of machines.

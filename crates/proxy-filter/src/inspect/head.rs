@@ -39,6 +39,9 @@ fn target(head: RequestHead<'_>, judge: &mut Judge) {
     let raw = head.exchange().and_then(|e| e.facts()).map(|facts| &facts.raw_target);
     let uri = raw.filter(|uri| uri.path() != "").unwrap_or(head.target);
     let path = uri.path().as_bytes();
+    if has_hidden(path) {
+        judge.signal(Signal::PathHidden, b"");
+    }
     if path.len() > 1 {
         let text = &path[1..];
         match structure::of(text) {
@@ -59,6 +62,20 @@ fn target(head: RequestHead<'_>, judge: &mut Judge) {
     if session && from_elsewhere(head) {
         judge.signal(Signal::SessionForeign, b"");
     }
+}
+
+/// Whether a segment of a path begins with a dot, as files do that are not meant to be served;
+/// besides those that platforms serve all the same.
+fn has_hidden(path: &[u8]) -> bool {
+    const SERVED: [&[u8]; 14] = [
+        b"well-known", b"netlify", b"auth", b"api", b"rum", b"ghost", b"amplify", b"vercel",
+        b"edge", b"next", b"nuxt", b"resources", b"element", b"cdn",
+    ];
+    memchr::memmem::find_iter(path, b"/.").any(|at| {
+        let name = &path[at + 2..];
+        name.first().is_some_and(u8::is_ascii_alphabetic)
+            && !SERVED.iter().any(|served| name.starts_with(served))
+    })
 }
 
 /// Whether a parameter is the cookie of a session of some platform.
@@ -180,7 +197,7 @@ fn is_charset(name: &[u8]) -> bool {
 }
 
 fn fields(head: RequestHead<'_>, judge: &mut Judge) {
-    let config_skips = judge.shared.config.skip_fields.clone();
+    let shared = std::sync::Arc::clone(&judge.shared);
     for (name, value) in head.fields {
         let bytes = value.as_bytes();
         match *name {
@@ -214,7 +231,7 @@ fn fields(head: RequestHead<'_>, judge: &mut Judge) {
                 }
             }
             _ if is_skipped(name.as_str()) => {}
-            _ if config_skips.iter().any(|skip| skip == name.as_str()) => {}
+            _ if shared.config.skip_fields.iter().any(|skip| skip == name.as_str()) => {}
             _ => judge.value(Value {
                 place: Place::Field,
                 name: name.as_str().as_bytes(),

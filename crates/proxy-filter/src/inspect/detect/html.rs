@@ -42,6 +42,9 @@ fn open(rest: &[u8], signals: &mut Signals) -> bool {
         }
         b'a'..=b'z' | b'A'..=b'Z' => {
             let name = tag_name(rest);
+            if name.len() == 1 && is_spread(rest) {
+                signals.add(Signal::HtmlActive);
+            }
             match tag(name) {
                 Some(Tag::Script | Tag::Active) => signals.add(Signal::HtmlActive),
                 Some(Tag::Unusual | Tag::Raw) => signals.add(Signal::HtmlUnusual),
@@ -76,22 +79,32 @@ fn tag_name(rest: &[u8]) -> &[u8] {
     }
 }
 
-/// `< s c r i p t`: filters that drop bytes would make a tag of it.
+/// `< s c r i p t`, `<f o r m`: filters that drop bytes would make a tag of it.
 fn is_spread(rest: &[u8]) -> bool {
-    const NAMES: [&[u8]; 4] = [b"script", b"iframe", b"object", b"applet"];
+    const NAMES: [&[u8]; 7] =
+        [b"script", b"iframe", b"object", b"applet", b"dialog", b"embed", b"form"];
     let mut letters = [0u8; 6];
-    let mut count = 0;
+    let (mut count, mut gaps, mut after_letter) = (0, 0, false);
     for &b in rest.iter().take(24) {
         match b {
             b'a'..=b'z' | b'A'..=b'Z' => {
                 letters[count] = b.to_ascii_lowercase();
                 count += 1;
+                after_letter = true;
+                let name = &letters[..count];
+                // Short names must have a gap between all of their letters.
+                if NAMES.contains(&name) && (count == 6 || gaps == count - 1) {
+                    return true;
+                }
                 if count == 6 {
-                    return NAMES.contains(&&letters[..]);
+                    return false;
                 }
             }
             b'<' | b'>' | b'=' | b'"' | b'\'' => return false,
-            _ => {}
+            _ => {
+                gaps += usize::from(after_letter);
+                after_letter = false;
+            }
         }
     }
     false

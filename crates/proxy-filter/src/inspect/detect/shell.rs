@@ -83,6 +83,7 @@ fn line(text: &[u8], signals: &mut Signals) {
                 word.after,
                 After::Option | After::Path | After::Expansion | After::Separator
             ) || word.after == After::Argument && has_arguments(&text[word.end..])
+                || memchr::memchr(b'-', word.name()).is_some() && text.len() < 80
         }
         Some(Known::Tool) => {
             matches!(word.after, After::Option | After::Expansion | After::Separator)
@@ -153,6 +154,7 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
             let spaced = at > 0 && text[at - 1] == b' ' && next == b' ' && b != b';';
             let before = text[..at].trim_ascii_end().last().copied();
             let sure = doubled && b != b';'
+                || b == b'|' && at > 0 && text[0] == b'/' && !spaced
                 || !spaced && before.is_none_or(|before| b == b';' || !is_listed(before))
                 || spaced && at < 3;
             if spaced && is_prose(&text[..at]) {

@@ -199,7 +199,7 @@ fn after(text: &[u8], at: usize, digits: &mut bool) -> After {
         b'`' | b')' => After::Separator,
         b'=' | b':' => After::Name,
         _ if first.is_ascii_alphabetic() && second == b':' => match rest.get(2) {
-            Some(b'\\' | b'/') | None => After::Path,
+            Some(b'\\' | b'/' | b'"' | b'\'') | None => After::Path,
             Some(b) if is_space(*b) => After::Path,
             _ => After::Argument,
         },

@@ -632,6 +632,13 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+        // `) like (`: the parentheses of the statement around.
+        if self.closed > 0 && self.first.is_none() && self.compared {
+            self.signals.add(Signal::SqlExpression);
+        }
+        if self.state == State::Statement && self.context == PLAIN {
+            self.signals.add(Signal::SqlComment);
+        }
         // `x' ^ 'y`: both ends are closed by the statement around.
         if self.expression && self.state == State::After && self.open_string {
             self.signals.add(Signal::SqlExpression);
