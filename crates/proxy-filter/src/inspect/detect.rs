@@ -119,6 +119,8 @@ signals! {
     SessionForeign,
     /// The engine: a multipart form whose parts can be read in two ways.
     MultipartAmbiguous,
+    /// The engine: the name of a part or of a file has what ends names.
+    NameWithSyntax,
     /// The engine: a part in a charset that hides ASCII.
     CharsetHidden,
 }
@@ -166,6 +168,8 @@ impl Kinds {
     const EQUALS: u16 = 1 << 7;
     const OTHER: u16 = 1 << 8;
     const COLON: u16 = 1 << 9;
+    /// What patterns of file names have.
+    const GLOB: u16 = 1 << 11;
     /// What may begin an escape, or a character that is folded.
     pub(super) const ESCAPE: u16 = 1 << 10;
 
@@ -188,6 +192,11 @@ impl Kinds {
         self.0 == 0
     }
 
+    /// Whether a byte is of one of these kinds.
+    fn is(b: u8, kinds: u16) -> bool {
+        KIND[usize::from(b)] & kinds != 0
+    }
+
     pub(super) const fn has(self, kinds: u16) -> bool {
         self.0 & kinds != 0
     }
@@ -202,11 +211,12 @@ static KIND: [u16; 256] = {
             b'\n' => Kinds::SPACE | Kinds::SHELL,
             b'\'' | b'"' => Kinds::QUOTE,
             b'`' => Kinds::SHELL | Kinds::OTHER,
-            b'<' | b'>' => Kinds::ANGLE,
+            b'<' | b'>' => Kinds::ANGLE | Kinds::SHELL,
             b'/' | b'\\' => Kinds::SLASH,
             b'.' => Kinds::DOT,
             b';' | b'|' | b'&' | b'$' => Kinds::SHELL | Kinds::OTHER,
-            b'{' | b'?' | b'*' | b'[' => Kinds::SHELL,
+            b'{' => Kinds::SHELL,
+            b'?' | b'*' | b'[' => Kinds::GLOB | Kinds::OTHER,
             b'(' | b')' => Kinds::PAREN,
             b'=' => Kinds::EQUALS,
             b':' => Kinds::COLON,
@@ -229,21 +239,37 @@ pub(super) fn read(value: &Value<'_>, kinds: Kinds) -> Signals {
     if !value.place.is_read() || kinds.0 == 0 && value.place != Place::Path {
         return signals;
     }
+    if (value.place == Place::FileName || value.place == Place::Part && value.is_name)
+        && name_has_syntax(text)
+    {
+        signals.add(Signal::NameWithSyntax);
+    }
     if kinds.has(Kinds::SPACE | Kinds::QUOTE | Kinds::PAREN | Kinds::OTHER | Kinds::EQUALS)
-        || kinds.has(Kinds::SLASH) && kinds.has(Kinds::SHELL)
     {
         signals.merge(sql::read(text));
     }
     if kinds.has(Kinds::ANGLE | Kinds::EQUALS | Kinds::COLON) {
         signals.merge(html::read(text));
     }
-    if kinds.has(Kinds::SHELL | Kinds::SPACE | Kinds::SLASH | Kinds::PAREN) {
-        signals.merge(shell::read(text, value));
+    if kinds.has(Kinds::SHELL | Kinds::SPACE | Kinds::SLASH | Kinds::GLOB) {
+        signals.merge(shell::read(text, value, kinds));
     }
     if kinds.has(Kinds::DOT) {
         signals.merge(path::read(text));
     }
     signals
+}
+
+/// Whether a name has a semicolon, quote, equals sign or backslash right before a letter or digit,
+/// where some reader of fields ends it. The semicolon of `&amp;` is none.
+fn name_has_syntax(name: &[u8]) -> bool {
+    name.windows(2).enumerate().any(|(at, pair)| {
+        let ends = matches!(pair[0], b';' | b'"' | b'=' | b'\\') && pair[1].is_ascii_alphanumeric();
+        let letters = name[..at].iter().rev().take_while(|b| b.is_ascii_alphabetic()).count();
+        let is_reference =
+            pair[0] == b';' && letters > 0 && at > letters + 1 && name[at - letters - 1] == b'&';
+        ends && !is_reference
+    })
 }
 
 /// Reads a value that is a URL.

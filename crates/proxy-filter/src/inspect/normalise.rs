@@ -90,19 +90,15 @@ fn has_tag(text: &[u8]) -> bool {
         .any(|at| text.get(at + 1).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'/'))
 }
 
-/// Takes off one layer, from `start` on; gives whether anything changed.
+/// Takes off one layer, from `start` on; gives whether anything changed. Nothing is written before
+/// the first change.
 fn layer(value: &[u8], start: usize, out: &mut Vec<u8>, traits: &mut Traits) -> bool {
-    out.extend_from_slice(&value[..start]);
-    let mut changed = false;
-    let mut rest = &value[start..];
-    while let Some(&b) = rest.first() {
-        if !BEGINS[usize::from(b)] {
-            let run = rest.iter().position(|&b| BEGINS[usize::from(b)]).unwrap_or(rest.len());
-            out.extend_from_slice(&rest[..run]);
-            rest = &rest[run..];
-            continue;
-        }
-        let taken = match b {
+    let (mut at, mut copied) = (start, 0);
+    loop {
+        let Some(step) = value[at..].iter().position(|&b| BEGINS[usize::from(b)]) else { break };
+        at += step;
+        let rest = &value[at..];
+        let taken = match rest[0] {
             0 => {
                 traits.nul = true;
                 Some(Taken { length: 1, text: Text::None })
@@ -112,21 +108,22 @@ fn layer(value: &[u8], start: usize, out: &mut Vec<u8>, traits: &mut Traits) -> 
             b'\\' => escape::script(rest, traits),
             _ => unicode::fold(rest, traits),
         };
-        match taken {
-            Some(taken) => {
-                changed = true;
-                match taken.text {
-                    Text::None => {}
-                    Text::Byte(byte) => out.push(byte),
-                    Text::Char(c) => push_char(out, c),
-                }
-                rest = &rest[taken.length..];
-            }
-            None => {
-                out.push(b);
-                rest = &rest[1..];
-            }
+        let Some(taken) = taken else {
+            at += 1;
+            continue;
+        };
+        out.extend_from_slice(&value[copied..at]);
+        match taken.text {
+            Text::None => {}
+            Text::Byte(byte) => out.push(byte),
+            Text::Char(c) => push_char(out, c),
         }
+        at += taken.length;
+        copied = at;
+    }
+    let changed = copied > 0;
+    if changed {
+        out.extend_from_slice(&value[copied..]);
     }
     changed
 }

@@ -23,6 +23,7 @@
 //! `in` names the places it is about (default: all values), `of` whether it is about `values`,
 //! `names` or `both` (the default).
 
+mod literals;
 mod matcher;
 
 use std::collections::HashSet;

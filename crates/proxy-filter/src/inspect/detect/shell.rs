@@ -10,7 +10,7 @@ mod pattern;
 mod word;
 
 use super::super::value::{Place, Value};
-use super::{Signal, Signals};
+use super::{Kinds, Signal, Signals};
 use commands::{Known, known};
 use word::{After, Word};
 
@@ -18,17 +18,23 @@ use word::{After, Word};
 const STARTS: usize = 512;
 
 /// What a value is as a command line.
-pub(super) fn read(text: &[u8], value: &Value<'_>) -> Signals {
+pub(super) fn read(text: &[u8], value: &Value<'_>, kinds: Kinds) -> Signals {
     let mut signals = Signals::default();
     // Browsers write these with semicolons and slashes of their own.
     let is_agent = value.place == Place::Agent;
     if !is_agent && !value.is_name {
         line(text, &mut signals);
     }
+    if kinds.has(Kinds::GLOB) && kinds.has(Kinds::SLASH) && pattern::names_a_target(text) {
+        signals.add(Signal::ShellPattern);
+    }
+    if !kinds.has(Kinds::SHELL) {
+        return signals;
+    }
     let lines = Lines::of(text);
     let mut starts = 0;
     let mut at = 0;
-    while let Some(step) = text[at..].iter().position(|b| is_start(*b)) {
+    while let Some(step) = text[at..].iter().position(|&b| Kinds::is(b, Kinds::SHELL)) {
         at += step;
         starts += 1;
         if starts > STARTS {
@@ -36,14 +42,7 @@ pub(super) fn read(text: &[u8], value: &Value<'_>) -> Signals {
         }
         at = start(text, at, &lines, is_agent, &mut signals);
     }
-    if pattern::names_a_target(text) {
-        signals.add(Signal::ShellPattern);
-    }
     signals
-}
-
-fn is_start(b: u8) -> bool {
-    matches!(b, b';' | b'|' | b'&' | b'\n' | b'`' | b'$' | b'<' | b'>' | b'{')
 }
 
 /// How the lines of a value look: in a text of many, a line that begins with a command is a

@@ -5,34 +5,44 @@ use memchr::{memchr, memchr2};
 use super::{Bounds, Sink, Window};
 use crate::inspect::value::Place;
 
+/// The value of each hexadecimal digit; 255 for other bytes.
+static HEX: [u8; 256] = {
+    let mut table = [0xFF; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        let text = b"0123456789abcdef";
+        table[text[digit] as usize] = digit as u8;
+        table[text[digit].to_ascii_uppercase() as usize] = digit as u8;
+        digit += 1;
+    }
+    table
+};
+
 /// Decodes `%XX` and `+` into `out`, which is cleared first; never longer than the text.
 pub fn decode_form(text: &[u8], out: &mut Vec<u8>) {
     out.clear();
-    let mut rest = text;
-    while let Some(at) = memchr2(b'%', b'+', rest) {
-        out.extend_from_slice(&rest[..at]);
-        match rest[at..] {
-            [b'%', high, low, ..] => {
-                let digit = |b: u8| (b as char).to_digit(16);
-                match (digit(high), digit(low)) {
-                    (Some(h), Some(l)) => {
-                        out.push((h << 4 | l) as u8);
-                        rest = &rest[at + 3..];
-                    }
-                    _ => {
-                        out.push(b'%');
-                        rest = &rest[at + 1..];
-                    }
-                }
+    let Some(first) = memchr2(b'%', b'+', text) else {
+        out.extend_from_slice(text);
+        return;
+    };
+    out.resize(text.len(), 0);
+    out[..first].copy_from_slice(&text[..first]);
+    let (mut from, mut to) = (first, first);
+    while let Some(&b) = text.get(from) {
+        let (byte, length) = match b {
+            b'+' => (b' ', 1),
+            b'%' => {
+                let digit = |at: usize| text.get(at).map_or(0xFF, |&b| HEX[usize::from(b)]);
+                let (high, low) = (digit(from + 1), digit(from + 2));
+                if high | low < 16 { (high << 4 | low, 3) } else { (b, 1) }
             }
-            [b, ..] => {
-                out.push(if b == b'+' { b' ' } else { b });
-                rest = &rest[at + 1..];
-            }
-            [] => unreachable!("memchr found a byte"),
-        }
+            _ => (b, 1),
+        };
+        out[to] = byte;
+        to += 1;
+        from += length;
     }
-    out.extend_from_slice(rest);
+    out.truncate(to);
 }
 
 /// The pairs of a query string that is all there, still encoded.

@@ -1,9 +1,9 @@
-//! Rules compiled: one automaton over all literals, and expressions that run only where one of
+//! Rules compiled: one search for all literals, and expressions that run only where one of
 //! their literals stands.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::bytes::{Regex, RegexBuilder};
 
+use super::literals::Literals;
 use super::{Rule, RuleError, RuleSet, Test};
 use crate::inspect::detect::{Signal, Signals};
 use crate::inspect::value::Value;
@@ -46,7 +46,7 @@ impl RuleBits {
 #[derive(Debug)]
 pub(in crate::inspect) struct Matcher {
     rules: Vec<Rule>,
-    automaton: AhoCorasick,
+    finder: Literals,
     /// For each literal the rules that wait for it, and how it must stand.
     literals: Vec<Literal>,
     expressions: Vec<Option<Regex>>,
@@ -55,7 +55,6 @@ pub(in crate::inspect) struct Matcher {
 
 #[derive(Clone, Debug)]
 struct Literal {
-    length: usize,
     rules: Vec<u16>,
     /// For words: whether the bytes before and after must not be of a word.
     word: Option<(bool, bool)>,
@@ -98,13 +97,7 @@ impl Matcher {
             }
             expressions.push(expression);
         }
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
-            .ascii_case_insensitive(true)
-            .build(&texts)
-            .map_err(|error| RuleError::new("", error.to_string()))?;
-        Ok(Self { rules, automaton, literals, expressions, signals })
+        Ok(Self { rules, finder: Literals::new(&texts), literals, expressions, signals })
     }
 
     pub(in crate::inspect) fn rule(&self, number: usize) -> &Rule {
@@ -114,7 +107,7 @@ impl Matcher {
     /// Which rules match a normalised value, given what the readers of grammars say of it.
     /// Gives whether there are any.
     ///
-    /// One pass of the automaton and at most one of each expression: linear in the value.
+    /// One pass for the literals and at most one of each expression: linear in the value.
     pub(in crate::inspect) fn matches(
         &self,
         value: &Value<'_>,
@@ -123,16 +116,14 @@ impl Matcher {
     ) -> bool {
         let mut any = false;
         let mut cleared = false;
-        for found in self.automaton.find_overlapping_iter(value.bytes) {
-            let literal = &self.literals[found.pattern().as_usize()];
-            if let Some((before, after)) = literal.word {
-                let text = value.bytes;
-                let start = found.end() - literal.length;
-                if before && start > 0 && is_word(text[start - 1])
-                    || after && text.get(found.end()).is_some_and(|&b| is_word(b))
-                {
-                    continue;
-                }
+        let text = value.bytes;
+        self.finder.find(text, |literal, start, end| {
+            let literal = &self.literals[literal];
+            if let Some((before, after)) = literal.word
+                && (before && start > 0 && is_word(text[start - 1])
+                    || after && text.get(end).is_some_and(|&b| is_word(b)))
+            {
+                return;
             }
             for &number in &literal.rules {
                 if self.rules[usize::from(number)].is_about(value.place, value.is_name) {
@@ -144,7 +135,7 @@ impl Matcher {
                     any = true;
                 }
             }
-        }
+        });
         if any {
             any = self.confirm(value, bits);
         }
@@ -194,7 +185,7 @@ fn add(texts: &mut Vec<Vec<u8>>, literals: &mut Vec<Literal>, text: &str, rule: 
             }
         }
         _ => {
-            literals.push(Literal { length: text.len(), rules: vec![rule], word });
+            literals.push(Literal { rules: vec![rule], word });
             texts.push(text);
         }
     }
