@@ -43,6 +43,7 @@ mod head;
 mod judge;
 pub mod normalise;
 mod rules;
+mod steps;
 mod stream;
 mod structure;
 mod value;

@@ -13,7 +13,10 @@ const SEED: u64 = 1;
 pub(crate) fn read(options: &Options) -> Result<Vec<(String, Vec<Case>)>, String> {
     let mut corpora = Vec::new();
     if options.only.as_deref().is_none_or(|only| only == "benign") {
-        corpora.push(("benign".to_owned(), crate::support::benign::cases(options.seed.unwrap_or(SEED))));
+        corpora.push((
+            "benign".to_owned(),
+            crate::support::benign::cases(options.seed.unwrap_or(SEED)),
+        ));
     }
     if let Some(directory) = &options.corpora {
         let waf = directory.join("waf");

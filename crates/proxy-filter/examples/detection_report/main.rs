@@ -6,11 +6,14 @@
 //!
 //! `DIR` (or `PROXYD_CORPORA`) has JSON Lines files, plain or compressed by xz. Options:
 //! `--missed CLASS` and `--refused CLASS` print the cases of the tuning part that were judged
-//! wrongly (`--full` with all of the request), `--only FILE` reads one file, `--seed N` makes another benign corpus,
+//! wrongly (`--full` with all of the request), `--only FILE` reads one file, `--apache` compares with Apache,
+//! ModSecurity and the Core Rule Set (installed by apt-get where missing; `--sample N` takes one
+//! case of N, for each takes a millisecond), `--seed N` makes another benign corpus,
 //! `--explain TEXT` says what is found
 //! in a text as a parameter, `--rules` counts what each rule found, `--cost` measures
 //! the cost alone.
 
+mod apache;
 mod corpora;
 mod cost;
 #[path = "../../tests/support/mod.rs"]
@@ -32,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) rules: bool,
     pub(crate) cost: bool,
     pub(crate) full: bool,
+    pub(crate) apache: bool,
+    pub(crate) sample: usize,
     pub(crate) seed: Option<u64>,
     pub(crate) explain: Option<String>,
 }
@@ -51,6 +56,10 @@ impl Options {
                 "--missed" => options.missed = Some(value()?),
                 "--refused" => options.refused = Some(value()?),
                 "--rules" => options.rules = true,
+                "--apache" => options.apache = true,
+                "--sample" => {
+                    options.sample = value()?.parse().map_err(|_| "--sample needs a number")?;
+                }
                 "--seed" => {
                     options.seed = Some(value()?.parse().map_err(|_| "--seed needs a number")?);
                 }
@@ -87,8 +96,12 @@ fn run() -> Result<(), String> {
             .map_err(|e| e.to_string());
     }
     if !options.cost {
+        let apache = if options.apache { Some(apache::Apache::start()?) } else { None };
         for (name, cases) in corpora::read(&options)? {
             table::corpus(&mut out, &name, &cases, &engine, &options);
+            if let Some(apache) = &apache {
+                table::compare(&mut out, &cases, &engine, apache, options.sample.max(1));
+            }
         }
     }
     cost::report(&mut out, &engine);

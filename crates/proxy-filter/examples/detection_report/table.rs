@@ -6,6 +6,7 @@ use std::fmt::Write;
 use proxy_filter::inspect::{Engine, Report};
 
 use crate::Options;
+use crate::apache::Apache;
 use crate::support::benign;
 use crate::support::cases::{Case, Parsed};
 
@@ -96,6 +97,34 @@ fn show(out: &mut String, case: &Case, report: &Report, full: bool) {
         Parsed::Request(_) => {}
     }
     out.push('\n');
+}
+
+/// What Apache refuses of the same cases, beside what the rules refuse.
+pub(crate) fn compare(
+    out: &mut String,
+    cases: &[Case],
+    engine: &Engine,
+    apache: &Apache,
+    sample: usize,
+) {
+    let mut counts: BTreeMap<(bool, &str), [usize; 3]> = BTreeMap::new();
+    for case in cases.iter().step_by(sample) {
+        let ours = case.judge(engine).0;
+        let theirs = apache.refuses(case);
+        for class in ["all", case.class.as_str()] {
+            let count = counts.entry((case.attack, class)).or_default();
+            count[0] += 1;
+            count[1] += usize::from(ours);
+            count[2] += usize::from(theirs);
+        }
+    }
+    let _ = writeln!(out, "  compared, one case of {sample:<19} cases   ours % apache %");
+    for ((attack, class), [all, ours, theirs]) in counts {
+        let label = if attack { "attack" } else { "benign" };
+        let percent = |n: usize| n as f64 * 100.0 / all as f64;
+        let (ours, theirs) = (percent(ours), percent(theirs));
+        let _ = writeln!(out, "    {label} {class:<32} {all:>6} {ours:>8.2} {theirs:>8.2}");
+    }
 }
 
 /// What is found in a text as the value of a parameter.

@@ -11,6 +11,7 @@ mod target;
 
 use serde::Deserialize;
 
+use super::steps::steps;
 use super::value::{Place, Value};
 
 macro_rules! signals {
@@ -119,6 +120,10 @@ signals! {
     SessionForeign,
     /// The engine: a multipart form whose parts can be read in two ways.
     MultipartAmbiguous,
+    /// The engine: a line break in the path, or in the name of a parameter of the query.
+    LineBreak,
+    /// The engine: a content type against the grammar.
+    ContentTypeOdd,
     /// The engine: the name of a part or of a file has what ends names.
     NameWithSyntax,
     /// The engine: a part in a charset that hides ASCII.
@@ -235,17 +240,22 @@ static KIND: [u16; 256] = {
 pub(super) fn read(value: &Value<'_>, kinds: Kinds) -> Signals {
     let mut signals = Signals::default();
     let text = value.bytes;
+    steps(text.len());
     // One word, one number, one token: nothing to read.
     if !value.place.is_read() || kinds.0 == 0 && value.place != Place::Path {
         return signals;
+    }
+    if (value.place == Place::Path || value.place == Place::Query && value.is_name)
+        && memchr::memchr2(b'\n', b'\r', text).is_some()
+    {
+        signals.add(Signal::LineBreak);
     }
     if (value.place == Place::FileName || value.place == Place::Part && value.is_name)
         && name_has_syntax(text)
     {
         signals.add(Signal::NameWithSyntax);
     }
-    if kinds.has(Kinds::SPACE | Kinds::QUOTE | Kinds::PAREN | Kinds::OTHER | Kinds::EQUALS)
-    {
+    if kinds.has(Kinds::SPACE | Kinds::QUOTE | Kinds::PAREN | Kinds::OTHER | Kinds::EQUALS) {
         signals.merge(sql::read(text));
     }
     if kinds.has(Kinds::ANGLE | Kinds::EQUALS | Kinds::COLON) {

@@ -56,9 +56,8 @@ fn target(head: RequestHead<'_>, judge: &mut Judge) {
     let query = query.as_bytes();
     let value = Value { place: Place::Query, name: b"", bytes: query, is_name: false };
     judge.pairs(value, query);
-    let session = super::extract::pairs(query).any(|(name, value)| {
-        value.is_some() && is_session(name)
-    });
+    let session =
+        super::extract::pairs(query).any(|(name, value)| value.is_some() && is_session(name));
     if session && from_elsewhere(head) {
         judge.signal(Signal::SessionForeign, b"");
     }
@@ -68,8 +67,20 @@ fn target(head: RequestHead<'_>, judge: &mut Judge) {
 /// besides those that platforms serve all the same.
 fn has_hidden(path: &[u8]) -> bool {
     const SERVED: [&[u8]; 14] = [
-        b"well-known", b"netlify", b"auth", b"api", b"rum", b"ghost", b"amplify", b"vercel",
-        b"edge", b"next", b"nuxt", b"resources", b"element", b"cdn",
+        b"well-known",
+        b"netlify",
+        b"auth",
+        b"api",
+        b"rum",
+        b"ghost",
+        b"amplify",
+        b"vercel",
+        b"edge",
+        b"next",
+        b"nuxt",
+        b"resources",
+        b"element",
+        b"cdn",
     ];
     memchr::memmem::find_iter(path, b"/.").any(|at| {
         let name = &path[at + 2..];
@@ -113,7 +124,9 @@ pub(super) fn is_session(name: &[u8]) -> bool {
 fn from_elsewhere(head: RequestHead<'_>) -> bool {
     let field = |name: &HeaderName| head.fields.get(name).and_then(|v| v.to_str().ok());
     let Some(referer) = field(&REFERER) else { return false };
-    let Some(host) = head.target.authority().map(|a| a.as_str()).or_else(|| field(&HOST)) else {
+    let Some(host) =
+        head.target.authority().map(http::uri::Authority::as_str).or_else(|| field(&HOST))
+    else {
         return false;
     };
     let Some((_, rest)) = referer.split_once("://") else { return false };
@@ -189,11 +202,31 @@ fn is_charset(name: &[u8]) -> bool {
     let starts = |family: &[u8]| lower.starts_with(family);
     matches!(
         &lower[..],
-        b"" | b"utf-8" | b"utf8" | b"utf-8;" | b"us-ascii" | b"ascii" | b"latin1" | b"tis-620" | b"undefined"
-            | b"default" | b"binary"
-    ) || [&b"iso-8859"[..], b"iso8859", b"windows-", b"shift", b"sjis", b"euc-", b"gb", b"big5", b"koi8", b"cp125", b"ks_c"]
-        .into_iter()
-        .any(starts)
+        b"" | b"utf-8"
+            | b"utf8"
+            | b"utf-8;"
+            | b"us-ascii"
+            | b"ascii"
+            | b"latin1"
+            | b"tis-620"
+            | b"undefined"
+            | b"default"
+            | b"binary"
+    ) || [
+        &b"iso-8859"[..],
+        b"iso8859",
+        b"windows-",
+        b"shift",
+        b"sjis",
+        b"euc-",
+        b"gb",
+        b"big5",
+        b"koi8",
+        b"cp125",
+        b"ks_c",
+    ]
+    .into_iter()
+    .any(starts)
 }
 
 fn fields(head: RequestHead<'_>, judge: &mut Judge) {
@@ -226,6 +259,9 @@ fn fields(head: RequestHead<'_>, judge: &mut Judge) {
             }),
             CONTENT_TYPE => {
                 judge.simple(Place::ContentType, b"content-type", bytes);
+                if bytes.iter().any(|b| b"()<>{}#".contains(b)) {
+                    judge.signal(Signal::ContentTypeOdd, b"content-type");
+                }
                 if charset(bytes).is_some_and(|name| !is_charset(name)) {
                     judge.signal(Signal::CharsetHidden, b"content-type");
                 }

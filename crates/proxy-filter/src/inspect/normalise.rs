@@ -15,6 +15,8 @@ mod unicode;
 
 pub use base64::decode as decode_base64;
 
+use super::steps::steps;
+
 /// What was seen on the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traits {
@@ -94,8 +96,8 @@ fn has_tag(text: &[u8]) -> bool {
 /// the first change.
 fn layer(value: &[u8], start: usize, out: &mut Vec<u8>, traits: &mut Traits) -> bool {
     let (mut at, mut copied) = (start, 0);
-    loop {
-        let Some(step) = value[at..].iter().position(|&b| BEGINS[usize::from(b)]) else { break };
+    steps(value.len());
+    while let Some(step) = value[at..].iter().position(|&b| BEGINS[usize::from(b)]) {
         at += step;
         let rest = &value[at..];
         let taken = match rest[0] {

@@ -47,6 +47,28 @@ impl Case {
         }
     }
 
+    /// The request as it goes over a connection that closes after it; `None` where the edge refuses
+    /// it before.
+    pub(crate) fn raw(&self) -> Option<Vec<u8>> {
+        let Parsed::Request(request) = &self.request else { return None };
+        let target = request.uri().path_and_query().map_or("/", |t| t.as_str());
+        let mut raw = format!("{} {target} HTTP/1.1\r\n", request.method()).into_bytes();
+        for (name, value) in request.headers() {
+            if !matches!(name.as_str(), "connection" | "content-length" | "transfer-encoding") {
+                raw.extend_from_slice(format!("{name}: ").as_bytes());
+                raw.extend_from_slice(value.as_bytes());
+                raw.extend_from_slice(b"\r\n");
+            }
+        }
+        let content = request.body();
+        if !content.is_empty() || !request.method().is_safe() {
+            raw.extend_from_slice(format!("content-length: {}\r\n", content.len()).as_bytes());
+        }
+        raw.extend_from_slice(b"connection: close\r\n\r\n");
+        raw.extend_from_slice(content);
+        Some(raw)
+    }
+
     /// The part of the id that cases of one payload share.
     pub(crate) fn group(&self) -> &str {
         if self.id.starts_with("wb-") {
@@ -60,7 +82,7 @@ impl Case {
 
     /// Whether the case is held back from whoever writes rules: one of `parts`, by hash.
     pub(crate) fn is_held_back(&self, parts: u64) -> bool {
-        hash(self.group()) % parts == 0
+        hash(self.group()).is_multiple_of(parts)
     }
 
     /// Whether the proxy refuses the request, and why.

@@ -6,6 +6,7 @@
 mod names;
 
 use super::{Signal, Signals};
+use crate::inspect::steps::steps;
 use names::{Tag, is_event, tag};
 
 /// What a value is as HTML.
@@ -27,6 +28,7 @@ pub(super) fn read(text: &[u8]) -> Signals {
 
 /// Looks at what follows a `<`; gives whether a tag is open.
 fn open(rest: &[u8], signals: &mut Signals) -> bool {
+    steps(32);
     let Some(&first) = rest.first() else { return false };
     match first {
         b'!' | b'?' | b'%' => {
@@ -100,7 +102,7 @@ fn is_spread(rest: &[u8]) -> bool {
                     return false;
                 }
             }
-            b'<' | b'>' | b'=' | b'"' | b'\'' => return false,
+            b'<' | b'>' | b'=' | b'"' | b'\'' | b'0'..=b'9' => return false,
             _ => {
                 gaps += usize::from(after_letter);
                 after_letter = false;
@@ -128,12 +130,14 @@ fn declaration(rest: &[u8], signals: &mut Signals) {
 
 /// Looks at the attribute whose `=` stands at `at`.
 fn attribute(text: &[u8], at: usize, in_tag: bool, signals: &mut Signals) {
+    steps(32);
     // Not `==`, `<=`, `=>`.
     if text.get(at + 1) == Some(&b'=') || at > 0 && matches!(text[at - 1], b'=' | b'!') {
         return;
     }
-    let name_end = text[..at].trim_ascii_end().len();
-    if at - name_end > 16 {
+    let near = at.saturating_sub(17);
+    let name_end = near + text[near..at].trim_ascii_end().len();
+    if name_end == near {
         return;
     }
     let length = text[..name_end]
@@ -207,7 +211,8 @@ fn is_script_url(text: &[u8]) -> bool {
         .any(|k| kind.len() >= k.len() && kind[..k.len()].eq_ignore_ascii_case(k))
 }
 
-/// `javascript:void(0)` and `javascript:;` are what links without a target have.
+/// `javascript:void(0)` and `javascript:;` are what links without a target have, and
+/// `javascript: the good parts` is a book.
 fn is_harmless(script: &[u8]) -> bool {
     let script = script.trim_ascii();
     let rest = [&b"void(0)"[..], b"void(null)", b"void 0", b"//", b"history.back()", b"#", b""]
@@ -215,7 +220,31 @@ fn is_harmless(script: &[u8]) -> bool {
         .find_map(|harmless| script.strip_prefix(*harmless))
         .unwrap_or(script);
     let rest = rest.strip_prefix(b";").unwrap_or(rest);
-    rest.is_empty() || matches!(rest[0], b'"' | b'\'' | b'&' | b' ' | b'>' | b',')
+    rest.is_empty() || matches!(rest[0], b'"' | b'\'' | b'&' | b' ' | b'>' | b',') || is_prose(rest)
+}
+
+/// Whether a script begins with two words, of which the first begins no statement.
+fn is_prose(script: &[u8]) -> bool {
+    const STATEMENTS: [&[u8]; 14] = [
+        b"var",
+        b"let",
+        b"const",
+        b"new",
+        b"throw",
+        b"void",
+        b"delete",
+        b"return",
+        b"if",
+        b"for",
+        b"while",
+        b"function",
+        b"typeof",
+        b"import",
+    ];
+    let end = script.iter().position(|b| !b.is_ascii_alphabetic()).unwrap_or(script.len());
+    let (word, rest) = script.split_at(end);
+    matches!(rest, [b' ', next, ..] if next.is_ascii_alphabetic())
+        && !STATEMENTS.iter().any(|s| s.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]

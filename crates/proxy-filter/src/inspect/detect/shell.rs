@@ -78,10 +78,8 @@ fn line(text: &[u8], signals: &mut Signals) {
     }
     let fits = match known(word.name()) {
         Some(Known::Command) => {
-            matches!(
-                word.after,
-                After::Option | After::Path | After::Expansion | After::Separator
-            ) || word.after == After::Argument && has_arguments(&text[word.end..])
+            matches!(word.after, After::Option | After::Path | After::Expansion | After::Separator)
+                || word.after == After::Argument && has_arguments(&text[word.end..])
                 || memchr::memchr(b'-', word.name()).is_some() && text.len() < 80
         }
         Some(Known::Tool) => {
@@ -145,7 +143,8 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
             if !lines.few {
                 return at + 1;
             }
-            (at + 1, false)
+            // A word, a line break, a command, and no more.
+            (at + 1, text.len() < 80 && memchr::memchr(b' ', &text[..at]).is_none())
         }
         _ => {
             let doubled = next == b;
@@ -181,9 +180,8 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
 /// Whether a text has the look of a sentence: several words of letters.
 fn is_prose(text: &[u8]) -> bool {
     let near = &text[text.len().saturating_sub(200)..];
-    let is_word = |word: &&[u8]| {
-        word.len() > 1 && word.iter().all(|b| b.is_ascii_alphabetic() || *b >= 0x80)
-    };
+    let is_word =
+        |word: &&[u8]| word.len() > 1 && word.iter().all(|b| b.is_ascii_alphabetic() || *b >= 0x80);
     near.split(|b| matches!(b, b' ' | b'\n')).filter(is_word).take(4).count() >= 2
 }
 
@@ -221,7 +219,7 @@ fn judge(
         (Known::Prose, After::Separator | After::End) => {
             substitution && word.after == After::Separator
                 || sure && separator == b'|'
-                || sure && separator == b';' && is_short
+                || sure && separator == b';' && is_short && !word_text.contains(&b' ')
         }
         (Known::Prose, After::Argument) => false,
     };

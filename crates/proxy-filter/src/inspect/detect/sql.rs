@@ -144,7 +144,7 @@ mod tests {
         assert!(!query("please select one from the list").has(Signal::SqlQuery));
         assert!(!query("select a size from the menu").has(Signal::SqlQuery));
         assert!(query("1' order by 5-- -").has(Signal::SqlClause));
-        assert!(query("sleep(5)").has(Signal::SqlFunction));
+        assert!(query("pg_sleep(5)").has(Signal::SqlFunction));
         assert!(!query("sleep (well)").has(Signal::SqlFunction));
     }
 }

@@ -8,6 +8,8 @@
 //! The cost is linear in the text: at each byte one look at the bitmap and at most as many
 //! comparisons as the largest bucket has literals, which is fixed by the rules.
 
+use crate::inspect::steps::steps;
+
 /// A literal that is compared where its three bytes stand.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -43,7 +45,9 @@ impl Literals {
                 [] => {}
                 [one] => ones.push((one, number as u16)),
                 // Anything may stand behind.
-                [a, b] => all.extend((0..64).map(|third| (three(fold(a), fold(b), third), entry(0)))),
+                [a, b] => {
+                    all.extend((0..64).map(|third| (three(fold(a), fold(b), third), entry(0))));
+                }
                 _ => {
                     let rarity = |window: &[u8]| window.iter().map(|&b| usual(b)).sum::<u32>();
                     let rarest = text.windows(3).enumerate().min_by_key(|(_, w)| rarity(w));
@@ -87,6 +91,7 @@ impl Literals {
 
     /// Says every literal that stands in a text, in any case, and where it begins and ends.
     pub(super) fn find(&self, text: &[u8], mut found: impl FnMut(usize, usize, usize)) {
+        steps(text.len());
         let mut window = 0;
         for (i, &b) in text.iter().enumerate() {
             window = (window << 6 | usize::from(FOLD[usize::from(b)])) & 0x3_FFFF;
@@ -125,6 +130,7 @@ impl Literals {
         let bucket = usize::from(self.ranks[word]) + below;
         let range = self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize;
         for entry in &self.entries[range] {
+            steps(1);
             let literal = &self.texts[usize::from(entry.literal)];
             let Some(start) = at.checked_sub(usize::from(entry.offset)) else { continue };
             let end = start + literal.len();

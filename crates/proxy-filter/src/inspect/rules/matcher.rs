@@ -6,6 +6,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::literals::Literals;
 use super::{Rule, RuleError, RuleSet, Test};
 use crate::inspect::detect::{Signal, Signals};
+use crate::inspect::steps::steps;
 use crate::inspect::value::Value;
 
 /// Which rules matched, or may match, a value.
@@ -163,6 +164,7 @@ impl Matcher {
             while rest != 0 {
                 let number = word * 64 + rest.trailing_zeros() as usize;
                 rest &= rest - 1;
+                steps(value.bytes.len());
                 match &self.expressions[number] {
                     Some(expression) if !expression.is_match(value.bytes) => bits.unset(number),
                     _ => any = true,

@@ -26,33 +26,62 @@ fn graphql(random: &mut Random) -> Draft {
     ]);
     let body = format!(
         "{{\"operationName\":\"Search\",\"variables\":{{\"term\":{},\"first\":20,\"after\":\"{}\",\"input\":{{\"name\":{},\"bio\":{}}}}},\"query\":{},\"extensions\":{{\"persistedQuery\":{{\"version\":1,\"sha256Hash\":\"{}\"}}}}}}",
-        json(random.search()), random.base64(12), json(random.pick(NAMES)), json(random.search()), json(query), random.hex(64),
+        json(random.search()),
+        random.base64(12),
+        json(random.pick(NAMES)),
+        json(random.search()),
+        json(query),
+        random.hex(64),
     );
     Draft::post("/graphql", "application/json", body).with("x-requested-with", "XMLHttpRequest")
 }
 
 fn graphql_get(random: &mut Random) -> Draft {
-    let variables = format!("{{\"rawQuery\":{},\"count\":20,\"cursor\":null,\"querySource\":\"typed_query\",\"product\":\"Top\"}}", json(random.search()));
+    let variables = format!(
+        "{{\"rawQuery\":{},\"count\":20,\"cursor\":null,\"querySource\":\"typed_query\",\"product\":\"Top\"}}",
+        json(random.search())
+    );
     let features = "{\"rweb_lists_timeline_redesign_enabled\":true,\"responsive_web_graphql_exclude_directive_enabled\":true,\"view_counts_everywhere_api_enabled\":true}";
-    Draft::get(format!("/i/api/graphql/{}/SearchTimeline?variables={}&features={}", random.token(22), encode(&variables), encode(features)))
-        .with("x-csrf-token", random.hex(32))
-        .with("x-client-transaction-id", random.base64(70))
+    Draft::get(format!(
+        "/i/api/graphql/{}/SearchTimeline?variables={}&features={}",
+        random.token(22),
+        encode(&variables),
+        encode(features)
+    ))
+    .with("x-csrf-token", random.hex(32))
+    .with("x-client-transaction-id", random.base64(70))
 }
 
 fn rest(random: &mut Random) -> Draft {
     let body = format!(
         "{{\"id\":\"{}\",\"name\":{},\"description\":{},\"tags\":[\"{}\",\"{}\"],\"active\":true,\"price\":{}.5,\"callback\":\"https://{}/hooks/{}\",\"created\":\"2024-01-01T10:11:12+01:00\",\"locale\":\"en_US\",\"range\":\"0-9\",\"nested\":{{\"a\":{{\"b\":[1,2,{{\"c\":null}}]}}}},\"pattern\":\"^[a-z]+(-[a-z0-9]+)*$\",\"color\":\"#ff00aa\",\"css\":\"display:block; top:0; cursor:pointer\"}}",
-        random.uuid(), json(random.pick(NAMES)), json(random.search()), random.pick(WORDS), random.pick(WORDS), random.digits(2), random.pick(HOSTS), slug(random),
+        random.uuid(),
+        json(random.pick(NAMES)),
+        json(random.search()),
+        random.pick(WORDS),
+        random.pick(WORDS),
+        random.digits(2),
+        random.pick(HOSTS),
+        slug(random),
     );
-    let kind = random.pick(&["application/json", "application/json;charset=UTF-8", "application/vnd.api+json"]);
-    Draft::post(format!("/api/v2/{}", slug(random)), kind, body).with("authorization", format!("Bearer {}", random.token(60))).with("x-request-id", random.uuid())
+    let kind = random.pick(&[
+        "application/json",
+        "application/json;charset=UTF-8",
+        "application/vnd.api+json",
+    ]);
+    Draft::post(format!("/api/v2/{}", slug(random)), kind, body)
+        .with("authorization", format!("Bearer {}", random.token(60)))
+        .with("x-request-id", random.uuid())
 }
 
 fn patch(random: &mut Random) -> Draft {
     let mut draft = Draft::post(
         format!("/api/items/{}", random.digits(4)),
         "application/json-patch+json",
-        format!("[{{\"op\":\"replace\",\"path\":\"/title\",\"value\":{}}},{{\"op\":\"test\",\"path\":\"/a/b~1c\",\"value\":null}}]", json(random.search())),
+        format!(
+            "[{{\"op\":\"replace\",\"path\":\"/title\",\"value\":{}}},{{\"op\":\"test\",\"path\":\"/a/b~1c\",\"value\":null}}]",
+            json(random.search())
+        ),
     );
     draft.method = random.pick(&["PATCH", "PUT", "DELETE"]);
     draft
@@ -73,8 +102,18 @@ fn logs(random: &mut Random) -> Draft {
     for _ in 0..10 {
         body += &format!(
             "{{\"level\":\"{}\",\"msg\":{},\"ts\":{},\"caller\":\"server/handler.go:{}\",\"path\":\"/{}\",\"err\":{}}}\n",
-            random.pick(&["info", "warn", "error"]), json(random.search()), random.digits(13), random.digits(3), slug(random),
-            json(random.pick(&["context deadline exceeded", "open /var/lib/app/data.db: no such file or directory", "exit status 1", "dial tcp 10.0.0.5:5432: connect: connection refused", "pq: duplicate key value violates unique constraint \"users_email_key\""])),
+            random.pick(&["info", "warn", "error"]),
+            json(random.search()),
+            random.digits(13),
+            random.digits(3),
+            slug(random),
+            json(random.pick(&[
+                "context deadline exceeded",
+                "open /var/lib/app/data.db: no such file or directory",
+                "exit status 1",
+                "dial tcp 10.0.0.5:5432: connect: connection refused",
+                "pq: duplicate key value violates unique constraint \"users_email_key\""
+            ])),
         );
     }
     Draft::post("/v1/input", "application/x-ndjson", body)
@@ -84,14 +123,33 @@ fn query_engine(random: &mut Random) -> Draft {
     Draft::post(
         "/_search",
         "application/json",
-        format!("{{\"query\":{{\"bool\":{{\"must\":[{{\"match\":{{\"title\":{}}}}},{{\"range\":{{\"price\":{{\"gte\":10,\"lte\":{}}}}}}}],\"should\":[{{\"term\":{{\"tags\":\"{}\"}}}}],\"must_not\":[]}}}},\"aggs\":{{\"by_brand\":{{\"terms\":{{\"field\":\"brand.keyword\",\"order\":{{\"_count\":\"desc\"}}}}}}}},\"sort\":[{{\"_score\":\"desc\"}}],\"from\":0,\"size\":20,\"_source\":[\"id\",\"title\"]}}", json(random.search()), random.digits(3), random.pick(WORDS)),
+        format!(
+            "{{\"query\":{{\"bool\":{{\"must\":[{{\"match\":{{\"title\":{}}}}},{{\"range\":{{\"price\":{{\"gte\":10,\"lte\":{}}}}}}}],\"should\":[{{\"term\":{{\"tags\":\"{}\"}}}}],\"must_not\":[]}}}},\"aggs\":{{\"by_brand\":{{\"terms\":{{\"field\":\"brand.keyword\",\"order\":{{\"_count\":\"desc\"}}}}}}}},\"sort\":[{{\"_score\":\"desc\"}}],\"from\":0,\"size\":20,\"_source\":[\"id\",\"title\"]}}",
+            json(random.search()),
+            random.digits(3),
+            random.pick(WORDS)
+        ),
     )
 }
 
 fn vcs(random: &mut Random) -> Draft {
     match random.below(3) {
-        0 => Draft::get(format!("/{}/{}/info/refs?service=git-upload-pack", random.pick(WORDS), slug(random))),
-        1 => Draft::get(format!("/{}/{}/compare/main...feature/{}?expand=1", random.pick(WORDS), slug(random), slug(random))),
-        _ => Draft::get(format!("/{}/-/blob/main/src/{}.rs?ref_type=heads#L{}", slug(random), random.pick(WORDS), random.digits(2))),
+        0 => Draft::get(format!(
+            "/{}/{}/info/refs?service=git-upload-pack",
+            random.pick(WORDS),
+            slug(random)
+        )),
+        1 => Draft::get(format!(
+            "/{}/{}/compare/main...feature/{}?expand=1",
+            random.pick(WORDS),
+            slug(random),
+            slug(random)
+        )),
+        _ => Draft::get(format!(
+            "/{}/-/blob/main/src/{}.rs?ref_type=heads#L{}",
+            slug(random),
+            random.pick(WORDS),
+            random.digits(2)
+        )),
     }
 }

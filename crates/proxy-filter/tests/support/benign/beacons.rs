@@ -47,10 +47,23 @@ fn measure(random: &mut Random) -> Draft {
     let title = format!("{} | {} - {}", random.search(), random.words(WORDS, 3), "Example & Co.");
     Draft::get(format!(
         "/g/collect?v=2&tid=G-{}&gtm=45je{}v{}za200&_p={}&gcd=13l3l3l3l1&npa=0&dma=1&cid={}.{}&ul=en-us&sr=1920x1080&uaa=x86&uab=64&uafvl=Chromium%3B126.0.6478.127%7CNot%252FA)Brand%3B8.0.0.0&uamb=0&uap=Windows&uapv=15.0.0&are=1&_s=2&sid={}&sct=1&seg=1&dl={}&dr={}&dt={}&en=user_engagement&ep.category={}&epn.value=1.5&_et={}",
-        random.token(10).to_uppercase(), random.digits(4), random.digits(8), random.digits(9), random.digits(9), random.digits(10), random.digits(10),
-        encode(&format!("https://{}/{}?q={}", random.pick(HOSTS), slug(random), form(random.search()))),
+        random.token(10).to_uppercase(),
+        random.digits(4),
+        random.digits(8),
+        random.digits(9),
+        random.digits(9),
+        random.digits(10),
+        random.digits(10),
+        encode(&format!(
+            "https://{}/{}?q={}",
+            random.pick(HOSTS),
+            slug(random),
+            form(random.search())
+        )),
         encode(&format!("https://www.google.com/search?q={}", form(random.search()))),
-        encode(&title), encode(&random.words(WORDS, 2)), random.digits(4),
+        encode(&title),
+        encode(&random.words(WORDS, 2)),
+        random.digits(4),
     ))
 }
 
@@ -63,23 +76,57 @@ fn measure_post(random: &mut Random) -> Draft {
         3 => format!("data={}", encode(&base64(format!("{{\"event\":\"$autocapture\",\"properties\":{{\"$elements_chain\":\"a.nav-link:attr__href=\\\"/{}\\\"nth-child=\\\"1\\\"\",\"distinct_id\":\"{}\"}}}}", slug(random), random.uuid()).as_bytes()))),
         _ => format!("{{\"messages\":[{{\"type\":\"track\",\"event\":\"Product Viewed\",\"properties\":{{\"name\":{},\"price\":19.99,\"currency\":\"USD\",\"url\":\"{url}\"}},\"context\":{{\"page\":{{\"search\":\"?id={}&time=now\",\"title\":{}}},\"userAgent\":\"Mozilla/5.0 (Windows NT 10.0; Win64; x64)\"}}}}],\"sentAt\":\"2024-01-01T00:00:00.000Z\"}}", json(random.search()), random.digits(4), json(random.search())),
     };
-    let kind = random.pick(&["text/plain;charset=UTF-8", "application/json", "application/x-www-form-urlencoded; charset=UTF-8", "application/json; charset=utf-8", "text/plain"]);
+    let kind = random.pick(&[
+        "text/plain;charset=UTF-8",
+        "application/json",
+        "application/x-www-form-urlencoded; charset=UTF-8",
+        "application/json; charset=utf-8",
+        "text/plain",
+    ]);
     Draft::post("/collect", kind, body)
 }
 
 fn pixel(random: &mut Random) -> Draft {
-    let url = format!("https://{}/{}?a={}&b[]=1", random.pick(HOSTS), slug(random), random.digits(3));
+    let url =
+        format!("https://{}/{}?a={}&b[]=1", random.pick(HOSTS), slug(random), random.digits(3));
     Draft::get(match random.below(3) {
-        0 => format!("/tr/?id={}&ev=PageView&dl={}&rl=&if=false&ts={}&cd[content_ids]=[%22{}%22]&cd[content_name]={}&cd[value]=10.00&sw=1920&sh=1080&v=2.9.160&r=stable&ec=0&o=4126&fbp=fb.1.{}.{}&cs_est=true&ler=empty&it={}&coo=false&exp=k0&rqm=GET", random.digits(15), encode(&url), random.digits(13), random.digits(6), encode(random.search()), random.digits(13), random.digits(10), random.digits(13)),
-        1 => format!("/b/ss/examplecom/1/JS-2.22.0/s{}?AQB=1&ndh=1&pf=1&t=1%2F0%2F2024%2010%3A11%3A12%201%20-60&mid={}&ce=UTF-8&pageName={}&g={}&c1=D%3Dv1&v1={}&h1=a%7Cb%7Cc&events=event1%2Cevent2%3D5&products=%3BSKU1%3B1%3B10.00%3Bevent3%3D1%7Cevent4%3D2&AQE=1", random.digits(14), random.digits(38), encode("shop:home > sale"), encode(&url), encode(random.search())),
-        _ => format!("/i/adsct?bci=3&eci=2&event_id={}&integration=advertiser&p_id=Twitter&p_user_id=0&pl_id={}&tw_document_href={}&tw_iframe_status=0&txn_id=o1&type=javascript&version=2.3.30", random.uuid(), random.uuid(), encode(&url)),
+        0 => format!(
+            "/tr/?id={}&ev=PageView&dl={}&rl=&if=false&ts={}&cd[content_ids]=[%22{}%22]&cd[content_name]={}&cd[value]=10.00&sw=1920&sh=1080&v=2.9.160&r=stable&ec=0&o=4126&fbp=fb.1.{}.{}&cs_est=true&ler=empty&it={}&coo=false&exp=k0&rqm=GET",
+            random.digits(15),
+            encode(&url),
+            random.digits(13),
+            random.digits(6),
+            encode(random.search()),
+            random.digits(13),
+            random.digits(10),
+            random.digits(13)
+        ),
+        1 => format!(
+            "/b/ss/examplecom/1/JS-2.22.0/s{}?AQB=1&ndh=1&pf=1&t=1%2F0%2F2024%2010%3A11%3A12%201%20-60&mid={}&ce=UTF-8&pageName={}&g={}&c1=D%3Dv1&v1={}&h1=a%7Cb%7Cc&events=event1%2Cevent2%3D5&products=%3BSKU1%3B1%3B10.00%3Bevent3%3D1%7Cevent4%3D2&AQE=1",
+            random.digits(14),
+            random.digits(38),
+            encode("shop:home > sale"),
+            encode(&url),
+            encode(random.search())
+        ),
+        _ => format!(
+            "/i/adsct?bci=3&eci=2&event_id={}&integration=advertiser&p_id=Twitter&p_user_id=0&pl_id={}&tw_document_href={}&tw_iframe_status=0&txn_id=o1&type=javascript&version=2.3.30",
+            random.uuid(),
+            random.uuid(),
+            encode(&url)
+        ),
     })
 }
 
 fn bids(random: &mut Random) -> Draft {
     let body = format!(
         "{{\"id\":\"{}\",\"imp\":[{{\"id\":\"1\",\"banner\":{{\"format\":[{{\"w\":300,\"h\":250}}],\"topframe\":1}},\"secure\":1,\"ext\":{{\"data\":{{\"pbadslot\":\"/123/home(top)\"}}}}}}],\"site\":{{\"page\":\"https://{}/{}?x=1&y=2\",\"ref\":\"\",\"domain\":\"example.com\",\"cat\":[\"IAB1\"],\"keywords\":{}}},\"device\":{{\"ua\":\"Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X)\",\"dnt\":0,\"language\":\"en\",\"sua\":{{\"browsers\":[{{\"brand\":\"Not/A)Brand\",\"version\":[\"8\"]}}]}}}},\"user\":{{\"ext\":{{\"consent\":\"{}\",\"eids\":[{{\"source\":\"id5-sync.com\",\"uids\":[{{\"id\":\"ID5*{}\",\"atype\":1}}]}}]}}}},\"tmax\":500,\"regs\":{{\"ext\":{{\"gdpr\":1}}}}}}",
-        random.uuid(), random.pick(HOSTS), slug(random), json(&random.words(WORDS, 5).replace(' ', ",")), random.token(180), random.token(90),
+        random.uuid(),
+        random.pick(HOSTS),
+        slug(random),
+        json(&random.words(WORDS, 5).replace(' ', ",")),
+        random.token(180),
+        random.token(90),
     );
     Draft::post("/openrtb2/auction", "text/plain", body)
 }
@@ -97,19 +144,64 @@ fn errors(random: &mut Random) -> Draft {
     ]);
     let body = format!(
         "{{\"event_id\":\"{}\",\"sent_at\":\"2024-01-01T00:00:00.000Z\",\"sdk\":{{\"name\":\"sentry.javascript.react\",\"version\":\"7.1\"}}}}\n{{\"type\":\"event\"}}\n{{\"exception\":{{\"values\":[{{\"type\":\"Error\",\"value\":{},\"mechanism\":{{\"type\":\"onerror\",\"handled\":false}}}}]}},\"breadcrumbs\":[{{\"category\":\"ui.click\",\"message\":\"body > div#root > button.btn[type=\\\"submit\\\"]\"}},{{\"category\":\"console\",\"message\":\"warn: {}\"}}],\"request\":{{\"url\":\"https://{}/{}\"}}}}",
-        random.hex(32), json(stack), random.words(WORDS, 4), random.pick(HOSTS), slug(random),
+        random.hex(32),
+        json(stack),
+        random.words(WORDS, 4),
+        random.pick(HOSTS),
+        slug(random),
     );
-    Draft::post(format!("/api/{}/envelope/?sentry_key={}&sentry_version=7", random.digits(7), random.hex(32)), "text/plain;charset=UTF-8", body)
+    Draft::post(
+        format!(
+            "/api/{}/envelope/?sentry_key={}&sentry_version=7",
+            random.digits(7),
+            random.hex(32)
+        ),
+        "text/plain;charset=UTF-8",
+        body,
+    )
 }
 
 fn sensor(random: &mut Random) -> Draft {
     let length = 200 + random.below(600);
     let noise = random.noise(length);
     let (content_type, body) = match random.below(4) {
-        0 => ("text/plain;charset=UTF-8", format!("{{\"sensor_data\":{}}}", json(&format!("3;0;1;2048;{};{},0,0,0,1,0;{noise}", random.digits(7), random.digits(2))))),
-        1 => ("application/x-www-form-urlencoded", format!("payload={}&appId=PX{}&tag=v8.0.2&uuid={}&ft=330&seq=1&en=NTA&pc={}&rsc=2", encode(&random.base64(300)), random.token(8), random.uuid(), random.digits(16))),
-        2 => ("application/x-protobuffer", String::from_utf8_lossy(&(0..300).map(|_| random.next() as u8 & 0x7F).collect::<Vec<_>>()).into_owned()),
-        _ => ("application/json", format!("{{\"p\":{},\"t\":\"{}\",\"sig\":\"{}\"}}", json(&random.base64(400)), random.token(60), random.hex(64))),
+        0 => (
+            "text/plain;charset=UTF-8",
+            format!(
+                "{{\"sensor_data\":{}}}",
+                json(&format!(
+                    "3;0;1;2048;{};{},0,0,0,1,0;{noise}",
+                    random.digits(7),
+                    random.digits(2)
+                ))
+            ),
+        ),
+        1 => (
+            "application/x-www-form-urlencoded",
+            format!(
+                "payload={}&appId=PX{}&tag=v8.0.2&uuid={}&ft=330&seq=1&en=NTA&pc={}&rsc=2",
+                encode(&random.base64(300)),
+                random.token(8),
+                random.uuid(),
+                random.digits(16)
+            ),
+        ),
+        2 => (
+            "application/x-protobuffer",
+            String::from_utf8_lossy(
+                &(0..300).map(|_| random.next() as u8 & 0x7F).collect::<Vec<_>>(),
+            )
+            .into_owned(),
+        ),
+        _ => (
+            "application/json",
+            format!(
+                "{{\"p\":{},\"t\":\"{}\",\"sig\":\"{}\"}}",
+                json(&random.base64(400)),
+                random.token(60),
+                random.hex(64)
+            ),
+        ),
     };
     Draft::post("/akam/13/pixel_check", content_type, body)
 }
@@ -117,16 +209,38 @@ fn sensor(random: &mut Random) -> Draft {
 fn batch(random: &mut Random) -> Draft {
     let body = format!(
         "f.req={}&at={}%3A{}&",
-        encode(&format!("[[[\"{}\",\"[[\\\"{}\\\",null,[1,2,3]],\\\"{}\\\"]\",null,\"generic\"]]]", random.token(6), random.pick(WORDS), random.token(30))),
-        random.token(34), random.digits(13),
+        encode(&format!(
+            "[[[\"{}\",\"[[\\\"{}\\\",null,[1,2,3]],\\\"{}\\\"]\",null,\"generic\"]]]",
+            random.token(6),
+            random.pick(WORDS),
+            random.token(30)
+        )),
+        random.token(34),
+        random.digits(13),
     );
-    Draft::post(format!("/_/data/batchexecute?rpcids={}&source-path=%2F&f.sid=-{}&bl=boq_example_{}.{}_p0&hl=en&soc-app=1&_reqid={}&rt=c", random.token(6), random.digits(19), random.digits(8), random.digits(2), random.digits(6)), "application/x-www-form-urlencoded;charset=UTF-8", body)
+    Draft::post(
+        format!(
+            "/_/data/batchexecute?rpcids={}&source-path=%2F&f.sid=-{}&bl=boq_example_{}.{}_p0&hl=en&soc-app=1&_reqid={}&rt=c",
+            random.token(6),
+            random.digits(19),
+            random.digits(8),
+            random.digits(2),
+            random.digits(6)
+        ),
+        "application/x-www-form-urlencoded;charset=UTF-8",
+        body,
+    )
 }
 
 fn matrix(random: &mut Random) -> Draft {
     Draft::get(format!(
         "/activity;src={};type=invmedia;cat={};ord={};npa=0;u1={};u2=undefined;ps=1;pcor={};uaa=x86;uab=64;gtm={};~oref={}?",
-        random.digits(7), random.token(8), random.digits(13), encode(random.pick(WORDS)), random.digits(9), random.token(16),
+        random.digits(7),
+        random.token(8),
+        random.digits(13),
+        encode(random.pick(WORDS)),
+        random.digits(9),
+        random.token(16),
         encode(&format!("https://{}/{}?a=b&c=d", random.pick(HOSTS), slug(random))),
     ))
 }
@@ -134,7 +248,13 @@ fn matrix(random: &mut Random) -> Draft {
 fn vitals(random: &mut Random) -> Draft {
     let body = format!(
         "{{\"memory\":{{\"totalJSHeapSize\":{}}},\"resources\":[],\"referrer\":\"\",\"eventType\":1,\"firstPaint\":{},\"timingsV2\":{{\"nextHopProtocol\":\"h2\",\"name\":\"https://{}/{}\"}},\"dt\":\"\",\"pageloadId\":\"{}\",\"landingPath\":\"/\",\"lcp\":{{\"value\":{},\"path\":\"/\",\"element\":\"div.hero>img.lazy[alt=\\\"{}\\\"]\",\"url\":\"\"}}}}",
-        random.digits(8), random.digits(4), random.pick(HOSTS), slug(random), random.uuid(), random.digits(4), random.pick(WORDS),
+        random.digits(8),
+        random.digits(4),
+        random.pick(HOSTS),
+        slug(random),
+        random.uuid(),
+        random.digits(4),
+        random.pick(WORDS),
     );
     Draft::post("/cdn-cgi/rum?", "application/json", body)
 }

@@ -1,5 +1,7 @@
 //! One word as a shell reads it.
 
+use crate::inspect::steps::steps;
+
 /// What follows a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum After {
@@ -126,6 +128,7 @@ pub(super) fn read(text: &[u8], from: usize) -> Word {
         word.hidden = false;
     }
     word.end = at;
+    steps(at - from + 1);
     word.after = after(text, at, &mut word.digits_follow);
     word.slash_follows = text[at..].iter().take(8).find(|b| !is_space(**b)) == Some(&b'/');
     word
@@ -195,7 +198,9 @@ fn after(text: &[u8], at: usize, digits: &mut bool) -> After {
         }
         b'*' if rest.len() == 1 => After::Path,
         b'|' | b';' | b'&' if second != b'#' => After::Separator,
-        b'<' | b'>' if matches!(second, b'<' | b'>' | b'/' | b'(' | b'&' | b' ') => After::Separator,
+        b'<' | b'>' if matches!(second, b'<' | b'>' | b'/' | b'(' | b'&' | b' ') => {
+            After::Separator
+        }
         b'`' | b')' => After::Separator,
         b'=' | b':' => After::Name,
         _ if first.is_ascii_alphabetic() && second == b':' => match rest.get(2) {

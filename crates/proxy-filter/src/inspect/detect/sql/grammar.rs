@@ -1,7 +1,10 @@
 //! The reader of expressions.
 
-use super::token::{Mark, Token, Tokens};
-use super::words::{Call, Word};
+mod evidence;
+mod statement;
+
+use super::token::{Token, Tokens};
+use super::words::Word;
 use super::{Signal, Signals, TOKENS};
 
 /// Where a value may have landed.
@@ -154,7 +157,7 @@ impl<'a> Reader<'a> {
             State::Statement => self.statement(token),
             State::By => self.expect(token == Token::Word(Word::By), State::Operand),
             State::Name => self.name(token),
-            State::Into => self.into_target(token),
+            State::Into => self.target_of_into(token),
         }
     }
 
@@ -287,21 +290,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn called(&mut self, call: Call) {
-        self.syntax = true;
-        if call == Call::Dangerous {
-            self.pending_call();
-        }
-        if call != Call::Unknown {
-            self.confirm_select();
-        }
-    }
-
-    /// A function that waits or reads was called, in a place where it would be.
-    fn pending_call(&mut self) {
-        self.signals.add(Signal::SqlFunction);
-    }
-
     fn finish_operand(&mut self, kind: Kind) {
         let before = self.first;
         self.first.get_or_insert(kind);
@@ -318,8 +306,7 @@ impl<'a> Reader<'a> {
         if self.clause {
             self.clause = false;
             let number = kind == Kind::Constant || kind == Kind::Call;
-            if number && before == Some(Kind::Constant)
-                || self.broken_out() && kind != Kind::String
+            if number && before == Some(Kind::Constant) || self.broken_out() && kind != Kind::String
             {
                 self.signals.add(Signal::SqlClause);
             }
@@ -330,16 +317,6 @@ impl<'a> Reader<'a> {
         self.last = kind;
         self.alias = false;
         self.state = State::After;
-    }
-
-    /// `AND left = right`.
-    fn condition(&mut self, right: Kind) {
-        let left = self.logic.unwrap_or(Kind::Name);
-        let constant = |kind| matches!(kind, Kind::Constant | Kind::String);
-        let sure = self.broken_out()
-            || constant(left) && constant(right)
-            || self.plain_start() && (constant(left) || constant(right) || self.tokens.commented);
-        self.signals.add(if sure { Signal::SqlCondition } else { Signal::SqlFilter });
     }
 
     fn after(&mut self, token: Token) -> bool {
@@ -460,92 +437,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn statement(&mut self, token: Token) -> bool {
-        let Token::Word(word) = token else {
-            if matches!(token, Token::Call(Call::Dangerous | Call::Known)) && self.broken_out() {
-                self.signals.add(Signal::SqlStatement);
-            }
-            return matches!(token, Token::Semicolon);
-        };
-        match word {
-            Word::Select => {
-                self.select = Some(Select::Statement);
-                self.first = None;
-                self.closed += 1;
-                self.state = State::Operand;
-                true
-            }
-            Word::Insert
-            | Word::Update
-            | Word::Delete
-            | Word::Define
-            | Word::Execute
-            | Word::Declare
-            | Word::Set
-            | Word::Wait
-            | Word::If
-            | Word::Begin
-            | Word::Other => {
-                self.object_of(word)
-            }
-            Word::Shutdown => {
-                if self.tokens.next().is_none_or(|t| !matches!(t, Token::Name | Token::Word(_))) {
-                    self.signals.add(Signal::SqlStatement);
-                }
-                false
-            }
-            _ => false,
-        }
-    }
-
-    /// Looks at what follows the verb of a statement; gives `false`, for then all is said.
-    fn object_of(&mut self, verb: Word) -> bool {
-        let next = self.tokens.next();
-        let sure = match (verb, next) {
-            (Word::Insert, Some(Token::Word(Word::Into))) => {
-                matches!(self.tokens.next(), Some(Token::Name | Token::Call(_) | Token::Word(_)))
-            }
-            (Word::Delete, Some(Token::Word(Word::From))) => {
-                matches!(self.tokens.next(), Some(Token::Name | Token::Word(Word::Object)))
-                    && !matches!(self.tokens.next(), Some(Token::Name))
-            }
-            (Word::Update, Some(Token::Name)) => {
-                matches!(self.tokens.next(), Some(Token::Word(Word::Set)))
-            }
-            (Word::Define, Some(Token::Word(Word::Object))) => {
-                let named = self.tokens.next();
-                matches!(named, Some(Token::Name | Token::Call(_) | Token::Word(Word::If)))
-                    && self.tokens.next().is_none_or(|t| {
-                        matches!(t, Token::Semicolon | Token::Comment { .. })
-                    })
-                    || self.broken_out()
-            }
-            (Word::Define, Some(Token::Call(_))) => self.broken_out(),
-            (Word::Execute, Some(Token::Call(Call::Dangerous | Call::Known))) => true,
-            (Word::Execute, Some(Token::Name | Token::Call(_))) => {
-                let broken = self.broken_out();
-                let next = self.tokens.next();
-                broken && !matches!(next, Some(Token::Name))
-                    || matches!(next, Some(Token::String { .. } | Token::Variable))
-            }
-            (Word::Execute, Some(Token::Open | Token::Variable | Token::String { .. })) => true,
-            (Word::Define, Some(Token::Name)) => false,
-            (Word::Declare, Some(Token::Variable)) => true,
-            (Word::Set, Some(Token::Variable)) => true,
-            (Word::Wait, Some(Token::Word(Word::Delay))) => true,
-            (Word::If, Some(Token::Open | Token::Word(Word::Not | Word::Prefix))) => true,
-            (Word::If, Some(Token::Number)) => self.broken_out(),
-            (Word::Begin, Some(Token::Call(Call::Dangerous) | Token::Word(Word::Declare))) => true,
-            (Word::Begin, Some(Token::Name)) => self.broken_out(),
-            (Word::Other, Some(Token::Name)) => self.broken_out(),
-            _ => false,
-        };
-        if sure {
-            self.signals.add(Signal::SqlStatement);
-        }
-        false
-    }
-
     fn name(&mut self, token: Token) -> bool {
         self.state = State::After;
         self.alias = true;
@@ -556,92 +447,6 @@ impl<'a> Reader<'a> {
                 true
             }
             _ => false,
-        }
-    }
-
-    fn into_target(&mut self, token: Token) -> bool {
-        match token {
-            Token::Variable if self.select.is_none() && !self.broken_out() => false,
-            Token::Word(Word::File) | Token::Variable => {
-                self.signals.add(Signal::SqlClause);
-                self.state = State::Operand;
-                true
-            }
-            Token::Name if self.select.is_some() => {
-                self.state = State::After;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// What was selected is followed by what follows an operand: it is a query, and no prose.
-    fn confirm_select(&mut self) {
-        match self.select {
-            Some(Select::Union) => self.signals.add(Signal::SqlUnion),
-            Some(Select::Sub) => self.signals.add(Signal::SqlSubselect),
-            Some(Select::Statement) if self.broken_out() => {
-                self.signals.add(Signal::SqlStatement);
-            }
-            Some(Select::Statement) if self.syntax => self.signals.add(Signal::SqlQuery),
-            _ => {}
-        }
-    }
-
-    fn comment(&mut self, mark: Mark, rest: usize) {
-        let dashes = mark == Mark::Dashes;
-        let at_operand = matches!(self.state, State::After | State::Statement);
-        if !at_operand {
-            return;
-        }
-        if self.broken_out() {
-            // A hash with words behind it is rather the colour or the heading of something, a
-            // slash with a star a pattern of paths.
-            let plain = self.context == PLAIN;
-            if rest == 0 || dashes && (rest <= 5 || plain) || self.closed > 0 {
-                self.signals.add(Signal::SqlComment);
-            }
-        } else if rest == 0 && dashes && matches!(self.first, Some(Kind::Group | Kind::Call)) {
-            self.signals.add(Signal::SqlComment);
-        } else if self.first == Some(Kind::Constant) {
-            self.signals.add(Signal::SqlTail);
-        }
-    }
-
-    /// The text has ended, or the rest of it is cut off by a comment.
-    fn end(&mut self, cut: bool) {
-        if matches!(self.state, State::After | State::Operand) && self.syntax {
-            match self.select {
-                Some(Select::Union) => self.signals.add(Signal::SqlUnion),
-                Some(Select::Sub) if self.broken_out() || cut => {
-                    self.signals.add(Signal::SqlSubselect);
-                }
-                Some(Select::Statement) if self.broken_out() => {
-                    self.signals.add(Signal::SqlStatement);
-                }
-                _ => {}
-            }
-        }
-        if self.logic_open && !self.compared && self.state == State::After {
-            if let Some(kind) = self.logic {
-                if cut && self.broken_out()
-                    || self.open_string && self.context == PLAIN
-                    || self.closed > 0 && kind != Kind::Name
-                {
-                    self.signals.add(Signal::SqlBoolean);
-                }
-            }
-        }
-        // `) like (`: the parentheses of the statement around.
-        if self.closed > 0 && self.first.is_none() && self.compared {
-            self.signals.add(Signal::SqlExpression);
-        }
-        if self.state == State::Statement && self.context == PLAIN {
-            self.signals.add(Signal::SqlComment);
-        }
-        // `x' ^ 'y`: both ends are closed by the statement around.
-        if self.expression && self.state == State::After && self.open_string {
-            self.signals.add(Signal::SqlExpression);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tokens of SQL, of all dialects at once.
 
 use super::words::{Call, Word, call, word};
+use crate::inspect::steps::steps;
 
 /// A token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,13 @@ impl<'a> Tokens<'a> {
 
     /// The next token; `None` at the end.
     pub(super) fn next(&mut self) -> Option<Token> {
+        let from = self.at;
+        let token = self.read();
+        steps(1 + self.at - from);
+        token
+    }
+
+    fn read(&mut self) -> Option<Token> {
         loop {
             let b = *self.text.get(self.at)?;
             match b {
@@ -318,11 +326,9 @@ impl<'a> Tokens<'a> {
             return self.named(start);
         }
         match known {
-            Some(Word::Object | Word::Direction | Word::Join | Word::If | Word::Insert | Word::Mode)
-                if self.parenthesis() =>
-            {
-                self.named(start)
-            }
+            Some(
+                Word::Object | Word::Direction | Word::Join | Word::If | Word::Insert | Word::Mode,
+            ) if self.parenthesis() => self.named(start),
             Some(word) => Token::Word(word),
             None => self.named(start),
         }

@@ -185,8 +185,7 @@ pub(super) fn call(text: &[u8]) -> Call {
         return Call::Dangerous;
     }
     match lower {
-        b"sleep"
-        | b"benchmark"
+        b"benchmark"
         | b"pg_sleep"
         | b"load_file"
         | b"extractvalue"
@@ -226,7 +225,8 @@ pub(super) fn call(text: &[u8]) -> Call {
         | b"master_pos_wait"
         | b"release_lock"
         | b"get_lock" => Call::Dangerous,
-        b"concat"
+        b"sleep"
+        | b"concat"
         | b"concat_ws"
         | b"group_concat"
         | b"char"
