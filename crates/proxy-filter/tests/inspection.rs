@@ -197,6 +197,15 @@ fn codings_are_taken_off() {
         ("deflate", zlib.finish().expect("memory")),
         ("deflate", raw.finish().expect("memory")),
         ("zstd", zstd),
+        // `x=1&` a hundred times, and a script.
+        (
+            "br",
+            vec![
+                0x1b, 0xaa, 0x01, 0x88, 0x8c, 0xd4, 0x59, 0xad, 0xb6, 0x9e, 0x75, 0x4c, 0x0f, 0x5e,
+                0x9e, 0x32, 0x49, 0x69, 0x42, 0x2c, 0x91, 0x86, 0x34, 0x39, 0x03, 0xf8, 0x36, 0x4a,
+                0xe4, 0x02, 0xe0, 0xd8, 0x5c, 0x74,
+            ],
+        ),
     ] {
         let request = Request::post("/")
             .header("content-type", "application/x-www-form-urlencoded")
