@@ -28,15 +28,16 @@ use proxy_upstream::{
 use tower::ServiceBuilder;
 
 use crate::access::ListenerAccess;
-use crate::cache::{CacheRole, Caches};
+use crate::cache::{CacheRole, Caches, MaybeCached};
 use crate::config::raw;
 use crate::config::resolved::{
     Limits, Listener, Resolved, Timeouts, UpstreamHost, UpstreamTimeouts,
 };
 use crate::config::units::Size;
-use crate::forward::{ForwardRole, Tunnels};
-use crate::gateway::{Gateway, RouteTarget};
+use crate::forward::{ForwardDispatch, ForwardRole, Tunnels};
+use crate::gateway::{Dispatch, Gateway, RouteTarget};
 use crate::routes::Action;
+use crate::stack::MaybeStacked;
 
 /// The name in `Proxy-Status` and `Cache-Status`.
 pub const PROXY_NAME: &str = "proxyd";
@@ -151,7 +152,9 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                     let personal = route.has_access_rules() || has_access_rules(listener);
                     caches.layer(policy, &role, personal, resources)
                 });
-                RouteTarget::forward(upstream, cache.as_ref(), body, total)
+                let service = MaybeStacked::new(MaybeCached::new(upstream, cache.as_ref()));
+                let service = Some(around_route(service));
+                RouteTarget { service, body_limit: body, total_timeout: total }
             })
             .collect()
     };
@@ -160,8 +163,9 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
         match listener.role {
             raw::Role::Gateway => {
                 let table = Arc::clone(&config.table);
-                let targets = targets(listener, &mut caches);
-                let gateway = Gateway::new(&listener.name, access(listener), table, targets);
+                let dispatch = Dispatch::new(targets(listener, &mut caches));
+                let filtered = before_dispatch(MaybeStacked::new(dispatch));
+                let gateway = Gateway::new(&listener.name, access(listener), table, filtered);
                 gateways.push((listener.clone(), gateway));
             }
             raw::Role::Forward => {
@@ -208,8 +212,21 @@ fn forward_role(
         .cache
         .as_ref()
         .and_then(|policy| caches.layer(policy, &CacheRole::Forward, false, resources));
-    let limit = listener.limits.body;
-    ForwardRole::new(access(listener), only, limit, proxy, cache.as_ref(), tunnels)
+    let proxy = around_route(MaybeStacked::new(MaybeCached::new(proxy, cache.as_ref())));
+    let dispatch = ForwardDispatch::new(proxy, tunnels, listener.limits.body);
+    ForwardRole::new(access(listener), only, before_dispatch(MaybeStacked::new(dispatch)))
+}
+
+/// What stands between the match of a route and its dispatch, in both roles: the filter. Each
+/// layer is put around those above it in this text: the innermost comes first.
+fn before_dispatch<S>(dispatch: MaybeStacked<S>) -> MaybeStacked<S> {
+    dispatch
+}
+
+/// What stands around the service of a route, or of the forward role: above its cache, which is
+/// in the service already. The innermost comes first.
+fn around_route<S>(service: MaybeStacked<S>) -> MaybeStacked<S> {
+    service
 }
 
 /// The edge and the gate of a listener.

@@ -11,10 +11,9 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
-use proxy_cache::CacheLayer;
 use proxy_core::target::Authority;
 use proxy_core::{
-    Attempt, Body, BoxError, ErrorKind, Exchange, NameSet, ProxyError, Refusal, Reply, Sending,
+    Attempt, Body, BoxError, ErrorKind, Exchange, NameSet, ProxyError, Refusal, Sending,
 };
 use proxy_server::{Limiter, TunnelUpstream};
 use proxy_upstream::dial::{DialTarget, Dialer, Trust};
@@ -26,13 +25,13 @@ use tower_service::Service;
 use crate::access::ListenerAccess;
 use crate::body_limit;
 use crate::cache::{MaybeCached, MaybeCachedBody, MaybeCachedFuture};
+use crate::stack::{MaybeStacked, MaybeStackedFuture};
 
 /// The forward role of one listener. A clone is the same.
 #[derive(Clone, Debug)]
 pub struct ForwardRole {
     shared: Arc<Shared>,
-    proxy: MaybeCached<ForwardProxy>,
-    tunnels: MaybeCached<Tunnels>,
+    inner: MaybeStacked<ForwardDispatch>,
 }
 
 #[derive(Debug)]
@@ -40,26 +39,17 @@ struct Shared {
     access: ListenerAccess,
     /// Where given, only these names may be asked for.
     only_domains: Option<NameSet>,
-    body_limit: Option<u64>,
 }
 
 impl ForwardRole {
-    /// Serves requests by `proxy`, behind the cache where there is one, and CONNECT by `tunnels`.
-    /// Where `only_domains` is given, no
+    /// Serves by `inner` the clients that `access` permits. Where `only_domains` is given, no
     /// other name may be asked for.
     pub fn new(
         access: ListenerAccess,
         only_domains: Option<NameSet>,
-        body_limit: Option<u64>,
-        proxy: ForwardProxy,
-        cache: Option<&CacheLayer>,
-        tunnels: Tunnels,
+        inner: MaybeStacked<ForwardDispatch>,
     ) -> Self {
-        Self {
-            shared: Arc::new(Shared { access, only_domains, body_limit }),
-            proxy: MaybeCached::new(proxy, cache),
-            tunnels: MaybeCached::new(tunnels, None),
-        }
+        Self { shared: Arc::new(Shared { access, only_domains }), inner }
     }
 }
 
@@ -82,68 +72,109 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<Reply<MaybeCachedBody>>;
+    type Response = Response<MaybeCachedBody>;
     type Error = Infallible;
-    type Future = ForwardRoleFuture;
+    type Future = ForwardRoleFuture<MaybeStackedFuture<ForwardDispatchFuture>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> ForwardRoleFuture {
-        let exchange = Exchange::of(&request).cloned();
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let request = request.map(Body::new);
-        let refuse = |refusal: Box<Refusal>| ForwardRoleFuture {
-            state: State::Refused {
-                refusal: Some(Box::new(refusal.recorded(exchange.as_ref(), "forward"))),
-            },
-        };
-        if let Err(refusal) = self.shared.judge(&request) {
-            return refuse(refusal);
+        match self.shared.judge(&request) {
+            Ok(()) => ForwardRoleFuture::Inner { inner: self.inner.call(request) },
+            Err(refusal) => ForwardRoleFuture::refused(*refusal, Exchange::of(&request)),
         }
+    }
+}
+
+/// What the forward role does with a request that nothing refused. A clone is the same.
+#[derive(Clone, Debug)]
+pub struct ForwardDispatch {
+    proxy: MaybeStacked<MaybeCached<ForwardProxy>>,
+    tunnels: MaybeCached<Tunnels>,
+    body_limit: Option<u64>,
+}
+
+/// The future of [`ForwardDispatch`].
+pub type ForwardDispatchFuture = ForwardRoleFuture<MaybeStackedFuture<MaybeCachedFuture>>;
+
+impl ForwardDispatch {
+    /// Serves requests by `proxy`, with content of at most `body_limit` bytes, and CONNECT by
+    /// `tunnels`.
+    pub fn new(
+        proxy: MaybeStacked<MaybeCached<ForwardProxy>>,
+        tunnels: Tunnels,
+        body_limit: Option<u64>,
+    ) -> Self {
+        Self { proxy, tunnels: MaybeCached::new(tunnels, None), body_limit }
+    }
+}
+
+impl Service<Request<Body>> for ForwardDispatch {
+    type Response = Response<MaybeCachedBody>;
+    type Error = Infallible;
+    type Future = ForwardDispatchFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> ForwardDispatchFuture {
         let inner = if *request.method() == Method::CONNECT {
-            self.tunnels.call(request)
+            MaybeStackedFuture::Plain { inner: self.tunnels.call(request) }
         } else {
             let (parts, body) = request.into_parts();
-            match body_limit::limit(&parts.headers, body, self.shared.body_limit) {
+            match body_limit::limit(&parts.headers, body, self.body_limit) {
                 Ok(body) => self.proxy.call(Request::from_parts(parts, body)),
-                Err(refusal) => return refuse(refusal),
+                Err(refusal) => {
+                    let exchange = parts.extensions.get::<Exchange>();
+                    return ForwardRoleFuture::refused(*refusal, exchange);
+                }
             }
         };
-        ForwardRoleFuture { state: State::Inner { inner } }
+        ForwardRoleFuture::Inner { inner }
     }
 }
 
 pin_project! {
-    /// The future of [`ForwardRole`].
-    pub struct ForwardRoleFuture {
-        #[pin]
-        state: State,
+    /// The future of [`ForwardRole`] and its dispatch: a refusal, or what is below.
+    #[project = FutureProj]
+    #[allow(missing_docs, reason = "the macro takes no docs on variants' fields")]
+    pub enum ForwardRoleFuture<F> {
+        /// Refused here.
+        Refused { response: Option<Box<Response<MaybeCachedBody>>> },
+        /// What is below.
+        Inner { #[pin] inner: F },
     }
 }
 
-pin_project! {
-    #[project = StateProj]
-    enum State {
-        Refused { refusal: Option<Box<Refusal>> },
-        Inner { #[pin] inner: MaybeCachedFuture },
+impl<F> ForwardRoleFuture<F> {
+    fn refused(refusal: Refusal, exchange: Option<&Exchange>) -> Self {
+        let response = refusal.recorded(exchange, "forward").into_response();
+        let response = response.map(|body| MaybeCachedBody::Plain { body });
+        Self::Refused { response: Some(Box::new(response)) }
     }
 }
 
-impl Future for ForwardRoleFuture {
-    type Output = Result<Response<Reply<MaybeCachedBody>>, Infallible>;
+impl<F> Future for ForwardRoleFuture<F>
+where
+    F: Future<Output = Result<Response<MaybeCachedBody>, Infallible>>,
+{
+    type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProj::Refused { refusal } => {
-                Poll::Ready(Ok(refusal.take().expect("polled after completion").into_response()))
+        match self.project() {
+            FutureProj::Refused { response } => {
+                Poll::Ready(Ok(*response.take().expect("polled after completion")))
             }
-            StateProj::Inner { inner } => inner.poll(cx).map_ok(|r| r.map(Reply::inner)),
+            FutureProj::Inner { inner } => inner.poll(cx),
         }
     }
 }
 
-impl std::fmt::Debug for ForwardRoleFuture {
+impl<F> std::fmt::Debug for ForwardRoleFuture<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ForwardRoleFuture").finish_non_exhaustive()
     }

@@ -17,3 +17,4 @@ pub mod gateway;
 pub mod memory_guard;
 pub mod routes;
 pub mod serve;
+pub mod stack;
