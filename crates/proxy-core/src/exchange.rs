@@ -78,6 +78,7 @@ struct Record {
     facts: OnceLock<RequestFacts>,
     client: OnceLock<ClientAddr>,
     route: OnceLock<Arc<str>>,
+    user: OnceLock<Arc<str>>,
     error: OnceLock<ErrorKind>,
     decisions: Mutex<Vec<Decision>>,
     attempts: Mutex<Attempts>,
@@ -85,6 +86,8 @@ struct Record {
     response_bytes: AtomicU64,
     ending: AtomicU8,
     rehearsal: AtomicBool,
+    /// Whether a decision is for the audit trail.
+    audited: AtomicBool,
     slots: Mutex<Extensions>,
 }
 
@@ -136,6 +139,7 @@ impl Exchange {
             facts: OnceLock::new(),
             client: OnceLock::new(),
             route: OnceLock::new(),
+            user: OnceLock::new(),
             error: OnceLock::new(),
             decisions: Mutex::new(Vec::new()),
             attempts: Mutex::new(Attempts::default()),
@@ -143,6 +147,7 @@ impl Exchange {
             response_bytes: AtomicU64::new(0),
             ending: AtomicU8::new(0),
             rehearsal: AtomicBool::new(false),
+            audited: AtomicBool::new(false),
             slots: Mutex::new(Extensions::new()),
         }))
     }
@@ -233,6 +238,16 @@ impl Exchange {
         let _ = self.0.route.set(name);
     }
 
+    /// Who asks, once credentials are verified: a name of the configuration or of its lists.
+    pub fn user(&self) -> Option<&Arc<str>> {
+        self.0.user.get()
+    }
+
+    /// Writes who asks. Only what was verified is written. The first one stays.
+    pub fn set_user(&self, user: Arc<str>) {
+        let _ = self.0.user.set(user);
+    }
+
     /// The error that the answer stands for.
     pub fn error(&self) -> Option<ErrorKind> {
         self.0.error.get().copied()
@@ -245,7 +260,17 @@ impl Exchange {
 
     /// Appends a decision: the call by which any layer becomes visible in every view.
     pub fn decide(&self, decision: Decision) {
+        let audited = decision.verdict.is_audited();
         lock(&self.0.decisions).push(decision);
+        if audited {
+            self.0.audited.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether any decision so far is [for the audit](Verdict::is_audited): one load, so that an
+    /// exchange without such a decision pays no more.
+    pub fn is_audited(&self) -> bool {
+        self.0.audited.load(Ordering::Acquire)
     }
 
     /// Reads the decisions so far.
@@ -386,9 +411,24 @@ mod tests {
         exchange.set_route("a".into());
         exchange.set_route("b".into());
         assert_eq!(exchange.route().map(|r| &**r), Some("a"));
+        exchange.set_user("anna".into());
+        exchange.set_user("otto".into());
+        assert_eq!(exchange.user().map(|u| &**u), Some("anna"));
         exchange.set_ending(Ending::ClientLeft);
         exchange.set_ending(Ending::Complete);
         assert_eq!(exchange.ending(), Ending::ClientLeft);
+    }
+
+    #[test]
+    fn a_denial_is_for_the_audit_and_an_allowance_is_not() {
+        let exchange = exchange();
+        let decision = |verdict| Decision { layer: "t", rule: None, verdict, reason: "r".into() };
+        for verdict in [Verdict::Allow, Verdict::Modify, Verdict::Fail] {
+            exchange.decide(decision(verdict));
+        }
+        assert!(!exchange.is_audited());
+        exchange.decide(decision(Verdict::Report));
+        assert!(exchange.is_audited());
     }
 
     #[test]

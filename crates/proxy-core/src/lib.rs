@@ -4,6 +4,7 @@
 //!
 //! No sockets and no runtime: everything here runs in any server that speaks tower.
 
+pub mod audit;
 pub mod body;
 pub mod catch_panic;
 pub mod client_address;
@@ -28,6 +29,7 @@ pub mod system;
 pub mod target;
 pub mod trust;
 
+pub use audit::{AuditAnswer, AuditEvent, AuditRecord, AuditSink};
 pub use body::{Body, Reply};
 pub use catch_panic::CatchPanicLayer;
 pub use client_address::{AddressPrivacy, AddressView, ClientAddr, ClientKey, IpSet};

@@ -110,7 +110,7 @@ impl Refusal {
             exchange.decide(Decision {
                 layer,
                 rule: self.rule_id.clone(),
-                verdict: Verdict::Deny,
+                verdict: Verdict::of_refusal(self.status, self.error),
                 reason: Cow::Borrowed(self.reason),
             });
         }
@@ -156,6 +156,9 @@ pub fn explain(reason: &str) -> Option<&'static str> {
         "http_response_timeout" => "The upstream server did not answer in time.",
         "connection_terminated" | "http_response_incomplete" => {
             "The upstream server closed the connection before its response was complete."
+        }
+        "audit_unavailable" => {
+            "This server can not record its decisions at present, and serves nothing unrecorded."
         }
         "proxy_internal_error" => "The proxy failed. The failure was recorded.",
         _ => return None,

@@ -2,7 +2,7 @@
 
 use http::{Method, header};
 use proxy_cache::explain::{CacheExplanation, Storage, Variant};
-use proxy_core::{AddressPrivacy, Exchange, Sending};
+use proxy_core::{AddressPrivacy, Exchange, Sending, Verdict};
 
 use super::answer::{
     Answer, Cache, Client, Decided, Explanation, Key, ListenerChoice, Sent, Stored, Target,
@@ -85,7 +85,12 @@ impl Explanation {
         sending: Option<&Sending>,
         came: &Came<'_>,
     ) -> Answer {
-        let denied = self.decisions.iter().any(|decision| decision.verdict == "deny");
+        let refusals =
+            [Verdict::Deny, Verdict::Challenge, Verdict::Limit, Verdict::Redirect, Verdict::Fail];
+        let denied = self
+            .decisions
+            .iter()
+            .any(|decision| refusals.iter().any(|refusal| refusal.token() == decision.verdict));
         let source = match (sending, cache) {
             (Some(_), _) if came.method == Method::CONNECT => "tunnel",
             (Some(_), _) => "upstream",

@@ -3,6 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use http::StatusCode;
+
+use crate::error::{ErrorKind, Side};
+
 /// One decision of one layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
@@ -26,8 +30,18 @@ pub enum Verdict {
     Deny,
     /// The request would have been refused; the rule only reports.
     Report,
+    /// The client was asked who it is (401, 407).
+    Challenge,
+    /// The request was refused because there were too many (429).
+    Limit,
+    /// The client was sent elsewhere by a rule.
+    Redirect,
     /// The request or response was changed.
     Modify,
+    /// Whether a tunnel is decrypted was decided; the reason says how.
+    Intercept,
+    /// The request could not be answered: the upstream failed. Nobody refused it.
+    Fail,
 }
 
 impl Verdict {
@@ -37,7 +51,68 @@ impl Verdict {
             Self::Allow => "allow",
             Self::Deny => "deny",
             Self::Report => "report",
+            Self::Challenge => "challenge",
+            Self::Limit => "limit",
+            Self::Redirect => "redirect",
             Self::Modify => "modify",
+            Self::Intercept => "intercept",
+            Self::Fail => "fail",
+        }
+    }
+
+    /// Whether the request got an answer of the proxy for it, and not the one it asked for.
+    pub const fn is_refusal(self) -> bool {
+        matches!(self, Self::Deny | Self::Challenge | Self::Limit | Self::Redirect | Self::Fail)
+    }
+
+    /// Whether it belongs into the audit trail: what was refused, or would have been, by policy,
+    /// and what was decided about interception. Not what merely failed, and not the everyday
+    /// (allowed, changed).
+    pub const fn is_audited(self) -> bool {
+        match self {
+            Self::Deny
+            | Self::Report
+            | Self::Challenge
+            | Self::Limit
+            | Self::Redirect
+            | Self::Intercept => true,
+            Self::Allow | Self::Modify | Self::Fail => false,
+        }
+    }
+
+    /// What a refusal with this status and error did.
+    pub fn of_refusal(status: StatusCode, error: ErrorKind) -> Self {
+        match status.as_u16() {
+            401 | 407 => Self::Challenge,
+            429 => Self::Limit,
+            300..=399 => Self::Redirect,
+            _ if error.side() == Side::Upstream => Self::Fail,
+            _ => Self::Deny,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_it_did() {
+        for (status, error, verdict) in [
+            (403, ErrorKind::HttpRequestDenied, Verdict::Deny),
+            (404, ErrorKind::HttpRequestError, Verdict::Deny),
+            (403, ErrorKind::DestinationIpProhibited, Verdict::Deny),
+            (401, ErrorKind::HttpRequestDenied, Verdict::Challenge),
+            (407, ErrorKind::HttpRequestDenied, Verdict::Challenge),
+            (429, ErrorKind::HttpRequestDenied, Verdict::Limit),
+            (302, ErrorKind::HttpRequestDenied, Verdict::Redirect),
+            (502, ErrorKind::ConnectionRefused, Verdict::Fail),
+            (504, ErrorKind::DnsTimeout, Verdict::Fail),
+        ] {
+            let status = StatusCode::from_u16(status).expect("a status");
+            assert_eq!(Verdict::of_refusal(status, error), verdict, "{status}");
+            assert!(verdict.is_refusal());
+            assert_eq!(verdict.is_audited(), verdict != Verdict::Fail);
         }
     }
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::Method;
+use proxy_core::Exchange;
 use proxy_core::exchange::Attempts;
-use proxy_core::{Exchange, Verdict};
 
 use super::date::Civil;
 use super::{AccessLogConfig, RefusedHead, escape, target};
@@ -140,7 +140,7 @@ fn socket_address(out: &mut Vec<u8>, address: SocketAddr) {
 /// The last denial: what the client was refused for.
 fn denial(out: &mut Vec<u8>, exchange: &Exchange) {
     exchange.with_decisions(|decisions| {
-        let Some(denial) = decisions.iter().rfind(|d| d.verdict == Verdict::Deny) else {
+        let Some(denial) = decisions.iter().rfind(|d| d.verdict.is_refusal()) else {
             return;
         };
         text(out, ",\"denied_by\":\"", denial.layer.as_bytes());

@@ -1,7 +1,7 @@
 //! Clause 3: a refusal is a response.
 
 use http::{Request, Response};
-use proxy_core::{Exchange, Refusal, Verdict};
+use proxy_core::{Exchange, Refusal};
 use tower_layer::Layer;
 
 use super::suite::{Suite, settle};
@@ -50,8 +50,7 @@ where
         CLAUSE
             .holds(same, format_args!("{name}: the response has another status than its refusal"));
         if let Some(exchange) = exchange {
-            let decided =
-                exchange.with_decisions(|all| all.iter().any(|d| d.verdict == Verdict::Deny));
+            let decided = exchange.with_decisions(|all| all.iter().any(|d| d.verdict.is_refusal()));
             CLAUSE.holds(decided, format_args!("{name}: the decision is not in the exchange"));
         }
     }
