@@ -111,6 +111,8 @@ pub enum TunnelEnd {
     Lifetime,
     /// The server is draining and the tunnel did not end in time.
     Drained,
+    /// A policy refused what it began with.
+    Refused,
 }
 
 impl TunnelEnd {
@@ -123,6 +125,7 @@ impl TunnelEnd {
             Self::Idle => "idle_timeout",
             Self::Lifetime => "lifetime",
             Self::Drained => "drained",
+            Self::Refused => "refused",
         }
     }
 }
