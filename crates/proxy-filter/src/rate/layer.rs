@@ -1,0 +1,127 @@
+//! `RateLimitLayer`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use proxy_core::{Refusal, Reply, RequestHead};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::fields::Advertised;
+use super::limiter::RateLimiter;
+
+/// Refuses requests beyond a rate. See the [module](super).
+#[derive(Clone, Debug)]
+pub struct RateLimitLayer {
+    limiters: Arc<[Arc<RateLimiter>]>,
+}
+
+impl RateLimitLayer {
+    /// A layer of one limit, with the system's clock.
+    ///
+    /// # Panics
+    /// Where the limit can not be: see [`RateLimit::start`](super::RateLimit::start).
+    #[cfg(feature = "tokio")]
+    pub fn new(limit: super::RateLimit) -> Self {
+        let limiter = limit.start(Arc::new(proxy_core::SystemClock));
+        Self::of([Arc::new(limiter.unwrap_or_else(|error| panic!("{error}")))])
+    }
+
+    /// A layer of limits that count already, in this order. A request that one of them refuses
+    /// costs nothing in the others.
+    pub fn of(limiters: impl IntoIterator<Item = Arc<RateLimiter>>) -> Self {
+        Self { limiters: limiters.into_iter().collect() }
+    }
+}
+
+impl<S> Layer<S> for RateLimitLayer {
+    type Service = RateLimited<S>;
+    fn layer(&self, inner: S) -> RateLimited<S> {
+        RateLimited { inner, limiters: Arc::clone(&self.limiters) }
+    }
+}
+
+/// The service of [`RateLimitLayer`].
+#[derive(Clone, Debug)]
+pub struct RateLimited<S> {
+    inner: S,
+    limiters: Arc<[Arc<RateLimiter>]>,
+}
+
+/// The refusal, or what the answer is to tell.
+fn judge(
+    limiters: &[Arc<RateLimiter>],
+    head: &RequestHead<'_>,
+) -> Result<Vec<Advertised>, Box<Refusal>> {
+    let mut told = head.exchange().map(Advertised::take_from).unwrap_or_default();
+    for (index, limiter) in limiters.iter().enumerate() {
+        let Some(judged) = limiter.judge(head) else { continue };
+        told.extend(judged.advertised);
+        let Some(mut refusal) = judged.refusal else { continue };
+        for earlier in &limiters[..index] {
+            earlier.give_back(head);
+        }
+        for advertised in told {
+            advertised.append_to(refusal.fields.get_or_insert_default());
+        }
+        return Err(refusal);
+    }
+    Ok(told)
+}
+
+impl<S, B, ResB> Service<Request<B>> for RateLimited<S>
+where
+    S: Service<Request<B>, Response = Response<ResB>>,
+{
+    type Response = Response<Reply<ResB>>;
+    type Error = S::Error;
+    type Future = RateLimitFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match judge(&self.limiters, &RequestHead::of(&request)) {
+            Ok(told) => RateLimitFuture { inner: Some(self.inner.call(request)), refusal: None, told },
+            Err(refusal) => {
+                RateLimitFuture { inner: None, refusal: Some(refusal), told: Vec::new() }
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`RateLimited`].
+    #[derive(Debug)]
+    pub struct RateLimitFuture<F> {
+        #[pin]
+        inner: Option<F>,
+        refusal: Option<Box<Refusal>>,
+        told: Vec<Advertised>,
+    }
+}
+
+impl<F, ResB, E> Future for RateLimitFuture<F>
+where
+    F: Future<Output = Result<Response<ResB>, E>>,
+{
+    type Output = Result<Response<Reply<ResB>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Some(inner) = this.inner.as_pin_mut() else {
+            let refusal = this.refusal.take().expect("polled after completion");
+            return Poll::Ready(Ok(refusal.into_response()));
+        };
+        let mut response = ready!(inner.poll(cx))?;
+        for advertised in this.told.drain(..) {
+            advertised.append_to(response.headers_mut());
+        }
+        Poll::Ready(Ok(response.map(Reply::inner)))
+    }
+}

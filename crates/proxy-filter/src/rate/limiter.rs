@@ -1,0 +1,342 @@
+//! A rate limit: what it says, and the limiter that counts.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderValue, StatusCode, header};
+use metrics::Recorder;
+use proxy_core::{Clock, Decision, Exchange, Refusal, RequestHead, Verdict};
+
+use super::fields::{Advertised, PolicyItem};
+use super::gcra::Gcra;
+use super::key::{FindClient, KeyMaker, KeyPart};
+use super::metrics::{Outcome, RateMetrics};
+use super::quota::{Rate, RateError};
+use super::table::{KeyHash, KeyTable};
+
+/// The name of this layer in decisions.
+pub(crate) const LAYER: &str = "rate_limit";
+
+/// Keys that a limit keeps apart where nothing is said.
+pub const DEFAULT_KEYS: usize = 65_536;
+
+/// Whether a request is counted at all.
+pub type Applies = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
+
+/// What a rate limit says: how much, for whom, and what happens beyond it.
+///
+/// ```
+/// use proxy_filter::rate::{KeyPart, Rate, RateLimit};
+/// let limit = RateLimit::new("per-client", Rate::per_second(100)).burst(200).fields(true);
+/// let login = RateLimit::new("login", "5/min".parse().unwrap())
+///     .key([KeyPart::CLIENT])
+///     .applies(|head| head.target.path() == "/login");
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct RateLimit {
+    id: Arc<str>,
+    rate: Rate,
+    burst: Option<u64>,
+    cost: u64,
+    key: KeyMaker,
+    report: bool,
+    fields: bool,
+    keys: usize,
+    applies: Option<Applies>,
+}
+
+impl RateLimit {
+    /// So many requests in so long for each client address. The id is the rule id of refusals, the
+    /// label of metrics and the name in `RateLimit`.
+    pub fn new(id: impl Into<Arc<str>>, rate: Rate) -> Self {
+        Self {
+            id: id.into(),
+            rate,
+            burst: None,
+            cost: 1,
+            key: KeyMaker { parts: vec![KeyPart::CLIENT], client: None },
+            report: false,
+            fields: false,
+            keys: DEFAULT_KEYS,
+            applies: None,
+        }
+    }
+
+    /// Requests that pass at once after a pause. Default: what the rate pays for in a second, at
+    /// least 1.
+    pub fn burst(mut self, burst: u64) -> Self {
+        self.burst = Some(burst);
+        self
+    }
+
+    /// What a request takes of the burst. Default 1.
+    pub fn cost(mut self, cost: u64) -> Self {
+        self.cost = cost;
+        self
+    }
+
+    /// What is counted together. Nothing: all requests. Default: the client's address.
+    pub fn key(mut self, parts: impl IntoIterator<Item = KeyPart>) -> Self {
+        self.key.parts = parts.into_iter().collect();
+        self
+    }
+
+    /// Where the client's address is found. Default: in the [`Exchange`], else as a
+    /// [`ClientAddr`](proxy_core::ClientAddr) in the request's extensions.
+    pub fn client(mut self, find: FindClient) -> Self {
+        self.key.client = Some(find);
+        self
+    }
+
+    /// Counts and says what it would have refused, and refuses nothing.
+    pub fn report(mut self, report: bool) -> Self {
+        self.report = report;
+        self
+    }
+
+    /// Tells clients how they stand: `RateLimit-Policy` and `RateLimit` on every answer.
+    pub fn fields(mut self, fields: bool) -> Self {
+        self.fields = fields;
+        self
+    }
+
+    /// Keys that are kept apart, 32 bytes each; see [`table`](super::table). Default 65,536.
+    pub fn keys(mut self, keys: usize) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// Which requests are counted. Default: all.
+    pub fn applies(
+        mut self,
+        applies: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.applies = Some(Arc::new(applies));
+        self
+    }
+
+    /// The burst in force.
+    pub fn burst_in_force(&self) -> u64 {
+        self.burst.unwrap_or_else(|| self.rate.in_a_second().max(1))
+    }
+
+    /// Begins to count.
+    ///
+    /// # Errors
+    /// A cost of 0 or above the burst (no request would ever pass), a burst of 0, or one that the
+    /// rate pays for in no less than a century.
+    pub fn start(self, clock: Arc<dyn Clock>) -> Result<RateLimiter, RateError> {
+        let burst = self.burst_in_force();
+        if burst == 0 {
+            return Err(RateError::NoBurst);
+        }
+        if self.cost == 0 || self.cost > burst {
+            return Err(RateError::Cost);
+        }
+        let gcra = Gcra::new(self.rate.interval_nanos(), burst)
+            .filter(|gcra| gcra.window() <= LONGEST)
+            .ok_or(RateError::TooLong)?;
+        let policy = PolicyItem::new(&self.id, burst, gcra.window());
+        let epoch = clock.now();
+        let table = KeyTable::new(self.keys.clamp(1, MOST_KEYS));
+        let limit = RateLimit { burst: Some(burst), ..self };
+        Ok(RateLimiter {
+            limit,
+            gcra,
+            policy,
+            table,
+            clock,
+            epoch,
+            metrics: RateMetrics::default(),
+        })
+    }
+}
+
+/// A burst that takes longer to pay for is a mistake.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Half a gigabyte.
+const MOST_KEYS: usize = 1 << 24;
+
+impl fmt::Debug for RateLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimit")
+            .field("id", &self.id)
+            .field("rate", &self.rate)
+            .field("burst", &self.burst)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A limit that other layers ask: what the action `rate_limit` of a rule calls.
+///
+/// Whoever asks calls [`take`](Self::take) once for each request, when all that stands before has
+/// let it pass, and answers with the refusal where there is one. A [`RateLimiter`] is one.
+pub trait Limit: Send + Sync + 'static {
+    /// The id in the configuration.
+    fn id(&self) -> &Arc<str>;
+
+    /// Takes the request's cost out of its key's budget.
+    ///
+    /// What is decided is in the record afterwards, also a refusal, which needs no
+    /// [`recorded`](Refusal::recorded) any more; in a rehearsal nothing is taken. Where answers are
+    /// to tell how the client stands, the standing is left in the record for the
+    /// [`RateLimitLayer`](super::RateLimitLayer) behind.
+    ///
+    /// # Errors
+    /// The 429 where the budget does not suffice and the limit does not only report.
+    fn take(&self, head: &RequestHead<'_>) -> Result<(), Box<Refusal>>;
+}
+
+/// A rate limit that counts. Shared by all layers and rules that name it.
+pub struct RateLimiter {
+    limit: RateLimit,
+    gcra: Gcra,
+    policy: PolicyItem,
+    table: KeyTable,
+    clock: Arc<dyn Clock>,
+    epoch: Instant,
+    metrics: RateMetrics,
+}
+
+impl RateLimiter {
+    /// Counts in this recorder, too.
+    #[must_use]
+    pub fn metrics(mut self, recorder: &dyn Recorder) -> Self {
+        self.metrics = RateMetrics::new(recorder, &self.limit.id);
+        self
+    }
+
+    /// What it says.
+    pub const fn limit(&self) -> &RateLimit {
+        &self.limit
+    }
+
+    /// Judges a request; `None` where it is not counted.
+    pub(crate) fn judge(&self, head: &RequestHead<'_>) -> Option<Judged> {
+        if self.limit.applies.as_ref().is_some_and(|applies| !applies(head)) {
+            return None;
+        }
+        let key = self.key(head);
+        let exchange = head.exchange();
+        let rehearsal = exchange.is_some_and(Exchange::is_rehearsal);
+        let (now, cost) = (self.now(), self.limit.cost);
+        let taken = if rehearsal {
+            self.table.look(key, self.gcra, now, cost)
+        } else {
+            self.table.take(key, self.gcra, now, cost)
+        };
+        let over = taken.wait.is_some();
+        if !rehearsal {
+            let outcome = match (over, self.limit.report) {
+                (false, _) => Outcome::Allowed,
+                (true, true) => Outcome::Reported,
+                (true, false) => Outcome::Limited,
+            };
+            self.metrics.count(outcome);
+            self.metrics.place(taken.place);
+        }
+        let standing = taken.standing;
+        if let Some(exchange) = exchange
+            && (rehearsal || over)
+        {
+            let verdict = match (over, self.limit.report) {
+                (false, _) => Verdict::Allow,
+                (true, true) => Verdict::Report,
+                (true, false) => Verdict::Limit,
+            };
+            let reason = if rehearsal {
+                let burst = self.limit.burst_in_force();
+                Cow::Owned(format!("{} of {burst} used", standing.used))
+            } else {
+                Cow::Borrowed(REASON)
+            };
+            let rule = Some(Arc::clone(&self.limit.id));
+            exchange.decide(Decision { layer: LAYER, rule, verdict, reason });
+        }
+        let refusal = taken
+            .wait
+            .filter(|_| !self.limit.report)
+            .map(|wait| self.refusal(Duration::from_nanos(wait), exchange));
+        let advertised = self.limit.fields.then(|| {
+            let wait = refusal.as_ref().and_then(|refusal| refusal.retry_after);
+            Advertised::new(&self.policy, standing.left, wait.unwrap_or(standing.until_clear))
+        });
+        Some(Judged { refusal, advertised })
+    }
+
+    /// Undoes what [`judge`](Self::judge) took of a request that another limit refused.
+    pub(crate) fn give_back(&self, head: &RequestHead<'_>) {
+        if !head.exchange().is_some_and(Exchange::is_rehearsal) {
+            self.table.give_back(self.key(head), self.gcra, self.limit.cost);
+        }
+    }
+
+    fn refusal(&self, wait: Duration, exchange: Option<&Exchange>) -> Box<Refusal> {
+        // Whole seconds, and never too early.
+        let wait = Duration::from_secs(wait.as_nanos().div_ceil(1_000_000_000) as u64);
+        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, REASON)
+            .rule(Arc::clone(&self.limit.id))
+            .retry_after(wait)
+            // Also where no layer writes pages.
+            .field(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+        if let Some(exchange) = exchange {
+            exchange.set_error(refusal.error);
+        }
+        Box::new(refusal)
+    }
+
+    fn key(&self, head: &RequestHead<'_>) -> KeyHash {
+        self.table.hash(self.limit.key.of(head))
+    }
+
+    fn now(&self) -> u64 {
+        let elapsed = self.clock.now().saturating_duration_since(self.epoch);
+        // 584 years.
+        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The reason token of a refusal.
+pub const REASON: &str = "rate_limit_exceeded";
+
+/// What became of a request.
+pub(crate) struct Judged {
+    pub(crate) refusal: Option<Box<Refusal>>,
+    pub(crate) advertised: Option<Advertised>,
+}
+
+impl Limit for RateLimiter {
+    fn id(&self) -> &Arc<str> {
+        &self.limit.id
+    }
+
+    fn take(&self, head: &RequestHead<'_>) -> Result<(), Box<Refusal>> {
+        let Some(judged) = self.judge(head) else { return Ok(()) };
+        match (judged.refusal, judged.advertised) {
+            (Some(mut refusal), advertised) => {
+                if let Some(advertised) = advertised {
+                    advertised.append_to(refusal.fields.get_or_insert_default());
+                }
+                Err(refusal)
+            }
+            (None, Some(advertised)) => {
+                if let Some(exchange) = head.exchange() {
+                    advertised.leave_in(exchange);
+                }
+                Ok(())
+            }
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for RateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimiter").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
