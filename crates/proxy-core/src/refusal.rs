@@ -148,6 +148,7 @@ pub fn explain(reason: &str) -> Option<&'static str> {
         "too_many_hops" => "The request has passed too many proxies.",
         "content_too_large" => "The content is larger than this server takes.",
         "content_too_slow" | "header_timeout" => "The request took too long to arrive.",
+        "rate_limit_exceeded" => "You have sent too many requests. See the Retry-After field.",
         "websocket" => "WebSocket is not offered here.",
         "dns_error" => "The name of the upstream server could not be resolved.",
         "dns_timeout" => "The name of the upstream server could not be resolved in time.",

@@ -209,7 +209,8 @@ mod tests {
             Exchange::of(&request).expect("an exchange").set_user(user.into());
             request
         };
-        let requests = [request("ann", "192.0.2.1"), request("bob", "192.0.2.1"), request("ann", "192.0.2.2")];
+        let requests =
+            [request("ann", "192.0.2.1"), request("bob", "192.0.2.1"), request("ann", "192.0.2.2")];
         let each = keys(vec![KeyPart::User, KeyPart::CLIENT], &requests);
         assert_ne!(each[0], each[1]);
         assert_ne!(each[0], each[2]);

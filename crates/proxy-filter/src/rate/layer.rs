@@ -87,7 +87,9 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match judge(&self.limiters, &RequestHead::of(&request)) {
-            Ok(told) => RateLimitFuture { inner: Some(self.inner.call(request)), refusal: None, told },
+            Ok(told) => {
+                RateLimitFuture { inner: Some(self.inner.call(request)), refusal: None, told }
+            }
             Err(refusal) => {
                 RateLimitFuture { inner: None, refusal: Some(refusal), told: Vec::new() }
             }

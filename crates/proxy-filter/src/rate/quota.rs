@@ -132,6 +132,9 @@ mod tests {
     #[test]
     fn bursts_by_default() {
         let in_a_second = |text: &str| text.parse::<Rate>().expect("a rate").in_a_second();
-        assert_eq!((in_a_second("100/s"), in_a_second("6000/min"), in_a_second("5/min")), (100, 100, 0));
+        assert_eq!(
+            (in_a_second("100/s"), in_a_second("6000/min"), in_a_second("5/min")),
+            (100, 100, 0)
+        );
     }
 }

@@ -103,11 +103,9 @@ impl KeyTable {
                 slots[index] = [key.0, after];
                 Taken { wait: None, standing: limit.standing(after, now), place: owner }
             }
-            Err(wait) => Taken {
-                wait: Some(wait),
-                standing: limit.standing(due, now),
-                place: Place::Kept,
-            },
+            Err(wait) => {
+                Taken { wait: Some(wait), standing: limit.standing(due, now), place: Place::Kept }
+            }
         }
     }
 
