@@ -10,7 +10,7 @@
 //!
 //! let engine = Engine::new(InspectConfig::default()).expect("the built-in rules compile");
 //! let request = http::Request::get("/item?id=1%27+or+1=1--+").body(()).unwrap();
-//! let start = engine.begin(RequestHead::of(&request));
+//! let start = engine.begin(RequestHead::of(&request), false);
 //! assert!(matches!(start.next, Next::Block));
 //! assert_eq!(start.report.findings[0].class.token(), "sqli");
 //! ```
@@ -41,6 +41,7 @@ mod engine;
 pub mod extract;
 mod head;
 mod judge;
+pub mod layer;
 pub mod normalise;
 mod rules;
 mod steps;
@@ -53,6 +54,7 @@ pub use coding::{Coding, CodingError, ContentDecoder};
 pub use config::{Exclusion, InspectConfig, InspectError, OnLimit};
 pub use detect::Signal;
 pub use engine::Engine;
+pub use layer::{Inspect, InspectBody, InspectFuture, InspectLayer, InspectMetrics, Inspected};
 pub use rules::{Rule, RuleError, RuleSet};
 pub use value::{Place, Places};
 pub use verdict::{Class, Finding, Inspection, Inspector, Mode, Next, Report, Start, Step};

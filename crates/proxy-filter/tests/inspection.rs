@@ -21,7 +21,7 @@ fn post(content_type: &str) -> Request<()> {
 }
 
 fn inspection(engine: &Engine, request: &Request<()>) -> Box<dyn Inspection> {
-    match engine.begin(RequestHead::of(request)).next {
+    match engine.begin(RequestHead::of(request), true).next {
         Next::Content(inspection) => inspection,
         _ => panic!("content is inspected"),
     }
@@ -73,7 +73,7 @@ fn attacks_are_found_in_every_place() {
         Request::get("/?b=MScgdW5pb24gc2VsZWN0IDEsMiwzLS0gLQ=="),
     ] {
         let request = request.body(()).expect("a request");
-        let start = engine.begin(RequestHead::of(&request));
+        let start = engine.begin(RequestHead::of(&request), true);
         assert!(matches!(start.next, Next::Block), "{request:?}");
         assert_eq!(start.report.findings[0].class, Class::Sqli, "{request:?}");
     }
@@ -83,7 +83,7 @@ fn attacks_are_found_in_every_place() {
 fn findings_name_rule_and_parameter_but_no_value() {
     let engine = engine(|_| {});
     let request = Request::get("/?note=1%27+union+select+1,2,3--+-").body(()).expect("a request");
-    let report = engine.begin(RequestHead::of(&request)).report;
+    let report = engine.begin(RequestHead::of(&request), true).report;
     assert!(report.findings.iter().any(|f| &*f.rule == "sqli-union" && &*f.parameter == "note"));
     assert!(!format!("{report:?}").contains("1,2,3"));
 }
@@ -92,7 +92,7 @@ fn findings_name_rule_and_parameter_but_no_value() {
 fn modes_and_exclusions() {
     let request = Request::get("/?note=1%27+union+select+1,2,3--+-").body(()).expect("a request");
     let judge = |engine: &Engine| {
-        let start = engine.begin(RequestHead::of(&request));
+        let start = engine.begin(RequestHead::of(&request), true);
         (matches!(start.next, Next::Block), start.report.findings.len())
     };
     let (blocked, findings) = judge(&engine(|_| {}));
@@ -169,7 +169,10 @@ fn limits() {
         .header("content-encoding", "unheard-of")
         .body(())
         .expect("a request");
-    assert!(matches!(deny.begin(RequestHead::of(&unknown)).next, Next::Content(_) | Next::Block));
+    assert!(matches!(
+        deny.begin(RequestHead::of(&unknown), true).next,
+        Next::Content(_) | Next::Block
+    ));
     let values = engine(|c| {
         c.values_limit = 10;
         c.on_limit = OnLimit::Deny;
@@ -241,5 +244,5 @@ fn rules_can_be_added() {
     rules.add("own.toml", own).expect("a rule");
     let engine = Engine::with_rules(InspectConfig::default(), rules).expect("rules");
     let request = Request::get("/?q=frobnicate").body(()).expect("a request");
-    assert!(matches!(engine.begin(RequestHead::of(&request)).next, Next::Block));
+    assert!(matches!(engine.begin(RequestHead::of(&request), true).next, Next::Block));
 }

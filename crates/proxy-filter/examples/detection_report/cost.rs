@@ -15,7 +15,7 @@ pub(crate) fn report(out: &mut String, engine: &Engine) {
     let rounds = 500u32;
     let best = best_of(200, || {
         for _ in 0..rounds {
-            black_box(engine.begin(RequestHead::of(black_box(&request))));
+            black_box(engine.begin(RequestHead::of(black_box(&request)), false));
         }
     });
     let _ = writeln!(

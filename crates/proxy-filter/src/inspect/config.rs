@@ -56,6 +56,21 @@ impl Default for InspectConfig {
     }
 }
 
+impl InspectConfig {
+    /// Whether the limits have a sense.
+    pub(super) fn check(&self) -> Result<(), InspectError> {
+        if self.threshold == 0 {
+            return Err(InspectError::Limit("a threshold of 0 would refuse every request"));
+        }
+        if self.overlap >= self.window || self.window < 1024 {
+            return Err(InspectError::Limit(
+                "the window must have 1 KiB or more, and more than the overlap",
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// What to do beyond a limit of inspection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use proxy_core::RequestHead;
 
 use super::config::{InspectConfig, InspectError};
@@ -30,20 +29,22 @@ impl Engine {
     /// # Errors
     /// Where a rule does not compile, or a limit of the configuration has no sense.
     pub fn with_rules(config: InspectConfig, rules: RuleSet) -> Result<Self, InspectError> {
-        if config.threshold == 0 {
-            return Err(InspectError::Limit("a threshold of 0 would refuse every request"));
-        }
-        if config.overlap >= config.window || config.window < 1024 {
-            return Err(InspectError::Limit(
-                "the window must have 1 KiB or more, and more than the overlap",
-            ));
-        }
-        Ok(Self(Arc::new(Shared { config, matcher: Matcher::compile(rules)? })))
+        config.check()?;
+        Ok(Self(Arc::new(Shared { config, matcher: Arc::new(Matcher::compile(rules)?) })))
+    }
+
+    /// An engine with the same rules, which are shared, and another configuration.
+    ///
+    /// # Errors
+    /// Where a limit of the configuration has no sense.
+    pub fn with_config(&self, config: InspectConfig) -> Result<Self, InspectError> {
+        config.check()?;
+        Ok(Self(Arc::new(Shared { config, matcher: Arc::clone(&self.0.matcher) })))
     }
 
     /// Judges a head and complete content together: for tests, and for content that is there.
     pub fn judge(&self, head: RequestHead<'_>, content: &[u8]) -> (bool, Report) {
-        let start = self.begin(head);
+        let start = self.begin(head, !content.is_empty());
         let mut report = start.report;
         let mut inspection = match start.next {
             Next::Pass => return (false, report),
@@ -53,15 +54,13 @@ impl Engine {
         let content = bytes::Bytes::copy_from_slice(content);
         let mut blocked = inspection.chunk(&content) == super::Step::Block;
         blocked = blocked || inspection.finish() == super::Step::Block;
-        let more = inspection.report();
-        report.score = report.score.max(more.score);
-        report.findings.extend(more.findings.iter().cloned());
+        report.extend(inspection.report());
         (blocked, report)
     }
 }
 
 impl Inspector for Engine {
-    fn begin(&self, head: RequestHead<'_>) -> Start {
+    fn begin(&self, head: RequestHead<'_>, has_content: bool) -> Start {
         if self.0.config.mode == Mode::Off {
             return Start::new(Report::default(), Next::Pass);
         }
@@ -69,7 +68,7 @@ impl Inspector for Engine {
         head::judge(head, &mut judge);
         let next = if judge.blocks() {
             Next::Block
-        } else if may_have_content(head) {
+        } else if has_content {
             match Content::of(head, judge.continued()) {
                 Some(content) => Next::Content(Box::new(content)),
                 None => Next::Pass,
@@ -83,17 +82,5 @@ impl Inspector for Engine {
             next => next,
         };
         Start::new(judge.take_report(), next)
-    }
-}
-
-/// Whether content may follow: it has a length that is not zero, or none, or a type.
-fn may_have_content(head: RequestHead<'_>) -> bool {
-    match head.fields.get(CONTENT_LENGTH) {
-        Some(length) => length.as_bytes() != b"0",
-        None => {
-            head.fields.contains_key(TRANSFER_ENCODING)
-                || head.fields.contains_key(CONTENT_TYPE)
-                || head.version >= http::Version::HTTP_2 && !head.method.is_safe()
-        }
     }
 }

@@ -22,7 +22,7 @@ const DEPTH: u8 = 3;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) config: InspectConfig,
-    pub(super) matcher: Matcher,
+    pub(super) matcher: Arc<Matcher>,
 }
 
 impl Shared {
@@ -85,8 +85,13 @@ impl Judge {
 
     /// Whether the request is refused.
     pub(super) fn blocks(&self) -> bool {
-        self.shared.config.mode == Mode::Enforce
-            && self.request.saturating_add(self.worst) >= self.shared.config.threshold
+        self.shared.config.mode == Mode::Enforce && self.report.is_attack
+    }
+
+    /// Adds up, after something was found.
+    fn add_up(&mut self) {
+        self.report.score = self.request.saturating_add(self.worst);
+        self.report.is_attack = self.report.score >= self.shared.config.threshold;
     }
 
     /// Something about the request as a whole.
@@ -102,7 +107,7 @@ impl Judge {
         self.signal(signal, b"");
         if self.shared.config.on_limit == OnLimit::Deny {
             self.request = self.request.max(self.shared.config.threshold);
-            self.report.score = self.request.saturating_add(self.worst);
+            self.add_up();
         }
     }
 
@@ -206,7 +211,7 @@ impl Judge {
             Place::Request => self.request = self.request.saturating_add(score),
             _ => self.worst = self.worst.max(score),
         }
-        self.report.score = self.request.saturating_add(self.worst);
+        self.add_up();
     }
 }
 

@@ -26,7 +26,7 @@ mod tests {
     fn cost(engine: &Engine, kind: &str, content: &[u8], piece: usize) -> u64 {
         STEPS.with(|steps| steps.set(0));
         let request = http::Request::post("/").header("content-type", kind).body(()).expect("head");
-        if let Next::Content(mut inspection) = engine.begin(RequestHead::of(&request)).next {
+        if let Next::Content(mut inspection) = engine.begin(RequestHead::of(&request), true).next {
             for chunk in content.chunks(piece) {
                 inspection.chunk(&Bytes::copy_from_slice(chunk));
             }

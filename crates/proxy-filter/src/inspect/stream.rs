@@ -9,7 +9,7 @@ use proxy_core::RequestHead;
 use super::coding::{self, ContentDecoder};
 use super::detect::Signal;
 use super::judge::Judge;
-use super::verdict::{Inspection, Report, Step};
+use super::verdict::{Inspection, Mode, Report, Step};
 use reader::Reader;
 
 /// The inspection of the content of one request.
@@ -57,7 +57,8 @@ impl Content {
         let bounds = judge.shared.bounds();
         let reader = Reader::of(content_type, bounds, !decoders.is_empty())?;
         Some(Self {
-            flows: flows(content_type),
+            // What can not be refused need not wait.
+            flows: flows(content_type) || judge.shared.config.mode != Mode::Enforce,
             judge,
             reader,
             decoders,
@@ -183,5 +184,9 @@ impl Inspection for Content {
 
     fn report(&self) -> &Report {
         self.judge.report()
+    }
+
+    fn holds(&self) -> bool {
+        !self.flows && !self.over
     }
 }

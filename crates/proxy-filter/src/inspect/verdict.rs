@@ -13,8 +13,9 @@ use super::value::Place;
 /// An inspector is shared by all requests. It has no way to fail: what it can not read it must
 /// judge as an attack or pass, as its configuration says.
 pub trait Inspector: Send + Sync + 'static {
-    /// Judges a head, and says whether the content is to be shown as well.
-    fn begin(&self, head: RequestHead<'_>) -> Start;
+    /// Judges a head, and says whether the content is to be shown as well. `has_content` is false
+    /// where it is known that there is none.
+    fn begin(&self, head: RequestHead<'_>, has_content: bool) -> Start;
 }
 
 /// The inspection of the content of one request.
@@ -28,6 +29,18 @@ pub trait Inspection: Send {
 
     /// What was found so far in the content.
     fn report(&self) -> &Report;
+
+    /// Whether it may say [`Step::Hold`] of the first chunk: then the head waits with it. Default:
+    /// yes.
+    fn holds(&self) -> bool {
+        true
+    }
+
+    /// Whether it may say [`Step::Replace`]: then the length of the content is not known
+    /// beforehand. Default: no.
+    fn may_replace(&self) -> bool {
+        false
+    }
 }
 
 /// What to do with content.
@@ -131,6 +144,30 @@ pub enum Class {
 }
 
 impl Class {
+    /// All classes.
+    pub const ALL: [Self; 20] = [
+        Self::Sqli,
+        Self::Xss,
+        Self::Path,
+        Self::Rfi,
+        Self::Command,
+        Self::Php,
+        Self::Java,
+        Self::Code,
+        Self::Template,
+        Self::Ldap,
+        Self::Xpath,
+        Self::Xxe,
+        Self::Nosql,
+        Self::Ssrf,
+        Self::Crlf,
+        Self::Session,
+        Self::Exposure,
+        Self::Scanner,
+        Self::Protocol,
+        Self::Limit,
+    ];
+
     /// The word in reports.
     pub const fn token(self) -> &'static str {
         match self {
@@ -184,6 +221,30 @@ pub struct Finding {
 pub struct Report {
     /// The score; see the module for how it is made.
     pub score: u16,
+    /// Whether the score reaches the threshold: the request is refused, or would be in another
+    /// [`Mode`].
+    pub is_attack: bool,
     /// The rules that matched, at most 16.
     pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Nothing was found.
+    pub const NONE: Self = Self { score: 0, is_attack: false, findings: Vec::new() };
+
+    /// The rule that weighs most; the first one of several.
+    pub fn heaviest(&self) -> Option<&Finding> {
+        self.findings.iter().rev().max_by_key(|finding| finding.score)
+    }
+
+    /// Adds what was found later, in the content of the same request.
+    pub fn extend(&mut self, later: &Self) {
+        self.score = self.score.max(later.score);
+        self.is_attack |= later.is_attack;
+        for finding in &later.findings {
+            if !self.findings.iter().any(|known| known.rule == finding.rule) {
+                self.findings.push(finding.clone());
+            }
+        }
+    }
 }

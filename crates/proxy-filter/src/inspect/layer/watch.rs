@@ -1,0 +1,254 @@
+//! Watches the content of one request as it passes.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use proxy_core::{BoxError, ErrorKind, ProxyError, Refusal};
+
+use super::record::Record;
+use super::{HOLD_LIMIT, SLICE};
+use crate::inspect::verdict::{Inspection, Step};
+
+/// Where the body leaves its refusal for the future.
+#[derive(Clone, Default)]
+pub(super) struct Verdict(Arc<Mutex<VerdictState>>);
+
+#[derive(Default)]
+struct VerdictState {
+    refusal: Option<Box<Refusal>>,
+    waker: Option<Waker>,
+}
+
+impl Verdict {
+    fn lock(&self) -> MutexGuard<'_, VerdictState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refuse(&self, refusal: Refusal) {
+        let mut state = self.lock();
+        state.refusal = Some(Box::new(refusal));
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The refusal, once.
+    pub(super) fn take(&self) -> Option<Box<Refusal>> {
+        self.lock().refusal.take()
+    }
+
+    /// The refusal, or a wake when there is one.
+    pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Option<Box<Refusal>> {
+        let mut state = self.lock();
+        if state.refusal.is_none() {
+            match &mut state.waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+        }
+        state.refusal.take()
+    }
+}
+
+/// The state of content that is inspected.
+pub(super) struct Watch {
+    inspection: Option<Box<dyn Inspection>>,
+    record: Option<Record>,
+    verdict: Verdict,
+    /// Came from below and is not judged yet.
+    unjudged: Bytes,
+    /// Judged, but not free to go. Copied, so that small pieces do not keep large buffers alive.
+    held: BytesMut,
+    /// Free to go, in this order.
+    data: Bytes,
+    trailers: Option<HeaderMap>,
+    error: Option<BoxError>,
+    is_ended: bool,
+    may_replace: bool,
+}
+
+impl Watch {
+    pub(super) fn new(inspection: Box<dyn Inspection>, record: Record, verdict: Verdict) -> Self {
+        Self {
+            may_replace: inspection.may_replace(),
+            inspection: Some(inspection),
+            record: Some(record),
+            verdict,
+            unjudged: Bytes::new(),
+            held: BytesMut::new(),
+            data: Bytes::new(),
+            trailers: None,
+            error: None,
+            is_ended: false,
+        }
+    }
+
+    pub(super) fn poll_frame<B>(
+        &mut self,
+        body: Pin<&mut B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        ready!(self.poll_ready(body, cx));
+        Poll::Ready(if !self.data.is_empty() {
+            Some(Ok(Frame::data(std::mem::take(&mut self.data))))
+        } else if let Some(trailers) = self.trailers.take() {
+            Some(Ok(Frame::trailers(trailers)))
+        } else {
+            self.error.take().map(Err)
+        })
+    }
+
+    /// Reads and judges until something is free to go, or all is said.
+    pub(super) fn poll_ready<B>(&mut self, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<()>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let mut turn = SLICE;
+        while !self.has_something() && !self.is_ended {
+            if self.unjudged.is_empty() {
+                match ready!(body.as_mut().poll_frame(cx)) {
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) => self.unjudged = data,
+                        Err(frame) => {
+                            self.finish();
+                            if self.error.is_none() {
+                                self.trailers = frame.into_trailers().ok();
+                            }
+                            return Poll::Ready(());
+                        }
+                    },
+                    Some(Err(error)) => {
+                        // What is held belongs to a message that will never be whole.
+                        self.end();
+                        self.held.clear();
+                        self.error = Some(error.into());
+                    }
+                    None => self.finish(),
+                }
+            } else {
+                if turn == 0 {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                let slice = self.unjudged.split_to(turn.min(self.unjudged.len()));
+                turn -= slice.len();
+                let unread = !self.unjudged.is_empty() || !body.is_end_stream();
+                self.judge(slice, unread);
+                if !unread {
+                    // A reader that knows the length need not ask again.
+                    self.finish();
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn has_something(&self) -> bool {
+        !self.data.is_empty() || self.trailers.is_some() || self.error.is_some()
+    }
+
+    fn judge(&mut self, slice: Bytes, unread: bool) {
+        let Some(inspection) = &mut self.inspection else {
+            self.data = slice;
+            return;
+        };
+        let step = inspection.chunk(&slice);
+        if let Some(record) = &mut self.record {
+            record.seen(slice.len(), inspection.report());
+        }
+        self.take_step(step, slice, unread);
+    }
+
+    fn take_step(&mut self, step: Step, slice: Bytes, unread: bool) {
+        match step {
+            Step::Block => return self.block(unread),
+            Step::Hold if self.held.len() + slice.len() > HOLD_LIMIT => return self.block(unread),
+            Step::Hold => self.held.extend_from_slice(&slice),
+            Step::Pass if self.held.is_empty() => self.data = slice,
+            Step::Pass => {
+                self.held.extend_from_slice(&slice);
+                self.data = self.held.split().freeze();
+            }
+            Step::Replace(bytes) => {
+                self.held.clear();
+                self.data = bytes;
+            }
+        }
+        if let Some(record) = &mut self.record {
+            record.go_on();
+        }
+    }
+
+    /// All content has come.
+    fn finish(&mut self) {
+        if let Some(inspection) = &mut self.inspection {
+            let step = inspection.finish();
+            if let Some(record) = &mut self.record {
+                record.seen(0, inspection.report());
+            }
+            // At the end nothing can be held any more.
+            let step = if step == Step::Hold { Step::Pass } else { step };
+            // What is free already goes first.
+            let first = std::mem::take(&mut self.data);
+            self.take_step(step, Bytes::new(), false);
+            if !first.is_empty() && self.error.is_none() {
+                self.data = if self.data.is_empty() {
+                    first
+                } else {
+                    [first, std::mem::take(&mut self.data)].concat().into()
+                };
+            }
+        }
+        self.end();
+    }
+
+    /// Nothing more will come.
+    fn end(&mut self) {
+        self.is_ended = true;
+        self.inspection = None;
+        self.record = None;
+    }
+
+    fn block(&mut self, unread: bool) {
+        if let Some(record) = self.record.take() {
+            self.verdict.refuse(record.refuse(unread));
+        }
+        self.end();
+        self.unjudged.clear();
+        self.held.clear();
+        self.data.clear();
+        let denied = ProxyError::new(ErrorKind::HttpRequestDenied).detail("request_inspection");
+        self.error = Some(denied.into());
+    }
+
+    pub(super) fn is_end_stream(&self, body: &impl Body) -> bool {
+        !self.has_something()
+            && (self.is_ended
+                || self.held.is_empty() && self.unjudged.is_empty() && body.is_end_stream())
+    }
+
+    pub(super) fn size_hint(&self, body: &impl Body) -> SizeHint {
+        let ready = (self.data.len() + self.held.len() + self.unjudged.len()) as u64;
+        if self.may_replace && !self.is_ended {
+            return SizeHint::default();
+        }
+        let below = if self.is_ended { SizeHint::with_exact(0) } else { body.size_hint() };
+        let mut hint = SizeHint::new();
+        if let Some(upper) = below.upper().and_then(|upper| upper.checked_add(ready)) {
+            hint.set_upper(upper);
+        }
+        hint.set_lower(below.lower().saturating_add(ready).min(hint.upper().unwrap_or(u64::MAX)));
+        hint
+    }
+}
