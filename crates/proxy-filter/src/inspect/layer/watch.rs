@@ -124,6 +124,8 @@ impl Watch {
                             self.finish();
                             if self.error.is_none() {
                                 self.trailers = frame.into_trailers().ok();
+                                // The body says itself when it is at its end.
+                                self.is_ended = false;
                             }
                             return Poll::Ready(());
                         }
@@ -243,7 +245,7 @@ impl Watch {
         if self.may_replace && !self.is_ended {
             return SizeHint::default();
         }
-        let below = if self.is_ended { SizeHint::with_exact(0) } else { body.size_hint() };
+        let below = body.size_hint();
         let mut hint = SizeHint::new();
         if let Some(upper) = below.upper().and_then(|upper| upper.checked_add(ready)) {
             hint.set_upper(upper);
