@@ -147,6 +147,10 @@ pub fn explain(reason: &str) -> Option<&'static str> {
         "proxy_loop_detected" => "The request has passed this proxy before.",
         "too_many_hops" => "The request has passed too many proxies.",
         "content_too_large" => "The content is larger than this server takes.",
+        "request_inspection" => {
+            "The request looks like an attack on the server. If it is none, tell the operator its request id."
+        }
+        "response_inspection" => "The policy of this server keeps this response back.",
         "content_too_slow" | "header_timeout" => "The request took too long to arrive.",
         "rate_limit_exceeded" => "You have sent too many requests. See the Retry-After field.",
         "websocket" => "WebSocket is not offered here.",

@@ -43,6 +43,7 @@ mod head;
 mod judge;
 pub mod layer;
 pub mod normalise;
+pub mod response;
 mod rules;
 mod steps;
 mod stream;
@@ -54,7 +55,10 @@ pub use coding::{Coding, CodingError, ContentDecoder};
 pub use config::{Exclusion, InspectConfig, InspectError, OnLimit};
 pub use detect::Signal;
 pub use engine::Engine;
-pub use layer::{Inspect, InspectBody, InspectFuture, InspectLayer, InspectMetrics, Inspected};
+pub use layer::{
+    Inspect, InspectBody, InspectFuture, InspectLayer, InspectMetrics, Inspected, InspectedResponse,
+};
+pub use response::ResponseInspectLayer;
 pub use rules::{Rule, RuleError, RuleSet};
 pub use value::{Place, Places};
 pub use verdict::{Class, Finding, Inspection, Inspector, Mode, Next, Report, Start, Step};

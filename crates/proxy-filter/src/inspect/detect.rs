@@ -128,6 +128,12 @@ signals! {
     NameWithSyntax,
     /// The engine: a part in a charset that hides ASCII.
     CharsetHidden,
+    /// Responses: a media type that does not pass.
+    ResponseType,
+    /// Responses: a kind of file that does not pass.
+    ResponseFile,
+    /// Responses: more content than passes.
+    ResponseSize,
 }
 
 /// A set of signals.

@@ -50,9 +50,13 @@ use tower_layer::Layer;
 use super::verdict::Inspector;
 pub use body::InspectBody;
 pub use future::InspectFuture;
-pub use metrics::{BYTES, FINDINGS, InspectMetrics, REQUESTS};
-pub use record::Inspected;
+pub use metrics::{
+    BYTES, FINDINGS, InspectMetrics, REQUESTS, RESPONSE_BYTES, RESPONSE_FINDINGS, RESPONSES,
+};
+pub(super) use record::Record;
+pub use record::{Inspected, InspectedResponse};
 pub use service::Inspect;
+pub(super) use watch::{Verdict, Watch};
 
 /// Bytes of content that are judged in one turn of a task: 32 KiB.
 pub const SLICE: usize = 32 * 1024;
@@ -68,7 +72,7 @@ pub struct InspectLayer {
 
 pub(super) struct Shared {
     inspector: Box<dyn Inspector>,
-    metrics: InspectMetrics,
+    metrics: Arc<InspectMetrics>,
 }
 
 impl InspectLayer {
@@ -79,7 +83,9 @@ impl InspectLayer {
 
     /// A layer with this inspector, which counts.
     pub fn with_metrics(inspector: impl Inspector, metrics: InspectMetrics) -> Self {
-        Self { shared: Arc::new(Shared { inspector: Box::new(inspector), metrics }) }
+        Self {
+            shared: Arc::new(Shared { inspector: Box::new(inspector), metrics: Arc::new(metrics) }),
+        }
     }
 }
 

@@ -51,6 +51,9 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("protocol", include_str!("../../rules/protocol.toml")),
 ];
 
+/// The built-in rules about responses.
+const RESPONSES: &str = include_str!("../../rules/response.toml");
+
 /// One rule.
 #[derive(Clone, Debug)]
 pub struct Rule {
@@ -156,6 +159,16 @@ impl RuleSet {
         for (name, text) in BUILT_IN {
             set.add(name, text)?;
         }
+        Ok(set)
+    }
+
+    /// The built-in rules about responses.
+    ///
+    /// # Errors
+    /// None in a build whose tests pass.
+    pub(super) fn of_responses() -> Result<Self, RuleError> {
+        let mut set = Self::default();
+        set.add("response", RESPONSES)?;
         Ok(set)
     }
 

@@ -41,11 +41,13 @@ pub enum Place {
     Text,
     /// The request as a whole.
     Request,
+    /// The content of a response.
+    Response,
 }
 
 impl Place {
     /// All places.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Method,
         Self::Path,
         Self::Query,
@@ -63,6 +65,7 @@ impl Place {
         Self::Xml,
         Self::Text,
         Self::Request,
+        Self::Response,
     ];
 
     /// The word in reports.
@@ -85,6 +88,7 @@ impl Place {
             Self::Xml => "xml",
             Self::Text => "text",
             Self::Request => "request",
+            Self::Response => "response",
         }
     }
 
@@ -92,7 +96,12 @@ impl Place {
     pub(super) const fn is_read(self) -> bool {
         !matches!(
             self,
-            Self::Method | Self::ContentType | Self::PartField | Self::File | Self::Request
+            Self::Method
+                | Self::ContentType
+                | Self::PartField
+                | Self::File
+                | Self::Request
+                | Self::Response
         )
     }
 }

@@ -141,11 +141,17 @@ pub enum Class {
     Protocol,
     /// Content beyond the limits of inspection.
     Limit,
+    /// Responses: a type or kind of file that does not pass.
+    File,
+    /// Responses: what should have stayed inside.
+    Leak,
+    /// Responses: more content than passes.
+    Size,
 }
 
 impl Class {
     /// All classes.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Sqli,
         Self::Xss,
         Self::Path,
@@ -166,7 +172,24 @@ impl Class {
         Self::Scanner,
         Self::Protocol,
         Self::Limit,
+        Self::File,
+        Self::Leak,
+        Self::Size,
     ];
+
+    /// Those of rules about responses.
+    pub const OF_RESPONSES: [Self; 3] = [Self::File, Self::Leak, Self::Size];
+
+    /// Those of rules about requests.
+    pub const OF_REQUESTS: [Self; 20] = {
+        let mut some = [Self::Sqli; 20];
+        let mut at = 0;
+        while at < some.len() {
+            some[at] = Self::ALL[at];
+            at += 1;
+        }
+        some
+    };
 
     /// The word in reports.
     pub const fn token(self) -> &'static str {
@@ -191,6 +214,9 @@ impl Class {
             Self::Scanner => "scanner",
             Self::Protocol => "protocol",
             Self::Limit => "limit",
+            Self::File => "file",
+            Self::Leak => "leak",
+            Self::Size => "size",
         }
     }
 }

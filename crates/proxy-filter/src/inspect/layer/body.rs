@@ -31,17 +31,17 @@ pin_project! {
 
 impl<B> InspectBody<B> {
     /// Content that is not looked at.
-    pub(super) const fn unseen(body: B) -> Self {
+    pub(in crate::inspect) const fn unseen(body: B) -> Self {
         Self { body: Content::Here { body }, watch: None }
     }
 
     /// Content that is judged as it passes.
-    pub(super) fn watched(body: B, watch: Box<Watch>) -> Self {
+    pub(in crate::inspect) fn watched(body: B, watch: Box<Watch>) -> Self {
         Self { body: Content::Here { body }, watch: Some(watch) }
     }
 
     /// The same, some of which was read already.
-    pub(super) const fn begun(body: Pin<Box<B>>, watch: Box<Watch>) -> Self {
+    pub(in crate::inspect) const fn begun(body: Pin<Box<B>>, watch: Box<Watch>) -> Self {
         Self { body: Content::Boxed { body }, watch: Some(watch) }
     }
 }

@@ -11,10 +11,17 @@ pub const FINDINGS: &str = "proxy_filter_inspection_findings_total";
 /// Bytes of content that were shown to an inspection; label `route`.
 pub const BYTES: &str = "proxy_filter_inspected_bytes_total";
 
+/// Responses that were inspected; labels `route` and `outcome`.
+pub const RESPONSES: &str = "proxy_filter_inspected_responses_total";
+/// Rules that matched in responses; labels `route` and `class`.
+pub const RESPONSE_FINDINGS: &str = "proxy_filter_response_findings_total";
+/// Bytes of content that were shown to the inspection of a response; label `route`.
+pub const RESPONSE_BYTES: &str = "proxy_filter_inspected_response_bytes_total";
+
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
-pub(super) enum Outcome {
+pub(in crate::inspect) enum Outcome {
     Passed,
     Reported,
     Refused,
@@ -25,7 +32,7 @@ const OUTCOMES: [&str; 3] = ["passed", "reported", "refused"];
 /// Counters of one layer. The default ones count for nobody.
 #[derive(Debug)]
 pub struct InspectMetrics {
-    requests: [Counter; OUTCOMES.len()],
+    messages: [Counter; OUTCOMES.len()],
     findings: [Counter; Class::ALL.len()],
     bytes: Counter,
 }
@@ -33,7 +40,7 @@ pub struct InspectMetrics {
 impl Default for InspectMetrics {
     fn default() -> Self {
         Self {
-            requests: std::array::from_fn(|_| Counter::noop()),
+            messages: std::array::from_fn(|_| Counter::noop()),
             findings: std::array::from_fn(|_| Counter::noop()),
             bytes: Counter::noop(),
         }
@@ -41,13 +48,33 @@ impl Default for InspectMetrics {
 }
 
 impl InspectMetrics {
-    /// Counters that a recorder exports, with the route's name.
+    /// Counters of requests that a recorder exports, with the route's name.
     pub fn new(recorder: &dyn Recorder, route: &str) -> Self {
-        for (name, unit, what) in [
-            (REQUESTS, Unit::Count, "Requests that were inspected, by what became of them."),
-            (FINDINGS, Unit::Count, "Rules that matched in inspected requests, by class."),
-            (BYTES, Unit::Bytes, "Content of requests that was inspected."),
-        ] {
+        let names = [
+            (REQUESTS, "Requests that were inspected, by what became of them."),
+            (FINDINGS, "Rules that matched in inspected requests, by class."),
+            (BYTES, "Content of requests that was inspected."),
+        ];
+        Self::of(recorder, route, names, &Class::OF_REQUESTS)
+    }
+
+    /// Counters of responses that a recorder exports, with the route's name.
+    pub fn of_responses(recorder: &dyn Recorder, route: &str) -> Self {
+        let names = [
+            (RESPONSES, "Responses that were inspected, by what became of them."),
+            (RESPONSE_FINDINGS, "Rules that matched in inspected responses, by class."),
+            (RESPONSE_BYTES, "Content of responses that was inspected."),
+        ];
+        Self::of(recorder, route, names, &Class::OF_RESPONSES)
+    }
+
+    fn of(
+        recorder: &dyn Recorder,
+        route: &str,
+        names: [(&'static str, &'static str); 3],
+        classes: &[Class],
+    ) -> Self {
+        for ((name, what), unit) in names.into_iter().zip([Unit::Count, Unit::Count, Unit::Bytes]) {
             let name = KeyName::from_const_str(name);
             recorder.describe_counter(name, Some(unit), SharedString::const_str(what));
         }
@@ -57,19 +84,18 @@ impl InspectMetrics {
                 [Label::new("route", route.to_owned())].into_iter().chain(label).collect();
             recorder.register_counter(&Key::from_parts(name, labels), &metadata)
         };
-        Self {
-            requests: OUTCOMES.map(|outcome| {
-                counter(REQUESTS, Some(Label::from_static_parts("outcome", outcome)))
-            }),
-            findings: Class::ALL.map(|class| {
-                counter(FINDINGS, Some(Label::from_static_parts("class", class.token())))
-            }),
-            bytes: counter(BYTES, None),
-        }
+        let [(messages, _), (findings, _), (bytes, _)] = names;
+        let findings = Class::ALL.map(|class| {
+            let label = Label::from_static_parts("class", class.token());
+            if classes.contains(&class) { counter(findings, Some(label)) } else { Counter::noop() }
+        });
+        let messages = OUTCOMES
+            .map(|outcome| counter(messages, Some(Label::from_static_parts("outcome", outcome))));
+        Self { messages, findings, bytes: counter(bytes, None) }
     }
 
-    pub(super) fn count(&self, outcome: Outcome, report: &Report, bytes: u64) {
-        self.requests[outcome as usize].increment(1);
+    pub(in crate::inspect) fn count(&self, outcome: Outcome, report: &Report, bytes: u64) {
+        self.messages[outcome as usize].increment(1);
         for finding in &report.findings {
             self.findings[finding.class as usize].increment(1);
         }

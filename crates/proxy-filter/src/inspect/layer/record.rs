@@ -4,14 +4,34 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::StatusCode;
-use proxy_core::{Decision, Exchange, Refusal, Verdict};
+use proxy_core::{Decision, ErrorKind, Exchange, Refusal, Verdict};
 
-use super::Shared;
-use super::metrics::Outcome;
-use crate::inspect::verdict::Report;
+use super::metrics::{InspectMetrics, Outcome};
+use crate::inspect::verdict::{Class, Report};
 
-/// The name of the layer in decisions.
-const LAYER: &str = "inspect";
+/// Which message is inspected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Request,
+    Response,
+}
+
+impl Side {
+    /// The name of the layer in decisions.
+    const fn layer(self) -> &'static str {
+        match self {
+            Self::Request => "inspect",
+            Self::Response => "inspect_response",
+        }
+    }
+
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Request => "request_inspection",
+            Self::Response => "response_inspection",
+        }
+    }
+}
 
 /// All that was found in a request, in the slots of its exchange: what `explain` shows. Only there
 /// where something was found, or in a rehearsal.
@@ -24,9 +44,14 @@ pub struct Inspected {
     pub refused: bool,
 }
 
-/// Collects what is found in one request; counts and records it once, at the latest when dropped.
-pub(super) struct Record {
-    shared: Arc<Shared>,
+/// The same of the response.
+#[derive(Clone, Debug)]
+pub struct InspectedResponse(pub Inspected);
+
+/// Collects what is found in one message; counts and records it once, at the latest when dropped.
+pub(in crate::inspect) struct Record {
+    side: Side,
+    metrics: Arc<InspectMetrics>,
     exchange: Option<Exchange>,
     report: Report,
     bytes: u64,
@@ -35,12 +60,32 @@ pub(super) struct Record {
 }
 
 impl Record {
-    pub(super) fn new(shared: Arc<Shared>, exchange: Option<Exchange>, report: Report) -> Self {
-        Self { shared, exchange, report, bytes: 0, is_reported: false, is_ended: false }
+    pub(in crate::inspect) const fn new(
+        metrics: Arc<InspectMetrics>,
+        exchange: Option<Exchange>,
+        report: Report,
+    ) -> Self {
+        let side = Side::Request;
+        Self { side, metrics, exchange, report, bytes: 0, is_reported: false, is_ended: false }
+    }
+
+    pub(in crate::inspect) fn of_response(
+        metrics: Arc<InspectMetrics>,
+        exchange: Option<Exchange>,
+        report: Report,
+    ) -> Self {
+        let mut record = Self::new(metrics, exchange, report);
+        record.side = Side::Response;
+        record
+    }
+
+    /// The token that clients and logs see.
+    pub(in crate::inspect) const fn reason(&self) -> &'static str {
+        self.side.reason()
     }
 
     /// More content was shown, with these findings in it until now.
-    pub(super) fn seen(&mut self, bytes: usize, report: &Report) {
+    pub(in crate::inspect) fn seen(&mut self, bytes: usize, report: &Report) {
         self.bytes += bytes as u64;
         if !report.findings.is_empty() {
             self.report.extend(report);
@@ -48,7 +93,7 @@ impl Record {
     }
 
     /// The request goes on. An attack that is not refused is reported as soon as it is known.
-    pub(super) fn go_on(&mut self) {
+    pub(in crate::inspect) fn go_on(&mut self) {
         if self.report.is_attack && !self.is_reported {
             self.is_reported = true;
             self.decide(Verdict::Report);
@@ -56,9 +101,15 @@ impl Record {
     }
 
     /// The request is refused; `unread` says whether some of its content was not read.
-    pub(super) fn refuse(mut self, unread: bool) -> Refusal {
-        let mut refusal = Refusal::new(StatusCode::FORBIDDEN, "request_inspection");
-        refusal.rule_id = self.report.heaviest().map(|finding| Arc::clone(&finding.rule));
+    pub(in crate::inspect) fn refuse(mut self, unread: bool) -> Refusal {
+        let heaviest = self.report.heaviest();
+        let status = match heaviest.map(|finding| finding.class) {
+            Some(Class::Leak | Class::Size) => StatusCode::BAD_GATEWAY,
+            _ => StatusCode::FORBIDDEN,
+        };
+        let mut refusal = Refusal::new(status, self.side.reason());
+        refusal.error = ErrorKind::HttpRequestDenied;
+        refusal.rule_id = heaviest.map(|finding| Arc::clone(&finding.rule));
         refusal.close = unread;
         self.decide(Verdict::Deny);
         if let Some(exchange) = &self.exchange {
@@ -79,7 +130,7 @@ impl Record {
             None => Cow::Borrowed("inspection_failed"),
         };
         let rule = heaviest.map(|finding| Arc::clone(&finding.rule));
-        exchange.decide(Decision { layer: LAYER, rule, verdict, reason });
+        exchange.decide(Decision { layer: self.side.layer(), rule, verdict, reason });
     }
 
     fn end(&mut self, outcome: Outcome) {
@@ -88,13 +139,17 @@ impl Record {
         }
         let rehearsal = self.exchange.as_ref().is_some_and(Exchange::is_rehearsal);
         if !rehearsal {
-            self.shared.metrics.count(outcome, &self.report, self.bytes);
+            self.metrics.count(outcome, &self.report, self.bytes);
         }
         if let Some(exchange) = &self.exchange
             && (rehearsal || !self.report.findings.is_empty())
         {
             let report = std::mem::take(&mut self.report);
-            exchange.insert(Inspected { report, refused: outcome == Outcome::Refused });
+            let inspected = Inspected { report, refused: outcome == Outcome::Refused };
+            match self.side {
+                Side::Request => drop(exchange.insert(inspected)),
+                Side::Response => drop(exchange.insert(InspectedResponse(inspected))),
+            }
         }
     }
 }

@@ -55,7 +55,7 @@ where
         let has_content = !request.body().is_end_stream();
         let start = self.shared.inspector.begin(RequestHead::of(&request), has_content);
         let exchange = Exchange::of(&request).cloned();
-        let mut record = Record::new(Arc::clone(&self.shared), exchange, start.report);
+        let mut record = Record::new(Arc::clone(&self.shared.metrics), exchange, start.report);
         let inspection = match start.next {
             Next::Block => return InspectFuture::refused(record.refuse(has_content)),
             Next::Content(inspection) if has_content => inspection,

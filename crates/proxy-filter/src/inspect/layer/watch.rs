@@ -15,7 +15,7 @@ use crate::inspect::verdict::{Inspection, Step};
 
 /// Where the body leaves its refusal for the future.
 #[derive(Clone, Default)]
-pub(super) struct Verdict(Arc<Mutex<VerdictState>>);
+pub(in crate::inspect) struct Verdict(Arc<Mutex<VerdictState>>);
 
 #[derive(Default)]
 struct VerdictState {
@@ -39,12 +39,12 @@ impl Verdict {
     }
 
     /// The refusal, once.
-    pub(super) fn take(&self) -> Option<Box<Refusal>> {
+    pub(in crate::inspect) fn take(&self) -> Option<Box<Refusal>> {
         self.lock().refusal.take()
     }
 
     /// The refusal, or a wake when there is one.
-    pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Option<Box<Refusal>> {
+    pub(in crate::inspect) fn poll_take(&self, cx: &mut Context<'_>) -> Option<Box<Refusal>> {
         let mut state = self.lock();
         if state.refusal.is_none() {
             match &mut state.waker {
@@ -57,7 +57,7 @@ impl Verdict {
 }
 
 /// The state of content that is inspected.
-pub(super) struct Watch {
+pub(in crate::inspect) struct Watch {
     inspection: Option<Box<dyn Inspection>>,
     record: Option<Record>,
     verdict: Verdict,
@@ -71,10 +71,16 @@ pub(super) struct Watch {
     error: Option<BoxError>,
     is_ended: bool,
     may_replace: bool,
+    /// Whether what is held goes on where nothing more is there at the moment.
+    goes_on_when_pending: bool,
 }
 
 impl Watch {
-    pub(super) fn new(inspection: Box<dyn Inspection>, record: Record, verdict: Verdict) -> Self {
+    pub(in crate::inspect) fn new(
+        inspection: Box<dyn Inspection>,
+        record: Record,
+        verdict: Verdict,
+    ) -> Self {
         Self {
             may_replace: inspection.may_replace(),
             inspection: Some(inspection),
@@ -86,10 +92,16 @@ impl Watch {
             trailers: None,
             error: None,
             is_ended: false,
+            goes_on_when_pending: false,
         }
     }
 
-    pub(super) fn poll_frame<B>(
+    /// Holds content only as long as more of it is there at once.
+    pub(in crate::inspect) fn goes_on_when_pending(&mut self) {
+        self.goes_on_when_pending = true;
+    }
+
+    pub(in crate::inspect) fn poll_frame<B>(
         &mut self,
         body: Pin<&mut B>,
         cx: &mut Context<'_>,
@@ -109,7 +121,11 @@ impl Watch {
     }
 
     /// Reads and judges until something is free to go, or all is said.
-    pub(super) fn poll_ready<B>(&mut self, mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<()>
+    pub(in crate::inspect) fn poll_ready<B>(
+        &mut self,
+        mut body: Pin<&mut B>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
@@ -117,7 +133,12 @@ impl Watch {
         let mut turn = SLICE;
         while !self.has_something() && !self.is_ended {
             if self.unjudged.is_empty() {
-                match ready!(body.as_mut().poll_frame(cx)) {
+                let polled = body.as_mut().poll_frame(cx);
+                if polled.is_pending() && self.goes_on_when_pending && !self.held.is_empty() {
+                    self.data = self.held.split().freeze();
+                    break;
+                }
+                match ready!(polled) {
                     Some(Ok(frame)) => match frame.into_data() {
                         Ok(data) => self.unjudged = data,
                         Err(frame) => {
@@ -223,6 +244,7 @@ impl Watch {
     }
 
     fn block(&mut self, unread: bool) {
+        let reason = self.record.as_ref().map_or("request_inspection", Record::reason);
         if let Some(record) = self.record.take() {
             self.verdict.refuse(record.refuse(unread));
         }
@@ -230,17 +252,17 @@ impl Watch {
         self.unjudged.clear();
         self.held.clear();
         self.data.clear();
-        let denied = ProxyError::new(ErrorKind::HttpRequestDenied).detail("request_inspection");
+        let denied = ProxyError::new(ErrorKind::HttpRequestDenied).detail(reason);
         self.error = Some(denied.into());
     }
 
-    pub(super) fn is_end_stream(&self, body: &impl Body) -> bool {
+    pub(in crate::inspect) fn is_end_stream(&self, body: &impl Body) -> bool {
         !self.has_something()
             && (self.is_ended
                 || self.held.is_empty() && self.unjudged.is_empty() && body.is_end_stream())
     }
 
-    pub(super) fn size_hint(&self, body: &impl Body) -> SizeHint {
+    pub(in crate::inspect) fn size_hint(&self, body: &impl Body) -> SizeHint {
         let ready = (self.data.len() + self.held.len() + self.unjudged.len()) as u64;
         if self.may_replace && !self.is_ended {
             return SizeHint::default();
