@@ -21,9 +21,7 @@ use proxy_testkit::{
 use tower::{Layer, Service};
 
 fn layer(mode: Mode) -> InspectLayer {
-    let mut config = InspectConfig::default();
-    config.mode = mode;
-    config.window = 4096;
+    let config = InspectConfig { mode, window: 4096, ..InspectConfig::default() };
     InspectLayer::new(Engine::new(config).expect("the built-in rules"))
 }
 
