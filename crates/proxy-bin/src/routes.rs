@@ -44,7 +44,6 @@ pub mod fields;
 pub mod from_config;
 mod gate;
 pub mod matcher;
-pub mod path;
 pub mod redirect;
 pub mod respond;
 pub mod rewrite;
@@ -53,6 +52,7 @@ pub mod table;
 pub mod template;
 
 pub use error::RouteError;
+pub use proxy_core::matching::path;
 pub use fields::{FieldContext, FieldRules, PreparedFields};
 pub use redirect::{Redirect, RedirectContext, RedirectError};
 pub use respond::Respond;

@@ -39,7 +39,7 @@ use tower_service::Service;
 
 use crate::body::Reply;
 use crate::exchange::Exchange;
-use crate::refusal::{Refusal, explain};
+use crate::refusal::Refusal;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -217,7 +217,7 @@ impl Page<'_> {
             self.title(),
             self.refusal.reason
         );
-        if let Some(detail) = explain(self.refusal.reason) {
+        if let Some(detail) = self.refusal.sentence() {
             let _ = write!(out, ",\"detail\":\"{}\"", escape(detail));
         }
         if let (true, Some(rule)) = (self.show_rule, &self.refusal.rule_id) {
@@ -241,7 +241,7 @@ impl Page<'_> {
              <meta name=\"color-scheme\" content=\"light dark\"></head>\
              <body><h1>{status} {title}</h1>"
         );
-        if let Some(detail) = explain(self.refusal.reason) {
+        if let Some(detail) = self.refusal.sentence() {
             let _ = write!(out, "<p>{}</p>", escape(detail));
         }
         let _ = write!(out, "<p>Reason: <code>{}</code>", self.refusal.reason);

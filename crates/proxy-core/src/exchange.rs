@@ -5,6 +5,7 @@
 
 mod attempt;
 mod decision;
+mod known;
 mod rehearsal;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use http::{Extensions, HeaderMap, StatusCode, Uri, Version};
 
 pub use attempt::{Attempt, Attempts};
 pub use decision::{Decision, Verdict};
+pub use known::{ServerName, Tags};
 pub use rehearsal::Sending;
 
 use crate::client_address::ClientAddr;

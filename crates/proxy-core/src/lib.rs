@@ -22,6 +22,8 @@ pub mod framing;
 pub mod head;
 mod hex;
 pub mod hygiene;
+#[cfg(feature = "matching")]
+pub mod matching;
 pub mod name_policy;
 pub mod names;
 pub mod refusal;
@@ -44,7 +46,7 @@ pub use error_pages::ErrorPagesLayer;
 pub use events::{ConnectionEvent, ConnectionEvents, ConnectionRefusal, TunnelEnd, TunnelOutcome};
 pub use exchange::{
     Attempt, ConnectionInfo, Decision, Ending, Exchange, InterimSink, RequestFacts, Sending,
-    Verdict,
+    ServerName, Tags, Verdict,
 };
 pub use framing::{ContentFramer, Fault, Framing, HeadLimits, HeadScan, MessageFramer};
 pub use head::RequestHead;

@@ -29,6 +29,8 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// Whether the connection must not carry a further request.
     pub close: bool,
+    /// A sentence for the page, in the operator's words; the reason's own where there is none.
+    pub message: Option<Arc<str>>,
     /// Fields that the status needs: `Allow`, `Proxy-Authenticate`. Boxed: few refusals have any.
     pub fields: Option<Box<HeaderMap>>,
 }
@@ -51,6 +53,7 @@ impl Refusal {
             rule_id: None,
             retry_after: None,
             close: false,
+            message: None,
             fields: None,
         }
     }
@@ -93,6 +96,18 @@ impl Refusal {
     pub fn retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
+    }
+
+    /// Says on the page what the operator wrote. Never anything of the request.
+    #[must_use]
+    pub fn message(mut self, message: impl Into<Arc<str>>) -> Self {
+        self.message = Some(message.into());
+        self
+    }
+
+    /// The sentence for the page.
+    pub fn sentence(&self) -> Option<&str> {
+        self.message.as_deref().or_else(|| explain(self.reason))
     }
 
     /// Adds a field to the answer.
@@ -142,6 +157,15 @@ pub fn explain(reason: &str) -> Option<&'static str> {
             "The resource exists, but not for this method. See the Allow field."
         }
         "client_not_allowed" => "The policy of this server does not permit your address.",
+        "denied_by_rule" => "The policy of this server does not permit this request.",
+        "domain_blocked" => "The policy of this proxy does not permit this name.",
+        "domain_not_allowed" => "The policy of this proxy permits certain names only.",
+        "no_rule_allows" => "The policy of this server permits certain requests only.",
+        "credentials_required" => "Name and password are required.",
+        "credentials_wrong" => "Name or password is wrong.",
+        "user_not_allowed" => "The policy of this server does not permit this user.",
+        "credentials_busy" => "Too many passwords are being checked. Try again in a moment.",
+        "policy_failed" => "The policy of this server could not be judged.",
         "destination_ip_prohibited" => "The policy of this proxy does not permit this destination.",
         "port_not_allowed" => "The policy of this proxy does not permit this port.",
         "proxy_loop_detected" => "The request has passed this proxy before.",

@@ -14,11 +14,10 @@
 //! a space), field values byte for byte; expressions match whole values. Nothing allocates, with
 //! one exception: an expression on a query value that has escapes.
 
-use std::borrow::Cow;
-
-use http::{HeaderMap, HeaderName, Method};
-use proxy_core::names::{NamePattern, NameSet};
-use regex::{Regex, bytes};
+use http::{HeaderName, Method};
+use proxy_core::matching::{HostRule, ValueTest, anchored};
+use proxy_core::names::NamePattern;
+use regex::Regex;
 
 use crate::config::suggest::nearest;
 
@@ -28,9 +27,6 @@ use super::gate::HostBits;
 use super::path::{self, Prefix};
 use super::spec::{MatchSpec, ValueSpec};
 use super::table::RouteQuery;
-
-/// From how many host patterns on a set is faster than one after the other.
-const MANY_HOSTS: usize = 8;
 
 /// The compiled conditions of one route.
 #[derive(Debug)]
@@ -65,7 +61,7 @@ impl Matcher {
         if listeners.is_some_and(<[String]>::is_empty) {
             problems.add("listeners", "an empty list matches nothing; leave it out for all");
         }
-        let (hosts, host_bits) = HostRule::compile(&spec.hosts, problems);
+        let (hosts, host_bits) = hosts(&spec.hosts, problems);
         Self {
             listeners: listeners
                 .unwrap_or_default()
@@ -116,7 +112,7 @@ impl Matcher {
     /// Whether hosts are matched, so that `{host}` is one that the operator named.
     #[must_use]
     pub fn names_hosts(&self) -> bool {
-        !matches!(self.hosts, HostRule::Any)
+        !self.hosts.is_any()
     }
 
     /// Whether every request matches.
@@ -208,115 +204,23 @@ impl PathRule {
     }
 }
 
-/// The condition on the host.
-#[derive(Debug)]
-enum HostRule {
-    Any,
-    Few(Box<[NamePattern]>),
-    Many(NameSet),
-}
-
-impl HostRule {
-    fn compile(hosts: &[String], problems: &mut Problems<'_>) -> (Self, HostBits) {
-        let mut patterns: Vec<NamePattern> = Vec::new();
-        for (at, text) in hosts.iter().enumerate() {
-            patterns.extend(problems.take(&format!("match.hosts[{at}]"), text.parse()));
-        }
-        let bits = HostBits::of_patterns(&patterns);
-        match hosts.len() {
-            0 => (Self::Any, HostBits::ALL),
-            count if count < MANY_HOSTS => (Self::Few(patterns.into()), bits),
-            _ => (Self::Many(patterns.into_iter().collect()), bits),
-        }
+/// The condition on the host, and its summary.
+fn hosts(hosts: &[String], problems: &mut Problems<'_>) -> (HostRule, HostBits) {
+    let mut patterns: Vec<NamePattern> = Vec::new();
+    for (at, text) in hosts.iter().enumerate() {
+        patterns.extend(problems.take(&format!("match.hosts[{at}]"), text.parse()));
     }
-
-    fn holds(&self, host: &str) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Few(patterns) => patterns.iter().any(|pattern| pattern.matches(host)),
-            Self::Many(set) => set.contains(host),
-        }
-    }
+    let bits = if hosts.is_empty() { HostBits::ALL } else { HostBits::of_patterns(&patterns) };
+    (HostRule::new(patterns), bits)
 }
 
 /// The condition on one field or query parameter.
-#[derive(Debug)]
-enum ValueTest {
-    Exact(Box<[u8]>),
-    Regex(bytes::Regex),
-    Present(bool),
-}
-
-impl ValueTest {
-    fn compile(key: &str, spec: &ValueSpec, problems: &mut Problems<'_>) -> Option<Self> {
-        Some(match spec {
-            ValueSpec::Exact(value) => Self::Exact(value.as_bytes().into()),
-            ValueSpec::Regex(pattern) => {
-                let regex = anchored(pattern, bytes::Regex::new);
-                Self::Regex(problems.take(key, regex)?)
-            }
-            ValueSpec::Present(present) => Self::Present(*present),
-        })
-    }
-
-    fn holds_for_field(&self, name: &HeaderName, fields: &HeaderMap) -> bool {
-        let mut values = fields.get_all(name).iter().map(http::HeaderValue::as_bytes);
-        match self {
-            Self::Exact(exact) => values.any(|value| value == &**exact),
-            Self::Regex(regex) => values.any(|value| regex.is_match(value)),
-            Self::Present(present) => values.next().is_some() == *present,
-        }
-    }
-
-    fn holds_for_parameter(&self, name: &str, query: Option<&str>) -> bool {
-        let mut values = parameters(query)
-            .filter(|(key, _)| decoded(key).eq(name.bytes()))
-            .map(|(_, value)| value);
-        match self {
-            Self::Exact(exact) => values.any(|value| decoded(value).eq(exact.iter().copied())),
-            Self::Regex(regex) => values.any(|value| regex.is_match(&decoded_value(value))),
-            Self::Present(present) => values.next().is_some() == *present,
-        }
-    }
-}
-
-/// The names and values of a query, still encoded.
-fn parameters(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
-    query
-        .unwrap_or_default()
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-}
-
-/// The bytes that a part of a query stands for. A `%` that begins no escape stands for itself.
-fn decoded(text: &str) -> impl Iterator<Item = u8> {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let byte = *bytes.get(at)?;
-        let escaped = if byte == b'%' { path::escaped_at(bytes, at) } else { None };
-        at += if escaped.is_some() { 3 } else { 1 };
-        Some(escaped.unwrap_or(if byte == b'+' { b' ' } else { byte }))
+fn value_test(key: &str, spec: &ValueSpec, problems: &mut Problems<'_>) -> Option<ValueTest> {
+    Some(match spec {
+        ValueSpec::Exact(value) => ValueTest::exact(value),
+        ValueSpec::Regex(pattern) => problems.take(key, ValueTest::regex(pattern))?,
+        ValueSpec::Present(present) => ValueTest::Present(*present),
     })
-}
-
-fn decoded_value(text: &str) -> Cow<'_, [u8]> {
-    if text.contains(['%', '+']) {
-        Cow::Owned(decoded(text).collect())
-    } else {
-        Cow::Borrowed(text.as_bytes())
-    }
-}
-
-/// The expression that matches only a whole text.
-fn anchored<R>(
-    pattern: &str,
-    new: impl Fn(&str) -> Result<R, regex::Error>,
-) -> Result<R, regex::Error> {
-    // Alone first, so that `a)|(b` is a mistake and not a way out of the group.
-    new(pattern)?;
-    new(&format!(r"\A(?:{pattern})\z"))
 }
 
 fn methods(names: &[String], problems: &mut Problems<'_>) -> Box<[Method]> {
@@ -377,7 +281,7 @@ fn fields(
             problems.add(key, "match the host with `match.hosts`");
         } else if is_hop_by_hop(&parsed) {
             problems.add(key, "this field belongs to one connection and is not seen by routes");
-        } else if let Some(test) = ValueTest::compile(&key, spec, problems) {
+        } else if let Some(test) = value_test(&key, spec, problems) {
             fields.push((parsed, test));
         }
     }
@@ -390,7 +294,7 @@ fn query(
 ) -> Box<[(Box<str>, ValueTest)]> {
     let mut query = Vec::new();
     for (name, spec) in specs {
-        let test = ValueTest::compile(&format!("match.query.{name}"), spec, problems);
+        let test = value_test(&format!("match.query.{name}"), spec, problems);
         query.extend(test.map(|test| (name.as_str().into(), test)));
     }
     query.into()

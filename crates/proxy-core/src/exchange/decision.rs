@@ -42,6 +42,9 @@ pub enum Verdict {
     Intercept,
     /// The request could not be answered: the upstream failed. Nobody refused it.
     Fail,
+    /// The rule was tried and does not apply. Written in a
+    /// [rehearsal](super::Exchange::set_rehearsal) only.
+    Skip,
 }
 
 impl Verdict {
@@ -57,6 +60,7 @@ impl Verdict {
             Self::Modify => "modify",
             Self::Intercept => "intercept",
             Self::Fail => "fail",
+            Self::Skip => "skip",
         }
     }
 
@@ -76,7 +80,7 @@ impl Verdict {
             | Self::Limit
             | Self::Redirect
             | Self::Intercept => true,
-            Self::Allow | Self::Modify | Self::Fail => false,
+            Self::Allow | Self::Modify | Self::Fail | Self::Skip => false,
         }
     }
 

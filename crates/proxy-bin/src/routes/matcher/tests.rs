@@ -1,5 +1,6 @@
 //! Each kind of match, and what it must not match.
 
+use http::HeaderMap;
 use super::super::error::testing::compiled;
 use super::*;
 

@@ -1,13 +1,13 @@
 //! Paths: prefixes of whole segments, and the normal form.
 //!
-//! The routes see paths that hygiene has normalised already: dot segments removed, escapes of
+//! Routes and rules see paths that hygiene has normalised already: dot segments removed, escapes of
 //! unreserved characters decoded, the digits of the other escapes in upper case. What a
 //! configuration says about paths is held against that form, and so is what a rewrite makes. The
 //! form itself is [`PathPolicy`]'s.
 
 use std::borrow::Cow;
 
-use proxy_core::target::{self, PathPolicy};
+use crate::target::{self, PathPolicy};
 
 /// Why a path is not in normal form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,7 +53,11 @@ pub fn check(path: &str) -> Result<(), PathFault> {
 
 /// A path of a configuration, checked to be ASCII and in normal form, with the digits of its
 /// escapes in upper case.
-pub(super) fn configured(path: &str) -> Result<String, PathFault> {
+///
+/// # Errors
+///
+/// What keeps it from being so.
+pub fn configured(path: &str) -> Result<String, PathFault> {
     if let Some(character) = path.chars().find(|c| !c.is_ascii()) {
         return Err(PathFault::Character(character));
     }
@@ -73,12 +77,12 @@ fn normal(path: &str) -> Result<Cow<'_, str>, PathFault> {
 }
 
 /// Whether a path has the escape of a slash.
-pub(super) fn has_escaped_slash(path: &str) -> bool {
+pub fn has_escaped_slash(path: &str) -> bool {
     path.as_bytes().windows(3).any(|window| window.eq_ignore_ascii_case(b"%2F"))
 }
 
 /// The byte that the escape at `at` stands for.
-pub(super) fn escaped_at(bytes: &[u8], at: usize) -> Option<u8> {
+pub fn escaped_at(bytes: &[u8], at: usize) -> Option<u8> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let high = digit(bytes.get(at + 1)?)?;
     let low = digit(bytes.get(at + 2)?)?;
@@ -92,13 +96,13 @@ pub(super) fn escaped_at(bytes: &[u8], at: usize) -> Option<u8> {
 /// rules from being passed by leaving the slash out. `/` takes in every path.
 ///
 /// ```
-/// use proxyd::routes::path::Prefix;
+/// use proxy_core::matching::path::Prefix;
 ///
 /// let prefix: Prefix = "/static/".parse()?;
 /// assert_eq!(prefix.tail("/static/a/b"), Some("/a/b"));
 /// assert_eq!(prefix.tail("/static"), Some(""));
 /// assert_eq!(prefix.tail("/statics"), None);
-/// # Ok::<(), proxyd::routes::path::PathFault>(())
+/// # Ok::<(), proxy_core::matching::path::PathFault>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prefix {
