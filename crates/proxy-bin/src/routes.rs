@@ -52,8 +52,8 @@ pub mod table;
 pub mod template;
 
 pub use error::RouteError;
-pub use proxy_core::matching::path;
 pub use fields::{FieldContext, FieldRules, PreparedFields};
+pub use proxy_core::matching::path;
 pub use redirect::{Redirect, RedirectContext, RedirectError};
 pub use respond::Respond;
 pub use rewrite::{Rewrite, RewriteError};

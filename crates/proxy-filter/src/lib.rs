@@ -20,8 +20,8 @@
 //!
 //! [`FilterLayer`] asks a list of [`Policy`]s, in their order; the first that does not allow ends
 //! it. [`policies`] has those for one thing each, [`rules`] an ordered list of rules,
-//! [`domains`] lists of up to millions of names that change while they are used, [`credentials`]
-//! names and passwords. [`Shadow`] makes a policy report what it would do, [`ShadowLayer`] any
+//! `domains` lists of up to millions of names that change while they are used, `credentials`
+//! names and passwords. [`Shadow`] makes a policy report what it would do, `ShadowLayer` any
 //! layer.
 //!
 //! [`inspect`] looks into requests: a library without input or output of its own, driven by
@@ -50,11 +50,11 @@
 mod asked;
 mod future;
 pub mod inspect;
-pub mod rate;
 mod layer;
 mod limit;
 pub mod policies;
 mod policy;
+pub mod rate;
 pub mod rules;
 mod service;
 mod shadow;

@@ -89,9 +89,7 @@ impl Answer {
     pub(crate) fn recorded<B>(self, request: &Request<B>) -> Self {
         let exchange = Exchange::of(request);
         match self {
-            Self::Refusal(refusal) => {
-                Self::Refusal(Box::new(refusal.recorded(exchange, LAYER)))
-            }
+            Self::Refusal(refusal) => Self::Refusal(Box::new(refusal.recorded(exchange, LAYER))),
             Self::Redirect(redirect) => {
                 if let Some(exchange) = exchange {
                     exchange.decide(Decision {

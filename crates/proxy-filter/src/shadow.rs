@@ -13,7 +13,6 @@ use crate::policy::{Policy, Redirection, Verdict};
 ///
 /// What its policy leaves on a request (tags, fields, the user) stays, so that one built on another
 /// sees what it would see. One that defers still makes the request wait.
-/// For a layer of another kind: [`ShadowLayer`](crate::ShadowLayer).
 pub struct Shadow {
     policy: Arc<dyn Policy>,
 }

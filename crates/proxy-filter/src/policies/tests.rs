@@ -193,9 +193,10 @@ fn windows_of_time() {
 
 #[test]
 fn times() {
-    let clock = Arc::new(proxy_testkit::ManualClock::at(monday(12, 0)));
+    let clock = proxy_testkit::ManualClock::new();
+    clock.set_wall(monday(12, 0));
     let noon: TimeWindow = "12:00-12:01".parse().unwrap();
-    let policy = TimePolicy::deny([noon], Arc::<proxy_testkit::ManualClock>::clone(&clock));
+    let policy = TimePolicy::deny([noon], Arc::new(clock.clone()));
     assert_eq!(status(&policy, &get("/")), 403);
     clock.advance(Duration::from_secs(60));
     assert_eq!(status(&policy, &get("/")), 0);

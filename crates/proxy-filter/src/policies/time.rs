@@ -82,9 +82,9 @@ impl FromStr for TimeWindow {
             } else if word.starts_with(['+', '-']) {
                 window.offset = offset(word).ok_or_else(|| wrong("no distance from UTC"))?;
             } else if word.starts_with(|c: char| c.is_ascii_digit()) {
-                let times = word.split_once('-').and_then(|(from, until)| {
-                    Some((minute(from)?, minute(until)?))
-                });
+                let times = word
+                    .split_once('-')
+                    .and_then(|(from, until)| Some((minute(from)?, minute(until)?)));
                 (window.from, window.until) = times.ok_or_else(|| wrong("no times of a day"))?;
                 hours = true;
             } else {

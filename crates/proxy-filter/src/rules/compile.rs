@@ -81,7 +81,9 @@ impl Mistakes<'_> {
         read: impl Fn(&str) -> Result<T, E>,
     ) -> Vec<T> {
         let items = items.iter().enumerate();
-        items.filter_map(|(at, item)| self.take(&format!("match.{key}[{at}]"), read(item))).collect()
+        items
+            .filter_map(|(at, item)| self.take(&format!("match.{key}[{at}]"), read(item)))
+            .collect()
     }
 }
 
@@ -128,7 +130,8 @@ fn conditions(spec: &MatchSpec, resources: &Resources, mistakes: &mut Mistakes<'
         text.parse::<Prefix>().map_err(|fault| normal(text, fault))
     });
     let regex = spec.path_regex.as_deref();
-    let regex = regex.and_then(|regex| mistakes.take("match.path_regex", anchored(regex, Regex::new)));
+    let regex =
+        regex.and_then(|regex| mistakes.take("match.path_regex", anchored(regex, Regex::new)));
     Conditions {
         hosts: HostRule::new(hosts),
         paths: PathCondition { exact: exact.into(), prefixes: prefixes.into(), regex },
@@ -223,11 +226,7 @@ fn query(
     query.into()
 }
 
-fn action(
-    spec: &ActionSpec,
-    resources: &Resources,
-    mistakes: &mut Mistakes<'_>,
-) -> Option<Action> {
+fn action(spec: &ActionSpec, resources: &Resources, mistakes: &mut Mistakes<'_>) -> Option<Action> {
     match spec {
         ActionSpec::Allow => Some(Action::Allow),
         ActionSpec::Deny { status, page } => {

@@ -60,9 +60,8 @@ impl Conditions {
         if !self.clients.is_empty() && !asked.client().is_in(&self.clients) {
             return Some("clients do not match");
         }
-        let is_as_said = |(name, test): &(HeaderName, ValueTest)| {
-            test.holds_for_field(name, asked.fields())
-        };
+        let is_as_said =
+            |(name, test): &(HeaderName, ValueTest)| test.holds_for_field(name, asked.fields());
         if !self.fields.iter().all(is_as_said) {
             return Some("fields do not match");
         }

@@ -130,12 +130,8 @@ fn nothing_decided_is_as_the_default_says() {
 fn a_redirect_leads_to_what_is_written_and_nowhere_else() {
     let to = |to: &str| {
         let action = ActionSpec::Redirect { to: to.into(), status: 302 };
-        let spec = RuleSpec {
-            id: "r".into(),
-            matches: MatchSpec::default(),
-            action,
-            mode: Mode::Enforce,
-        };
+        let spec =
+            RuleSpec { id: "r".into(), matches: MatchSpec::default(), action, mode: Mode::Enforce };
         Rules::compile(&[spec], &resources())
     };
     for good in ["/", "/blocked?why=1#x", "https://x.test/a", "http://x.test"] {
@@ -145,8 +141,18 @@ fn a_redirect_leads_to_what_is_written_and_nowhere_else() {
         assert_eq!(redirect.location, good);
     }
     let wrong = [
-        "//evil.test/", "/\\evil.test", "\\\\evil.test", "javascript:alert(1)", "x.test", "",
-        "http:///x", "https:x.test", "/a b", "/a\r\nset-cookie: b", "data:text/html,x", "/\tevil",
+        "//evil.test/",
+        "/\\evil.test",
+        "\\\\evil.test",
+        "javascript:alert(1)",
+        "x.test",
+        "",
+        "http:///x",
+        "https:x.test",
+        "/a b",
+        "/a\r\nset-cookie: b",
+        "data:text/html,x",
+        "/\tevil",
     ];
     for wrong in wrong {
         assert!(to(wrong).is_err(), "{wrong:?}");

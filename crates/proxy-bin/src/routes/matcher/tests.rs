@@ -1,8 +1,8 @@
 //! Each kind of match, and what it must not match.
 
-use http::HeaderMap;
 use super::super::error::testing::compiled;
 use super::*;
+use http::HeaderMap;
 
 fn matcher(spec: &MatchSpec) -> Matcher {
     compiled(|problems| Matcher::compile(None, spec, problems)).unwrap()
