@@ -139,14 +139,14 @@ impl<'a> Asked<'a> {
 
     /// The server name of the client's TLS handshake, where there was one.
     pub fn server_name(&self) -> Option<ServerName> {
-        let own = self.exchange.and_then(|exchange| exchange.get::<ServerName>());
+        let own = self.exchange.and_then(Exchange::get::<ServerName>);
         own.or_else(|| self.head.extensions.get::<ServerName>().cloned())
     }
 
     /// Whether a rule put this word on the request.
     pub fn has_tag(&self, tag: &str) -> bool {
         self.left.borrow().tags.iter().any(|own| **own == *tag)
-            || self.exchange.and_then(|x| x.get::<Tags>()).is_some_and(|tags| tags.has(tag))
+            || self.exchange.and_then(Exchange::get::<Tags>).is_some_and(|tags| tags.has(tag))
             || self.head.extensions.get::<Tags>().is_some_and(|tags| tags.has(tag))
     }
 
