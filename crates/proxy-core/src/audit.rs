@@ -24,8 +24,6 @@ pub enum AuditEvent {
     ConnectionRefused,
     /// The edge answered a malformed, late or oversized head itself.
     HeadRefused,
-    /// A timer or a rate ended a connection.
-    ConnectionTimedOut,
     /// A tunnel ended.
     TunnelClosed,
     /// The configuration took effect, at the start or by a reload, or was refused.
@@ -41,7 +39,6 @@ impl AuditEvent {
             Self::Decision => "decision",
             Self::ConnectionRefused => "connection_refused",
             Self::HeadRefused => "head_refused",
-            Self::ConnectionTimedOut => "connection_timed_out",
             Self::TunnelClosed => "tunnel_closed",
             Self::Configuration => "configuration",
             Self::Administration => "administration",
@@ -84,6 +81,8 @@ pub struct AuditRecord<'a> {
     pub carried: Option<(u64, u64)>,
     /// How long a tunnel stood.
     pub duration: Option<Duration>,
+    /// More, in the operator's words and never in a client's: the digest of a configuration, say.
+    pub detail: Option<Cow<'a, str>>,
 }
 
 impl<'a> AuditRecord<'a> {
@@ -111,6 +110,7 @@ impl<'a> AuditRecord<'a> {
             status: None,
             carried: None,
             duration: None,
+            detail: None,
         }
     }
 

@@ -3,10 +3,19 @@
 //! Nothing outside this module sees the bare address: a layer asks whether it lies in a set, or
 //! takes a key for a table; a sink takes the view that its privacy setting allows.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::{fmt, io};
+mod ip_set;
+mod pseudonym;
+mod view;
 
-use ipnet::IpNet;
+use std::borrow::Borrow;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+pub use ip_set::IpSet;
+pub use pseudonym::Pseudonyms;
+pub use view::{AddressPrivacy, AddressView};
+
+use view::Shown;
 
 /// An address of the client side: the peer's own, or the one a trusted peer vouches for.
 ///
@@ -48,13 +57,15 @@ impl ClientAddr {
     }
 
     /// The form that a sink may show.
-    pub fn view(&self, privacy: AddressPrivacy) -> AddressView {
-        AddressView(match privacy {
-            AddressPrivacy::Full => self.0,
+    pub fn view(&self, privacy: impl Borrow<AddressPrivacy>) -> AddressView {
+        let Some(ip) = self.0 else { return AddressView(Shown::Nothing) };
+        AddressView(match privacy.borrow() {
+            AddressPrivacy::Full => Shown::Ip(ip),
             AddressPrivacy::Truncate { ipv4_prefix, ipv6_prefix } => {
-                self.0.map(|ip| truncate(ip, ipv4_prefix, ipv6_prefix))
+                Shown::Ip(truncate(ip, *ipv4_prefix, *ipv6_prefix))
             }
-            AddressPrivacy::Drop => None,
+            AddressPrivacy::Pseudonym(pseudonyms) => Shown::Pseudonym(pseudonyms.of(ip)),
+            AddressPrivacy::Drop => Shown::Nothing,
         })
     }
 }
@@ -81,128 +92,6 @@ impl fmt::Debug for ClientKey {
     }
 }
 
-/// How much of a client's address a sink shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum AddressPrivacy {
-    /// All of it.
-    #[default]
-    Full,
-    /// Its network only.
-    Truncate {
-        /// Bits kept of an IPv4 address.
-        ipv4_prefix: u8,
-        /// Bits kept of an IPv6 address.
-        ipv6_prefix: u8,
-    },
-    /// Nothing.
-    Drop,
-}
-
-/// The printable form of an address, after privacy. `-` where there is none.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct AddressView(Option<IpAddr>);
-
-impl AddressView {
-    /// The node form of RFC 7239 section 6: IPv6 in brackets and quotes, `unknown` for none.
-    pub fn forwarded_node(&self) -> String {
-        match self.0 {
-            Some(IpAddr::V4(_)) => self.to_string(),
-            Some(IpAddr::V6(v6)) => format!("\"[{v6}]\""),
-            None => "unknown".to_owned(),
-        }
-    }
-
-    /// Whether anything is shown.
-    pub const fn is_shown(&self) -> bool {
-        self.0.is_some()
-    }
-}
-
-impl AddressView {
-    /// Appends it: the same as displaying it, at a fraction of the cost for IPv4.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        match self.0 {
-            Some(IpAddr::V4(v4)) => {
-                let mut digits = itoa::Buffer::new();
-                for (n, octet) in v4.octets().into_iter().enumerate() {
-                    if n > 0 {
-                        out.push(b'.');
-                    }
-                    out.extend_from_slice(digits.format(octet).as_bytes());
-                }
-            }
-            // Writing to memory does not fail.
-            Some(IpAddr::V6(v6)) => drop(io::Write::write_fmt(out, format_args!("{v6}"))),
-            None => out.push(b'-'),
-        }
-    }
-}
-
-impl fmt::Display for AddressView {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(ip) => ip.fmt(f),
-            None => f.write_str("-"),
-        }
-    }
-}
-
-impl fmt::Debug for AddressView {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// A set of networks; lookups fold IPv4-mapped addresses first.
-///
-/// ```
-/// use proxy_core::{ClientAddr, IpSet};
-/// let set: IpSet = ["10.0.0.0/8", "::1/128"].iter().map(|n| n.parse().unwrap()).collect();
-/// assert!(ClientAddr::new("::ffff:10.1.2.3".parse().unwrap()).is_in(&set));
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct IpSet {
-    /// Disjoint and sorted, so that one binary search decides.
-    v4: Vec<(u32, u32)>,
-    v6: Vec<(u128, u128)>,
-}
-
-impl IpSet {
-    /// Whether an address lies in it.
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        match fold(ip) {
-            IpAddr::V4(ip) => lies_in(&self.v4, u32::from(ip)),
-            IpAddr::V6(ip) => lies_in(&self.v6, u128::from(ip)),
-        }
-    }
-
-    /// True where it holds no network.
-    pub fn is_empty(&self) -> bool {
-        self.v4.is_empty() && self.v6.is_empty()
-    }
-}
-
-impl FromIterator<IpNet> for IpSet {
-    fn from_iter<I: IntoIterator<Item = IpNet>>(nets: I) -> Self {
-        let mut set = Self::default();
-        for net in IpNet::aggregate(&nets.into_iter().map(fold_net).collect::<Vec<_>>()) {
-            match net {
-                IpNet::V4(n) => set.v4.push((n.network().into(), n.broadcast().into())),
-                IpNet::V6(n) => set.v6.push((n.network().into(), n.broadcast().into())),
-            }
-        }
-        set.v4.sort_unstable();
-        set.v6.sort_unstable();
-        set
-    }
-}
-
-fn lies_in<T: Ord + Copy>(ranges: &[(T, T)], ip: T) -> bool {
-    let after = ranges.partition_point(|(first, _)| *first <= ip);
-    after > 0 && ip <= ranges[after - 1].1
-}
-
 const fn fold(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
@@ -211,17 +100,6 @@ const fn fold(ip: IpAddr) -> IpAddr {
         },
         IpAddr::V4(_) => ip,
     }
-}
-
-fn fold_net(net: IpNet) -> IpNet {
-    if let IpNet::V6(n) = net
-        && n.prefix_len() >= 96
-        && let Some(v4) = n.addr().to_ipv4_mapped()
-        && let Ok(folded) = ipnet::Ipv4Net::new(v4, n.prefix_len() - 96)
-    {
-        return IpNet::V4(folded.trunc());
-    }
-    net.trunc()
 }
 
 fn truncate(ip: IpAddr, ipv4_prefix: u8, ipv6_prefix: u8) -> IpAddr {
@@ -258,18 +136,18 @@ mod tests {
     #[test]
     fn views_show_what_they_may() {
         let cut = AddressPrivacy::Truncate { ipv4_prefix: 24, ipv6_prefix: 48 };
-        assert_eq!(addr("192.0.2.77").view(cut).to_string(), "192.0.2.0");
-        assert_eq!(addr("2001:db8:1:2::3").view(cut).to_string(), "2001:db8:1::");
+        assert_eq!(addr("192.0.2.77").view(&cut).to_string(), "192.0.2.0");
+        assert_eq!(addr("2001:db8:1:2::3").view(&cut).to_string(), "2001:db8:1::");
         assert_eq!(addr("192.0.2.77").view(AddressPrivacy::Drop).to_string(), "-");
         assert_eq!(format!("{:?}", addr("192.0.2.77")), "ClientAddr(..)");
         let all = AddressPrivacy::Truncate { ipv4_prefix: 0, ipv6_prefix: 0 };
         assert_eq!(addr("192.0.2.77").view(all).to_string(), "0.0.0.0");
         for (text, privacy) in [
             ("192.0.2.77", AddressPrivacy::Full),
-            ("2001:db8::1", cut),
+            ("2001:db8::1", cut.clone()),
             ("::1", AddressPrivacy::Drop),
         ] {
-            let view = addr(text).view(privacy);
+            let view = addr(text).view(&privacy);
             let mut out = Vec::new();
             view.write(&mut out);
             assert_eq!(String::from_utf8(out), Ok(view.to_string()));

@@ -37,7 +37,7 @@ pub mod tunnel_policy;
 pub use audit::{AuditAnswer, AuditEvent, AuditRecord, AuditSink};
 pub use body::{Body, Reply};
 pub use catch_panic::CatchPanicLayer;
-pub use client_address::{AddressPrivacy, AddressView, ClientAddr, ClientKey, IpSet};
+pub use client_address::{AddressPrivacy, AddressView, ClientAddr, ClientKey, IpSet, Pseudonyms};
 pub use client_hello::{ClientHello, ClientHelloReader, HelloFault, HelloProgress};
 pub use clock::{Clock, Sleep, Spawn};
 pub use coding::ContentCoder;

@@ -128,6 +128,8 @@ impl<S: Clone> Clone for TrustedClient<S> {
 #[derive(Debug)]
 struct Announced {
     peer: ClientAddr,
+    /// Of the pseudonyms in it.
+    epoch: u64,
     proto: &'static str,
     host: Option<HeaderValue>,
     list: Option<HeaderValue>,
@@ -247,12 +249,17 @@ impl Config {
         host: Option<HeaderValue>,
         last: &mut Option<Box<Announced>>,
     ) {
+        let epoch = self.privacy.epoch();
         let same = |last: &Announced| {
-            hops.is_empty() && last.peer == peer && last.proto == proto && last.host == host
+            hops.is_empty()
+                && last.peer == peer
+                && last.epoch == epoch
+                && last.proto == proto
+                && last.host == host
         };
         let announced = match last {
             Some(last) if same(last) => &**last,
-            _ => &**last.insert(Box::new(self.announced(hops, peer, proto, host))),
+            _ => &**last.insert(Box::new(self.announced(hops, peer, epoch, proto, host))),
         };
         if let Some(list) = &announced.list {
             fields.insert(X_FORWARDED_FOR, list.clone());
@@ -274,13 +281,14 @@ impl Config {
         &self,
         hops: &[ClientAddr],
         peer: ClientAddr,
+        epoch: u64,
         proto: &'static str,
         host: Option<HeaderValue>,
     ) -> Announced {
         let mut list = String::with_capacity(48);
         let mut forwarded = String::with_capacity(96);
         for (n, hop) in hops.iter().chain([&peer]).enumerate() {
-            let view = hop.view(self.privacy);
+            let view = hop.view(&self.privacy);
             if n > 0 {
                 forwarded.push_str(", ");
             }
@@ -301,6 +309,7 @@ impl Config {
         }
         Announced {
             peer,
+            epoch,
             proto,
             // A copy: the field itself is a piece of the server's read buffer, and would keep all
             // of it for as long as the connection is idle.

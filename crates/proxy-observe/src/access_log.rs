@@ -13,6 +13,7 @@
 //! | `time` | when the head was complete, RFC 3339, UTC, milliseconds |
 //! | `id` | the exchange's id |
 //! | `listener`, `client` | the listener's name; the client's address, as privacy allows, or `-` |
+//! | `user` | who asked, where credentials were verified and the log is told to show it |
 //! | `method`, `scheme`, `host`, `target`, `protocol` | the request; `target` is path and query, the path in its normal form; for CONNECT host and port |
 //! | `status` | of the response |
 //! | `request_bytes`, `response_bytes` | content, or what the tunnel carried |
@@ -23,20 +24,18 @@
 //! | `denied_by`, `rule`, `reason` | layer, rule id and reason of the denial |
 //! | `ending` | `complete`, `client_left`, `upstream_broke`, `tunnel`; `head_refused` where there was no request |
 //! | `tunnel_end` | why the tunnel ended |
-//! | `user_agent`, `referer` | as sent |
+//! | `user_agent`, `referer` | as sent, but for what [`Redaction`] hides |
 //!
 //! # The common and combined formats
 //! As other servers write them; a client that left before the response has status 499. Bytes
 //! outside printable ASCII, quotes and backslashes are written `\xHH`.
 
 mod combined;
-mod date;
-mod escape;
 mod json;
 mod queue;
-mod target;
 mod writer;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -46,11 +45,13 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
+use http::header::{REFERER, USER_AGENT};
 use proxy_core::{AddressPrivacy, ConnectionEvent, ConnectionInfo, PathPolicy};
 
 use crate::metrics::LogCounters;
 use crate::observer::Sink;
-use crate::record::Record;
+use crate::record::{Record, RequestLine};
+use crate::redaction::{REDACTED, Redaction};
 use queue::Queue;
 use writer::Writer;
 
@@ -78,12 +79,16 @@ pub enum Overflow {
 }
 
 /// What an access log writes, and how much it holds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AccessLogConfig {
     /// How a line looks.
     pub format: LogFormat,
     /// How much of the client's address it shows.
     pub privacy: AddressPrivacy,
+    /// What it hides of the request.
+    pub redaction: Redaction,
+    /// Whether it shows who asked, where credentials were verified.
+    pub users: bool,
     /// How paths are brought to their normal form: as hygiene does, so that the log shows what
     /// rules were matched against. A path without one is shown as it came.
     pub path_policy: PathPolicy,
@@ -98,10 +103,29 @@ impl Default for AccessLogConfig {
         Self {
             format: LogFormat::default(),
             privacy: AddressPrivacy::default(),
+            redaction: Redaction::default(),
+            users: false,
             path_policy: PathPolicy::default(),
             queue_size: 8 << 20,
             overflow: Overflow::default(),
         }
+    }
+}
+
+impl AccessLogConfig {
+    /// `User-Agent` as lines show it.
+    fn user_agent<'a>(&self, request: &'a RequestLine) -> Option<&'a [u8]> {
+        let value = request.user_agent.as_ref()?.as_bytes();
+        Some(if self.redaction.hides_field(&USER_AGENT) { REDACTED.as_bytes() } else { value })
+    }
+
+    /// `Referer` as lines show it.
+    fn referer<'a>(&self, request: &'a RequestLine) -> Option<Cow<'a, [u8]>> {
+        let value = request.referer.as_ref()?.as_bytes();
+        Some(match self.redaction.hides_field(&REFERER) {
+            true => Cow::Borrowed(REDACTED.as_bytes()),
+            false => self.redaction.reference(value),
+        })
     }
 }
 

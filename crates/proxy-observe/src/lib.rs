@@ -42,11 +42,15 @@
 
 pub mod access_log;
 mod body;
+mod date;
+mod escape;
 mod future;
 mod layer;
 pub mod metrics;
 mod observer;
 mod record;
+mod redaction;
+mod shown_target;
 
 pub use access_log::{AccessLog, AccessLogBuilder, AccessLogConfig, LogFormat, Overflow};
 pub use body::{ObserveBody, ObserveRequestBody};
@@ -55,3 +59,4 @@ pub use layer::{Observe, ObserveLayer};
 pub use metrics::{DURATION_BUCKETS, METRICS, MetricDoc, MetricKind, Metrics, MetricsBuilder};
 pub use observer::{Observer, Sink};
 pub use record::{Record, RequestLine};
+pub use redaction::{REDACTED, Redaction};

@@ -8,9 +8,10 @@ use http::Method;
 use proxy_core::Exchange;
 use proxy_core::exchange::Attempts;
 
-use super::date::Civil;
-use super::{AccessLogConfig, RefusedHead, escape, target};
+use super::{AccessLogConfig, RefusedHead};
+use crate::date::Civil;
 use crate::record::Record;
+use crate::{escape, shown_target};
 
 /// The line of an exchange, without its end.
 pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLogConfig) {
@@ -31,8 +32,13 @@ pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLo
     out.push(b'"');
     text(out, ",\"listener\":\"", connection.listener.as_bytes());
     out.extend_from_slice(b",\"client\":\"");
-    exchange.client().view(config.privacy).write(out);
+    exchange.client().view(&config.privacy).write(out);
     out.push(b'"');
+    if config.users
+        && let Some(user) = exchange.user()
+    {
+        text(out, ",\"user\":\"", user.as_bytes());
+    }
     text(out, ",\"method\":\"", request.method.as_str().as_bytes());
     if request.method != Method::CONNECT {
         text(
@@ -41,15 +47,15 @@ pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLo
             request.target.scheme_str().unwrap_or(connection.scheme).as_bytes(),
         );
     }
-    if let Some(host) = target::host(request) {
+    if let Some(host) = shown_target::host(request) {
         text(out, ",\"host\":\"", host);
     }
     out.extend_from_slice(b",\"target\":\"");
-    target::parts(request, config.path_policy)
+    shown_target::parts(request, config.path_policy, &config.redaction)
         .iter()
         .for_each(|part| escape::json(out, part.as_bytes()));
     out.push(b'"');
-    token(out, ",\"protocol\":\"", target::protocol(request.version));
+    token(out, ",\"protocol\":\"", shown_target::protocol(request.version));
     match record.status {
         Some(status) => number(out, ",\"status\":", u64::from(status.as_u16())),
         None => out.extend_from_slice(b",\"status\":null"),
@@ -69,11 +75,11 @@ pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLo
     if let Some(tunnel) = record.tunnel {
         token(out, ",\"tunnel_end\":\"", tunnel.end.token());
     }
-    if let Some(value) = &request.user_agent {
-        text(out, ",\"user_agent\":\"", value.as_bytes());
+    if let Some(value) = config.user_agent(request) {
+        text(out, ",\"user_agent\":\"", value);
     }
-    if let Some(value) = &request.referer {
-        text(out, ",\"referer\":\"", value.as_bytes());
+    if let Some(value) = config.referer(request) {
+        text(out, ",\"referer\":\"", &value);
     }
     out.push(b'}');
 }
@@ -84,7 +90,7 @@ pub(super) fn refused_head(out: &mut Vec<u8>, refused: &RefusedHead<'_>, config:
     Civil::of(refused.time).rfc3339(out);
     out.push(b'"');
     text(out, ",\"listener\":\"", refused.on.listener.as_bytes());
-    shown(out, ",\"client\":\"", &refused.on.peer.view(config.privacy));
+    shown(out, ",\"client\":\"", &refused.on.peer.view(&config.privacy));
     token(out, ",\"method\":\"", "-");
     number(out, ",\"status\":", u64::from(refused.status.as_u16()));
     text(out, ",\"reason\":\"", refused.reason.as_bytes());

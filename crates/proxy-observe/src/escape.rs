@@ -29,7 +29,7 @@ fn plain_prefix(bytes: &[u8]) -> (&[u8], &[u8]) {
 /// The inside of a JSON string. Characters outside printable ASCII are escaped; bytes that are no
 /// UTF-8 become U+FFFD.
 #[inline]
-pub(super) fn json(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn json(out: &mut Vec<u8>, bytes: &[u8]) {
     let (plain, rest) = plain_prefix(bytes);
     out.extend_from_slice(plain);
     if !rest.is_empty() {
@@ -58,7 +58,7 @@ fn json_slow(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// The inside of a quoted field of the combined format: `\xHH`.
-pub(super) fn combined(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn combined(out: &mut Vec<u8>, bytes: &[u8]) {
     let (plain, rest) = plain_prefix(bytes);
     out.extend_from_slice(plain);
     for &b in rest {
@@ -72,7 +72,7 @@ pub(super) fn combined(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Displays a value into the inside of a JSON string.
-pub(super) struct Json<'a>(pub(super) &'a mut Vec<u8>);
+pub(crate) struct Json<'a>(pub(crate) &'a mut Vec<u8>);
 
 impl fmt::Write for Json<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {

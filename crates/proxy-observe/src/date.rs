@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A moment of the civil calendar in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Civil {
+pub(crate) struct Civil {
     year: u16,
     month: u8,
     day: u8,
@@ -22,7 +22,7 @@ const LAST: u64 = 253_402_300_799;
 
 impl Civil {
     /// What lies before 1970 or after 9999 becomes the nearest moment within.
-    pub(super) fn of(time: SystemTime) -> Self {
+    pub(crate) fn of(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let seconds = since.as_secs().min(LAST);
         let (day, second) = ((seconds / 86_400) as u32, (seconds % 86_400) as u32);
@@ -46,7 +46,7 @@ impl Civil {
     }
 
     /// `2026-11-22T20:21:05.123Z` (RFC 3339).
-    pub(super) fn rfc3339(self, out: &mut Vec<u8>) {
+    pub(crate) fn rfc3339(self, out: &mut Vec<u8>) {
         let mut text = *b"0000-00-00T00:00:00.000Z";
         two(&mut text, 0, (self.year / 100) as u8);
         two(&mut text, 2, (self.year % 100) as u8);
@@ -61,7 +61,7 @@ impl Civil {
     }
 
     /// `22/Nov/2026:20:21:05 +0000`, as the common log format has it.
-    pub(super) fn common(self, out: &mut Vec<u8>) {
+    pub(crate) fn common(self, out: &mut Vec<u8>) {
         let mut text = *b"00/Jan/0000:00:00:00 +0000";
         two(&mut text, 0, self.day);
         text[3..6].copy_from_slice(MONTHS[usize::from(self.month - 1)].as_bytes());

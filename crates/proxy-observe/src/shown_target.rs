@@ -1,4 +1,4 @@
-//! Host and target of a request, as lines show them. Userinfo is never shown.
+//! Host and target of a request, as lines and records show them. Userinfo is never shown.
 
 use std::borrow::Cow;
 
@@ -7,9 +7,10 @@ use http::{Method, Version};
 use proxy_core::PathPolicy;
 
 use crate::record::RequestLine;
+use crate::redaction::Redaction;
 
 /// Where the request goes to: the target's authority, else `Host`.
-pub(super) fn host(line: &RequestLine) -> Option<&[u8]> {
+pub(crate) fn host(line: &RequestLine) -> Option<&[u8]> {
     let host = match line.target.authority() {
         Some(authority) => without_userinfo(authority).as_bytes(),
         None => line.host.as_ref()?.as_bytes(),
@@ -25,7 +26,11 @@ fn without_userinfo(authority: &Authority) -> &str {
 
 /// Path and query; of CONNECT host and port. The parts follow one another without anything
 /// between them.
-pub(super) fn parts(line: &RequestLine, policy: PathPolicy) -> [Cow<'_, str>; 3] {
+pub(crate) fn parts<'a>(
+    line: &'a RequestLine,
+    policy: PathPolicy,
+    redaction: &Redaction,
+) -> [Cow<'a, str>; 3] {
     const NONE: Cow<'_, str> = Cow::Borrowed("");
     if line.method == Method::CONNECT
         && let Some(authority) = line.target.authority()
@@ -35,13 +40,13 @@ pub(super) fn parts(line: &RequestLine, policy: PathPolicy) -> [Cow<'_, str>; 3]
     let path = line.target.path();
     let path = policy.normalise(path).unwrap_or(Cow::Borrowed(path));
     match line.target.query() {
-        Some(query) => [path, Cow::Borrowed("?"), Cow::Borrowed(query)],
+        Some(query) => [path, Cow::Borrowed("?"), redaction.query(query)],
         None => [path, NONE, NONE],
     }
 }
 
 /// The version as lines name it.
-pub(super) const fn protocol(version: Version) -> &'static str {
+pub(crate) const fn protocol(version: Version) -> &'static str {
     match version {
         Version::HTTP_09 => "HTTP/0.9",
         Version::HTTP_10 => "HTTP/1.0",
