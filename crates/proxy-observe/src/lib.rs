@@ -41,6 +41,7 @@
 //! All in [`METRICS`].
 
 pub mod access_log;
+pub mod audit;
 mod body;
 mod date;
 mod escape;
@@ -53,6 +54,7 @@ mod redaction;
 mod shown_target;
 
 pub use access_log::{AccessLog, AccessLogBuilder, AccessLogConfig, LogFormat, Overflow};
+pub use audit::{AuditConfig, AuditGateLayer, AuditLog, AuditLogBuilder, AuditTrail};
 pub use body::{ObserveBody, ObserveRequestBody};
 pub use future::ObserveFuture;
 pub use layer::{Observe, ObserveLayer};

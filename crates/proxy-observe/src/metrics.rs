@@ -28,6 +28,7 @@ use std::time::SystemTime;
 use ::metrics::{Counter, Gauge, Recorder};
 use proxy_core::{ConnectionEvent, ConnectionInfo, Ending, ErrorKind, Exchange};
 
+use crate::audit::Head;
 use crate::observer::Sink;
 use crate::record::Record;
 use docs::name;
@@ -100,6 +101,14 @@ impl MetricsBuilder {
                 dropped: registry.counter(name::LOG_DROPPED, &[]),
                 write_errors: registry.counter(name::LOG_WRITE_ERRORS, &[]),
             },
+            audit: AuditCounters {
+                records: registry.counter(name::AUDIT_RECORDS, &[]),
+                repeated: registry.counter(name::AUDIT_REPEATED, &[]),
+                dropped: registry.counter(name::AUDIT_DROPPED, &[]),
+                write_errors: registry.counter(name::AUDIT_WRITE_ERRORS, &[]),
+                sequence: registry.gauge(name::AUDIT_SEQUENCE),
+                hash: registry.gauge(name::AUDIT_HASH),
+            },
             registry,
         }
     }
@@ -123,6 +132,7 @@ pub struct Metrics {
     tunnel_sent: Counter,
     tunnel_received: Counter,
     log: LogCounters,
+    audit: AuditCounters,
 }
 
 struct RouteMetrics {
@@ -146,6 +156,11 @@ impl Metrics {
     /// The counters of an [access log](crate::AccessLogBuilder::counters).
     pub fn log_counters(&self) -> LogCounters {
         self.log.clone()
+    }
+
+    /// The counters of an [audit log](crate::audit::AuditLogBuilder::counters).
+    pub fn audit_counters(&self) -> AuditCounters {
+        self.audit.clone()
     }
 
     fn attempts(&self, exchange: &Exchange) {
@@ -242,5 +257,52 @@ impl LogCounters {
 impl Default for LogCounters {
     fn default() -> Self {
         Self { dropped: Counter::noop(), write_errors: Counter::noop() }
+    }
+}
+
+/// Counts what becomes of audit records, and shows the head. The default counts nothing.
+#[derive(Clone, Debug)]
+pub struct AuditCounters {
+    records: Counter,
+    repeated: Counter,
+    dropped: Counter,
+    write_errors: Counter,
+    sequence: Gauge,
+    hash: Gauge,
+}
+
+impl AuditCounters {
+    pub(crate) fn repeated(&self) {
+        self.repeated.increment(1);
+    }
+
+    pub(crate) fn dropped(&self, records: u64) {
+        if records > 0 {
+            self.dropped.increment(records);
+        }
+    }
+
+    pub(crate) fn write_failed(&self) {
+        self.write_errors.increment(1);
+    }
+
+    pub(crate) fn head(&self, head: &Head, written: u64) {
+        self.records.increment(written);
+        // Both are exact: a number below 2^53.
+        self.sequence.set(head.sequence as f64);
+        self.hash.set(f64::from(head.hash.prefix()));
+    }
+}
+
+impl Default for AuditCounters {
+    fn default() -> Self {
+        Self {
+            records: Counter::noop(),
+            repeated: Counter::noop(),
+            dropped: Counter::noop(),
+            write_errors: Counter::noop(),
+            sequence: Gauge::noop(),
+            hash: Gauge::noop(),
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use proxy_core::{Clock, ConnectionEvent, ConnectionEvents, ConnectionInfo, Exchange};
+use proxy_core::{Clock, ConnectionEvent, ConnectionEvents, ConnectionInfo, Decision, Exchange};
 
 use crate::record::{Open, Record};
 
@@ -17,6 +17,13 @@ pub trait Sink: Send + Sync + 'static {
     /// A request came in. Each one that starts is [finished](Self::finished) once.
     fn started(&self, exchange: &Exchange) {
         let _ = exchange;
+    }
+
+    /// A decision [for the audit](proxy_core::Verdict::is_audited) was made about an exchange.
+    /// Called once for each, at this wall time: when the response's head is there, and at the end
+    /// for what came later. The record is what is known by then.
+    fn decided(&self, record: &Record<'_>, decision: &Decision, time: SystemTime) {
+        let _ = (record, decision, time);
     }
 
     /// An exchange ended.
@@ -94,6 +101,14 @@ impl Observer {
         let sinks = self.0.sinks.load();
         sinks.all.iter().for_each(|sink| sink.started(exchange));
         sinks.read_heads
+    }
+
+    pub(crate) fn decided(&self, record: &Record<'_>, decisions: &[Decision]) {
+        let sinks = self.0.sinks.load();
+        let time = self.0.clock.wall();
+        for decision in decisions {
+            sinks.all.iter().for_each(|sink| sink.decided(record, decision, time));
+        }
     }
 
     pub(crate) fn finished(&self, record: &Record<'_>) {

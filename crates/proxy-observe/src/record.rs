@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use proxy_core::{Ending, ErrorKind, Exchange, ProxyError, Side, TunnelOutcome};
+use proxy_core::{Decision, Ending, ErrorKind, Exchange, ProxyError, Side, TunnelOutcome};
 
 use crate::observer::Observer;
 
@@ -100,6 +100,8 @@ pub(crate) struct Open {
     ending: Option<Ending>,
     answered_after: Option<Duration>,
     tunnel: Option<TunnelOutcome>,
+    /// How many decisions the sinks were told of.
+    told: usize,
 }
 
 impl Open {
@@ -120,6 +122,7 @@ impl Open {
             ending: None,
             answered_after: None,
             tunnel: None,
+            told: 0,
         })
     }
 
@@ -134,6 +137,7 @@ impl Open {
     ) -> Option<Box<Self>> {
         let status = response.status();
         self.status = Some(status);
+        self.tell_decisions();
         if self.request.method == Method::CONNECT && status.is_success() {
             self.exchange.set_ending(Ending::Tunnel);
             self.answered_after = Some(self.observer.since(self.exchange.started()));
@@ -147,6 +151,35 @@ impl Open {
         }
         self.whole = no_content || self.announced == Some(0) || response.body().is_end_stream();
         Some(self)
+    }
+
+    /// Tells the sinks what was decided since they were told last. Where nothing was that is for
+    /// the audit, this is one branch.
+    fn tell_decisions(&mut self) {
+        if !self.exchange.is_audited() {
+            return;
+        }
+        let told = self.told;
+        let (fresh, told) = self.exchange.with_decisions(|all| {
+            let fresh = all.iter().skip(told).filter(|decision| decision.verdict.is_audited());
+            (fresh.cloned().collect::<Vec<Decision>>(), all.len())
+        });
+        self.told = told;
+        if !fresh.is_empty() {
+            self.observer.decided(&self.record(), &fresh);
+        }
+    }
+
+    fn record(&self) -> Record<'_> {
+        Record {
+            exchange: &self.exchange,
+            request: &self.request,
+            status: self.status,
+            ending: self.exchange.ending(),
+            duration: self.observer.since(self.exchange.started()),
+            answered_after: self.answered_after,
+            tunnel: self.tunnel,
+        }
     }
 
     /// A frame was handed to the server.
@@ -200,14 +233,7 @@ impl Drop for Open {
     fn drop(&mut self) {
         // Of two endings the first one stays: that of a tunnel, or one that the server knew.
         self.exchange.set_ending(self.ending());
-        self.observer.finished(&Record {
-            exchange: &self.exchange,
-            request: &self.request,
-            status: self.status,
-            ending: self.exchange.ending(),
-            duration: self.observer.since(self.exchange.started()),
-            answered_after: self.answered_after,
-            tunnel: self.tunnel,
-        });
+        self.tell_decisions();
+        self.observer.finished(&self.record());
     }
 }

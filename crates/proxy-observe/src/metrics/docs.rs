@@ -51,6 +51,12 @@ pub(super) mod name {
     pub(crate) const TUNNELS_TOTAL: &str = "proxy_tunnels_total";
     pub(crate) const TUNNEL_BYTES: &str = "proxy_tunnel_bytes_total";
     pub(crate) const LOG_DROPPED: &str = "proxy_observe_log_dropped_total";
+    pub(crate) const AUDIT_RECORDS: &str = "proxy_observe_audit_records_total";
+    pub(crate) const AUDIT_REPEATED: &str = "proxy_observe_audit_repeated_total";
+    pub(crate) const AUDIT_DROPPED: &str = "proxy_observe_audit_dropped_total";
+    pub(crate) const AUDIT_WRITE_ERRORS: &str = "proxy_observe_audit_write_errors_total";
+    pub(crate) const AUDIT_SEQUENCE: &str = "proxy_observe_audit_head_sequence";
+    pub(crate) const AUDIT_HASH: &str = "proxy_observe_audit_head_hash_prefix";
     pub(crate) const LOG_WRITE_ERRORS: &str = "proxy_observe_log_write_errors_total";
 }
 
@@ -102,6 +108,18 @@ table! {
         "Access log lines lost to a full queue or a failed write.";
     LOG_WRITE_ERRORS: Counter [] "writes",
         "Failed writes of the access log.";
+    AUDIT_RECORDS: Counter [] "records",
+        "Records written to the audit trail.";
+    AUDIT_REPEATED: Counter [] "events",
+        "Repeated events that were counted into a record of the audit trail.";
+    AUDIT_DROPPED: Counter [] "records",
+        "Records of the audit trail lost to a full queue or a failed write.";
+    AUDIT_WRITE_ERRORS: Counter [] "writes",
+        "Failed writes of the audit trail, its key and its heads.";
+    AUDIT_SEQUENCE: Gauge [] "sequence",
+        "The sequence of the audit trail's last record.";
+    AUDIT_HASH: Gauge [] "number",
+        "The first 8 hex digits of that record's hash, as a number.";
 }
 
 /// Gives the help texts to the recorder. Units stand in the names, so none is given beside them:

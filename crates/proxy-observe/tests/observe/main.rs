@@ -1,7 +1,11 @@
 //! The layer, its log and its metrics, over a scripted service.
 
 mod access_log;
+mod audit_gate;
+mod audit_log;
+mod audit_verify;
 mod contract;
 mod layer;
 mod metrics;
 mod scene;
+mod trail;
