@@ -3,17 +3,19 @@
 //! [`front`] is the canonical order of `docs/layer-order.md`, outermost first. Everything that
 //! outlives a reload is in [`Resources`].
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Response};
 use metrics::Recorder;
 use proxy_cache::CacheStore;
 use proxy_core::catch_panic::CatchPanic;
 use proxy_core::error_pages::ErrorPages;
 use proxy_core::hygiene::{Hygiene, HygieneLayer, Role};
 use proxy_core::trust::{AddressSource, ClientAddrLayer, TrustedClient};
-use proxy_core::{CatchPanicLayer, ErrorPagesLayer, HeadLimits, IpSet, NameSet, PathPolicy};
+use proxy_core::{Body, CatchPanicLayer, ErrorPagesLayer, HeadLimits, IpSet, NameSet, PathPolicy};
 use proxy_observe::{Observe, ObserveLayer, Observer};
 use proxy_server::{
     Edge, EdgeSettings, EdgeTimeouts, Exchanges, Limiter, ListenerSettings, TunnelSettings,
@@ -26,9 +28,10 @@ use proxy_upstream::{
     Upstream, UpstreamConfig,
 };
 use tower::ServiceBuilder;
+use tower_service::Service;
 
 use crate::access::ListenerAccess;
-use crate::cache::{CacheRole, Caches, MaybeCached};
+use crate::cache::{CacheRole, Caches, MaybeCached, MaybeCachedBody};
 use crate::config::raw;
 use crate::config::resolved::{
     Limits, Listener, Resolved, Timeouts, UpstreamHost, UpstreamTimeouts,
@@ -36,6 +39,7 @@ use crate::config::resolved::{
 use crate::config::units::Size;
 use crate::forward::{ForwardDispatch, ForwardRole, Tunnels};
 use crate::gateway::{Dispatch, Gateway, RouteTarget};
+use crate::rate_limits::{MissLimited, RateLimits};
 use crate::routes::Action;
 use crate::stack::MaybeStacked;
 
@@ -129,6 +133,8 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
         .collect();
     let find = |name: &str| upstreams.iter().map(|(u, _)| u).find(|u| &**u.name() == name);
     let mut caches = Caches::new(resources.cache.clone());
+    let limits = RateLimits::new(&config.rate_limits, resources.recorder.as_deref());
+    let misses = limits.misses();
     let targets = |listener: &Listener, caches: &mut Caches| -> Vec<RouteTarget> {
         config
             .table
@@ -152,6 +158,7 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                     let personal = route.has_access_rules() || has_access_rules(listener);
                     caches.layer(policy, &role, personal, resources)
                 });
+                let upstream = MissLimited::new(upstream, misses.as_ref());
                 let service = MaybeStacked::new(MaybeCached::new(upstream, cache.as_ref()));
                 let service = Some(around_route(service));
                 RouteTarget { service, body_limit: body, total_timeout: total }
@@ -164,12 +171,12 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
             raw::Role::Gateway => {
                 let table = Arc::clone(&config.table);
                 let dispatch = Dispatch::new(targets(listener, &mut caches));
-                let filtered = before_dispatch(MaybeStacked::new(dispatch));
+                let filtered = before_dispatch(MaybeStacked::new(dispatch), &limits);
                 let gateway = Gateway::new(&listener.name, access(listener), table, filtered);
                 gateways.push((listener.clone(), gateway));
             }
             raw::Role::Forward => {
-                let role = forward_role(config, listener, resources, &mut caches);
+                let role = forward_role(config, listener, resources, &mut caches, &limits);
                 forwards.push((listener.clone(), role));
             }
         }
@@ -182,6 +189,7 @@ fn forward_role(
     listener: &Listener,
     resources: &Resources,
     caches: &mut Caches,
+    limits: &RateLimits,
 ) -> ForwardRole {
     let forward = &config.forward;
     let guard = Guard::new(GuardConfig {
@@ -212,15 +220,22 @@ fn forward_role(
         .cache
         .as_ref()
         .and_then(|policy| caches.layer(policy, &CacheRole::Forward, false, resources));
+    let proxy = MissLimited::new(proxy, limits.misses().as_ref());
     let proxy = around_route(MaybeStacked::new(MaybeCached::new(proxy, cache.as_ref())));
     let dispatch = ForwardDispatch::new(proxy, tunnels, listener.limits.body);
-    ForwardRole::new(access(listener), only, before_dispatch(MaybeStacked::new(dispatch)))
+    let filtered = before_dispatch(MaybeStacked::new(dispatch), limits);
+    ForwardRole::new(access(listener), only, filtered)
 }
 
 /// What stands between the match of a route and its dispatch, in both roles: the filter. Each
 /// layer is put around those above it in this text: the innermost comes first.
-fn before_dispatch<S>(dispatch: MaybeStacked<S>) -> MaybeStacked<S> {
-    dispatch
+fn before_dispatch<S>(dispatch: MaybeStacked<S>, limits: &RateLimits) -> MaybeStacked<S>
+where
+    S: Service<Request<Body>, Response = Response<MaybeCachedBody>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    dispatch.wrap(limits.requests())
 }
 
 /// What stands around the service of a route, or of the forward role: above its cache, which is

@@ -25,6 +25,7 @@ use tower_service::Service;
 use crate::access::ListenerAccess;
 use crate::body_limit;
 use crate::cache::{MaybeCached, MaybeCachedBody, MaybeCachedFuture};
+use crate::rate_limits::MissLimited;
 use crate::stack::{MaybeStacked, MaybeStackedFuture};
 
 /// The forward role of one listener. A clone is the same.
@@ -92,7 +93,7 @@ where
 /// What the forward role does with a request that nothing refused. A clone is the same.
 #[derive(Clone, Debug)]
 pub struct ForwardDispatch {
-    proxy: MaybeStacked<MaybeCached<ForwardProxy>>,
+    proxy: MaybeStacked<MaybeCached<MissLimited<ForwardProxy>>>,
     tunnels: MaybeCached<Tunnels>,
     body_limit: Option<u64>,
 }
@@ -104,7 +105,7 @@ impl ForwardDispatch {
     /// Serves requests by `proxy`, with content of at most `body_limit` bytes, and CONNECT by
     /// `tunnels`.
     pub fn new(
-        proxy: MaybeStacked<MaybeCached<ForwardProxy>>,
+        proxy: MaybeStacked<MaybeCached<MissLimited<ForwardProxy>>>,
         tunnels: Tunnels,
         body_limit: Option<u64>,
     ) -> Self {

@@ -176,7 +176,7 @@ pub fn explain(reason: &str) -> Option<&'static str> {
         }
         "response_inspection" => "The policy of this server keeps this response back.",
         "content_too_slow" | "header_timeout" => "The request took too long to arrive.",
-        "rate_limit_exceeded" => "You have sent too many requests. See the Retry-After field.",
+        "rate_limited" => "You have sent too many requests. See the Retry-After field.",
         "websocket" => "WebSocket is not offered here.",
         "dns_error" => "The name of the upstream server could not be resolved.",
         "dns_timeout" => "The name of the upstream server could not be resolved in time.",

@@ -24,7 +24,7 @@
 //! something. Above a cache it counts requests, below it those that the cache could not answer.
 //!
 //! # Errors and responses
-//! 429 `rate_limit_exceeded` with the limit's id as rule id and `Retry-After` in whole seconds:
+//! 429 `rate_limited` with the limit's id as rule id and `Retry-After` in whole seconds:
 //! after that time a request passes, if no other of the same key came first. With
 //! [`RateLimit::fields`], `RateLimit-Policy` and `RateLimit` on this and on all other answers.
 //! The inner service's errors pass.
@@ -45,6 +45,6 @@ pub mod quota;
 pub mod table;
 
 pub use key::{FindClient, KeyPart};
-pub use layer::{RateLimitFuture, RateLimitLayer, RateLimited};
+pub use layer::{Member, RateLimitFuture, RateLimitLayer, RateLimited};
 pub use limiter::{Applies, DEFAULT_KEYS, Limit, REASON, RateLimit, RateLimiter};
 pub use quota::{Rate, RateError};

@@ -162,7 +162,7 @@ fn what_is_not_built_yet_says_so() {
     for (line, expected) in [
         (
             "forward --block-list a --block-list b",
-            "command line --block-list: error: filter: `filter` is not built yet",
+            "command line --block-list: error: filter.block_domains: `block_domains` is not built yet",
         ),
         (
             "forward --intercept x.test",
@@ -178,7 +178,7 @@ fn what_is_not_built_yet_says_so() {
         ),
         (
             "reverse --to http://a --inspect=report",
-            "command line --inspect: error: filter: `filter` is not built yet",
+            "command line --inspect: error: filter.inspect: `inspect` is not built yet",
         ),
         (
             "reverse --to http://a --tls-cert a",

@@ -140,6 +140,7 @@ pub(super) fn fill_routes(config: &mut Config) {
     let defaults = &config.defaults;
     for route in &mut config.routes {
         route.limits.body = route.limits.body.or(defaults.limits.body);
+        route.limits.rate = route.limits.rate.take().or(defaults.limits.rate.clone());
         let (own, default) = (&mut route.timeouts, &defaults.timeouts);
         own.connect = own.connect.or(default.connect);
         own.first_byte = own.first_byte.or(default.first_byte);

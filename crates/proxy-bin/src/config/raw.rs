@@ -5,8 +5,10 @@
 //! text here; the step called resolve turns them into what the proxy works with.
 
 mod cache;
+mod filter;
 mod listener;
 mod log;
+mod rate_limit;
 mod route;
 mod server;
 mod upstream;
@@ -15,8 +17,10 @@ pub use cache::{
     Bypass, Cache, CacheKey, CacheRules, CacheSwitch, Disk, FieldNames, OnDisconnect,
     RequestDirectives, Ttl,
 };
+pub use filter::Filter;
 pub use listener::{Admin, Forward, Listener, Port, Probe, Protocol, Role, Secret};
 pub use log::{AccessLog, Log, LogFormat, Metrics, OnFull};
+pub use rate_limit::{LimitCount, LimitKey, LimitMode, RateLimit};
 pub use route::{
     Defaults, FieldEdits, FieldMatch, Match, PathPattern, Redirect, Respond, Rewrite, Route,
     Scheme, ValuePattern,
@@ -61,6 +65,9 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Where responses are kept, and how; `cache` of a route says whether.
     pub cache: Cache,
+    /// Who may ask for what, and how often.
+    #[serde(skip_serializing_if = "Filter::is_empty")]
+    pub filter: Filter,
     /// What is written about the requests.
     pub log: Log,
     /// Counters for Prometheus.

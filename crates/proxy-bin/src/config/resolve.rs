@@ -5,6 +5,7 @@ mod address;
 mod cache;
 mod forward;
 mod listener;
+mod rate_limit;
 mod route;
 mod server;
 mod unkeyed;
@@ -52,6 +53,7 @@ pub(super) fn resolve(
     let routes = resolver.routes(&config, &upstreams);
     let used = forward.cache.is_some() || routes.iter().any(|route| route.cache.is_some());
     let cache = resolver.cache(&config, used);
+    let rate_limits = resolver.rate_limits(&config);
     let access_log = resolver.access_log(&config);
     let server = resolver.server(&config, limits);
     resolver.whole(&config);
@@ -64,6 +66,7 @@ pub(super) fn resolve(
         routes,
         table: Arc::new(table),
         cache,
+        rate_limits,
         access_log,
         metrics: config.metrics.enabled,
         server,

@@ -2,6 +2,7 @@
 //! patterns read, names checked, defaults filled in.
 
 mod cache;
+mod rate_limit;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,7 @@ use ipnet::IpNet;
 use proxy_core::NamePattern;
 
 pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
+pub use rate_limit::{Holds, RateLimit};
 
 use super::raw;
 use super::units::{Limit, Size};
@@ -40,6 +42,8 @@ pub struct Resolved {
     pub routes: Vec<Route>,
     /// Where responses are kept; none where no route and no forward role keeps any.
     pub cache: Option<CacheStores>,
+    /// How often may be asked, in the order of the file.
+    pub rate_limits: Vec<RateLimit>,
     /// The access log, if there is one.
     pub access_log: Option<AccessLog>,
     /// Whether metrics are kept.

@@ -4,6 +4,7 @@ mod cache;
 mod display;
 mod errors;
 mod files;
+mod rate_limits;
 mod semantics;
 
 use std::fs;

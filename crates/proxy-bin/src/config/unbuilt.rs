@@ -20,7 +20,12 @@ use Which::{All, StartsWith, Word};
 const UNBUILT: &[(&str, Which)] = &[
     // Layers of their own.
     ("compress", All),
-    ("filter", All),
+    ("filter.default", All),
+    ("filter.block_domains", All),
+    ("filter.block_exceptions", All),
+    ("filter.rules", All),
+    ("filter.inspect", All),
+    ("filter.input", All),
     ("privacy", All),
     ("log.audit", All),
     ("traces", All),

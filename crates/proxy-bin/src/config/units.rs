@@ -164,34 +164,33 @@ impl fmt::Display for Share {
     }
 }
 
-/// So many in a time: `"100/s"`, `"30/m"`, `"1000/h"`.
+/// So many in a time: `"100/s"`, `"30/min"`, `"1000/h"`, `"5000/d"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     count: u64,
-    per: char,
+    per: &'static str,
 }
+
+/// Units of time of a rate, in seconds.
+const PER: [(&str, u64); 5] = [("s", 1), ("min", 60), ("m", 60), ("h", 3_600), ("d", 86_400)];
 
 impl Rate {
     /// How many in how long.
-    pub const fn parts(self) -> (u64, Duration) {
-        let seconds = match self.per {
-            'h' => 3_600,
-            'm' => 60,
-            _ => 1,
-        };
+    pub fn parts(self) -> (u64, Duration) {
+        let seconds = PER.iter().find(|(unit, _)| *unit == self.per).map_or(1, |(_, n)| *n);
         (self.count, Duration::from_secs(seconds))
     }
 }
 
 impl Unit for Rate {
     const NAME: &'static str = "Rate";
-    const EXPECTED: &'static str = "a rate such as \"100/s\" or \"30/m\"";
-    const PATTERN: &'static str = "^[0-9]{1,9}/[smh]$";
+    const EXPECTED: &'static str = "a rate such as \"100/s\" or \"30/min\"";
+    const PATTERN: &'static str = "^[0-9]{1,9}/(s|min|m|h|d)$";
 
     fn parse(text: &str) -> Option<Self> {
         let (count, per) = text.split_once('/')?;
-        let per = ["s", "m", "h"].iter().position(|unit| *unit == per)?;
-        Some(Self { count: digits(count, 9)?, per: ['s', 'm', 'h'][per] })
+        let (per, _) = PER.iter().find(|(unit, _)| *unit == per)?;
+        Some(Self { count: digits(count, 9)?, per })
     }
 }
 

@@ -20,6 +20,7 @@ use tower_service::Service;
 use super::Matched;
 use crate::body_limit;
 use crate::cache::{MaybeCached, MaybeCachedBody, MaybeCachedFuture};
+use crate::rate_limits::MissLimited;
 use crate::routes::{Action, FieldContext, PreparedFields, RedirectContext, Route};
 use crate::stack::{MaybeStacked, MaybeStackedFuture};
 
@@ -27,7 +28,7 @@ use crate::stack::{MaybeStacked, MaybeStackedFuture};
 #[derive(Clone, Debug, Default)]
 pub struct RouteTarget {
     /// What answers its requests; none for routes that answer themselves.
-    pub service: Option<MaybeStacked<MaybeCached<Upstream>>>,
+    pub service: Option<MaybeStacked<MaybeCached<MissLimited<Upstream>>>>,
     /// The largest content of a request.
     pub body_limit: Option<u64>,
     /// The whole time until the response head.

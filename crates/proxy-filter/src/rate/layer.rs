@@ -1,5 +1,6 @@
 //! `RateLimitLayer`.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,12 +13,54 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::fields::Advertised;
-use super::limiter::RateLimiter;
+use super::limiter::{Applies, Judged, RateLimiter};
 
 /// Refuses requests beyond a rate. See the [module](super).
 #[derive(Clone, Debug)]
 pub struct RateLimitLayer {
-    limiters: Arc<[Arc<RateLimiter>]>,
+    limiters: Arc<[Member]>,
+}
+
+/// A limit in a layer, and the requests that it holds for there.
+#[derive(Clone)]
+pub struct Member {
+    limiter: Arc<RateLimiter>,
+    when: Option<Applies>,
+}
+
+impl Member {
+    /// Holds only for requests of which this is true, beside what the limit itself says.
+    pub fn when(
+        limiter: Arc<RateLimiter>,
+        when: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self { limiter, when: Some(Arc::new(when)) }
+    }
+
+    fn judge(&self, head: &RequestHead<'_>) -> Option<Judged> {
+        match &self.when {
+            Some(when) if !when(head) => None,
+            _ => self.limiter.judge(head),
+        }
+    }
+
+    fn give_back(&self, head: &RequestHead<'_>) {
+        if self.when.as_ref().is_none_or(|when| when(head)) {
+            self.limiter.give_back(head);
+        }
+    }
+}
+
+impl From<Arc<RateLimiter>> for Member {
+    fn from(limiter: Arc<RateLimiter>) -> Self {
+        Self { limiter, when: None }
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.limiter.fmt(f)
+    }
 }
 
 impl RateLimitLayer {
@@ -33,8 +76,8 @@ impl RateLimitLayer {
 
     /// A layer of limits that count already, in this order. A request that one of them refuses
     /// costs nothing in the others.
-    pub fn of(limiters: impl IntoIterator<Item = Arc<RateLimiter>>) -> Self {
-        Self { limiters: limiters.into_iter().collect() }
+    pub fn of<L: Into<Member>>(limiters: impl IntoIterator<Item = L>) -> Self {
+        Self { limiters: limiters.into_iter().map(Into::into).collect() }
     }
 }
 
@@ -49,14 +92,11 @@ impl<S> Layer<S> for RateLimitLayer {
 #[derive(Clone, Debug)]
 pub struct RateLimited<S> {
     inner: S,
-    limiters: Arc<[Arc<RateLimiter>]>,
+    limiters: Arc<[Member]>,
 }
 
 /// The refusal, or what the answer is to tell.
-fn judge(
-    limiters: &[Arc<RateLimiter>],
-    head: &RequestHead<'_>,
-) -> Result<Vec<Advertised>, Box<Refusal>> {
+fn judge(limiters: &[Member], head: &RequestHead<'_>) -> Result<Vec<Advertised>, Box<Refusal>> {
     let mut told = head.exchange().map(Advertised::take_from).unwrap_or_default();
     for (index, limiter) in limiters.iter().enumerate() {
         let Some(judged) = limiter.judge(head) else { continue };

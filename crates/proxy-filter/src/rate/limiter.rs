@@ -271,6 +271,9 @@ impl RateLimiter {
 
     /// Undoes what [`judge`](Self::judge) took of a request that another limit refused.
     pub(crate) fn give_back(&self, head: &RequestHead<'_>) {
+        if self.limit.applies.as_ref().is_some_and(|applies| !applies(head)) {
+            return;
+        }
         if !head.exchange().is_some_and(Exchange::is_rehearsal) {
             self.table.give_back(self.key(head), self.gcra, self.limit.cost);
         }
@@ -302,7 +305,7 @@ impl RateLimiter {
 }
 
 /// The reason token of a refusal.
-pub const REASON: &str = "rate_limit_exceeded";
+pub const REASON: &str = "rate_limited";
 
 /// What became of a request.
 pub(crate) struct Judged {

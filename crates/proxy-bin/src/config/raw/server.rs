@@ -197,6 +197,10 @@ pub struct RouteLimits {
     /// Bytes of a request's content; more is 413. `"none"` lifts the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Limit<Size>>,
+    /// Limits of `[[filter.rate_limits]]` that hold for this route, by their
+    /// ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Vec<String>>,
 }
 
 impl RouteLimits {

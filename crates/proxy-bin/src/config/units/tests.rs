@@ -53,7 +53,9 @@ fn shares_and_rates() {
     assert_eq!(shown::<Share>("101%"), None);
     assert_eq!(shown::<Share>("100%").unwrap(), "100%");
     assert_eq!(Rate::parse("30/m").unwrap().parts(), (30, Duration::from_secs(60)));
-    assert_eq!(shown::<Rate>("30/d"), None);
+    assert_eq!(Rate::parse("30/min").unwrap().parts(), (30, Duration::from_secs(60)));
+    assert_eq!(shown::<Rate>("30/d").unwrap(), "30/d");
+    assert_eq!(shown::<Rate>("30/w"), None);
     assert_eq!(shown::<Rate>("100/s").unwrap(), "100/s");
 }
 

@@ -1,0 +1,23 @@
+//! How often may be asked.
+
+use proxy_filter::rate;
+
+/// A rate limit, and for which requests it holds.
+#[derive(Clone, Debug)]
+pub struct RateLimit {
+    /// What it says. It can be started.
+    pub limit: rate::RateLimit,
+    /// Whether only requests that go upstream are counted.
+    pub misses: bool,
+    /// Where it holds.
+    pub holds: Holds,
+}
+
+/// Where a rate limit holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// For all requests.
+    Everywhere,
+    /// For these routes, and for the rules that name it.
+    Routes(Vec<String>),
+}
