@@ -14,10 +14,28 @@ pub(crate) fn write(number: u128, out: &mut [u8]) {
 }
 
 fn write_word(mut left: u64, out: &mut [u8]) {
+    // A whole word at once: every byte gets four bits, and then all become digits together.
+    if let Ok(out) = <&mut [u8; 16]>::try_from(&mut *out) {
+        out[..8].copy_from_slice(&digits((left >> 32) as u32));
+        out[8..].copy_from_slice(&digits(left as u32));
+        return;
+    }
     for place in out.iter_mut().rev() {
         *place = DIGITS[(left & 15) as usize];
         left >>= 4;
     }
+}
+
+/// The eight digits of a number, most significant first.
+fn digits(number: u32) -> [u8; 8] {
+    let mut spread = u64::from(number);
+    spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
+    spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+    spread = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // 1 in each byte that is a letter: above 9, adding 6 carries into the fifth bit.
+    let letters = (spread + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+    let ascii = spread + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'0' - 10);
+    ascii.to_be_bytes()
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl<'a> Authority<'a> {
                 address.parse::<std::net::Ipv6Addr>().ok()?;
                 (&text[..end + 2], &rest[end + 1..])
             }
-            None => text.split_at(text.bytes().position(|b| b == b':').unwrap_or(text.len())),
+            None => text.split_at(memchr::memchr(b':', text.as_bytes()).unwrap_or(text.len())),
         };
         // One dot may end a name; two readers could treat more of them, or one in front, differently.
         if host.is_empty() {
@@ -52,7 +52,7 @@ impl<'a> Authority<'a> {
             // As if there were a dot in front: so the first byte can be none.
             let mut previous = b'.';
             for b in host.bytes() {
-                if !is_reg_name(b) || b == b'.' && previous == b'.' {
+                if !REG_NAME[usize::from(b)] || b == b'.' && previous == b'.' {
                     return None;
                 }
                 previous = b;
@@ -69,6 +69,17 @@ impl<'a> Authority<'a> {
         Some(Self { host, port })
     }
 }
+
+/// [`is_reg_name`] of every byte: hosts are read several times for each request.
+const REG_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = is_reg_name(b as u8);
+        b += 1;
+    }
+    table
+};
 
 /// `reg-name` of RFC 3986 without percent escapes, which two readers could decode differently,
 /// and without the comma, at which one of them could split.

@@ -70,6 +70,13 @@ impl Dispatch {
         mut request: Request<Body>,
         exchange: Option<&Exchange>,
     ) -> Result<State, Box<Refusal>> {
+        if matches!(route.action, Action::Upstream(_)) && !route.has_field_rules() {
+            // Nothing is written that a context is needed for: most routes.
+            if !route.rewrite.is_empty() {
+                *request.uri_mut() = rewritten(route, request.uri())?;
+            }
+            return self.forward(route, request, None, exchange);
+        }
         let (target, method) = (request.uri().clone(), request.method().clone());
         let host = request.headers().get(header::HOST).cloned();
         let host = host.as_ref().and_then(|h| Authority::parse(h.to_str().ok()?));
@@ -113,10 +120,6 @@ impl Dispatch {
                 Ok(made(response, route, response_fields))
             }
             Action::Upstream(_) => {
-                let missing =
-                    || Box::new(Refusal::from_error(&ErrorKind::DestinationNotFound.into()));
-                let own = self.targets.get(route.index).ok_or_else(missing)?;
-                let mut service = own.service.clone().ok_or_else(missing)?;
                 let prepared = (!route.request_fields.is_empty())
                     .then(|| route.request_fields.prepare(&context));
                 if let Some(prepared) = prepared {
@@ -125,17 +128,30 @@ impl Dispatch {
                 if !route.rewrite.is_empty() {
                     *request.uri_mut() = rewritten(route, &target)?;
                 }
-                let (parts, body) = request.into_parts();
-                let body = body_limit::limit(&parts.headers, body, own.body_limit)?;
-                let inner = service.call(Request::from_parts(parts, body));
-                Ok(State::Forwarding {
-                    inner,
-                    changes: response_fields.map(|fields| Box::new((Arc::clone(route), fields))),
-                    timeout: own.total_timeout.map(|total| Box::pin(sleep(total))),
-                    exchange: exchange.cloned(),
-                })
+                self.forward(route, request, response_fields, exchange)
             }
         }
+    }
+
+    fn forward(
+        &self,
+        route: &Arc<Route>,
+        request: Request<Body>,
+        response_fields: Option<PreparedFields>,
+        exchange: Option<&Exchange>,
+    ) -> Result<State, Box<Refusal>> {
+        let missing = || Box::new(Refusal::from_error(&ErrorKind::DestinationNotFound.into()));
+        let own = self.targets.get(route.index).ok_or_else(missing)?;
+        let mut service = own.service.clone().ok_or_else(missing)?;
+        let (parts, body) = request.into_parts();
+        let body = body_limit::limit(&parts.headers, body, own.body_limit)?;
+        let inner = service.call(Request::from_parts(parts, body));
+        Ok(State::Forwarding {
+            inner,
+            changes: response_fields.map(|fields| Box::new((Arc::clone(route), fields))),
+            timeout: own.total_timeout.map(|total| Box::pin(sleep(total))),
+            exchange: exchange.cloned(),
+        })
     }
 }
 

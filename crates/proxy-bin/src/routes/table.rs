@@ -106,6 +106,12 @@ impl Route {
         !self.allow_clients.is_empty() || !self.deny_clients.is_empty()
     }
 
+    /// Whether it changes fields of requests or responses.
+    #[must_use]
+    pub fn has_field_rules(&self) -> bool {
+        !self.request_fields.is_empty() || !self.response_fields.is_empty()
+    }
+
     /// Whether a client is permitted: not in `deny_clients`, and in `allow_clients` where there are
     /// any. A client whose address is unknown is permitted only where there are no access rules.
     #[must_use]
