@@ -30,6 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 use tower_service::Service;
 
+use crate::closing;
 use crate::drain::{DrainGuard, DrainPhase};
 use crate::edge::Edge;
 use crate::transport::Transport;
@@ -69,18 +70,18 @@ pub(crate) async fn serve<T, S, B>(
                     ConnectionEvent::HeadRefused { status: refused.status, reason: refused.reason };
                 edge.events.on_event(&info, event);
                 let page = farewell::page(&refused, &edge.proxy_name);
-                return farewell::send(client, &page, edge.settings.timeouts.write).await;
+                return closing::send(client, &page, edge.settings.timeouts.write).await;
             }
             End::TimedOut(reason) => {
                 edge.events.on_event(&info, ConnectionEvent::TimedOut { reason });
                 if reason == WRITE_TIMEOUT {
                     return client.abort();
                 }
-                return farewell::close(client, unread).await;
+                return closing::close(client, unread).await;
             }
             // An orderly close would look like the end of the answer.
             End::Broken => return client.abort(),
-            End::Closed => return farewell::close(client, unread).await,
+            End::Closed => return closing::close(client, unread).await,
             End::Parked => {
                 // Nothing of the conversation is kept while it sleeps.
                 drop(buffer);

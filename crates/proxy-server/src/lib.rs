@@ -4,6 +4,7 @@
 //! [`Bound`] socket. The service must always be ready: what limits the number of requests waits
 //! within the call.
 
+mod closing;
 mod connection;
 mod drain;
 mod edge;
