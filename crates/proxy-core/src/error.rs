@@ -5,6 +5,7 @@
 //! can not disagree.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::StatusCode;
 
@@ -134,6 +135,7 @@ struct Inner {
     retry: Retry,
     status: Option<StatusCode>,
     detail: Option<&'static str>,
+    decided: Option<(&'static str, Arc<str>)>,
     source: Option<BoxError>,
 }
 
@@ -157,6 +159,7 @@ impl ProxyError {
             retry: Retry::Never,
             status: None,
             detail: None,
+            decided: None,
             source: None,
         }))
     }
@@ -179,6 +182,13 @@ impl ProxyError {
     #[must_use]
     pub fn detail(mut self, detail: &'static str) -> Self {
         self.0.detail = Some(detail);
+        self
+    }
+
+    /// Names the layer that refused, and the id of its rule: it is a refusal by policy.
+    #[must_use]
+    pub fn decided(mut self, layer: &'static str, rule: impl Into<Arc<str>>) -> Self {
+        self.0.decided = Some((layer, rule.into()));
         self
     }
 
@@ -207,6 +217,11 @@ impl ProxyError {
     /// The fixed phrase, for the log.
     pub fn detail_str(&self) -> Option<&'static str> {
         self.0.detail
+    }
+
+    /// The layer that refused and the id of its rule, where a policy did.
+    pub fn decision(&self) -> Option<(&'static str, &Arc<str>)> {
+        self.0.decided.as_ref().map(|(layer, rule)| (*layer, rule))
     }
 
     /// Finds a `ProxyError` anywhere in a chain of causes.
@@ -252,6 +267,7 @@ impl fmt::Debug for ProxyError {
             .field("kind", &self.0.kind)
             .field("retry", &self.0.retry)
             .field("detail", &self.0.detail)
+            .field("decided", &self.0.decided)
             .field("source", &self.0.source)
             .finish()
     }

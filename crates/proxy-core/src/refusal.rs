@@ -65,10 +65,13 @@ impl Refusal {
         let reason = match error.detail_str() {
             Some(detail) if error.kind() == ErrorKind::HttpRequestError => detail,
             Some(detail @ "port_not_allowed") => detail,
+            // A policy's own word for its rule.
+            Some(detail) if error.kind() == ErrorKind::HttpRequestDenied => detail,
             _ => error.kind().token(),
         };
         let mut refusal = Self::new(error.status(), reason);
         refusal.error = error.kind();
+        refusal.rule_id = error.decision().map(|(_, rule)| Arc::clone(rule));
         if error.status() == StatusCode::SERVICE_UNAVAILABLE {
             refusal.retry_after = Some(Duration::from_secs(1));
         }

@@ -108,19 +108,19 @@ where
                 if let Some(exchange) = exchange.filter(|exchange| exchange.is_rehearsal()) {
                     told_exactly(exchange, &error, refusal.reason);
                 }
-                refusal.recorded(exchange, "upstream").into_response()
+                let layer = error.decision().map_or("upstream", |(layer, _)| layer);
+                refusal.recorded(exchange, layer).into_response()
             }
         }))
     }
 }
 
-/// What the client is not told of an error, those who rehearse it are.
+/// What the client is not told of an error, those who rehearse it are. A rule says it already.
 fn told_exactly(exchange: &Exchange, error: &ProxyError, reason: &'static str) {
-    let Some(detail) = error.detail_str().filter(|detail| *detail != reason) else { return };
-    let layer = match error.kind() {
-        ErrorKind::DestinationIpProhibited => "guard",
-        _ => "upstream",
+    let told = error.decision().is_some();
+    let Some(detail) = error.detail_str().filter(|detail| *detail != reason && !told) else {
+        return;
     };
-    let (rule, verdict) = (None, Verdict::Deny);
+    let (layer, rule, verdict) = ("upstream", None, Verdict::Deny);
     exchange.decide(Decision { layer, rule, verdict, reason: detail.into() });
 }

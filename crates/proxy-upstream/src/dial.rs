@@ -6,20 +6,21 @@
 
 mod attempt;
 mod eyeballs;
+mod judge;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy_core::{Attempt, ErrorKind, ProxyError, Retry};
+use proxy_core::{Attempt, ErrorKind, Exchange, NamePolicy, ProxyError, Retry};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use self::attempt::{best, connect, failed};
-use self::eyeballs::{interleave, race};
-use crate::guard::{Guard, HostKind, Prohibited, Reason, parse_host};
-use crate::resolve::{Resolved, Resolver, special_use};
+use self::eyeballs::race;
+use crate::guard::{Guard, HostKind, parse_host};
+use crate::resolve::{Resolver, special_use};
 
 /// Who chose a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,7 +32,7 @@ pub enum Trust {
 }
 
 /// What to dial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub struct DialTarget<'a> {
     /// A name or an address in any spelling; an IPv6 address in brackets.
     pub host: &'a str,
@@ -40,6 +41,8 @@ pub struct DialTarget<'a> {
     pub port: u16,
     /// Who chose it.
     pub trust: Trust,
+    /// On whose behalf: what is reported, and not refused, is written there.
+    pub exchange: Option<&'a Exchange>,
 }
 
 /// A connection that stands.
@@ -91,9 +94,6 @@ impl Default for DialConfig {
     }
 }
 
-/// Sees each answer before an address of it is dialled, aliases included, and may refuse it.
-type AnswerCheck = dyn Fn(&DialTarget<'_>, &Resolved) -> Result<(), ProxyError> + Send + Sync;
-
 /// Dials. Cheap to clone; it holds no connection and belongs to no runtime.
 #[derive(Clone)]
 pub struct Dialer {
@@ -106,7 +106,7 @@ struct Shared {
     guard: Guard,
     trusted: Guard,
     config: DialConfig,
-    check: Option<Arc<AnswerCheck>>,
+    names: Option<Arc<dyn NamePolicy>>,
 }
 
 impl Dialer {
@@ -114,19 +114,16 @@ impl Dialer {
     /// judged by its [`trusted`](Guard::trusted) form.
     pub fn new(resolver: Arc<dyn Resolver>, guard: Guard, config: DialConfig) -> Self {
         let trusted = guard.trusted();
-        let shared = Shared { resolver, guard, trusted, config, check: None };
+        let shared = Shared { resolver, guard, trusted, config, names: None };
         Self { shared: Arc::new(shared) }
     }
 
-    /// Calls `check` with each answer of the resolver before an address of it is dialled. It sees
-    /// the aliases that led to the addresses ([`Resolved::names`]), so that a list of names can
-    /// hold for them too.
+    /// Asks `policy` about every alias that leads to the addresses of a name which a client chose
+    /// ([`Resolved::names`], the chain of CNAME records), so that lists of names hold for those
+    /// too. The name itself is judged before it comes here.
     #[must_use]
-    pub fn with_answer_check(
-        mut self,
-        check: impl Fn(&DialTarget<'_>, &Resolved) -> Result<(), ProxyError> + Send + Sync + 'static,
-    ) -> Self {
-        Arc::make_mut(&mut self.shared).check = Some(Arc::new(check));
+    pub fn with_name_policy(mut self, policy: Arc<dyn NamePolicy>) -> Self {
+        Arc::make_mut(&mut self.shared).names = Some(policy);
         self
     }
 
@@ -134,8 +131,8 @@ impl Dialer {
     ///
     /// # Errors
     ///
-    /// `dns_error` and `dns_timeout` from the resolver; `destination_ip_prohibited` when no
-    /// address is permitted; then what the best of the attempts came to: `connection_refused`,
+    /// `dns_error` and `dns_timeout` from the resolver; `http_request_denied` when the policy of
+    /// names refuses an alias; `destination_ip_prohibited` when no address is permitted; then what the best of the attempts came to: `connection_refused`,
     /// `connection_timeout`, `destination_ip_unroutable`. A host that is none is
     /// `http_request_error`, or `proxy_configuration_error` where the operator wrote it. Nothing
     /// was sent in any of these cases.
@@ -148,9 +145,7 @@ impl Dialer {
             HostKind::Name(name) => {
                 let unsent = |error: ProxyError| error.retry(Retry::NothingSent);
                 let resolved = self.shared.resolver.resolve(&name).await.map_err(unsent)?;
-                if let Some(check) = &self.shared.check {
-                    check(&target, &resolved).map_err(unsent)?;
-                }
+                self.judge_aliases(&target, &resolved)?;
                 let addresses = self.permitted(&target, Some(&name), &resolved.addresses)?;
                 (addresses, started.elapsed())
             }
@@ -193,47 +188,6 @@ impl Dialer {
                 Some(resolved) => self.permitted(&target, Some(&name), &resolved?.addresses),
                 None => Ok(Vec::new()),
             },
-        }
-    }
-
-    /// The addresses that may be dialled, in the order in which they are tried; an error when
-    /// there is none.
-    fn permitted(
-        &self,
-        target: &DialTarget<'_>,
-        name: Option<&str>,
-        addresses: &[IpAddr],
-    ) -> Result<Vec<SocketAddr>, ProxyError> {
-        let guard = match target.trust {
-            Trust::Client => &self.shared.guard,
-            Trust::Operator => &self.shared.trusted,
-        };
-        let mut permitted: Vec<SocketAddr> = Vec::with_capacity(addresses.len());
-        let mut refused: Option<Prohibited> = None;
-        for address in addresses {
-            // Mapped addresses are dialled as what they are: then each address has one spelling.
-            let address = SocketAddr::new(address.to_canonical(), target.port);
-            match guard.judge(name, address) {
-                Ok(()) if !permitted.contains(&address) => permitted.push(address),
-                Ok(()) => {}
-                // A name that leads to ourselves is never meant well, whatever else it leads to.
-                Err(prohibited) if prohibited.reason() == Reason::OwnListener => {
-                    return Err(prohibited.into());
-                }
-                Err(prohibited) => {
-                    tracing::debug!(%address, reason = prohibited.token(), "address refused");
-                    refused.get_or_insert(prohibited);
-                }
-            }
-        }
-        match refused {
-            _ if !permitted.is_empty() => {
-                let mut order = interleave(permitted);
-                order.truncate(self.shared.config.max_addresses.max(1));
-                Ok(order)
-            }
-            Some(prohibited) => Err(prohibited.into()),
-            None => Err(failed(ErrorKind::DnsError, "the name has no address")),
         }
     }
 }

@@ -74,9 +74,18 @@ fn note(exchange: Option<&Exchange>, write: impl FnOnce(&mut Attempt)) {
 }
 
 impl Destination<'_> {
+    /// The target, on behalf of an exchange.
+    pub(crate) fn target_for<'a>(&'a self, exchange: Option<&'a Exchange>) -> DialTarget<'a> {
+        DialTarget { exchange, ..self.target }
+    }
+
     /// A connected socket, in the time that this destination has for it.
-    pub(crate) async fn dial(&self) -> Result<crate::dial::Dialed, ProxyError> {
-        timeout(self.timeouts.connect, self.dialer.dial(self.target)).await.unwrap_or_else(|_| {
+    pub(crate) async fn dial(
+        &self,
+        exchange: Option<&Exchange>,
+    ) -> Result<crate::dial::Dialed, ProxyError> {
+        let dialing = self.dialer.dial(self.target_for(exchange));
+        timeout(self.timeouts.connect, dialing).await.unwrap_or_else(|_| {
             Err(ProxyError::new(ErrorKind::ConnectionTimeout).retry(Retry::NothingSent))
         })
     }

@@ -37,12 +37,15 @@ use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net};
 use proxy_core::names::NameSet;
-use proxy_core::{ErrorKind, ProxyError, Retry};
+use proxy_core::{Decision, ErrorKind, ProxyError, Retry, Verdict};
 
 pub use address::{AddressClass, classify};
 pub use host::{HostError, HostKind, parse_host};
 pub use listeners::{OwnListeners, is_local_address};
 pub use ports::{BAD_PORTS, PortError, PortPolicy};
+
+/// The guard's name in decisions.
+pub(crate) const LAYER: &str = "guard";
 
 /// What a [`Guard`] is told. The default opens nothing and knows of no listener.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +61,9 @@ pub struct GuardConfig {
     pub waived_names: NameSet,
     /// What this process listens on. Default: nothing, so an embedder that listens must say so.
     pub own: OwnListeners,
+    /// Refuses nothing but our own listeners, and reports what it would have refused. For trying
+    /// it out: whoever may ask reaches everything. Default: false.
+    pub report_only: bool,
 }
 
 /// Judges addresses before they are dialled. Cheap to clone.
@@ -100,6 +106,12 @@ impl Guard {
             }
         }
         refused
+    }
+
+    /// Whether what [`judge`](Self::judge) refuses is only reported. Our own listeners are refused
+    /// all the same.
+    pub fn is_report_only(&self) -> bool {
+        self.config.report_only
     }
 
     fn is_open(&self, name: Option<&str>, ip: IpAddr, class: AddressClass) -> bool {
@@ -170,6 +182,26 @@ impl Prohibited {
         }
     }
 
+    /// The id of the rule that refused: `guard:own-listener`, `guard:port`, or the class's, such as
+    /// `guard:loopback` and `guard:metadata`.
+    pub const fn rule_id(self) -> &'static str {
+        match self.reason {
+            Reason::OwnListener => "guard:own-listener",
+            Reason::Port => "guard:port",
+            Reason::Class(class) => class.rule_id(),
+        }
+    }
+
+    /// As an entry of the record, for a refusal that is only reported.
+    pub(crate) fn reported(self) -> Decision {
+        Decision {
+            layer: LAYER,
+            rule: Some(self.rule_id().into()),
+            verdict: Verdict::Report,
+            reason: ErrorKind::DestinationIpProhibited.token().into(),
+        }
+    }
+
     /// One word for log and metric label: `own_listener`, `port`, or the class's.
     pub const fn token(self) -> &'static str {
         match self.reason {
@@ -198,7 +230,11 @@ impl From<Prohibited> for ProxyError {
     fn from(prohibited: Prohibited) -> Self {
         Self::new(ErrorKind::DestinationIpProhibited)
             .retry(Retry::NothingSent)
-            .detail(prohibited.token())
+            .detail(match prohibited.reason {
+                Reason::Port => "port_not_allowed",
+                Reason::OwnListener | Reason::Class(_) => prohibited.token(),
+            })
+            .decided(LAYER, prohibited.rule_id())
             .source(prohibited)
     }
 }

@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::guard::{GuardConfig, OwnListeners};
-use crate::resolve::{Resolving, StaticResolver};
+use crate::resolve::{Resolved, Resolving, StaticResolver};
 use proxy_core::names::NameSet;
+use proxy_core::{FoundName, NameSource};
 use socket2::SockRef;
 use std::io;
-use std::net::Ipv4Addr;
-use std::sync::Mutex;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -29,11 +29,11 @@ fn open() -> GuardConfig {
 }
 
 fn client(host: &str, port: u16) -> DialTarget<'_> {
-    DialTarget { host, port, trust: Trust::Client }
+    DialTarget { host, port, trust: Trust::Client, exchange: None }
 }
 
 fn operator(host: &str, port: u16) -> DialTarget<'_> {
-    DialTarget { host, port, trust: Trust::Operator }
+    DialTarget { host, port, trust: Trust::Operator, exchange: None }
 }
 
 /// A listener on each of the addresses, all on one port.
@@ -173,6 +173,7 @@ async fn guard_own_listener_is_refused_to_everybody() {
         waived_networks: everything,
         waived_names: NameSet::parse(["x.test"]).unwrap(),
         own: OwnListeners::new([address]),
+        report_only: false,
     };
     let resolver = StaticResolver::new().with("x.test", [PERMITTED, "::1".parse().unwrap()]);
     let dialer = dialer(resolver, config);
@@ -290,31 +291,113 @@ async fn connecting_ends_at_its_timeout() {
     panic!("the queue never filled: {}", held.len());
 }
 
+/// Refuses one name, and reports another.
+struct Names;
+
+impl NamePolicy for Names {
+    fn judge_name(&self, found: &FoundName<'_>, _: Option<&Exchange>) -> Vec<proxy_core::Finding> {
+        assert_eq!(found.source, NameSource::Alias);
+        match found.name {
+            "tracker.test" => vec![proxy_core::Finding::refuse("blocked", "domain_blocked")],
+            "maybe.test" => vec![proxy_core::Finding::report("tried", "domain_blocked")],
+            _ => vec![],
+        }
+    }
+}
+
+fn exchange() -> Exchange {
+    let info = proxy_core::ConnectionInfo {
+        id: 1,
+        listener: "web".into(),
+        peer: proxy_core::ClientAddr::unknown(),
+        peer_trusted: false,
+        local: None,
+        scheme: "http",
+        accepted: std::time::Instant::now(),
+    };
+    let now = std::time::SystemTime::UNIX_EPOCH;
+    Exchange::new(7, Arc::new(info), std::time::Instant::now(), now, None)
+}
+
+/// `layer verdict rule`, for each decision.
+fn decided(exchange: &Exchange) -> Vec<String> {
+    let line = |d: &proxy_core::Decision| {
+        format!("{} {} {}", d.layer, d.verdict.token(), d.rule.as_deref().unwrap_or_default())
+    };
+    exchange.with_decisions(|all| all.iter().map(line).collect())
+}
+
+/// A name that is an alias of a blocked one is blocked: also where another alias stands between.
 #[tokio::test]
-async fn an_answer_is_shown_to_the_check_with_its_aliases() {
+async fn aliases_are_judged_by_the_policy_of_names() {
     let ([listener], port) = listeners([PERMITTED]).await;
-    let answer = |alias: &str| Resolved {
+    let answer = |aliases: &[&str]| Resolved {
         addresses: vec![PERMITTED],
-        names: vec![alias.to_owned()],
+        names: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
         expires: None,
     };
     let resolver = StaticResolver::new()
-        .with_answer("x.test", answer("cdn.test"))
-        .with_answer("y.test", answer("tracker.test"));
-    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
-    let record = Arc::clone(&seen);
-    let dialer = dialer(resolver, open()).with_answer_check(move |target, resolved| {
-        record.lock().unwrap().push(target.host.to_owned());
-        if resolved.names.iter().any(|name| name == "tracker.test") {
-            return Err(ProxyError::new(ErrorKind::HttpRequestDenied));
-        }
-        Ok(())
-    });
-    dialer.dial(client("x.test", port)).await.unwrap();
+        .with_answer("x.test", answer(&["cdn.test", "maybe.test"]))
+        .with_answer("y.test", answer(&["a.test", "tracker.test", "b.test"]));
+    let dialer = dialer(resolver, open()).with_name_policy(Arc::new(Names));
+    let exchange = exchange();
+    let target = DialTarget { exchange: Some(&exchange), ..client("x.test", port) };
+    dialer.dial(target).await.unwrap();
     listener.accept().await.unwrap();
-    assert_eq!(kind(&dialer, client("y.test", port)).await, ErrorKind::HttpRequestDenied);
+    assert_eq!(decided(&exchange), ["guard report tried"]);
+    let error = dialer.dial(client("y.test", port)).await.unwrap_err();
+    assert_eq!((error.kind(), error.status().as_u16()), (ErrorKind::HttpRequestDenied, 403));
+    assert_eq!(error.detail_str(), Some("domain_blocked"));
+    assert_eq!(error.decision().map(|(layer, rule)| (layer, &**rule)), Some(("guard", "blocked")));
     nobody_came(&listener);
-    assert_eq!(*seen.lock().unwrap(), ["x.test", "y.test"]);
+    // What the operator configured is no client's choice.
+    dialer.dial(operator("y.test", port)).await.unwrap();
+}
+
+#[test]
+fn a_refusal_names_its_rule() {
+    let own: SocketAddr = "127.0.0.9:80".parse().unwrap();
+    let dialer = dialer(
+        StaticResolver::new(),
+        GuardConfig { own: OwnListeners::new([own]), ..GuardConfig::default() },
+    );
+    for (host, rule) in [
+        ("127.0.0.1", "guard:loopback"),
+        ("10.0.0.1", "guard:private"),
+        ("169.254.169.254", "guard:metadata"),
+        ("[fe80::1]", "guard:link-local"),
+        ("127.0.0.9", "guard:own-listener"),
+    ] {
+        let error = dialer.foresee(client(host, 80)).unwrap_err();
+        assert_eq!(error.decision().map(|(_, rule)| &**rule), Some(rule), "{host}");
+    }
+}
+
+#[test]
+fn a_guard_that_only_reports_refuses_only_ourselves() {
+    let own: SocketAddr = "127.0.0.9:80".parse().unwrap();
+    let config = GuardConfig {
+        own: OwnListeners::new([own]),
+        report_only: true,
+        waived_networks: vec!["127.0.0.1/32".parse().unwrap()],
+        ..GuardConfig::default()
+    };
+    let dialer = dialer(StaticResolver::new(), config);
+    let exchange = exchange();
+    let on_behalf = |host| DialTarget { exchange: Some(&exchange), ..client(host, 80) };
+    let metadata: SocketAddr = "169.254.169.254:80".parse().unwrap();
+    assert_eq!(dialer.foresee(on_behalf("169.254.169.254")).unwrap(), [metadata]);
+    assert_eq!(decided(&exchange), ["guard report guard:metadata"]);
+    let error = dialer.foresee(on_behalf("127.0.0.9")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DestinationIpProhibited);
+    // What enforcing would do is done where it would not refuse: the permitted address alone.
+    let answer = [FORBIDDEN, PERMITTED];
+    let tried = dialer.permitted(&on_behalf("x.test"), Some("x.test"), &answer).unwrap();
+    assert_eq!(tried, [SocketAddr::new(PERMITTED, 80)]);
+    assert_eq!(decided(&exchange).len(), 1);
+    // A connection that was kept is reported for whoever uses it.
+    dialer.report_kept(&on_behalf("169.254.169.254"), metadata);
+    assert_eq!(decided(&exchange).len(), 2);
 }
 
 #[test]

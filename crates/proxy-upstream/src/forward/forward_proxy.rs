@@ -69,7 +69,8 @@ impl Service<Request<Body>> for ForwardProxy {
         }
         prepare(&mut request, None);
         if let Some(exchange) = Exchange::of(&request).filter(|x| x.is_rehearsal()).cloned() {
-            let target = DialTarget { host: &host, port, trust: Trust::Client };
+            let trust = Trust::Client;
+            let target = DialTarget { host: &host, port, trust, exchange: Some(&exchange) };
             return Box::pin(ready(shared.dialer.foresee(target).map(|addresses| {
                 let mut sending = Sending::new(&request, &host, port);
                 sending.addresses = addresses;
@@ -82,7 +83,7 @@ impl Service<Request<Body>> for ForwardProxy {
             Ok(outgoing) => Box::pin(async move {
                 let destination = Destination {
                     upstream: None,
-                    target: DialTarget { host: &host, port, trust: Trust::Client },
+                    target: DialTarget { host: &host, port, trust: Trust::Client, exchange: None },
                     pool: &pool,
                     dialer: &shared.dialer,
                     timeouts: shared.timeouts,

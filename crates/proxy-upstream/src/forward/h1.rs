@@ -60,6 +60,8 @@ impl Destination<'_> {
                         let address = Some(connection.address);
                         let attempt = Attempt { address, reused: true, ..self.attempt() };
                         exchange.with_attempts(|attempts| attempts.push(attempt));
+                        let target = self.target_for(Some(exchange));
+                        self.dialer.report_kept(&target, connection.address);
                     }
                     (connection, true)
                 }
@@ -120,7 +122,7 @@ impl Destination<'_> {
             let error = ProxyError::new(ErrorKind::ConnectionLimitReached);
             return Err(error.retry(Retry::NothingSent));
         };
-        let dialed = self.dial().await?;
+        let dialed = self.dial(exchange).await?;
         note(exchange, |attempt| dialed.note(attempt));
         let (stream, address) = (dialed.stream, dialed.address);
         let connection = OriginConnection::new(stream, address, self.limits, Some(place));

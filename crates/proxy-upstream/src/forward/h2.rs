@@ -100,7 +100,7 @@ impl H2Endpoint {
             outgoing.note(|attempt| attempt.reused = true);
             return Ok((connection, true));
         }
-        let dialed = Box::pin(destination.dial()).await?;
+        let dialed = Box::pin(destination.dial(None)).await?;
         outgoing.note(|attempt| dialed.note(attempt));
         let connection = Arc::new(Connection::begin(dialed.stream, &destination.limits).await?);
         *self.lock() = Some(Arc::clone(&connection));

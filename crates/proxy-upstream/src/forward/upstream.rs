@@ -34,7 +34,7 @@ impl Endpoint {
     }
 
     fn target(&self) -> DialTarget<'_> {
-        DialTarget { host: &self.host, port: self.port, trust: Trust::Operator }
+        DialTarget { host: &self.host, port: self.port, trust: Trust::Operator, exchange: None }
     }
 }
 
@@ -262,6 +262,7 @@ impl Shared {
                 host: &endpoint.endpoint.host,
                 port: endpoint.endpoint.port,
                 trust: Trust::Operator,
+                exchange: None,
             },
             pool: &endpoint.pool,
             dialer: &self.dialer,

@@ -110,6 +110,32 @@ impl AddressClass {
         }
     }
 
+    /// The id of the guard's rule that refuses it. None refuses [`Global`](Self::Global).
+    pub const fn rule_id(self) -> &'static str {
+        match self {
+            Self::Global => "guard:global",
+            Self::Loopback => "guard:loopback",
+            Self::Private => "guard:private",
+            Self::UniqueLocal => "guard:unique-local",
+            Self::Shared => "guard:shared",
+            Self::LinkLocal => "guard:link-local",
+            Self::CloudMetadata => "guard:metadata",
+            Self::Multicast => "guard:multicast",
+            Self::Unspecified => "guard:unspecified",
+            Self::ThisNetwork => "guard:this-network",
+            Self::Broadcast => "guard:broadcast",
+            Self::Documentation => "guard:documentation",
+            Self::Benchmarking => "guard:benchmarking",
+            Self::ProtocolAssignment => "guard:protocol-assignment",
+            Self::Discard => "guard:discard",
+            Self::Orchid => "guard:orchid",
+            Self::SiteLocal => "guard:site-local",
+            Self::SegmentRouting => "guard:segment-routing",
+            Self::LocalTranslation => "guard:local-translation",
+            Self::Reserved => "guard:reserved",
+        }
+    }
+
     /// Whether anybody may reach it without a waiver.
     pub const fn is_global(self) -> bool {
         matches!(self, Self::Global)

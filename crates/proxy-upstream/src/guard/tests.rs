@@ -12,6 +12,7 @@ fn guard(allow_private: bool, networks: &[&str], names: &[&str], own: &[&str]) -
         waived_networks: networks.iter().map(|network| network.parse().unwrap()).collect(),
         waived_names: NameSet::parse(names.iter().copied()).unwrap(),
         own: OwnListeners::with_local_addresses(sockets, move |ip| local.contains(&ip)),
+        report_only: false,
     })
 }
 
@@ -297,4 +298,15 @@ fn guard_asks_the_system_for_local_addresses() {
     }
     // Elsewhere, a port of ours is just a port.
     assert!(guard.judge(None, "93.184.215.14:3128".parse().unwrap()).is_ok());
+}
+
+/// Rule ids are a promise, and each is its own.
+#[test]
+fn every_class_has_a_rule_of_its_own() {
+    let mut ids: Vec<_> = AddressClass::ALL.iter().map(|class| class.rule_id()).collect();
+    assert!(ids.iter().all(|id| id.starts_with("guard:") && !id.contains('_')), "{ids:?}");
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), AddressClass::ALL.len());
+    assert_eq!(AddressClass::CloudMetadata.rule_id(), "guard:metadata");
 }
