@@ -27,7 +27,7 @@
 //! [`inspect`] looks into requests: a library without input or output of its own, driven by
 //! whoever has a request head and, chunk by chunk, its content.
 //!
-//! [`rate`] limits how often is asked.
+//! [`rate`] limits how often is asked. [`tunnel`] judges what tunnels begin with.
 //!
 //! # Ordering
 //! Behind what makes paths normal ([`HygieneLayer`](proxy_core::HygieneLayer)) and finds the
@@ -58,6 +58,7 @@ pub mod rate;
 pub mod rules;
 mod service;
 mod shadow;
+pub mod tunnel;
 
 pub use asked::Asked;
 pub use future::FilterFuture;
