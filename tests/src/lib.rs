@@ -11,6 +11,7 @@ pub mod cache_judge;
 pub mod cache_stage;
 pub mod cache_status;
 pub mod client;
+pub mod client_hello;
 pub mod configured;
 pub mod corpus;
 pub mod h2_client;

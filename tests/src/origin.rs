@@ -181,6 +181,12 @@ impl Origin {
         self.requests().pop().expect("the origin saw no request")
     }
 
+    /// How many bytes it has received, over all connections.
+    #[must_use]
+    pub fn received(&self) -> usize {
+        self.shared.lock().iter().map(|link| link.bytes.len()).sum()
+    }
+
     /// How many connections there were.
     #[must_use]
     pub fn links(&self) -> usize {

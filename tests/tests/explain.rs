@@ -135,15 +135,15 @@ fn a_forward_proxy_by_its_file() {
         ("GET", "http://10.0.0.1/", "private"),
         ("GET", "http://[::ffff:127.0.0.1]/", "loopback"),
         ("GET", "http://localhost/", "loopback"),
-        ("GET", "http://127.0.0.1:3128/", "own_listener"),
+        ("GET", "http://127.0.0.1:3128/", "own-listener"),
         ("GET", "http://a.test:25/", "port"),
         ("CONNECT", "192.168.0.1:443", "private"),
         ("CONNECT", "a.test:80", "port"),
     ] {
         let refused = asked(&[method, url]);
-        let guard = format!("guard deny {reason}");
-        let upstream = "upstream deny destination_ip_prohibited";
-        has(&refused, &[&guard, upstream, "answer 403 by refusal"]);
+        let word = if reason == "port" { "port_not_allowed" } else { "destination_ip_prohibited" };
+        let guard = format!("guard deny {word} (rule guard:{reason})");
+        has(&refused, &[&guard, "answer 403 by refusal"]);
         has_no(&refused, &["upstream chosen", "request"]);
     }
     let waived = asked(&["GET", "http://10.1.2.3:8000/a", "-H", "Proxy-Authorization: x"]);

@@ -16,6 +16,7 @@ use proxy_core::error_pages::ErrorPages;
 use proxy_core::hygiene::{Hygiene, HygieneLayer, Role};
 use proxy_core::trust::{AddressSource, ClientAddrLayer, TrustedClient};
 use proxy_core::{Body, CatchPanicLayer, ErrorPagesLayer, HeadLimits, IpSet, NameSet, PathPolicy};
+use proxy_filter::tunnel::TunnelRules;
 use proxy_observe::{Observe, ObserveLayer, Observer};
 use proxy_server::{
     Edge, EdgeSettings, EdgeTimeouts, Exchanges, Limiter, ListenerSettings, TunnelSettings,
@@ -34,11 +35,12 @@ use crate::access::ListenerAccess;
 use crate::cache::{CacheRole, Caches, MaybeCached, MaybeCachedBody};
 use crate::config::raw;
 use crate::config::resolved::{
-    Limits, Listener, Resolved, Timeouts, UpstreamHost, UpstreamTimeouts,
+    Limits, Listener, Resolved, Timeouts, Tunnel, UpstreamHost, UpstreamTimeouts,
 };
 use crate::config::units::Size;
 use crate::forward::{ForwardDispatch, ForwardRole, Tunnels};
 use crate::gateway::{Dispatch, Gateway, RouteTarget};
+use crate::names::Names;
 use crate::rate_limits::{MissLimited, RateLimits};
 use crate::routes::Action;
 use crate::stack::MaybeStacked;
@@ -197,8 +199,13 @@ fn forward_role(
         waived_networks: forward.allow_networks.clone(),
         waived_names: forward.allow_names.iter().cloned().collect(),
         own: resources.own.clone(),
+        report_only: forward.guard == raw::Mode::Report,
     });
-    let dialer = Dialer::new(Arc::clone(&resources.resolver), guard, dial_config());
+    let names = Names::of(config);
+    let mut dialer = Dialer::new(Arc::clone(&resources.resolver), guard, dial_config());
+    if let Some(aliases) = names.of_aliases() {
+        dialer = dialer.with_name_policy(aliases);
+    }
     let timeouts = forward_timeouts(&forward.timeouts);
     let ports = |ports: &crate::config::resolved::Ports| -> PortPolicy {
         ports.ranges().iter().cloned().collect()
@@ -211,7 +218,8 @@ fn forward_role(
         HeadLimits::default(),
     );
     let limiter = Limiter::new(listener.limits.tunnels, listener.limits.tunnels_per_client);
-    let tunnels = Tunnels::new(dialer, ports(&forward.connect_ports), limiter, timeouts.connect);
+    let tunnels = Tunnels::new(dialer, ports(&forward.connect_ports), limiter, timeouts.connect)
+        .beginning_by(tunnel_rules(&forward.tunnel, &names), forward.tunnel.limits);
     let only: Option<NameSet> =
         (!forward.only_domains.is_empty()).then(|| forward.only_domains.iter().cloned().collect());
     // Who may use a forward proxy does not change what an origin server answers: `allow_clients`
@@ -225,6 +233,27 @@ fn forward_role(
     let dispatch = ForwardDispatch::new(proxy, tunnels, listener.limits.body);
     let filtered = before_dispatch(MaybeStacked::new(dispatch), limits);
     ForwardRole::new(access(listener), only, filtered)
+}
+
+fn tunnel_rules(tunnel: &Tunnel, names: &Names) -> TunnelRules {
+    let ports = tunnel.require_tls_ports.ranges().iter().cloned();
+    let mut rules = TunnelRules::new().require_tls(ports);
+    if tunnel.sni != raw::ServerNames::Off {
+        rules = names.of_servers().into_iter().fold(rules, TunnelRules::names);
+    }
+    if tunnel.sni == raw::ServerNames::Match {
+        rules = rules.match_host();
+    }
+    if tunnel.encrypted_hello == raw::EncryptedHello::Refuse {
+        rules = rules.refuse_encrypted_hello();
+    }
+    if tunnel.on_silence == raw::OnSilence::Refuse {
+        rules = rules.refuse_silent();
+    }
+    if tunnel.mode == raw::Mode::Report {
+        rules = rules.report_only();
+    }
+    rules
 }
 
 /// What stands between the match of a route and its dispatch, in both roles: the filter. Each

@@ -13,8 +13,10 @@ use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 use proxy_core::target::Authority;
 use proxy_core::{
-    Attempt, Body, BoxError, ErrorKind, Exchange, NameSet, ProxyError, Refusal, Sending,
+    Attempt, Body, BoxError, Decision, ErrorKind, Exchange, NameSet, OpeningLimits, ProxyError,
+    Refusal, Sending, TunnelCheck, Verdict,
 };
+use proxy_filter::tunnel::TunnelRules;
 use proxy_server::{Limiter, TunnelUpstream};
 use proxy_upstream::dial::{DialTarget, Dialer, Trust};
 use proxy_upstream::guard::PortPolicy;
@@ -188,6 +190,8 @@ pub struct Tunnels {
     ports: Arc<PortPolicy>,
     limiter: Limiter,
     connect_timeout: Duration,
+    /// What a tunnel may begin with, and how long and how much of that is waited for.
+    opening: Option<(Arc<TunnelRules>, OpeningLimits)>,
 }
 
 impl Tunnels {
@@ -198,7 +202,14 @@ impl Tunnels {
         limiter: Limiter,
         connect_timeout: Duration,
     ) -> Self {
-        Self { dialer, ports: Arc::new(ports), limiter, connect_timeout }
+        Self { dialer, ports: Arc::new(ports), limiter, connect_timeout, opening: None }
+    }
+
+    /// Reads what each tunnel begins with, where the rules ask for that.
+    #[must_use]
+    pub fn beginning_by(mut self, rules: TunnelRules, limits: OpeningLimits) -> Self {
+        self.opening = Some((Arc::new(rules), limits));
+        self
     }
 }
 
@@ -212,7 +223,7 @@ impl Service<Request<Body>> for Tunnels {
     }
 
     fn call(&mut self, request: Request<Body>) -> ForwardFuture {
-        let Self { dialer, ports, limiter, connect_timeout } = self.clone();
+        let Self { dialer, ports, limiter, connect_timeout, opening } = self.clone();
         let exchange = Exchange::of(&request).cloned();
         Box::pin(async move {
             let bad = || ProxyError::new(ErrorKind::HttpRequestError);
@@ -220,16 +231,24 @@ impl Service<Request<Body>> for Tunnels {
             let Authority { host, port } = Authority::parse(authority.as_str()).ok_or_else(bad)?;
             let port = port.ok_or_else(bad)?;
             ports.judge(port)?;
-            let target = DialTarget { host, port, trust: Trust::Client };
-            if let Some(exchange) = exchange.as_ref().filter(|x| x.is_rehearsal()) {
+            let (trust, exchange) = (Trust::Client, exchange.as_ref());
+            let target = DialTarget { host, port, trust, exchange };
+            if let Some(exchange) = exchange.filter(|x| x.is_rehearsal()) {
                 let mut sending = Sending::new(&request, host, port);
                 sending.addresses = dialer.foresee(target)?;
                 sending.protocol = "tunnel";
                 sending.record(exchange);
+                if opening.is_some_and(|(rules, _)| rules.asks(port)) {
+                    exchange.decide(Decision {
+                        layer: "tunnel",
+                        rule: None,
+                        verdict: Verdict::Allow,
+                        reason: "so far: what the client begins with is judged later".into(),
+                    });
+                }
                 return Ok(Response::new(Body::empty()));
             }
-            let client =
-                exchange.as_ref().map_or(proxy_core::ClientAddr::unknown(), Exchange::client);
+            let client = exchange.map_or(proxy_core::ClientAddr::unknown(), Exchange::client);
             let place = limiter.take(client).map_err(|_| {
                 ProxyError::new(ErrorKind::ConnectionLimitReached).detail("tunnels")
             })?;
@@ -247,11 +266,16 @@ impl Service<Request<Body>> for Tunnels {
                     Err(error)
                 }
             };
-            if let Some(exchange) = &exchange {
+            if let Some(exchange) = exchange {
                 exchange.with_attempts(|attempts| attempts.push(attempt));
             }
             let mut response = Response::new(Body::empty());
-            response.extensions_mut().insert(TunnelUpstream::new(dialed?.stream).keeping(place));
+            let mut upstream = TunnelUpstream::new(dialed?.stream).keeping(place);
+            if let Some((policy, limits)) = opening.filter(|(rules, _)| rules.asks(port)) {
+                upstream =
+                    upstream.checked(TunnelCheck { policy, host: host.into(), port, limits });
+            }
+            response.extensions_mut().insert(upstream);
             Ok(response)
         })
     }

@@ -15,6 +15,7 @@ pub mod explain;
 pub mod forward;
 pub mod gateway;
 pub mod memory_guard;
+pub mod names;
 pub mod rate_limits;
 pub mod routes;
 pub mod serve;

@@ -11,6 +11,7 @@ mod log;
 mod rate_limit;
 mod route;
 mod server;
+mod tunnel;
 mod upstream;
 
 pub use cache::{
@@ -29,6 +30,7 @@ pub use server::{
     EncodedSlash, ForwardTimeouts, Limits, PathRules, RouteLimits, RouteTimeouts, Runtime, Server,
     Timeouts,
 };
+pub use tunnel::{EncryptedHello, Mode, OnSilence, ServerNames, Tunnel};
 pub use upstream::{
     Balance, Endpoint, EndpointTable, Pool, Upstream, UpstreamProtocol, UpstreamTimeouts,
 };

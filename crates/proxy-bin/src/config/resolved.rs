@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use proxy_core::NamePattern;
+use proxy_core::{NamePattern, OpeningLimits};
 
 pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
 pub use rate_limit::{Holds, RateLimit};
@@ -184,14 +184,35 @@ pub struct Forward {
     pub allow_names: Vec<NamePattern>,
     /// Networks that are open whatever they are.
     pub allow_networks: Vec<IpNet>,
+    /// Whether the guard refuses, or only reports.
+    pub guard: raw::Mode,
     /// When not empty, the only names that may be reached.
     pub only_domains: Vec<NamePattern>,
     /// Whether requests are told who asked.
     pub forwarded: bool,
     /// How responses are kept, if they are.
     pub cache: Option<CachePolicy>,
+    /// What tunnels may begin with.
+    pub tunnel: Tunnel,
     /// Times towards destinations.
     pub timeouts: UpstreamTimeouts,
+}
+
+/// What a client may begin a tunnel with.
+#[derive(Clone, Debug)]
+pub struct Tunnel {
+    /// What is asked of server names.
+    pub sni: raw::ServerNames,
+    /// Ports to which a tunnel must be TLS.
+    pub require_tls_ports: Ports,
+    /// What becomes of an encrypted ClientHello.
+    pub encrypted_hello: raw::EncryptedHello,
+    /// What becomes of a silent tunnel.
+    pub on_silence: raw::OnSilence,
+    /// Whether it refuses, or only reports.
+    pub mode: raw::Mode,
+    /// How long and how much is waited for.
+    pub limits: OpeningLimits,
 }
 
 /// A set of ports.

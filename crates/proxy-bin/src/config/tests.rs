@@ -6,6 +6,7 @@ mod errors;
 mod files;
 mod rate_limits;
 mod semantics;
+mod tunnel;
 
 use std::fs;
 use std::path::PathBuf;

@@ -162,8 +162,8 @@ async fn what_is_refused_says_by_whom() {
         ("GET", "http://a.test/staff", "gateway", "client_not_allowed", 403),
         ("POST", "http://a.test/x", "gateway", "method_not_allowed", 405),
         ("GET", "http://a.test/%00", "hygiene", "path_nul", 400),
-        ("CONNECT", "127.0.0.1:443", "upstream", "destination_ip_prohibited", 403),
-        ("CONNECT", "a.test:25", "upstream", "destination_ip_prohibited", 403),
+        ("CONNECT", "127.0.0.1:443", "guard", "destination_ip_prohibited", 403),
+        ("CONNECT", "a.test:25", "guard", "port_not_allowed", 403),
     ] {
         let told = explained(json!({"method": method, "url": url})).await.unwrap();
         let last = told.decisions.last().expect("a decision");

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::CacheSwitch;
 use super::server::{ForwardTimeouts, Limits};
+use super::tunnel::{Mode, Tunnel};
 
 /// `[admin]`: the operators' listener.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -132,6 +133,9 @@ pub struct Forward {
     /// Waivers from the destination guard, by name (`intranet.test`: itself
     /// and all below it) or network (`10.20.0.0/16`).
     pub allow_destinations: Vec<String>,
+    /// `"report"`: the destination guard refuses nothing but our own listeners,
+    /// and records what it would refuse. For trying it out.
+    pub guard: Mode,
     /// When not empty, every other destination name is refused. `x.test` is
     /// itself and all below it, `*.x.test` only what is below, `=x.test` exact.
     pub only_domains: Vec<String>,
@@ -142,6 +146,8 @@ pub struct Forward {
     /// place of those of `[cache]`. Default false. Tunnels are never stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheSwitch>,
+    /// What a client may begin a tunnel with.
+    pub tunnel: Tunnel,
     /// Times towards the destinations.
     pub timeouts: ForwardTimeouts,
 }
@@ -153,9 +159,11 @@ impl Default for Forward {
             http_ports: super::super::defaults::http_ports(),
             allow_private_destinations: false,
             allow_destinations: Vec::new(),
+            guard: Mode::Enforce,
             only_domains: Vec::new(),
             forwarded: false,
             cache: None,
+            tunnel: Tunnel::default(),
             timeouts: ForwardTimeouts::default(),
         }
     }

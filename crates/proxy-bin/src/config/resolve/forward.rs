@@ -3,12 +3,17 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use proxy_core::NamePattern;
+use proxy_core::{NamePattern, OpeningLimits};
 
 use super::{Resolver, address};
 use crate::config::path::KeyPath;
-use crate::config::raw::{Config, Port};
-use crate::config::resolved::{Forward, Ports, UpstreamTimeouts};
+use crate::config::raw::{Config, EncryptedHello, Mode, Port, Tunnel};
+use crate::config::resolved::{self, Forward, Ports, UpstreamTimeouts};
+use crate::config::units::Size;
+
+/// A ClientHello of real clients takes some 200 bytes to 4 KiB; what is longer than a record of
+/// TLS has no use, and is held in memory.
+const HELLO_SIZES: RangeInclusive<u64> = 1024..=64 * 1024;
 
 impl Resolver<'_> {
     pub(super) fn forward(&mut self, config: &Config) -> Forward {
@@ -26,6 +31,11 @@ impl Resolver<'_> {
         }
         let only = path.key("only_domains");
         let only_domains = self.list(&only, &raw.only_domains, str::parse::<NamePattern>);
+        if raw.guard == Mode::Report {
+            let message = "the guard refuses nothing but our own listeners: clients reach \
+                           everything that this machine reaches, cloud metadata included";
+            self.warning(&path.key("guard"), message);
+        }
         let times = path.key("timeouts");
         Forward {
             connect_ports: self.ports(&path.key("connect_ports"), &raw.connect_ports),
@@ -33,13 +43,53 @@ impl Resolver<'_> {
             allow_private_destinations: raw.allow_private_destinations,
             allow_names,
             allow_networks,
+            guard: raw.guard,
             only_domains,
             forwarded: raw.forwarded,
             cache: self.forward_cache(config),
+            tunnel: self.tunnel(&path.key("tunnel"), &raw.tunnel, &raw.connect_ports),
             timeouts: UpstreamTimeouts {
                 connect: self.period(&times.key("connect"), raw.timeouts.connect),
                 first_byte: self.period(&times.key("first_byte"), raw.timeouts.first_byte),
                 read_idle: self.period(&times.key("read_idle"), raw.timeouts.read_idle),
+            },
+        }
+    }
+
+    fn tunnel(&mut self, path: &KeyPath, raw: &Tunnel, connect_ports: &[Port]) -> resolved::Tunnel {
+        let size = raw.hello_size.bytes();
+        if !HELLO_SIZES.contains(&size) {
+            let (least, most) = (HELLO_SIZES.start(), HELLO_SIZES.end());
+            let (least, most) = (Size::from_bytes(*least), Size::from_bytes(*most));
+            let message =
+                format!("expected a size from {least} to {most}, found {}", raw.hello_size);
+            self.error(&path.key("hello_size"), message);
+        }
+        if raw.encrypted_hello == EncryptedHello::Refuse {
+            let message = "refuses browsers: they send an encrypted part to every server, \
+                           as GREASE where there is nothing to hide";
+            self.warning(&path.key("encrypted_hello"), message);
+        }
+        let require_tls_ports = self.ports(&path.key("require_tls_ports"), &raw.require_tls_ports);
+        let open: Vec<_> = connect_ports.iter().filter_map(|port| range(port).ok()).collect();
+        let overlaps = |one: &RangeInclusive<u16>| {
+            open.iter().any(|open| open.start() <= one.end() && one.start() <= open.end())
+        };
+        for (index, port) in raw.require_tls_ports.iter().enumerate() {
+            if range(port).is_ok_and(|port| !overlaps(&port)) {
+                let path = path.key("require_tls_ports").index(index);
+                self.warning(&path, "`connect_ports` has no such port: nothing is asked of it");
+            }
+        }
+        resolved::Tunnel {
+            sni: raw.sni,
+            require_tls_ports,
+            encrypted_hello: raw.encrypted_hello,
+            on_silence: raw.on_silence,
+            mode: raw.mode,
+            limits: OpeningLimits {
+                timeout: self.period(&path.key("hello_timeout"), raw.hello_timeout),
+                size: usize::try_from(size).unwrap_or(usize::MAX),
             },
         }
     }
