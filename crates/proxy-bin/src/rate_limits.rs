@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use metrics::Recorder;
 use proxy_core::{Body, Exchange, ProxyError, RequestHead, SystemClock};
-use proxy_filter::rate::{Limit, Member, RateLimitLayer, RateLimited, RateLimiter};
+use proxy_filter::rate::{Member, RateLimitLayer, RateLimited, RateLimiter};
 use proxy_upstream::ForwardFuture;
 use tower_layer::Layer;
 use tower_service::Service;

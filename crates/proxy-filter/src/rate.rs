@@ -46,5 +46,5 @@ pub mod table;
 
 pub use key::{FindClient, KeyPart};
 pub use layer::{Member, RateLimitFuture, RateLimitLayer, RateLimited};
-pub use limiter::{Applies, DEFAULT_KEYS, Limit, REASON, RateLimit, RateLimiter};
+pub use limiter::{Applies, DEFAULT_KEYS, REASON, RateLimit, RateLimiter};
 pub use quota::{Rate, RateError};

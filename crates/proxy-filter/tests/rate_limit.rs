@@ -11,8 +11,9 @@ use http_body_util::Empty;
 use proxy_core::{ClientAddr, Exchange, Refusal, RequestHead, Verdict};
 use proxy_filter::rate::fields::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use proxy_filter::rate::{
-    KeyPart, Limit, Rate, RateError, RateLimit, RateLimitLayer, RateLimited, RateLimiter,
+    KeyPart, Rate, RateError, RateLimit, RateLimitLayer, RateLimited, RateLimiter,
 };
+use proxy_filter::{Asked, Limit};
 use proxy_testkit::{Answer, ExchangeBuilder, LayerContract, ManualClock, StubHandle, StubService};
 use tower::{Layer, Service, ServiceExt};
 
@@ -62,7 +63,8 @@ async fn it_keeps_the_contract_of_layers() {
         let all = started(RateLimit::new("all", Rate::per_second(1000)).fields(true), &clock);
         let none = RateLimit::new("none", Rate::per_second(1)).key([]);
         let none = started(none.applies(|head| head.target.path() == "/full"), &clock);
-        none.take(&RequestHead::of(&Request::get("/full").body(()).unwrap())).expect("the first");
+        let first = Request::get("/full").body(()).unwrap();
+        none.count(&Asked::new(RequestHead::of(&first))).expect("the first");
         RateLimitLayer::of([all, none])
     };
     let sizes = LayerContract::from_fn(layer)
@@ -211,15 +213,32 @@ async fn a_rule_takes_and_the_layer_tells() {
     let mut stage = stage(&RateLimitLayer::of::<Arc<RateLimiter>>([]));
     let (request, _exchange) = from("192.0.2.1");
     let rule: Arc<dyn Limit> = login;
-    assert_eq!(&**rule.id(), "login");
-    rule.take(&RequestHead::of(&request)).expect("within");
+    rule.count(&Asked::new(RequestHead::of(&request))).expect("within");
     let passed = stage.ask(request).await;
     assert_eq!(passed.headers()[RATE_LIMIT], "\"login\";r=1;t=1");
     let (request, _exchange) = from("192.0.2.1");
-    rule.take(&RequestHead::of(&request)).expect("within");
-    let refusal = rule.take(&RequestHead::of(&request)).expect_err("beyond");
-    let response = refusal.into_response::<Content>();
+    rule.count(&Asked::new(RequestHead::of(&request))).expect("within");
+    let exceeded = rule.count(&Asked::new(RequestHead::of(&request))).expect_err("beyond");
+    let response = exceeded.refusal(&"the-rule".into()).into_response::<Content>();
     assert_eq!(response.headers()[RATE_LIMIT], "\"login\";r=0;t=1");
+    assert_eq!(response.headers()["retry-after"], "1");
+}
+
+#[test]
+fn a_rule_counts_the_user_that_was_just_found_out() {
+    let clock = ManualClock::new();
+    let limit = RateLimit::new("users", Rate::per_second(1)).key([KeyPart::User]);
+    let limiter = started(limit, &clock);
+    let count = |user: &str| {
+        let (request, _exchange) = from("192.0.2.1");
+        let asked = Asked::new(RequestHead::of(&request));
+        asked.set_user(user.into());
+        limiter.count(&asked).is_ok()
+    };
+    assert_eq!(
+        [count("ann"), count("bob"), count("ann"), count("bob")],
+        [true, true, false, false]
+    );
 }
 
 #[tokio::test]

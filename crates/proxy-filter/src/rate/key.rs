@@ -55,8 +55,13 @@ pub(crate) struct KeyMaker {
 
 impl KeyMaker {
     /// The key of this request, to be hashed.
-    pub(crate) fn of<'a>(&'a self, head: &'a RequestHead<'a>) -> RequestKey<'a> {
-        RequestKey { maker: self, head }
+    /// `user`: who it is known to be, where the record does not say so yet.
+    pub(crate) fn of<'a>(
+        &'a self,
+        head: &'a RequestHead<'a>,
+        user: Option<Arc<str>>,
+    ) -> RequestKey<'a> {
+        RequestKey { maker: self, head, user }
     }
 
     fn client(&self, head: &RequestHead<'_>) -> ClientAddr {
@@ -75,10 +80,18 @@ impl fmt::Debug for KeyMaker {
 }
 
 /// A request's key.
-#[derive(Clone, Copy)]
 pub(crate) struct RequestKey<'a> {
     maker: &'a KeyMaker,
     head: &'a RequestHead<'a>,
+    user: Option<Arc<str>>,
+}
+
+impl RequestKey<'_> {
+    fn user(&self) -> Option<&str> {
+        let known = self.user.as_ref().or_else(|| self.head.exchange().and_then(Exchange::user));
+        let left = || self.head.extensions.get::<crate::User>().map(|user| &user.0);
+        known.or_else(left).map(|user| &**user)
+    }
 }
 
 impl Hash for RequestKey<'_> {
@@ -90,7 +103,7 @@ impl Hash for RequestKey<'_> {
                     self.maker.client(head).key(*ipv4_prefix, *ipv6_prefix).hash(state);
                 }
                 KeyPart::User => {
-                    head.exchange().and_then(Exchange::user).hash(state);
+                    self.user().hash(state);
                 }
                 KeyPart::Route => head.exchange().and_then(Exchange::route).hash(state),
                 KeyPart::Listener => {
@@ -133,7 +146,10 @@ mod tests {
 
     fn keys(parts: Vec<KeyPart>, requests: &[Request<()>]) -> Vec<KeyHash> {
         let (maker, table) = (KeyMaker { parts, client: None }, KeyTable::new(16));
-        requests.iter().map(|request| table.hash(maker.of(&RequestHead::of(request)))).collect()
+        requests
+            .iter()
+            .map(|request| table.hash(maker.of(&RequestHead::of(request), None)))
+            .collect()
     }
 
     fn from(peer: &str) -> Request<()> {

@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderValue, StatusCode, header};
 use metrics::Recorder;
-use proxy_core::{Clock, Decision, Exchange, Refusal, RequestHead, Verdict};
+use proxy_core::{Clock, Decision, ErrorKind, Exchange, Refusal, RequestHead, Verdict};
 
 use super::fields::{Advertised, PolicyItem};
 use super::gcra::Gcra;
 use super::key::{FindClient, KeyMaker, KeyPart};
 use super::metrics::{Outcome, RateMetrics};
 use super::quota::{Rate, RateError};
-use super::table::{KeyHash, KeyTable};
+use super::table::KeyTable;
+use crate::asked::Asked;
+use crate::limit::{Exceeded, Limit};
 
 /// The name of this layer in decisions.
 pub(crate) const LAYER: &str = "rate_limit";
@@ -172,26 +174,6 @@ impl fmt::Debug for RateLimit {
     }
 }
 
-/// A limit that other layers ask: what the action `rate_limit` of a rule calls.
-///
-/// Whoever asks calls [`take`](Self::take) once for each request, when all that stands before has
-/// let it pass, and answers with the refusal where there is one. A [`RateLimiter`] is one.
-pub trait Limit: Send + Sync + 'static {
-    /// The id in the configuration.
-    fn id(&self) -> &Arc<str>;
-
-    /// Takes the request's cost out of its key's budget.
-    ///
-    /// What is decided is in the record afterwards, also a refusal, which needs no
-    /// [`recorded`](Refusal::recorded) any more; in a rehearsal nothing is taken. Where answers are
-    /// to tell how the client stands, the standing is left in the record for the
-    /// [`RateLimitLayer`](super::RateLimitLayer) behind.
-    ///
-    /// # Errors
-    /// The 429 where the budget does not suffice and the limit does not only report.
-    fn take(&self, head: &RequestHead<'_>) -> Result<(), Box<Refusal>>;
-}
-
 /// A rate limit that counts. Shared by all layers and rules that name it.
 pub struct RateLimiter {
     limit: RateLimit,
@@ -211,62 +193,77 @@ impl RateLimiter {
         self
     }
 
+    /// Its id.
+    pub const fn id(&self) -> &Arc<str> {
+        &self.limit.id
+    }
+
     /// What it says.
     pub const fn limit(&self) -> &RateLimit {
         &self.limit
     }
 
-    /// Judges a request; `None` where it is not counted.
+    /// Judges a request, and writes into the record what is decided; `None` where it is not
+    /// counted.
     pub(crate) fn judge(&self, head: &RequestHead<'_>) -> Option<Judged> {
+        let judged = self.weigh(head, None)?;
+        if let Some(exchange) = head.exchange() {
+            if judged.refusal.is_some() {
+                exchange.set_error(ErrorKind::HttpRequestDenied);
+            }
+            if judged.verdict != Verdict::Allow || exchange.is_rehearsal() {
+                self.note(exchange, &judged);
+            }
+        }
+        Some(judged)
+    }
+
+    /// Counts a request, unless it is a rehearsal; `None` where it is not counted. `user`: who it
+    /// is known to be, where the record does not say so yet.
+    fn weigh(&self, head: &RequestHead<'_>, user: Option<Arc<str>>) -> Option<Judged> {
         if self.limit.applies.as_ref().is_some_and(|applies| !applies(head)) {
             return None;
         }
-        let key = self.key(head);
-        let exchange = head.exchange();
-        let rehearsal = exchange.is_some_and(Exchange::is_rehearsal);
+        let key = self.table.hash(self.limit.key.of(head, user));
+        let rehearsal = head.exchange().is_some_and(Exchange::is_rehearsal);
         let (now, cost) = (self.now(), self.limit.cost);
         let taken = if rehearsal {
             self.table.look(key, self.gcra, now, cost)
         } else {
             self.table.take(key, self.gcra, now, cost)
         };
-        let over = taken.wait.is_some();
+        let (verdict, outcome) = match (taken.wait, self.limit.report) {
+            (None, _) => (Verdict::Allow, Outcome::Allowed),
+            (Some(_), true) => (Verdict::Report, Outcome::Reported),
+            (Some(_), false) => (Verdict::Limit, Outcome::Limited),
+        };
         if !rehearsal {
-            let outcome = match (over, self.limit.report) {
-                (false, _) => Outcome::Allowed,
-                (true, true) => Outcome::Reported,
-                (true, false) => Outcome::Limited,
-            };
             self.metrics.count(outcome);
             self.metrics.place(taken.place);
         }
         let standing = taken.standing;
-        if let Some(exchange) = exchange
-            && (rehearsal || over)
-        {
-            let verdict = match (over, self.limit.report) {
-                (false, _) => Verdict::Allow,
-                (true, true) => Verdict::Report,
-                (true, false) => Verdict::Limit,
-            };
-            let reason = if rehearsal {
-                let burst = self.limit.burst_in_force();
-                Cow::Owned(format!("{} of {burst} used", standing.used))
-            } else {
-                Cow::Borrowed(REASON)
-            };
-            let rule = Some(Arc::clone(&self.limit.id));
-            exchange.decide(Decision { layer: LAYER, rule, verdict, reason });
-        }
         let refusal = taken
             .wait
             .filter(|_| !self.limit.report)
-            .map(|wait| self.refusal(Duration::from_nanos(wait), exchange));
+            .map(|wait| self.refusal(Duration::from_nanos(wait)));
         let advertised = self.limit.fields.then(|| {
             let wait = refusal.as_ref().and_then(|refusal| refusal.retry_after);
             Advertised::new(&self.policy, standing.left, wait.unwrap_or(standing.until_clear))
         });
-        Some(Judged { refusal, advertised })
+        Some(Judged { verdict, used: standing.used, refusal, advertised })
+    }
+
+    /// The decision in the record: in a rehearsal with the level at the moment.
+    fn note(&self, exchange: &Exchange, judged: &Judged) {
+        let reason = match exchange.is_rehearsal() {
+            true => {
+                let burst = self.limit.burst_in_force();
+                Cow::Owned(format!("{} of {burst} used", judged.used))
+            }
+            false => Cow::Borrowed(REASON),
+        };
+        let rule = Some(Arc::clone(&self.limit.id));
+        exchange.decide(Decision { layer: LAYER, rule, verdict: judged.verdict, reason });
     }
 
     /// Undoes what [`judge`](Self::judge) took of a request that another limit refused.
@@ -275,11 +272,12 @@ impl RateLimiter {
             return;
         }
         if !head.exchange().is_some_and(Exchange::is_rehearsal) {
-            self.table.give_back(self.key(head), self.gcra, self.limit.cost);
+            let key = self.table.hash(self.limit.key.of(head, None));
+            self.table.give_back(key, self.gcra, self.limit.cost);
         }
     }
 
-    fn refusal(&self, wait: Duration, exchange: Option<&Exchange>) -> Box<Refusal> {
+    fn refusal(&self, wait: Duration) -> Box<Refusal> {
         // Whole seconds, and never too early.
         let wait = Duration::from_secs(wait.as_nanos().div_ceil(1_000_000_000) as u64);
         let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, REASON)
@@ -287,14 +285,7 @@ impl RateLimiter {
             .retry_after(wait)
             // Also where no layer writes pages.
             .field(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
-        if let Some(exchange) = exchange {
-            exchange.set_error(refusal.error);
-        }
         Box::new(refusal)
-    }
-
-    fn key(&self, head: &RequestHead<'_>) -> KeyHash {
-        self.table.hash(self.limit.key.of(head))
     }
 
     fn now(&self) -> u64 {
@@ -309,23 +300,31 @@ pub const REASON: &str = "rate_limited";
 
 /// What became of a request.
 pub(crate) struct Judged {
+    pub(crate) verdict: Verdict,
+    /// How much of the burst is used.
+    used: u64,
     pub(crate) refusal: Option<Box<Refusal>>,
     pub(crate) advertised: Option<Advertised>,
 }
 
+/// Asked by a rule, which writes the refusal in its own name. Where answers are to tell how the
+/// client stands, that is left in the record for a [`RateLimitLayer`](super::RateLimitLayer) behind.
 impl Limit for RateLimiter {
-    fn id(&self) -> &Arc<str> {
-        &self.limit.id
-    }
-
-    fn take(&self, head: &RequestHead<'_>) -> Result<(), Box<Refusal>> {
-        let Some(judged) = self.judge(head) else { return Ok(()) };
+    fn count(&self, asked: &Asked<'_>) -> Result<(), Exceeded> {
+        let head = asked.head();
+        let Some(judged) = self.weigh(&head, asked.user()) else { return Ok(()) };
+        if let Some(exchange) = head.exchange()
+            && (judged.verdict == Verdict::Report || exchange.is_rehearsal())
+        {
+            self.note(exchange, &judged);
+        }
         match (judged.refusal, judged.advertised) {
-            (Some(mut refusal), advertised) => {
+            (Some(refusal), advertised) => {
+                let mut fields = refusal.fields.map(|fields| *fields).unwrap_or_default();
                 if let Some(advertised) = advertised {
-                    advertised.append_to(refusal.fields.get_or_insert_default());
+                    advertised.append_to(&mut fields);
                 }
-                Err(refusal)
+                Err(Exceeded { retry_after: refusal.retry_after, fields })
             }
             (None, Some(advertised)) => {
                 if let Some(exchange) = head.exchange() {
