@@ -180,6 +180,8 @@ pub fn explain(reason: &str) -> Option<&'static str> {
         "response_inspection" => "The policy of this server keeps this response back.",
         "content_too_slow" | "header_timeout" => "The request took too long to arrive.",
         "rate_limited" => "You have sent too many requests. See the Retry-After field.",
+        "too_many_at_once" => "You have too many requests under way. Try again in a moment.",
+        "overloaded" => "Too many requests are under way here. Try again in a moment.",
         "websocket" => "WebSocket is not offered here.",
         "dns_error" => "The name of the upstream server could not be resolved.",
         "dns_timeout" => "The name of the upstream server could not be resolved in time.",

@@ -27,7 +27,8 @@
 //! [`inspect`] looks into requests: a library without input or output of its own, driven by
 //! whoever has a request head and, chunk by chunk, its content.
 //!
-//! [`rate`] limits how often is asked. [`tunnel`] judges what tunnels begin with.
+//! [`rate`] limits how often is asked, [`concurrency`] how many at a time. [`tunnel`] judges what
+//! tunnels begin with.
 //!
 //! # Ordering
 //! Behind what makes paths normal ([`HygieneLayer`](proxy_core::HygieneLayer)) and finds the
@@ -48,6 +49,7 @@
 //! None of its own: what was decided stands in the [`Exchange`](proxy_core::Exchange).
 
 mod asked;
+pub mod concurrency;
 mod future;
 pub mod inspect;
 mod layer;
