@@ -33,6 +33,7 @@ pub mod code {
     pub const PROTOCOL_ERROR: u32 = 1;
     pub const REFUSED_STREAM: u32 = 7;
     pub const CANCEL: u32 = 8;
+    pub const ENHANCE_YOUR_CALM: u32 = 11;
 }
 
 /// The setting that says how much content a stream may carry unasked.

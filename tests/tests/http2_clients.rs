@@ -1,11 +1,12 @@
 //! HTTP/2 clients that send what they should not, or nothing, or take nothing: raw frames against
 //! a clear-text listener.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use proxyd_tests::configured;
 use proxyd_tests::h2_client::{Ending, H2Client};
-use proxyd_tests::h2_wire::{Event, code};
+use proxyd_tests::h2_wire::{Event, code, kind};
 use proxyd_tests::origin::{Act, MARK, Origin, Script, ok, response};
 use proxyd_tests::proxyd::Proxyd;
 use proxyd_tests::waiting::{self, Gate};
@@ -402,4 +403,64 @@ fn what_is_under_way_finishes_when_the_proxy_drains() {
     let answer = client.answer(stream);
     assert_eq!((answer.text().as_str(), answer.ending), ("late", Ending::Whole));
     assert!(proxy.wait_exit().success());
+}
+
+/// CVE-2023-44487: streams that are opened only to be broken off, each a request to the upstream.
+#[test]
+fn a_client_that_breaks_off_stream_after_stream_is_sent_away() {
+    let origin = Origin::start(Script::new().on_request(|_, _| vec![]));
+    let proxy = with(&origin, "[server.limits]\nh2_resets = 10");
+    let mut client = H2Client::connect(proxy.address());
+    let head = H2Client::head("GET", "/never", &[]);
+    for asked in 1..=11 {
+        let stream = client.begin(&head, true);
+        waiting::until("the request", || (origin.requests().len() >= asked).then_some(()));
+        client.link.send_reset(stream, code::CANCEL);
+    }
+    let gone = loop {
+        match client.link.event() {
+            Event::GoAway { code, .. } if code != 0 => break Some(code),
+            Event::Closed | Event::Silence => break None,
+            _ => {}
+        }
+    };
+    assert_eq!(gone, Some(code::ENHANCE_YOUR_CALM));
+    let metrics = proxy.ask_admin("/metrics").text();
+    assert!(metrics.contains("reason=\"stream_resets\"} 1"), "{metrics}");
+}
+
+/// CVE-2024-27316 and its like: a header section that goes on and on in CONTINUATION frames.
+#[test]
+fn a_head_without_end_is_refused_with_flat_memory() {
+    let origin = Origin::saying("x");
+    let proxy = with(&origin, "");
+    let mut first = H2Client::connect(proxy.address());
+    serves(&mut first);
+    let before = proxy.resident_kib();
+    // Literal fields without indexing, `a: <16,000 bytes>`; and empty frames, which cost least.
+    let mut field = vec![0, 1, b'a', 0x7f];
+    field.extend([0x81, 0x7c]);
+    field.extend(vec![b'x'; 16_000]);
+    for piece in [field, Vec::new()] {
+        let mut client = H2Client::connect(proxy.address());
+        client.link.send(kind::HEADERS, 0, 1, &[]);
+        let mut frame = u32::try_from(piece.len()).expect("a length").to_be_bytes()[1..].to_vec();
+        frame.extend([kind::CONTINUATION, 0, 0, 0, 0, 1]);
+        frame.extend(&piece);
+        // Until it has enough of it.
+        let mut socket = client.link.socket();
+        let _ = (0..50_000).try_for_each(|_| socket.write_all(&frame));
+        let gone = loop {
+            match client.link.event() {
+                Event::GoAway { code, .. } if code != 0 => break true,
+                Event::Closed => break true,
+                Event::Silence => break false,
+                _ => {}
+            }
+        };
+        assert!(gone, "it may go on");
+        let grown = proxy.resident_kib().saturating_sub(before);
+        assert!(grown < 8_000, "{grown} KiB more");
+    }
+    serves(&mut first);
 }

@@ -322,6 +322,7 @@ fn edge_settings(limits: &Limits, timeouts: &Timeouts, half_close: bool) -> Edge
         min_rate: limits.body_min_rate.unwrap_or(0),
         half_close,
         h2_streams: limits.h2_streams,
+        h2_resets: limits.h2_resets,
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) async fn serve<T, S, B>(
         info: Arc::clone(&info),
         edge: Arc::clone(&edge),
         drain,
-        streams: Streams::default(),
+        streams: Streams::new(settings.h2_resets),
         socket: Arc::clone(&socket),
     });
     let timed_out = |reason| edge.events.on_event(&info, ConnectionEvent::TimedOut { reason });
@@ -103,7 +103,7 @@ pub(crate) async fn serve<T, S, B>(
     let Some(mut connection) = shaken else { return };
     let mut liveness = Liveness::new(connection.ping_pong());
 
-    let mut told = false;
+    let (mut told, mut calmed) = (false, false);
     let mut idle = Deadline::default();
     poll_fn(|cx| {
         match guard.poll_phase(cx) {
@@ -122,7 +122,7 @@ pub(crate) async fn serve<T, S, B>(
                 }
                 Poll::Ready(Some(Err(error))) => {
                     // Known to nobody else; what is wrong with one stream only, h2 resets.
-                    if error.is_go_away() && error.is_library() {
+                    if error.is_go_away() && error.is_library() && !calmed {
                         let status = StatusCode::BAD_REQUEST;
                         let event = ConnectionEvent::HeadRefused { status, reason: "http2" };
                         edge.events.on_event(&info, event);
@@ -138,6 +138,13 @@ pub(crate) async fn serve<T, S, B>(
             return Poll::Ready(());
         }
         shared.streams.set_waker(cx.waker());
+        if shared.streams.has_overdone() && !calmed {
+            calmed = true;
+            timed_out("stream_resets");
+            connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+            // It goes out as the connection is looked at again.
+            cx.waker().wake_by_ref();
+        }
         if shared.streams.open() > 0 {
             idle.clear();
         } else if !idle.is_set() {

@@ -18,6 +18,9 @@ pub struct EdgeSettings {
     pub half_close: bool,
     /// Streams that one HTTP/2 connection may have open. Default: 100.
     pub h2_streams: u32,
+    /// Streams that an HTTP/2 client may break off before their answer begins, less those that
+    /// were answered since; one more ends the connection. Default: 200.
+    pub h2_resets: u32,
 }
 
 /// Times of a listener's edge.
@@ -58,6 +61,7 @@ impl Default for EdgeSettings {
             min_rate: 256,
             half_close: false,
             h2_streams: 100,
+            h2_resets: 200,
         }
     }
 }

@@ -42,6 +42,7 @@ pub fn limits() -> Limits {
         tunnels_per_client: Some(256),
         body_min_rate: Some(Limit::At(Size::from_bytes(256))),
         h2_streams: Some(100),
+        h2_resets: Some(200),
     }
 }
 
@@ -58,6 +59,7 @@ pub fn layered(specific: &Limits, general: &Limits) -> Limits {
         tunnels_per_client: specific.tunnels_per_client.or(general.tunnels_per_client),
         body_min_rate: specific.body_min_rate.or(general.body_min_rate),
         h2_streams: specific.h2_streams.or(general.h2_streams),
+        h2_resets: specific.h2_resets.or(general.h2_resets),
     }
 }
 

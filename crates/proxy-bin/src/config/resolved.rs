@@ -169,6 +169,8 @@ pub struct Limits {
     pub body_min_rate: Option<u64>,
     /// Concurrent streams of an HTTP/2 connection.
     pub h2_streams: u32,
+    /// Streams that an HTTP/2 client may break off unanswered.
+    pub h2_resets: u32,
 }
 
 /// What clients of the forward listeners may reach.

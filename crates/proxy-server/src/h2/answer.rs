@@ -24,7 +24,7 @@ use super::content::Content;
 use super::head;
 use super::interim::Interim;
 use super::sending::{self, Sent};
-use super::streams::Open;
+use super::streams::{Open, Unanswered};
 use super::tunnel_io::TunnelIo;
 use crate::tunnel::{self, TunnelUpstream};
 
@@ -33,6 +33,7 @@ pub(super) struct Stream {
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
     connection: Arc<Connection>,
+    unanswered: Unanswered,
     _open: Open,
 }
 
@@ -42,6 +43,7 @@ struct Answering {
     connection: Arc<Connection>,
     /// The answer has no content, whatever its fields say.
     to_head: bool,
+    unanswered: Unanswered,
     _open: Open,
 }
 
@@ -51,8 +53,8 @@ impl Stream {
         respond: SendResponse<Bytes>,
         connection: Arc<Connection>,
     ) -> Self {
-        let _open = Open::begin(&connection);
-        Self { request, respond, connection, _open }
+        let (unanswered, _open) = (Unanswered::new(&connection), Open::begin(&connection));
+        Self { request, respond, connection, unanswered, _open }
     }
 
     /// Calls the service and sends what it answers.
@@ -63,10 +65,10 @@ impl Stream {
         B: HttpBody<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let Self { request, respond, connection, _open } = self;
+        let Self { request, respond, connection, unanswered, _open } = self;
         let (mut head, receiving) = request.into_parts();
         let to_head = head.method == Method::HEAD;
-        let mut answering = Answering { respond, connection, to_head, _open };
+        let mut answering = Answering { respond, connection, to_head, unanswered, _open };
         let connection = Arc::clone(&answering.connection);
         if let Err(fault) = head::judge(&mut head, &connection.edge.settings.head) {
             return answering.refuse(fault).await;
@@ -85,7 +87,7 @@ impl Stream {
         };
         let request = Request::from_parts(head, body);
         if poll_fn(|cx| service.poll_ready(cx)).await.is_err() {
-            return answering.respond.send_reset(Reason::INTERNAL_ERROR);
+            return answering.reset();
         }
         let called = service.call(request);
         match answering.wait_for(called, &interim).await {
@@ -93,7 +95,7 @@ impl Stream {
             Some(Ok(response)) => answering.send(response, tunnel).await,
             Some(Err(error)) => {
                 tracing::debug!(%error, "a service failed to answer");
-                answering.respond.send_reset(Reason::INTERNAL_ERROR);
+                answering.reset();
             }
         }
     }
@@ -129,6 +131,12 @@ impl Answering {
         output.await
     }
 
+    /// Breaks it off ourselves.
+    fn reset(mut self) {
+        self.unanswered.answered();
+        self.respond.send_reset(Reason::INTERNAL_ERROR);
+    }
+
     /// The edge's own answer to a head that no layer shall see.
     async fn refuse(self, fault: Fault) {
         let status = fault.request_status();
@@ -147,7 +155,7 @@ impl Answering {
     where
         B: HttpBody<Data = Bytes>,
     {
-        let Self { mut respond, connection, to_head, _open } = self;
+        let Self { mut respond, connection, to_head, unanswered, _open } = self;
         let (mut head, content) = response.into_parts();
         // Fields of a connection do not exist in HTTP/2.
         fields::remove_hop_by_hop(&mut head.headers);
@@ -164,13 +172,17 @@ impl Answering {
         {
             response.headers_mut().remove(CONTENT_LENGTH);
             let Ok(sending) = respond.send_response(response, false) else { return };
+            unanswered.answered();
             let stream = TunnelIo::new(receiving, sending);
             return run_tunnel(stream, upstream, exchange, &connection).await;
         }
         set_length(head.status, response.headers_mut(), &content);
         let no_content = to_head || content.is_end_stream();
         let sending = match respond.send_response(response, no_content) {
-            Ok(sending) => sending,
+            Ok(sending) => {
+                unanswered.answered();
+                sending
+            }
             Err(error) => {
                 tracing::debug!(%error, "a response can not be sent");
                 return respond.send_reset(Reason::INTERNAL_ERROR);

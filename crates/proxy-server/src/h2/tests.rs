@@ -125,3 +125,43 @@ async fn a_handshake_that_hangs_is_ended() {
     assert_eq!(reasons.seen(), ["first_byte"]);
     drop(writer);
 }
+
+/// CVE-2023-44487: streams that are opened only to be broken off.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_breaks_off_stream_after_stream_is_told_to_calm_down() {
+    let (io, reasons, task) = start(64 * 1024);
+    let (mut requests, connection) = h2::client::handshake(io).await.expect("a handshake");
+    let client = tokio::spawn(connection);
+    let mut broken_off = 0;
+    // Far more than are allowed, or the connection's end.
+    while broken_off < 10_000 {
+        let Ok(mut ready) = requests.clone().ready().await else { break };
+        let Ok((response, mut sending)) = ready.send_request(post("/unread"), false) else { break };
+        tokio::task::yield_now().await;
+        sending.send_reset(h2::Reason::CANCEL);
+        drop(response);
+        broken_off += 1;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let error = client.await.expect("the client").expect_err("an end");
+    assert_eq!(error.reason(), Some(h2::Reason::ENHANCE_YOUR_CALM));
+    assert!((200..250).contains(&broken_off), "{broken_off}");
+    task.await.expect("the server");
+    assert_eq!(reasons.seen(), ["stream_resets"]);
+    drop(requests);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answered_streams_make_up_for_those_that_are_broken_off() {
+    let (io, reasons, _task) = start(64 * 1024);
+    let (mut requests, connection) = h2::client::handshake(io).await.expect("a handshake");
+    tokio::spawn(connection);
+    for _ in 0..600 {
+        let (_unread, mut sending) = requests.send_request(post("/unread"), false).expect("sent");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        sending.send_reset(h2::Reason::CANCEL);
+        let (response, _) = requests.send_request(post("/x"), true).expect("sent");
+        assert_eq!(text(response).await, "0");
+    }
+    assert!(reasons.seen().is_empty());
+}

@@ -122,6 +122,12 @@ pub struct Limits {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65536))]
     pub h2_streams: Option<u64>,
+    /// Streams that an HTTP/2 client may break off before their answer begins,
+    /// less those that were answered since; one more ends the connection.
+    /// Default 200.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub h2_resets: Option<u64>,
 }
 
 impl Limits {
