@@ -130,7 +130,7 @@ async fn a_handshake_that_hangs_is_ended() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_breaks_off_stream_after_stream_is_told_to_calm_down() {
     let (io, reasons, task) = start(64 * 1024);
-    let (mut requests, connection) = h2::client::handshake(io).await.expect("a handshake");
+    let (requests, connection) = h2::client::handshake(io).await.expect("a handshake");
     let client = tokio::spawn(connection);
     let mut broken_off = 0;
     // Far more than are allowed, or the connection's end.
