@@ -6,6 +6,7 @@
 mod attempt;
 mod decision;
 mod known;
+mod program_run;
 mod rehearsal;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use http::{Extensions, HeaderMap, StatusCode, Uri, Version};
 pub use attempt::{Attempt, Attempts};
 pub use decision::{Decision, Verdict};
 pub use known::{ServerName, Tags};
+pub use program_run::ProgramRun;
 pub use rehearsal::Sending;
 
 use crate::client_address::ClientAddr;

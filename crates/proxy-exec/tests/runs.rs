@@ -1,0 +1,218 @@
+//! Programs as responses: streaming, input, exits, frames.
+
+mod support;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::Request;
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use proxy_exec::params::{Kind, Param, Source, Template};
+use proxy_exec::{Directory, ExecConfig, Stderr};
+use support::{content, get, processes, reason, script, send, service, until};
+
+#[tokio::test]
+async fn output_comes_as_it_is_written() {
+    let folder = support::Folder::new();
+    let go = folder.path().join("go");
+    let text =
+        format!("printf one; until [ -e {} ]; do sleep 0.01; done; printf two", go.display());
+    let response = get(&service(script(&text)), "/").await;
+    assert_eq!(response.status(), 200);
+    let mut body = response.into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(first, "one");
+    // The program goes on only now: nothing was held back until its end.
+    std::fs::write(go, "").unwrap();
+    let second = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(second, "two");
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn content_goes_in_and_output_comes_out_meanwhile() {
+    let program = service(ExecConfig::new("cat").stdin());
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
+    let parts = stream::unfold(receiver, |mut receiver| async {
+        let data = receiver.recv().await?;
+        Some((Ok::<_, std::io::Error>(Frame::data(data)), receiver))
+    });
+    let body = StreamBody::new(Box::pin(parts));
+    sender.send(Bytes::from_static(b"first")).await.unwrap();
+    let response = send(&program, Request::post("/").body(body).unwrap()).await;
+    let mut body = response.into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "first");
+    sender.send(Bytes::from_static(b"second")).await.unwrap();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "second");
+    drop(sender);
+    assert!(body.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn a_run_that_writes_nothing_is_an_empty_response() {
+    let response = get(&service(ExecConfig::new("true")), "/").await;
+    assert_eq!(response.status(), 200);
+    assert!(http_body::Body::is_end_stream(response.body()));
+}
+
+#[tokio::test]
+async fn a_failure_before_the_first_byte_has_a_status() {
+    let folder = support::Folder::new();
+    let plain = folder.file("plain", "#!/bin/sh\n", 0o644);
+    let garbage = folder.file("garbage", "\x7fELFxxxx", 0o755);
+    let mut nowhere = ExecConfig::new("true");
+    nowhere.directory = Directory::Fixed("/no/such/folder".into());
+    for (config, status, expected) in [
+        (script("exit 3"), 502, "program_failed"),
+        (script("kill -9 $$"), 502, "program_ended_by_signal"),
+        (ExecConfig::new("no-such-program"), 500, "program_not_found"),
+        (ExecConfig::new("/no/such/program"), 500, "program_not_found"),
+        (ExecConfig::new(plain.to_str().unwrap()), 500, "program_not_executable"),
+        (ExecConfig::new(garbage.to_str().unwrap()), 500, "program_not_executable"),
+        (nowhere, 500, "program_directory"),
+    ] {
+        let name = config.program.clone();
+        let response = get(&service(config), "/").await;
+        assert_eq!((response.status().as_u16(), reason(&response)), (status, expected), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_in_mid_stream_is_no_clean_end() {
+    let response = get(&service(script("echo half; exit 3")), "/").await;
+    assert_eq!(response.status(), 200);
+    let (text, error) = content(response).await.unwrap_err();
+    assert_eq!(text, "half\n");
+    assert!(error.contains("failed"), "{error}");
+    let mut config = script("echo half; exit 3");
+    config.success = vec![0, 3];
+    assert_eq!(content(get(&service(config), "/").await).await.unwrap(), "half\n");
+}
+
+#[tokio::test]
+async fn the_exit_status_is_a_trailer_where_it_is_taken() {
+    let mut config = script("echo x; exit 1");
+    config.success = vec![0, 1];
+    let program = service(config);
+    let request =
+        Request::get("/").header("te", "trailers").body(Full::<Bytes>::default()).unwrap();
+    let response = send(&program, request).await;
+    assert_eq!(response.headers()["trailer"], "Exit-Status");
+    let collected = response.into_body().collect().await.unwrap();
+    assert_eq!(collected.trailers().unwrap()["exit-status"], "1");
+    let collected = get(&program, "/").await.into_body().collect().await.unwrap();
+    assert!(collected.trailers().is_none());
+}
+
+#[tokio::test]
+async fn standard_errors_go_where_they_are_told() {
+    let text = "echo out; echo err >&2";
+    let mut merged = script("exec 2>&1; echo out; echo err");
+    merged.stderr = Stderr::Discard;
+    for (stderr, expected) in [
+        (Stderr::Log, "out\n"),
+        (Stderr::Merge, "out\nerr\n"),
+        (Stderr::Discard, "out\n"),
+        (Stderr::Frames, "out\n"),
+    ] {
+        let response = get(&service(script(text).stderr(stderr)), "/").await;
+        assert_eq!(content(response).await.unwrap(), expected, "{stderr:?}");
+    }
+}
+
+#[tokio::test]
+async fn frames_tell_streams_apart_and_how_it_ended() {
+    let program = service(script("echo out; echo err >&2; exit 7").stderr(Stderr::Frames));
+    for (accept, parts) in [
+        (
+            "text/event-stream",
+            [
+                "event: stdout\ndata: out\n\n",
+                "event: stderr\ndata: err\n\n",
+                "event: exit\ndata: {\"status\":7,\"why\":\"failed\"}\n\n",
+            ],
+        ),
+        (
+            "application/x-ndjson",
+            [
+                "{\"data\":\"out\",\"event\":\"stdout\"}\n",
+                "{\"data\":\"err\",\"event\":\"stderr\"}\n",
+                "{\"event\":\"exit\",\"status\":7,\"why\":\"failed\"}\n",
+            ],
+        ),
+    ] {
+        let request = Request::get("/").header("accept", accept);
+        let response = send(&program, request.body(Full::<Bytes>::default()).unwrap()).await;
+        assert_eq!(response.headers()["content-type"], accept);
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        let text = content(response).await.unwrap();
+        for part in parts {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(text.ends_with(parts[2]), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_cgi_program_writes_its_own_head() {
+    let mut config = script(
+        "printf 'Status: 404\\nContent-Type: text/plain\\nX-Query: %s\\n\\ngone' \"$QUERY_STRING\"",
+    );
+    config.cgi = true;
+    let response = get(&service(config), "/").await;
+    assert_eq!(
+        (response.status().as_u16(), response.headers()["x-query"].as_bytes()),
+        (404, &b""[..])
+    );
+    assert_eq!(content(response).await.unwrap(), "gone");
+    let mut config = script("echo no head");
+    config.cgi = true;
+    assert_eq!(reason(&get(&service(config), "/").await), "program_output_without_fields");
+}
+
+#[tokio::test]
+async fn the_environment_is_what_was_configured() {
+    let mut config = ExecConfig::new("env");
+    config.env.push(("OWN".to_owned(), Template::parse("a{query.x}").unwrap()));
+    let config = config.param("x", Param::new(Source::Query, Kind::pattern("[a-z]").unwrap()));
+    let text = content(get(&service(config), "/?x=b").await).await.unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["LANG=C.UTF-8", "OWN=ab", "PATH=/usr/local/bin:/usr/bin:/bin"]);
+}
+
+#[tokio::test]
+async fn nothing_of_the_proxy_is_open_in_the_program() {
+    let _held = std::fs::File::open("/etc/passwd").unwrap();
+    let config = script("ls -l /proc/self/fd; cat /proc/self/stat; umask; pwd");
+    let text = content(get(&service(config), "/").await).await.unwrap();
+    let open = text.lines().filter(|line| line.contains("->")).count();
+    // The three streams and the folder that `ls` reads.
+    assert_eq!(open, 4, "{text}");
+    assert!(text.ends_with("0077\n/\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_fresh_directory_is_gone_after_the_run() {
+    let below = support::Folder::new();
+    let mut config = script("echo x > file; mkdir -p a/b; pwd; ls -ld . | cut -c1-10");
+    config.directory = Directory::Fresh(below.path().to_owned());
+    let program = service(config);
+    let one = content(get(&program, "/").await).await.unwrap();
+    let two = content(get(&program, "/").await).await.unwrap();
+    assert_ne!(one, two);
+    assert!(one.contains("drwx------"), "{one}");
+    until("the folders are removed", || std::fs::read_dir(below.path()).unwrap().count() == 0)
+        .await;
+}
+
+#[tokio::test]
+async fn head_runs_nothing() {
+    let mark = "head-runs-nothing";
+    let program = service(script(&format!(": {mark}; sleep 100")));
+    let request = Request::head("/").body(Full::<Bytes>::default()).unwrap();
+    let response = send(&program, request).await;
+    assert_eq!(response.status(), 200);
+    assert!(http_body::Body::is_end_stream(response.body()));
+    assert!(processes(mark).is_empty());
+}
