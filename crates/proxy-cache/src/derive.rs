@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, ETAG, HeaderName, VARY};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderValue};
-use proxy_core::{ContentCoder, coding};
+use proxy_core::{ContentCoder, Effort, coding};
 
 use crate::semantics::vary::{self, Vary};
 use crate::shared::Shared;
@@ -25,13 +25,6 @@ const REMEMBERED: usize = 16 * 1024;
 
 /// For how long, where it was the store that had no room for what was made.
 const NO_ROOM: Duration = Duration::from_secs(10);
-
-/// Of no use in a coded form.
-const DIGESTS: [HeaderName; 3] = [
-    HeaderName::from_static("content-md5"),
-    HeaderName::from_static("digest"),
-    HeaderName::from_static("content-digest"),
-];
 
 /// The coder, and what it is busy with.
 pub(crate) struct Coder {
@@ -190,7 +183,7 @@ impl Attempt {
         let shared = Arc::clone(&self.shared);
         let Form { key, coding, .. } = self.form;
         self.useless = Some(Useless::Ever);
-        let content = shared.coder.as_ref()?.coder.code(coding, chunks)?;
+        let content = shared.coder.as_ref()?.coder.code(coding, chunks, Effort::Quick)?;
         let head = coded_head(&stored.head, coding)?;
         self.useless = Some(Useless::Until(shared.clock.now() + NO_ROOM));
         let mut writer = shared.store.begin(head, Some(content.len() as u64))?;
@@ -221,19 +214,7 @@ impl Drop for Attempt {
 fn coded_head(original: &StoredHead, best: &'static str) -> Option<StoredHead> {
     let mut head = original.clone();
     head.derived = Some(best.into());
-    let fields = &mut head.fields;
-    fields.insert(CONTENT_ENCODING, HeaderValue::from_static(best));
-    if let Some(tag) = fields.get(ETAG)
-        && let Some(coded) = coding::coded_tag(tag, best)
-    {
-        fields.insert(ETAG, coded);
-    }
-    for name in DIGESTS {
-        fields.remove(name);
-    }
-    // Ranges are served of the original only.
-    fields.remove(ACCEPT_RANGES);
-    coding::vary_by_coding(fields);
+    coding::mark_coded(&mut head.fields, best);
     Some(head)
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use proxy_cache::{CacheRules, Outcome};
-use proxy_core::ContentCoder;
+use proxy_core::{ContentCoder, Effort};
 use proxy_testkit::{Answer, ScriptedBody, Step};
 use stage::{Stage, Stub, status, text_of};
 
@@ -207,7 +207,7 @@ impl ContentCoder for Turn {
     fn is_eligible(&self, response: &HeaderMap, _: u64) -> bool {
         response.get("content-type").is_some_and(|kind| kind == "text/plain")
     }
-    fn code(&self, _: &str, content: &[Bytes]) -> Option<Bytes> {
+    fn code(&self, _: &str, content: &[Bytes], _: Effort) -> Option<Bytes> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Some(content.concat().into_iter().rev().collect())
     }

@@ -3,10 +3,28 @@
 //! whoever stores must agree on.
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, VARY};
-use http::{HeaderMap, HeaderValue};
+use http::header::{ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, ETAG, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::fields;
+
+/// Of no use once the content is in another coding: what they are computed over has changed
+/// (RFC 9530 sections 2 and 3; RFC 1864).
+const DIGESTS: [HeaderName; 4] = [
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+];
+
+/// How hard a [`ContentCoder`] tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Effort {
+    /// While a client may wait for it.
+    Quick,
+    /// In the background: the smallest form that is worth its time.
+    Thorough,
+}
 
 /// Makes coded forms of content that is wholly there.
 pub trait ContentCoder: Send + Sync + 'static {
@@ -18,7 +36,14 @@ pub trait ContentCoder: Send + Sync + 'static {
     fn is_eligible(&self, response: &HeaderMap, len: u64) -> bool;
 
     /// The content in this coding; `None` where it would not be smaller, or coding fails.
-    fn code(&self, coding: &str, content: &[Bytes]) -> Option<Bytes>;
+    fn code(&self, coding: &str, content: &[Bytes], effort: Effort) -> Option<Bytes>;
+
+    /// Whether [`Effort::Thorough`] would give another form than [`Effort::Quick`] of so many bytes
+    /// of content. By default it would not.
+    fn has_thorough(&self, coding: &str, len: u64) -> bool {
+        let _ = (coding, len);
+        false
+    }
 }
 
 /// The weight a client gives to a coding, 0 to 1000; `None`: it does not take it
@@ -75,6 +100,51 @@ pub fn coded_tag(tag: &HeaderValue, coding: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&coded).ok()
 }
 
+/// The other way round: the tag that [`coded_tag`] made this one of, and the coding in its name.
+/// `None` where none of these codings stands there.
+pub fn plain_tag<'a>(tag: &[u8], codings: &[&'a str]) -> Option<(HeaderValue, &'a str)> {
+    let inside = tag.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    codings.iter().find_map(|coding| {
+        let plain = inside.strip_suffix(coding.as_bytes())?.strip_suffix(b"-")?;
+        let mut tag = Vec::with_capacity(plain.len() + 2);
+        tag.push(b'"');
+        tag.extend_from_slice(plain);
+        tag.push(b'"');
+        HeaderValue::from_bytes(&tag).ok().map(|tag| (tag, *coding))
+    })
+}
+
+/// Changes the fields of a response into those of its coded form: names the coding, tells the tag
+/// apart, removes digests of what is no longer there and the offer of ranges, which are of the
+/// uncoded representation, and adds `Accept-Encoding` to `Vary`. The length is left to the caller.
+pub fn mark_coded(response: &mut HeaderMap, coding: &'static str) {
+    response.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
+    if let Some(tag) = response.get(ETAG).and_then(|tag| coded_tag(tag, coding)) {
+        response.insert(ETAG, tag);
+    }
+    remove_digests(response);
+    response.remove(ACCEPT_RANGES);
+    vary_by_coding(response);
+}
+
+/// Makes a strong tag weak: for a form of the representation that the tag was not made for.
+pub fn weaken_tag(response: &mut HeaderMap) {
+    let Some(tag) = response.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\"")) else {
+        return;
+    };
+    if let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()) {
+        response.insert(ETAG, weak);
+    }
+}
+
+/// Removes digests of the content and of the representation, both of which a coding changes. Of
+/// use in a trailer section as well.
+pub fn remove_digests(fields: &mut HeaderMap) {
+    for name in &DIGESTS {
+        fields.remove(name);
+    }
+}
+
 /// Adds `Accept-Encoding` to `Vary`, unless it is there.
 pub fn vary_by_coding(response: &mut HeaderMap) {
     let varies = fields::list(response, &VARY)
@@ -96,7 +166,10 @@ fn same(name: &str, coding: &str) -> bool {
 
 /// A `q` parameter in thousandths (RFC 9110 section 12.4.2); a malformed one counts as 0.
 fn quality(parameter: &str) -> Option<u16> {
-    let value = parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="))?;
+    let (name, value) = parameter.split_once('=')?;
+    if !name.trim_ascii().eq_ignore_ascii_case("q") {
+        return None;
+    }
     let (whole, rest) = value.split_once('.').unwrap_or((value, ""));
     let valid = matches!(whole, "0" | "1")
         && rest.len() <= 3
@@ -130,6 +203,11 @@ mod tests {
             ("br;q=0.001", "br", Some(1)),
             ("br;q=2", "br", None),
             ("br;q=0.1234", "br", None),
+            ("br; Q=0.5", "br", Some(500)),
+            ("br;q = 0.5", "br", None),
+            ("br;q=", "br", None),
+            ("br;level=5", "br", Some(1000)),
+            (",, ;, br", "br", Some(1000)),
             ("", "gzip", None),
             ("", "identity", Some(1)),
             ("gzip", "identity", Some(1)),
@@ -165,6 +243,43 @@ mod tests {
         assert_eq!(tag("\"a\""), Some(HeaderValue::from_static("\"a-br\"")));
         assert_eq!(tag("W/\"a\""), None);
         assert_eq!(tag("a"), None);
+    }
+
+    #[test]
+    fn a_coded_tag_leads_back() {
+        let back = |tag: &'static str| plain_tag(tag.as_bytes(), &["br", "gzip"]);
+        assert_eq!(back("\"a-gzip\""), Some((HeaderValue::from_static("\"a\""), "gzip")));
+        assert_eq!(back("\"-br\""), Some((HeaderValue::from_static("\"\""), "br")));
+        for none in ["\"a\"", "\"a-zstd\"", "W/\"a-br\"", "a-br", "\"br\"", "\""] {
+            assert_eq!(back(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_coded_response_says_so() {
+        let mut fields = HeaderMap::new();
+        for (name, value) in [
+            ("etag", "\"a\""),
+            ("accept-ranges", "bytes"),
+            ("repr-digest", "sha-256=:AA==:"),
+            ("content-digest", "sha-256=:AA==:"),
+            ("digest", "sha-256=AA=="),
+            ("content-md5", "AA=="),
+            ("content-type", "text/plain"),
+        ] {
+            fields.insert(name, HeaderValue::from_static(value));
+        }
+        mark_coded(&mut fields, "br");
+        let mut lines: Vec<_> =
+            fields.iter().map(|(n, v)| format!("{n}: {}", v.to_str().expect("text"))).collect();
+        lines.sort_unstable();
+        let expected = [
+            "content-encoding: br",
+            "content-type: text/plain",
+            "etag: \"a-br\"",
+            "vary: accept-encoding",
+        ];
+        assert_eq!(lines, expected);
     }
 
     #[test]

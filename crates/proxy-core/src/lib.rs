@@ -40,7 +40,7 @@ pub use catch_panic::CatchPanicLayer;
 pub use client_address::{AddressPrivacy, AddressView, ClientAddr, ClientKey, IpSet, Pseudonyms};
 pub use client_hello::{ClientHello, ClientHelloReader, HelloFault, HelloProgress};
 pub use clock::{Clock, Sleep, Spawn};
-pub use coding::ContentCoder;
+pub use coding::{ContentCoder, Effort};
 pub use error::{BoxError, ErrorKind, ProxyError, Retry, Side};
 pub use error_pages::ErrorPagesLayer;
 pub use events::{ConnectionEvent, ConnectionEvents, ConnectionRefusal, TunnelEnd, TunnelOutcome};

@@ -23,7 +23,7 @@ impl ContentCoder for Scripted {
     fn is_eligible(&self, _: &HeaderMap, _: u64) -> bool {
         true
     }
-    fn code(&self, _: &str, content: &[Bytes]) -> Option<Bytes> {
+    fn code(&self, _: &str, content: &[Bytes], _: Effort) -> Option<Bytes> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         (self.code)(content)
     }

@@ -1,0 +1,70 @@
+//! What a request says about codings.
+
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, Method, Request};
+use proxy_core::coding;
+
+use crate::codings::Coding;
+use crate::eligibility::{is_authorized, is_not_to_be_transformed};
+use crate::validators::{self, CodedTags};
+
+/// What is kept of a request until its response is there.
+pub(crate) struct Ask {
+    /// The coding that serves the client best.
+    pub(crate) best: Option<Coding>,
+    /// Whether the client refuses the content as it is.
+    pub(crate) refuses_identity: bool,
+    pub(crate) head: bool,
+    pub(crate) authorized: bool,
+    /// Nothing of this exchange is coded: a tunnel, or `no-transform` by the client.
+    pub(crate) hands_off: bool,
+    /// Tags of coded forms that the client has.
+    pub(crate) tags: Option<Box<CodedTags>>,
+}
+
+impl Ask {
+    /// Reads a request, and adds to its conditions the tags that the origin server knows.
+    pub(crate) fn of<B>(request: &mut Request<B>, codings: &Codings) -> Self {
+        let head = *request.method() == Method::HEAD;
+        let fields = request.headers_mut();
+        let best = codings.best(fields);
+        let names_codings = fields.contains_key(ACCEPT_ENCODING);
+        let refuses_identity = names_codings && coding::weight(fields, "identity").is_none();
+        let hands_off = is_not_to_be_transformed(fields);
+        let authorized = is_authorized(fields);
+        let tags = validators::map(fields, &codings.tokens);
+        let hands_off = hands_off || *request.method() == Method::CONNECT;
+        Self { best, refuses_identity, head, authorized, hands_off, tags }
+    }
+}
+
+/// The codings of a layer, in order of preference.
+pub(crate) struct Codings {
+    codings: Box<[Coding]>,
+    tokens: Box<[&'static str]>,
+}
+
+impl Codings {
+    pub(crate) fn new(codings: &[Coding]) -> Self {
+        let mut own: Vec<Coding> = Vec::new();
+        for coding in codings {
+            if !own.contains(coding) {
+                own.push(*coding);
+            }
+        }
+        let tokens = own.iter().map(|coding| coding.token()).collect();
+        Self { codings: own.into(), tokens }
+    }
+
+    pub(crate) fn tokens(&self) -> &[&'static str] {
+        &self.tokens
+    }
+
+    fn best(&self, request: &HeaderMap) -> Option<Coding> {
+        if !request.contains_key(ACCEPT_ENCODING) {
+            return None;
+        }
+        let best = coding::best(request, &self.tokens)?;
+        self.codings.iter().copied().find(|coding| coding.token() == best)
+    }
+}

@@ -1,0 +1,195 @@
+//! A decoder for each coding.
+
+use ::brotli::enc::StandardAlloc;
+use ::brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
+use ::zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::DecodeError;
+
+/// Takes one coding off, piece by piece.
+pub trait ContentDecoder: Send {
+    /// Decodes some of `input` to the free capacity of `out`, never beyond it, and gives how much of
+    /// the input was used. When nothing is used and nothing comes out although there is room, more
+    /// input is needed.
+    ///
+    /// # Errors
+    /// Where the input is not of this coding.
+    fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, DecodeError>;
+
+    /// Whether the content may end here.
+    fn is_ended(&self) -> bool;
+}
+
+/// A decoder of the coding of this name, in any case: `gzip`, `deflate`, `br`, `zstd`.
+pub fn decoder(name: &str) -> Option<Box<dyn ContentDecoder>> {
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    if is("gzip") || is("x-gzip") {
+        return Some(Box::new(Gzip::default()));
+    }
+    if is("deflate") {
+        return Some(Box::new(Deflate::default()));
+    }
+    if is("br") {
+        return Some(Box::new(Brotli::default()));
+    }
+    if is("zstd") {
+        return Zstd::new().map(|zstd| Box::new(zstd) as _);
+    }
+    None
+}
+
+/// gzip: one member or several (RFC 1952 section 2.2). What follows them and is none is ignored.
+#[derive(Default)]
+struct Gzip {
+    member: Option<Box<Decompress>>,
+    ended: bool,
+    garbage: bool,
+}
+
+impl ContentDecoder for Gzip {
+    fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, DecodeError> {
+        if self.garbage {
+            return Ok(input.len());
+        }
+        if self.member.is_none() {
+            let Some(&first) = input.first() else { return Ok(0) };
+            if self.ended && first != 0x1F {
+                self.garbage = true;
+                return Ok(input.len());
+            }
+            self.member = Some(Box::new(Decompress::new_gzip(15)));
+            self.ended = false;
+        }
+        let Some(member) = &mut self.member else { return Ok(0) };
+        let before = member.total_in();
+        let status = inflate(member, input, out).map_err(|()| DecodeError::Malformed("gzip"))?;
+        let used = (member.total_in() - before) as usize;
+        if status == Status::StreamEnd {
+            self.member = None;
+            self.ended = true;
+        }
+        Ok(used)
+    }
+
+    fn is_ended(&self) -> bool {
+        self.ended
+    }
+}
+
+/// deflate in its zlib wrapper, or without, which some send (RFC 9110 section 8.4.1.2).
+#[derive(Default)]
+struct Deflate {
+    inner: Option<Box<Decompress>>,
+    ended: bool,
+}
+
+impl ContentDecoder for Deflate {
+    fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, DecodeError> {
+        if self.ended {
+            return Ok(input.len());
+        }
+        if self.inner.is_none() {
+            let Some(&first) = input.first() else { return Ok(0) };
+            // A zlib wrapper begins with a method of 8.
+            self.inner = Some(Box::new(Decompress::new(first & 0x0F == 8)));
+        }
+        let Some(inner) = &mut self.inner else { return Ok(0) };
+        let before = inner.total_in();
+        let status = inflate(inner, input, out).map_err(|()| DecodeError::Malformed("deflate"))?;
+        self.ended = status == Status::StreamEnd;
+        Ok((inner.total_in() - before) as usize)
+    }
+
+    fn is_ended(&self) -> bool {
+        self.ended
+    }
+}
+
+fn inflate(inner: &mut Decompress, input: &[u8], out: &mut Vec<u8>) -> Result<Status, ()> {
+    inner.decompress_vec(input, out, FlushDecompress::None).map_err(|_| ())
+}
+
+/// br.
+struct Brotli {
+    state: Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>,
+    ended: bool,
+}
+
+impl Default for Brotli {
+    fn default() -> Self {
+        let alloc = StandardAlloc::default;
+        // Strict: windows beyond RFC 7932 are refused.
+        Self { state: Box::new(BrotliState::new_strict(alloc(), alloc(), alloc())), ended: false }
+    }
+}
+
+impl ContentDecoder for Brotli {
+    fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, DecodeError> {
+        if self.ended {
+            return Ok(input.len());
+        }
+        let from = out.len();
+        out.resize(out.capacity(), 0);
+        let (mut available, mut used) = (input.len(), 0);
+        let (mut room, mut written) = (out.len() - from, from);
+        let result = BrotliDecompressStream(
+            &mut available,
+            &mut used,
+            input,
+            &mut room,
+            &mut written,
+            out,
+            &mut 0,
+            &mut self.state,
+        );
+        out.truncate(written);
+        match result {
+            BrotliResult::ResultFailure => return Err(DecodeError::Malformed("br")),
+            BrotliResult::ResultSuccess => self.ended = true,
+            BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => {}
+        }
+        Ok(used)
+    }
+
+    fn is_ended(&self) -> bool {
+        self.ended
+    }
+}
+
+/// zstd: one frame or several.
+struct Zstd {
+    context: DCtx<'static>,
+    ended: bool,
+}
+
+impl Zstd {
+    fn new() -> Option<Self> {
+        let mut context = DCtx::try_create()?;
+        // RFC 9659: 8 MiB is what a sender may ask for.
+        context.set_parameter(DParameter::WindowLogMax(23)).ok()?;
+        Some(Self { context, ended: false })
+    }
+}
+
+impl ContentDecoder for Zstd {
+    fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, DecodeError> {
+        let from = out.len();
+        if out.capacity() == from || (self.ended && input.is_empty()) {
+            return Ok(0);
+        }
+        let mut input = InBuffer::around(input);
+        let mut output = OutBuffer::around_pos(out, from);
+        let hint = self.context.decompress_stream(&mut output, &mut input);
+        let hint = hint.map_err(|_| DecodeError::Malformed("zstd"))?;
+        // Nothing moved: the frame before is still the last.
+        if input.pos() > 0 || output.pos() > from {
+            self.ended = hint == 0;
+        }
+        Ok(input.pos())
+    }
+
+    fn is_ended(&self) -> bool {
+        self.ended
+    }
+}

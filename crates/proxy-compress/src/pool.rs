@@ -1,0 +1,199 @@
+//! Encoders in use and at rest, both bounded.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::codings::Coding;
+use crate::encoder::{self, EncodeError, Encoder, Settings};
+
+/// How much memory encoders may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncoderLimits {
+    /// Memory of the encoders in use, in bytes, as counted by coding, level and window: a response
+    /// that would go beyond it is not coded. Default: 256 MiB.
+    pub in_use: usize,
+    /// Memory of encoders at rest, in bytes: those beyond it are dropped. Default: 16 MiB.
+    pub idle: usize,
+}
+
+impl Default for EncoderLimits {
+    fn default() -> Self {
+        Self { in_use: 256 << 20, idle: 16 << 20 }
+    }
+}
+
+/// Encoders at rest. A clone is the same pool; one serves all layers of a process.
+///
+/// gzip and zstd encoders are used again; those of br can not be, and go when they are done.
+#[derive(Clone, Default)]
+pub struct EncoderPool(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    limits: EncoderLimits,
+    in_use: AtomicUsize,
+    encoders: AtomicUsize,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Default)]
+struct Idle {
+    /// By [`Coding::index`]; the one that was used last, last: it is warm.
+    encoders: [Vec<Encoder>; 3],
+    size: usize,
+}
+
+/// An encoder on loan: it goes back when this is dropped.
+pub(crate) struct Lease {
+    encoder: Option<Encoder>,
+    coding: Coding,
+    weight: usize,
+    pool: Arc<Inner>,
+}
+
+/// No encoder to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoEncoder {
+    /// Too many are in use.
+    Full,
+    /// It can not be made.
+    Failed,
+}
+
+impl From<EncodeError> for NoEncoder {
+    fn from(_: EncodeError) -> Self {
+        Self::Failed
+    }
+}
+
+impl EncoderPool {
+    /// An empty pool with these limits.
+    pub fn new(limits: EncoderLimits) -> Self {
+        Self(Arc::new(Inner { limits, ..Inner::default() }))
+    }
+
+    /// Encoders in use.
+    pub fn in_use(&self) -> usize {
+        self.0.encoders.load(Ordering::Relaxed)
+    }
+
+    /// Encoders at rest.
+    pub fn idle(&self) -> usize {
+        self.0.idle().encoders.iter().map(Vec::len).sum()
+    }
+
+    /// Memory of the encoders at rest, in bytes.
+    pub fn idle_size(&self) -> usize {
+        self.0.idle().size
+    }
+
+    pub(crate) fn take(&self, coding: Coding, settings: Settings) -> Result<Lease, NoEncoder> {
+        let weight = encoder::weight(coding, settings);
+        let limit = self.0.limits.in_use;
+        let took = self.0.in_use.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |in_use| {
+            in_use.checked_add(weight).filter(|&sum| sum <= limit)
+        });
+        took.map_err(|_| NoEncoder::Full)?;
+        self.0.encoders.fetch_add(1, Ordering::Relaxed);
+        // From here on it is given back whatever comes.
+        let mut lease = Lease { encoder: None, coding, weight, pool: Arc::clone(&self.0) };
+        while let Some(mut used) = self.0.rested(coding) {
+            if used.renew(settings) {
+                lease.encoder = Some(used);
+                return Ok(lease);
+            }
+        }
+        lease.encoder = Some(Encoder::new(coding, settings)?);
+        Ok(lease)
+    }
+}
+
+impl Inner {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rested(&self, coding: Coding) -> Option<Encoder> {
+        let mut idle = self.idle();
+        let encoder = idle.encoders[coding.index()].pop()?;
+        idle.size -= encoder.idle_size().unwrap_or(0);
+        Some(encoder)
+    }
+}
+
+impl Lease {
+    pub(crate) fn encoder(&mut self) -> Result<&mut Encoder, EncodeError> {
+        self.encoder.as_mut().ok_or(EncodeError(self.coding))
+    }
+
+    /// What can not go back: it broke.
+    pub(crate) fn spoil(&mut self) {
+        self.encoder = None;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.pool.in_use.fetch_sub(self.weight, Ordering::Relaxed);
+        self.pool.encoders.fetch_sub(1, Ordering::Relaxed);
+        let Some(encoder) = self.encoder.take() else { return };
+        let Some(size) = encoder.idle_size() else { return };
+        let mut idle = self.pool.idle();
+        if idle.size + size <= self.pool.limits.idle {
+            idle.size += size;
+            idle.encoders[self.coding.index()].push(encoder);
+        }
+    }
+}
+
+impl std::fmt::Debug for EncoderPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EncoderPool").field("in_use", &self.in_use()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: Settings = Settings { level: 3, len: None, live: false };
+
+    #[test]
+    fn encoders_go_back_and_come_again() {
+        let pool = EncoderPool::default();
+        for coding in [Coding::Gzip, Coding::Zstd] {
+            drop(pool.take(coding, SETTINGS).expect("an encoder"));
+            let idle = pool.idle();
+            let lease = pool.take(coding, SETTINGS).expect("an encoder");
+            assert_eq!((pool.idle(), pool.in_use()), (idle - 1, 1), "{coding}");
+            drop(lease);
+            assert_eq!((pool.idle(), pool.in_use()), (idle, 0), "{coding}");
+        }
+        drop(pool.take(Coding::Brotli, SETTINGS).expect("an encoder"));
+        assert_eq!((pool.idle(), pool.in_use()), (2, 0));
+    }
+
+    #[test]
+    fn both_limits_hold() {
+        let limits = EncoderLimits { in_use: 10 << 20, idle: 1 << 20 };
+        let pool = EncoderPool::new(limits);
+        for coding in Coding::ALL {
+            let mut leases = Vec::new();
+            while let Ok(lease) = pool.take(coding, SETTINGS) {
+                leases.push(lease);
+                assert!(leases.len() < 100, "{coding}");
+            }
+            assert!(leases.len() > 1, "{coding}: {}", leases.len());
+            drop(leases);
+            assert!(pool.idle_size() <= limits.idle, "{coding}");
+            assert!(pool.take(coding, SETTINGS).is_ok(), "what was given back can be had again");
+        }
+    }
+
+    #[test]
+    fn a_large_one_is_not_kept() {
+        let pool = EncoderPool::new(EncoderLimits { idle: 100 << 10, ..EncoderLimits::default() });
+        drop(pool.take(Coding::Gzip, SETTINGS).expect("an encoder"));
+        assert_eq!((pool.idle(), pool.idle_size()), (0, 0));
+    }
+}
