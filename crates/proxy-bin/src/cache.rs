@@ -10,7 +10,7 @@ use proxy_cache::{
     Bypass, CacheLayer, CacheMetrics, CacheRules, CacheStore, Keying, OnDisconnect, QueryRule,
     StatusTtl,
 };
-use proxy_core::{SystemClock, TokioSpawn};
+use proxy_core::{ContentCoder, SystemClock, TokioSpawn};
 
 pub use maybe::{MaybeCached, MaybeCachedBody, MaybeCachedFuture};
 
@@ -39,7 +39,8 @@ impl CacheRole {
         }
     }
 
-    fn route(&self) -> &str {
+    /// The name that metrics have for it.
+    pub fn route(&self) -> &str {
         match self {
             Self::Gateway(route) => route,
             Self::Forward => NO_ROUTE,
@@ -69,12 +70,14 @@ impl Caches {
     /// The layer for a role, made where it is asked for first; none where there is no store.
     ///
     /// All listeners share it, so that requests for one response wait for each other whichever
-    /// way they came. `personal`: an access rule decides who may ask.
+    /// way they came. `personal`: an access rule decides who may ask. `coder`: what makes coded
+    /// forms of what is stored.
     pub fn layer(
         &mut self,
         policy: &CachePolicy,
         role: &CacheRole,
         personal: bool,
+        coder: Option<Arc<dyn ContentCoder>>,
         resources: &Resources,
     ) -> Option<CacheLayer> {
         let known = self.layers.iter().find(|(known, own, _)| known == role && *own == personal);
@@ -82,7 +85,7 @@ impl Caches {
             return Some(layer.clone());
         }
         let store = Arc::clone(self.store.as_ref()?);
-        let made = layer(policy, role, personal, store, resources);
+        let made = layer(policy, role, personal, coder, store, resources);
         self.layers.push((role.clone(), personal, made.clone()));
         Some(made)
     }
@@ -121,6 +124,7 @@ pub fn layer(
     policy: &CachePolicy,
     role: &CacheRole,
     personal: bool,
+    coder: Option<Arc<dyn ContentCoder>>,
     store: Arc<dyn CacheStore>,
     resources: &Resources,
 ) -> CacheLayer {
@@ -128,12 +132,15 @@ pub fn layer(
         Some(recorder) => CacheMetrics::new(&**recorder, role.route()),
         None => CacheMetrics::default(),
     };
-    CacheLayer::builder(store, Arc::new(SystemClock))
+    let builder = CacheLayer::builder(store, Arc::new(SystemClock))
         .spawn(Arc::new(TokioSpawn))
         .rules(rules(policy, personal))
         .keying(keying(policy, role))
-        .metrics(metrics)
-        .build()
+        .metrics(metrics);
+    match coder {
+        Some(coder) => builder.coder(coder, resources.coders.queue().clone()).build(),
+        None => builder.build(),
+    }
 }
 
 fn rules(policy: &CachePolicy, personal: bool) -> CacheRules {

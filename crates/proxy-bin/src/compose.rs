@@ -33,9 +33,10 @@ use tower_service::Service;
 
 use crate::access::ListenerAccess;
 use crate::cache::{CacheRole, Caches, MaybeCached, MaybeCachedBody};
+use crate::compress::{self, Coders};
 use crate::config::raw;
 use crate::config::resolved::{
-    Limits, Listener, Resolved, Timeouts, Tunnel, UpstreamHost, UpstreamTimeouts,
+    CompressPolicy, Limits, Listener, Resolved, Timeouts, Tunnel, UpstreamHost, UpstreamTimeouts,
 };
 use crate::config::units::Size;
 use crate::forward::{ForwardDispatch, ForwardRole, Tunnels};
@@ -66,6 +67,8 @@ pub struct Resources {
     pub destinations: Destinations,
     /// Stored responses, where any route keeps them.
     pub cache: Option<Arc<dyn CacheStore>>,
+    /// What all that compress share.
+    pub coders: Coders,
     /// Where metrics are counted, if they are.
     pub recorder: Option<Arc<dyn Recorder + Send + Sync>>,
     /// The name in `Via`.
@@ -155,14 +158,16 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                     None => listener.limits.body,
                 };
                 let total = own.and_then(|own| own.total);
+                let role = CacheRole::Gateway(Arc::clone(&route.name));
+                let compress = own.and_then(|own| own.compress.as_ref());
                 let cache = own.and_then(|own| own.cache.as_ref()).and_then(|policy| {
-                    let role = CacheRole::Gateway(Arc::clone(&route.name));
                     let personal = route.has_access_rules() || has_access_rules(listener);
-                    caches.layer(policy, &role, personal, resources)
+                    let coder = compress.and_then(|own| resources.coders.stored(own));
+                    caches.layer(policy, &role, personal, coder, resources)
                 });
                 let upstream = MissLimited::new(upstream, misses.as_ref());
                 let service = MaybeStacked::new(MaybeCached::new(upstream, cache.as_ref()));
-                let service = Some(around_route(service));
+                let service = Some(around_route(service, compress, &role, resources));
                 RouteTarget { service, body_limit: body, total_timeout: total }
             })
             .collect()
@@ -224,12 +229,13 @@ fn forward_role(
         (!forward.only_domains.is_empty()).then(|| forward.only_domains.iter().cloned().collect());
     // Who may use a forward proxy does not change what an origin server answers: `allow_clients`
     // makes nothing personal here. What clients send of themselves the layer judges by the request.
-    let cache = forward
-        .cache
-        .as_ref()
-        .and_then(|policy| caches.layer(policy, &CacheRole::Forward, false, resources));
+    let cache = forward.cache.as_ref().and_then(|policy| {
+        let coder = forward.compress.as_ref().and_then(|own| resources.coders.stored(own));
+        caches.layer(policy, &CacheRole::Forward, false, coder, resources)
+    });
     let proxy = MissLimited::new(proxy, limits.misses().as_ref());
-    let proxy = around_route(MaybeStacked::new(MaybeCached::new(proxy, cache.as_ref())));
+    let proxy = MaybeStacked::new(MaybeCached::new(proxy, cache.as_ref()));
+    let proxy = around_route(proxy, forward.compress.as_ref(), &CacheRole::Forward, resources);
     let dispatch = ForwardDispatch::new(proxy, tunnels, listener.limits.body);
     let filtered = before_dispatch(MaybeStacked::new(dispatch), limits);
     ForwardRole::new(access(listener), only, filtered)
@@ -269,8 +275,22 @@ where
 
 /// What stands around the service of a route, or of the forward role: above its cache, which is
 /// in the service already. The innermost comes first.
-fn around_route<S>(service: MaybeStacked<S>) -> MaybeStacked<S> {
-    service
+fn around_route<S>(
+    service: MaybeStacked<S>,
+    compress: Option<&CompressPolicy>,
+    role: &CacheRole,
+    resources: &Resources,
+) -> MaybeStacked<S>
+where
+    S: Service<Request<Body>, Response = Response<MaybeCachedBody>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    let coding = compress.map(|own| {
+        let recorder = resources.recorder.as_deref().map(|recorder| recorder as &dyn Recorder);
+        resources.coders.layer(own, role, recorder)
+    });
+    service.wrap(compress.and_then(compress::decode)).wrap(coding)
 }
 
 /// The edge and the gate of a listener.

@@ -34,6 +34,7 @@ pub use answer::{
 pub use question::{Question, QuestionError};
 
 use crate::compose::{Composed, Resources, compose, front, listener_settings};
+use crate::compress::Coders;
 use crate::config::resolved::{Address, Listener, Resolved};
 use crate::forward::ForwardRole;
 use crate::gateway::Gateway;
@@ -81,6 +82,7 @@ impl Explainer {
                 .cache
                 .as_ref()
                 .map(|_| Arc::new(MemoryStore::with_capacity(EMPTY_CACHE)) as _),
+            coders: Coders::new(config.compress, None),
             recorder: None,
             via_name: config.server.via_name.as_deref().unwrap_or("proxyd-00000000").into(),
         };

@@ -10,6 +10,7 @@ pub mod body_limit;
 pub mod cache;
 pub mod cli;
 pub mod compose;
+pub mod compress;
 pub mod config;
 pub mod explain;
 pub mod forward;

@@ -21,6 +21,7 @@ use tower_service::Service;
 use crate::admin::{self, State};
 use crate::admin_token::AdminToken;
 use crate::compose::{Composed, Resources, compose, front, listener_settings, path_policy};
+use crate::compress::Coders;
 use crate::config::resolved::{Address, CacheStores, Listener, LogTarget, Resolved};
 use crate::config::{Loaded, raw};
 use crate::explain::Explainer;
@@ -199,6 +200,7 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
         observer: Observer::new(clock, sinks),
         destinations: Resources::destinations(),
         cache: config.cache.as_ref().map(cache).transpose()?,
+        coders: Coders::new(config.compress, recorder.as_deref().map(|own| own as _)),
         recorder,
         via_name: match &config.server.via_name {
             Some(name) => name.as_str().into(),

@@ -1,5 +1,8 @@
 //! Coded forms of stored responses: made once, kept beside the original, gone with it.
 //!
+//! The quick form is made first: at once where there is little content, else in the background. Where
+//! it is used again, the thorough one is made in the background and takes its place.
+//!
 //! Where a coder is given, the cache owns `Accept-Encoding` towards upstream: it asks for identity
 //! and codes by itself, so that one stored response serves every client.
 
@@ -11,7 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderValue};
-use proxy_core::{ContentCoder, Effort, coding};
+use proxy_core::{ContentCoder, Effort, WorkQueue, coding};
 
 use crate::semantics::vary::{self, Vary};
 use crate::shared::Shared;
@@ -23,12 +26,13 @@ const INLINE: u64 = 32 * 1024;
 /// Attempts that came to nothing: at most so many are remembered.
 const REMEMBERED: usize = 16 * 1024;
 
-/// For how long, where it was the store that had no room for what was made.
+/// For how long, where the store had no room for what was made, or the queue none for the making.
 const NO_ROOM: Duration = Duration::from_secs(10);
 
 /// The coder, and what it is busy with.
 pub(crate) struct Coder {
     coder: Arc<dyn ContentCoder>,
+    queue: WorkQueue,
     busy: Mutex<HashSet<Form>>,
     useless: quick_cache::sync::Cache<Form, Useless>,
     originals: RandomState,
@@ -39,6 +43,7 @@ pub(crate) struct Coder {
 struct Form {
     key: KeyHash,
     coding: &'static str,
+    effort: Effort,
     /// The hash of what tells the original from those before and beside it.
     original: u64,
 }
@@ -53,9 +58,10 @@ enum Useless {
 }
 
 impl Coder {
-    pub(crate) fn new(coder: Arc<dyn ContentCoder>) -> Self {
+    pub(crate) fn new(coder: Arc<dyn ContentCoder>, queue: WorkQueue) -> Self {
         Self {
             coder,
+            queue,
             busy: Mutex::default(),
             useless: quick_cache::sync::Cache::new(REMEMBERED),
             originals: RandomState::new(),
@@ -65,7 +71,15 @@ impl Coder {
     fn form(&self, key: KeyHash, coding: &'static str, original: &Stored) -> Form {
         let (head, len) = (&original.head, original.body.len());
         let original = (&head.variant, head.lifetime.response_time, len);
-        Form { key, coding, original: self.originals.hash_one(original) }
+        let original = self.originals.hash_one(original);
+        Form { key, coding, effort: Effort::Quick, original }
+    }
+
+    /// The thorough form in the place of one of this length. It stays what it is while the original
+    /// is confirmed again and again.
+    fn thorough(&self, of: Form, original: &Stored, kept: u64) -> Form {
+        let original = (&original.head.variant, original.body.len(), kept);
+        Form { effort: Effort::Thorough, original: self.originals.hash_one(original), ..of }
     }
 
     fn is_useless(&self, form: &Form, now: Instant) -> bool {
@@ -136,6 +150,7 @@ impl Shared {
             kept.head.derived.as_deref() == Some(best) && kept.head.variant == stored.head.variant
         });
         if let Some(kept) = kept {
+            self.improve(coder, coder.form(hash, best, stored), stored, kept);
             if kept.head.lifetime == stored.head.lifetime {
                 return Arc::clone(kept);
             }
@@ -148,18 +163,27 @@ impl Shared {
         let StoredBody::Memory { chunks, len } = &stored.body else { return original() };
         let in_background = *len > INLINE;
         let form = coder.form(hash, best, stored);
-        if (in_background && self.spawn.is_none()) || coder.is_useless(&form, self.clock.now()) {
+        if coder.is_useless(&form, self.clock.now()) {
             return original();
         }
         let Some(attempt) = Attempt::begin(self, form) else { return original() };
-        if let Some(spawn) = self.spawn.as_ref().filter(|_| in_background) {
-            let (stored, chunks) = (Arc::clone(stored), Arc::clone(chunks));
-            spawn.spawn(Box::pin(async move {
-                attempt.derive(&stored, &chunks);
-            }));
+        if in_background {
+            attempt.queue(stored, chunks);
             return original();
         }
-        attempt.derive(stored, chunks).unwrap_or_else(original)
+        attempt.derive(stored, chunks, u64::MAX).unwrap_or_else(original)
+    }
+
+    /// A form that is used again is worth more effort.
+    fn improve(self: &Arc<Self>, coder: &Coder, form: Form, stored: &Arc<Stored>, kept: &Stored) {
+        let StoredBody::Memory { chunks, len } = &stored.body else { return };
+        let form = coder.thorough(form, stored, kept.body.len());
+        if coder.coder.has_thorough(form.coding, *len)
+            && !coder.is_useless(&form, self.clock.now())
+            && let Some(attempt) = Attempt::begin(self, form)
+        {
+            attempt.queue_smaller(stored, chunks, kept.body.len());
+        }
     }
 }
 
@@ -178,12 +202,34 @@ impl Attempt {
         is_first.then(|| Self { shared: Arc::clone(shared), form, useless: None })
     }
 
-    /// Makes a coded form of this content and stores it.
-    fn derive(mut self, stored: &Arc<Stored>, chunks: &[Bytes]) -> Option<Arc<Stored>> {
+    /// Has it made in the background.
+    fn queue(self, stored: &Arc<Stored>, chunks: &Arc<[Bytes]>) {
+        self.queue_smaller(stored, chunks, u64::MAX);
+    }
+
+    fn queue_smaller(self, stored: &Arc<Stored>, chunks: &Arc<[Bytes]>, than: u64) {
         let shared = Arc::clone(&self.shared);
-        let Form { key, coding, .. } = self.form;
+        let Some(coder) = &shared.coder else { return };
+        let (form, stored, chunks) = (self.form, Arc::clone(stored), Arc::clone(chunks));
+        let taken = coder.queue.push(Box::new(move || {
+            self.derive(&stored, &chunks, than);
+        }));
+        if !taken {
+            coder.useless.insert(form, Useless::Until(shared.clock.now() + NO_ROOM));
+        }
+    }
+
+    /// Makes a coded form of this content, and stores it where it is smaller than so many bytes.
+    fn derive(mut self, stored: &Arc<Stored>, chunks: &[Bytes], than: u64) -> Option<Arc<Stored>> {
+        let shared = Arc::clone(&self.shared);
+        let Form { key, coding, effort, .. } = self.form;
         self.useless = Some(Useless::Ever);
-        let content = shared.coder.as_ref()?.coder.code(coding, chunks, Effort::Quick)?;
+        let coder = shared.coder.as_ref()?;
+        let content = coder.coder.code(coding, chunks, effort)?;
+        let len = content.len() as u64;
+        if len >= than {
+            return None;
+        }
         let head = coded_head(&stored.head, coding)?;
         self.useless = Some(Useless::Until(shared.clock.now() + NO_ROOM));
         let mut writer = shared.store.begin(head, Some(content.len() as u64))?;
@@ -196,6 +242,10 @@ impl Attempt {
         }
         let made = writer.commit(None).ok()?;
         self.useless = None;
+        if effort == Effort::Thorough {
+            // It is there now: it is not to be made of itself.
+            coder.useless.insert(coder.thorough(self.form, stored, len), Useless::Ever);
+        }
         Some(made)
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use proxy_core::{Clock, ContentCoder, Spawn};
+use proxy_core::{Clock, ContentCoder, Spawn, WorkQueue};
 use tower_layer::Layer;
 
 use crate::keying::Keying;
@@ -29,7 +29,7 @@ pub struct CacheBuilder {
     rules: CacheRules,
     keying: Keying,
     metrics: CacheMetrics,
-    coder: Option<Arc<dyn ContentCoder>>,
+    coder: Option<(Arc<dyn ContentCoder>, WorkQueue)>,
 }
 
 impl CacheLayer {
@@ -108,9 +108,11 @@ impl CacheBuilder {
         self
     }
 
-    /// Makes coded forms of what is stored. Upstream is then asked for identity.
-    pub fn coder(mut self, coder: Arc<dyn ContentCoder>) -> Self {
-        self.coder = Some(coder);
+    /// Makes coded forms of what is stored: of little content while its client waits, of more in
+    /// this queue, and there all of them again with more effort, once they are used again. Upstream
+    /// is then asked for identity.
+    pub fn coder(mut self, coder: Arc<dyn ContentCoder>, queue: WorkQueue) -> Self {
+        self.coder = Some((coder, queue));
         self
     }
 

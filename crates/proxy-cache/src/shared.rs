@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use http::{HeaderMap, Method, StatusCode, Uri};
-use proxy_core::{Clock, ContentCoder, Spawn};
+use proxy_core::{Clock, ContentCoder, Spawn, WorkQueue};
 
 use crate::derive::Coder;
 
@@ -62,7 +62,7 @@ impl Shared {
         rules: CacheRules,
         keying: Keying,
         metrics: CacheMetrics,
-        coder: Option<Arc<dyn ContentCoder>>,
+        coder: Option<(Arc<dyn ContentCoder>, WorkQueue)>,
     ) -> Self {
         let budget = Budget::new(rules.fill_memory);
         Self {
@@ -74,7 +74,7 @@ impl Shared {
             flights: Arc::default(),
             similar: Similar::default(),
             metrics,
-            coder: coder.map(Coder::new),
+            coder: coder.map(|(coder, queue)| Coder::new(coder, queue)),
             unshareable: quick_cache::sync::Cache::new(REMEMBERED),
             purges: AtomicU64::new(0),
             invalidated: quick_cache::sync::Cache::new(REMEMBERED),

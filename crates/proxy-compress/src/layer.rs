@@ -78,7 +78,7 @@ impl CompressBuilder {
     pub fn build(self) -> CompressLayer {
         let Self { config, clock, pool, guard, metrics } = self;
         let codings = Codings::new(&config.codings);
-        let guard = guard.unwrap_or_else(|| LoadGuard::new(clock, LoadLimits::default()));
+        let guard = guard.unwrap_or_else(|| LoadGuard::new(clock, LoadLimits::default(), None));
         CompressLayer { shared: Arc::new(Shared { config, codings, pool, guard, metrics }) }
     }
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use ::metrics::{Gauge, Recorder};
 use proxy_core::Clock;
 
 use crate::codings::Levels;
+use crate::metrics;
 
 /// Over what time the share is taken.
 const WINDOW: Duration = Duration::from_millis(500);
@@ -62,11 +64,15 @@ struct Inner {
     /// Nanoseconds of work in it.
     busy: AtomicU64,
     step: AtomicU8,
+    exported: Option<Gauge>,
 }
 
 impl LoadGuard {
-    /// A guard by this clock.
-    pub fn new(clock: Arc<dyn Clock>, limits: LoadLimits) -> Self {
+    /// A guard by this clock; where there is a recorder, it exports its step
+    /// ([`metrics::LOAD_STEP`]).
+    pub fn new(clock: Arc<dyn Clock>, limits: LoadLimits, recorder: Option<&dyn Recorder>) -> Self {
+        let what = "How far coding holds itself back: 0 not at all, 3 nothing more is coded.";
+        let exported = recorder.map(|own| metrics::gauge(own, metrics::LOAD_STEP, what));
         let begun = clock.now();
         let inner = Inner {
             clock,
@@ -75,6 +81,7 @@ impl LoadGuard {
             window: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             step: AtomicU8::new(0),
+            exported,
         };
         Self(Arc::new(inner))
     }
@@ -130,6 +137,9 @@ impl LoadGuard {
             step
         };
         inner.step.store(step, Ordering::Relaxed);
+        if let Some(exported) = &inner.exported {
+            exported.set(f64::from(step));
+        }
     }
 }
 
@@ -165,7 +175,7 @@ mod tests {
     fn it_steps_down_under_load_and_up_again() {
         let clock = ManualClock::new();
         let limits = LoadLimits { share: 50, processors: 2 };
-        let guard = LoadGuard::new(Arc::new(clock.clone()), limits);
+        let guard = LoadGuard::new(Arc::new(clock.clone()), limits, None);
         // Work for a share of both processors, in a window.
         let work = |percent: u32| {
             for _ in 0..2 {
@@ -187,7 +197,7 @@ mod tests {
     #[test]
     fn a_long_rest_ends_it() {
         let clock = ManualClock::new();
-        let guard = LoadGuard::new(Arc::new(clock.clone()), LoadLimits::default());
+        let guard = LoadGuard::new(Arc::new(clock.clone()), LoadLimits::default(), None);
         for _ in 0..5 {
             guard.measure(|| clock.advance(WINDOW));
         }

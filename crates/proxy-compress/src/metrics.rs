@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use metrics::{Counter, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
+use metrics::{Counter, Gauge, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
 
 use crate::codings::Coding;
 use crate::eligibility::Skip;
@@ -17,6 +17,21 @@ pub const BYTES: &str = "proxy_compress_content_bytes_total";
 pub const MICROS: &str = "proxy_compress_coding_microseconds_total";
 /// Responses to clients that take a coding, which got none; labels `route` and `reason`.
 pub const SKIPPED: &str = "proxy_compress_skipped_total";
+
+/// Encoders in use.
+pub const ENCODERS: &str = "proxy_compress_encoders";
+/// The [`LoadStep`](crate::LoadStep) at which coding stands.
+pub const LOAD_STEP: &str = "proxy_compress_load_step";
+
+pub(crate) fn gauge(recorder: &dyn Recorder, name: &'static str, what: &'static str) -> Gauge {
+    recorder.describe_gauge(
+        KeyName::from_const_str(name),
+        Some(Unit::Count),
+        SharedString::const_str(what),
+    );
+    let metadata = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+    recorder.register_gauge(&Key::from_static_name(name), &metadata)
+}
 
 /// Counters of one layer.
 #[derive(Debug, Default)]

@@ -3,8 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ::metrics::{Gauge, Recorder};
+
 use crate::codings::Coding;
 use crate::encoder::{self, EncodeError, Encoder, Settings};
+use crate::metrics;
 
 /// How much memory encoders may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,7 @@ struct Inner {
     in_use: AtomicUsize,
     encoders: AtomicUsize,
     idle: Mutex<Idle>,
+    exported: Option<Gauge>,
 }
 
 #[derive(Default)]
@@ -67,9 +71,12 @@ impl From<EncodeError> for NoEncoder {
 }
 
 impl EncoderPool {
-    /// An empty pool with these limits.
-    pub fn new(limits: EncoderLimits) -> Self {
-        Self(Arc::new(Inner { limits, ..Inner::default() }))
+    /// An empty pool with these limits; where there is a recorder, it exports how many encoders are
+    /// in use ([`metrics::ENCODERS`]).
+    pub fn new(limits: EncoderLimits, recorder: Option<&dyn Recorder>) -> Self {
+        let exported = recorder
+            .map(|recorder| metrics::gauge(recorder, metrics::ENCODERS, "Encoders in use."));
+        Self(Arc::new(Inner { limits, exported, ..Inner::default() }))
     }
 
     /// Encoders in use.
@@ -95,6 +102,9 @@ impl EncoderPool {
         });
         took.map_err(|_| NoEncoder::Full)?;
         self.0.encoders.fetch_add(1, Ordering::Relaxed);
+        if let Some(exported) = &self.0.exported {
+            exported.increment(1.0);
+        }
         // From here on it is given back whatever comes.
         let mut lease = Lease { encoder: None, coding, weight, pool: Arc::clone(&self.0) };
         while let Some(mut used) = self.0.rested(coding) {
@@ -136,6 +146,9 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.pool.in_use.fetch_sub(self.weight, Ordering::Relaxed);
         self.pool.encoders.fetch_sub(1, Ordering::Relaxed);
+        if let Some(exported) = &self.pool.exported {
+            exported.decrement(1.0);
+        }
         let Some(encoder) = self.encoder.take() else { return };
         let Some(size) = encoder.idle_size() else { return };
         let mut idle = self.pool.idle();
@@ -176,7 +189,7 @@ mod tests {
     #[test]
     fn both_limits_hold() {
         let limits = EncoderLimits { in_use: 10 << 20, idle: 1 << 20 };
-        let pool = EncoderPool::new(limits);
+        let pool = EncoderPool::new(limits, None);
         for coding in Coding::ALL {
             let mut leases = Vec::new();
             while let Ok(lease) = pool.take(coding, SETTINGS) {
@@ -192,7 +205,8 @@ mod tests {
 
     #[test]
     fn a_large_one_is_not_kept() {
-        let pool = EncoderPool::new(EncoderLimits { idle: 100 << 10, ..EncoderLimits::default() });
+        let limits = EncoderLimits { idle: 100 << 10, ..EncoderLimits::default() };
+        let pool = EncoderPool::new(limits, None);
         drop(pool.take(Coding::Gzip, SETTINGS).expect("an encoder"));
         assert_eq!((pool.idle(), pool.idle_size()), (0, 0));
     }

@@ -169,7 +169,7 @@ async fn order_of_preference_and_secrets() {
 async fn without_encoders_content_goes_as_it_is() {
     let limits = EncoderLimits { in_use: 1000, ..EncoderLimits::default() };
     let layer = CompressLayer::builder(CompressConfig::default(), Arc::new(SystemClock))
-        .pool(EncoderPool::new(limits))
+        .pool(EncoderPool::new(limits, None))
         .build();
     let plain = through(&layer, get(&[("accept-encoding", "gzip")]), page(&[])).await;
     assert_eq!(plain.headers()["content-length"], "5000");
@@ -200,7 +200,7 @@ async fn under_load_levels_go_down_and_then_coding_stops() {
     let slow = Arc::new(Slow(clock.clone()));
     let limits = LoadLimits { share: 10, processors: 1 };
     let layer = CompressLayer::builder(CompressConfig::default(), Arc::new(SystemClock))
-        .guard(LoadGuard::new(slow, limits))
+        .guard(LoadGuard::new(slow, limits, None))
         .build();
     let ask = || async {
         let page = through(&layer, get(&[("accept-encoding", "gzip")]), page(&[])).await;

@@ -39,10 +39,22 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 pub trait Spawn: Send + Sync + 'static {
     /// Starts the task; it is dropped when its runtime ends.
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>);
+
+    /// Starts work that takes its time without a pause, where it keeps no other task waiting. By
+    /// default it is a task like others.
+    fn spawn_blocking(&self, work: Work) {
+        self.spawn(Box::pin(async move { work() }));
+    }
 }
+
+/// Work that is done in one go.
+pub type Work = Box<dyn FnOnce() + Send>;
 
 impl<S: Spawn + ?Sized> Spawn for Arc<S> {
     fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
         (**self).spawn(task);
+    }
+    fn spawn_blocking(&self, work: Work) {
+        (**self).spawn_blocking(work);
     }
 }

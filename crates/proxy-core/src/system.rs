@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{Instant, SystemTime};
 
-use crate::clock::{Clock, Sleep, Spawn};
+use crate::clock::{Clock, Sleep, Spawn, Work};
 
 /// The system's clocks, with tokio's timers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,6 +32,12 @@ impl Spawn for TokioSpawn {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             // Dropping the handle lets the task go on.
             drop(runtime.spawn(task));
+        }
+    }
+
+    fn spawn_blocking(&self, work: Work) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn_blocking(work));
         }
     }
 }

@@ -85,6 +85,9 @@ pub struct ForwardMode {
     /// Store responses, in this much memory [default: 64MiB]
     #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true)]
     pub cache: Option<Option<String>>,
+    /// Compress responses
+    #[arg(long)]
+    pub compress: bool,
     /// Certificate of the interception CA (not built yet)
     #[arg(long, value_name = "FILE")]
     pub intercept_ca_cert: Option<String>,
@@ -123,6 +126,9 @@ impl ForwardMode {
             list.push(argument("--block-list", "filter.block_domains", files));
         }
         list.extend(cache(self.cache.as_ref(), "forward.cache"));
+        if self.compress {
+            list.push(argument("--compress", "forward.compress", true));
+        }
         for (option, key, file) in [
             ("--intercept-ca-cert", "forward.intercept.ca_cert", &self.intercept_ca_cert),
             ("--intercept-ca-key", "forward.intercept.ca_key", &self.intercept_ca_key),
@@ -150,7 +156,7 @@ pub struct ReverseMode {
     /// Store responses, in this much memory [default: 64MiB]
     #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true)]
     pub cache: Option<Option<String>>,
-    /// Compress responses (not built yet)
+    /// Compress responses
     #[arg(long)]
     pub compress: bool,
     /// Inspect requests: report or enforce (not built yet)

@@ -173,10 +173,6 @@ fn what_is_not_built_yet_says_so() {
             "command line --audit-log: error: log.audit: `audit` is not built yet",
         ),
         (
-            "reverse --to http://a --compress",
-            "command line --compress: error: defaults.compress: `compress` is not built yet",
-        ),
-        (
             "reverse --to http://a --inspect=report",
             "command line --inspect: error: filter.inspect: `inspect` is not built yet",
         ),

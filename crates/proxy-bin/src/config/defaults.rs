@@ -1,8 +1,8 @@
 //! What holds where the configuration says nothing.
 
 use super::raw::{
-    Cache, CacheKey, CacheRules, CacheSwitch, Config, FieldNames, Limits, OnDisconnect, Port,
-    RequestDirectives,
+    Cache, CacheKey, CacheRules, CacheSwitch, CodingLevels, CompressRules, Config, FieldNames,
+    Limits, OnDisconnect, Port, RequestDirectives,
 };
 use super::units::{Limit, Size};
 
@@ -112,6 +112,31 @@ pub fn layered_cache(specific: &CacheRules, general: &CacheRules) -> CacheRules 
         deception_armour: own.deception_armour.or(other.deception_armour),
         slice: own.slice.or(other.slice),
         show_key: own.show_key.or(other.show_key),
+    }
+}
+
+/// Rules where the more specific table wins, key by key.
+pub fn layered_compress(specific: &CompressRules, general: &CompressRules) -> CompressRules {
+    let (own, other) = (specific.clone(), general.clone());
+    let levels = |own: Option<CodingLevels>, other: Option<CodingLevels>| match (own, other) {
+        (Some(own), Some(other)) => Some(CodingLevels {
+            zstd: own.zstd.or(other.zstd),
+            br: own.br.or(other.br),
+            gzip: own.gzip.or(other.gzip),
+        }),
+        (own, other) => own.or(other),
+    };
+    CompressRules {
+        codings: own.codings.or(other.codings),
+        level: levels(own.level, other.level),
+        stored_level: levels(own.stored_level, other.stored_level),
+        max_stored: own.max_stored.or(other.max_stored),
+        min_size: own.min_size.or(other.min_size),
+        content_types: own.content_types.or(other.content_types),
+        secrets: own.secrets.or(other.secrets),
+        unacceptable: own.unacceptable.or(other.unacceptable),
+        decode: own.decode.or(other.decode),
+        from_upstream: own.from_upstream.or(other.from_upstream),
     }
 }
 

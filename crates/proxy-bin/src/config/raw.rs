@@ -5,6 +5,7 @@
 //! text here; the step called resolve turns them into what the proxy works with.
 
 mod cache;
+mod compress;
 mod filter;
 mod listener;
 mod log;
@@ -17,6 +18,9 @@ mod upstream;
 pub use cache::{
     Bypass, Cache, CacheKey, CacheRules, CacheSwitch, Disk, FieldNames, OnDisconnect,
     RequestDirectives, Ttl,
+};
+pub use compress::{
+    CodingLevels, CodingName, Compress, CompressRules, CompressSwitch, Unacceptable,
 };
 pub use filter::Filter;
 pub use listener::{Admin, Forward, Listener, Port, Probe, Protocol, Role, Secret};
@@ -70,6 +74,8 @@ pub struct Config {
     /// Who may ask for what, and how often.
     #[serde(skip_serializing_if = "Filter::is_empty")]
     pub filter: Filter,
+    /// How responses are compressed; `compress` of a route says whether.
+    pub compress: Compress,
     /// What is written about the requests.
     pub log: Log,
     /// Counters for Prometheus.

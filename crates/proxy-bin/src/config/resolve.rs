@@ -3,6 +3,7 @@
 
 mod address;
 mod cache;
+mod compress;
 mod forward;
 mod listener;
 mod rate_limit;
@@ -54,6 +55,8 @@ pub(super) fn resolve(
     let used = forward.cache.is_some() || routes.iter().any(|route| route.cache.is_some());
     let cache = resolver.cache(&config, used);
     let rate_limits = resolver.rate_limits(&config);
+    let used = forward.compress.is_some() || routes.iter().any(|route| route.compress.is_some());
+    let compress = resolver.compress(&config, used);
     let access_log = resolver.access_log(&config);
     let server = resolver.server(&config, limits);
     resolver.whole(&config);
@@ -67,6 +70,7 @@ pub(super) fn resolve(
         table: Arc::new(table),
         cache,
         rate_limits,
+        compress,
         access_log,
         metrics: config.metrics.enabled,
         server,

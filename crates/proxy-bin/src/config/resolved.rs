@@ -2,6 +2,7 @@
 //! patterns read, names checked, defaults filled in.
 
 mod cache;
+mod compress;
 mod rate_limit;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use ipnet::IpNet;
 use proxy_core::{NamePattern, OpeningLimits};
 
 pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
+pub use compress::{CompressLimits, CompressPolicy};
 pub use rate_limit::{Holds, RateLimit};
 
 use super::raw;
@@ -44,6 +46,8 @@ pub struct Resolved {
     pub cache: Option<CacheStores>,
     /// How often may be asked, in the order of the file.
     pub rate_limits: Vec<RateLimit>,
+    /// What compressing may take of the machine.
+    pub compress: CompressLimits,
     /// The access log, if there is one.
     pub access_log: Option<AccessLog>,
     /// Whether metrics are kept.
@@ -196,6 +200,8 @@ pub struct Forward {
     pub cache: Option<CachePolicy>,
     /// What tunnels may begin with.
     pub tunnel: Tunnel,
+    /// How responses are compressed, if they are.
+    pub compress: Option<CompressPolicy>,
     /// Times towards destinations.
     pub timeouts: UpstreamTimeouts,
 }
@@ -320,6 +326,8 @@ pub struct Route {
     pub total: Option<Duration>,
     /// How its responses are kept, if they are.
     pub cache: Option<CachePolicy>,
+    /// How they are compressed, if they are.
+    pub compress: Option<CompressPolicy>,
 }
 
 /// The access log.

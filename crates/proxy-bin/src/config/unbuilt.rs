@@ -19,7 +19,6 @@ use Which::{All, StartsWith, Word};
 /// Paths, where `*` stands for any name or index.
 const UNBUILT: &[(&str, Which)] = &[
     // Layers of their own.
-    ("compress", All),
     ("filter.default", All),
     ("filter.block_domains", All),
     ("filter.block_exceptions", All),
@@ -37,14 +36,11 @@ const UNBUILT: &[(&str, Which)] = &[
     // Routes.
     ("routes.*.exec", All),
     ("routes.*.users", All),
-    ("routes.*.compress", All),
     ("routes.*.inspect", All),
     ("defaults.users", All),
-    ("defaults.compress", All),
     ("defaults.inspect", All),
     // The forward proxy.
     ("forward.credentials", All),
-    ("forward.compress", All),
     ("forward.inspect", All),
     ("forward.intercept", All),
     // Upstreams.
@@ -140,7 +136,7 @@ mod tests {
     #[test]
     fn each_is_named_where_it_stands() {
         let root = serde_json::json!({
-            "compress": {},
+            "traces": {},
             "listeners": {"a": {"protocols": ["h1", "h3"]}},
             "upstreams": {"b": {
                 "endpoints": ["https://x", {"url": "http://y", "weight": 1}],
@@ -153,7 +149,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "error: compress: `compress` is not built yet",
+                "error: traces: `traces` is not built yet",
                 "error: listeners.a.protocols[1]: \"h3\" is not built yet",
                 "error: routes[1].exec: `exec` is not built yet",
                 "error: upstreams.b.endpoints[0]: `https://` is not built yet",

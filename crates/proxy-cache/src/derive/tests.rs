@@ -8,12 +8,13 @@ use crate::store::contract::Sample;
 use crate::store::{BodyReader, BodySource, CacheStore as _, MemoryStore};
 use crate::{CacheMetrics, CacheRules, Keying};
 
-type Code = Box<dyn Fn(&[Bytes]) -> Option<Bytes> + Send + Sync>;
+type Code = Box<dyn Fn(&[Bytes], Effort) -> Option<Bytes> + Send + Sync>;
 
 /// Codes as it is told, and counts how often.
 struct Scripted {
     code: Code,
     calls: AtomicUsize,
+    has_thorough: bool,
 }
 
 impl ContentCoder for Scripted {
@@ -23,9 +24,12 @@ impl ContentCoder for Scripted {
     fn is_eligible(&self, _: &HeaderMap, _: u64) -> bool {
         true
     }
-    fn code(&self, _: &str, content: &[Bytes], _: Effort) -> Option<Bytes> {
+    fn code(&self, _: &str, content: &[Bytes], effort: Effort) -> Option<Bytes> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        (self.code)(content)
+        (self.code)(content, effort)
+    }
+    fn has_thorough(&self, _: &str, _: u64) -> bool {
+        self.has_thorough
     }
 }
 
@@ -42,8 +46,18 @@ impl Stage {
         store: MemoryStore,
         code: impl Fn(&[Bytes]) -> Option<Bytes> + Send + Sync + 'static,
     ) -> Self {
-        let coder = Arc::new(Scripted { code: Box::new(code), calls: AtomicUsize::new(0) });
+        Self::with(store, false, move |content, _| code(content))
+    }
+
+    fn with(
+        store: MemoryStore,
+        has_thorough: bool,
+        code: impl Fn(&[Bytes], Effort) -> Option<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        let coder = Scripted { code: Box::new(code), calls: AtomicUsize::new(0), has_thorough };
+        let coder = Arc::new(coder);
         let (clock, tasks) = (ManualClock::new(), CollectedTasks::new());
+        let queue = WorkQueue::new(Arc::new(tasks.clone()), 1, 2);
         let shared = Arc::new(Shared::new(
             Arc::new(store.clone()),
             Arc::new(clock.clone()),
@@ -51,7 +65,7 @@ impl Stage {
             CacheRules::default(),
             Keying::default(),
             CacheMetrics::default(),
-            Some(Arc::clone(&coder) as Arc<dyn ContentCoder>),
+            Some((Arc::clone(&coder) as Arc<dyn ContentCoder>, queue)),
         ));
         Self { shared, store, coder, clock, tasks }
     }
@@ -210,4 +224,64 @@ fn what_was_made_of_a_replaced_original_is_not_stored() {
     let StoredBody::Memory { chunks, .. } = &coded.body else { panic!("in memory") };
     assert_eq!(chunks.concat(), [b'n'; 10]);
     assert!(is_coded(&coded));
+}
+
+/// As many bytes as this effort needs.
+fn by_effort(_: &[Bytes], effort: Effort) -> Option<Bytes> {
+    Some(Bytes::from(vec![b'x'; if effort == Effort::Quick { 100 } else { 50 }]))
+}
+
+#[test]
+fn what_is_used_again_is_made_again_with_more_effort_and_once() {
+    for len in [1000, 100_000] {
+        let stage = Stage::with(large_store(), true, by_effort);
+        let mut sample = Sample::new("/", 1, len);
+        sample.store(&stage.store).unwrap();
+        stage.hit(&sample);
+        stage.tasks.run_until_stalled();
+        assert_eq!(stage.calls(), 1, "nobody has used it again");
+        let quick = stage.hit(&sample);
+        assert_eq!((quick.body.len(), stage.tasks.unfinished()), (100, 1), "nobody waits");
+        stage.hit(&sample);
+        stage.tasks.run_until_stalled();
+        for _ in 0..3 {
+            assert_eq!(stage.hit(&sample).body.len(), 50, "in the place of the other");
+            stage.tasks.run_until_stalled();
+            // Confirmed by the origin server: it is still the same.
+            sample.head.lifetime.response_time += Duration::from_secs(1);
+            let original = stage.store.lookup(&sample.key()).expect("it is stored");
+            let original = original.iter().find(|stored| stored.head.derived.is_none());
+            stage.store.replace_head(original.expect("one"), sample.head.clone());
+        }
+        assert_eq!((stage.calls(), stage.busy()), (2, 0), "{len}");
+    }
+}
+
+#[test]
+fn effort_that_wins_nothing_is_not_made_again() {
+    let stage = Stage::with(large_store(), true, |_, _| Some(Bytes::from_static(b"coded")));
+    let sample = Sample::new("/", 1, 1000);
+    sample.store(&stage.store).unwrap();
+    for _ in 0..5 {
+        assert_eq!(stage.hit(&sample).body.len(), 5);
+        stage.tasks.run_until_stalled();
+    }
+    assert_eq!(stage.calls(), 2);
+}
+
+#[test]
+fn where_too_much_waits_it_is_tried_later() {
+    let stage = Stage::new(large_store(), |_| Some(Bytes::from_static(b"coded")));
+    let samples: Vec<_> = (0..3).map(|n| Sample::new(&format!("/{n}"), n, 100_000)).collect();
+    for sample in &samples {
+        sample.store(&stage.store).unwrap();
+        stage.hit(sample);
+    }
+    stage.tasks.run_until_stalled();
+    let coded = || samples.iter().filter(|sample| is_coded(&stage.hit(sample))).count();
+    assert_eq!((coded(), stage.calls(), stage.busy()), (2, 2, 0), "the queue has two places");
+    stage.clock.advance(NO_ROOM);
+    coded();
+    stage.tasks.run_until_stalled();
+    assert_eq!((coded(), stage.calls()), (3, 3));
 }

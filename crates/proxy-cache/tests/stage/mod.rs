@@ -10,7 +10,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use proxy_cache::store::MemoryStore;
 use proxy_cache::{Cache, CacheBody, CacheBuilder, CacheLayer, CacheRules, Keying};
-use proxy_core::ContentCoder;
+use proxy_core::{ContentCoder, TokioSpawn, WorkQueue};
 use proxy_testkit::{
     Answer, BodyProbe, CollectedTasks, ManualClock, ScriptedBody, Step, StubHandle, StubService,
 };
@@ -41,7 +41,8 @@ impl Stage {
         coder: Arc<impl ContentCoder>,
         answer: impl FnMut() -> Stub + Send + 'static,
     ) -> Self {
-        Self::build(answer, |builder| builder.coder(coder))
+        let queue = WorkQueue::new(Arc::new(TokioSpawn), 1, 8);
+        Self::build(answer, |builder| builder.coder(coder, queue))
     }
 
     pub(crate) fn keyed(

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cache::CacheSwitch;
+use super::compress::CompressSwitch;
 use super::server::{ForwardTimeouts, Limits};
 use super::tunnel::{Mode, Tunnel};
 
@@ -148,6 +149,10 @@ pub struct Forward {
     pub cache: Option<CacheSwitch>,
     /// What a client may begin a tunnel with.
     pub tunnel: Tunnel,
+    /// Compress responses: `true`, `false`, or a table of keys that stand in the place of those of
+    /// `[compress]`. Default false. What is in tunnels is left alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compress: Option<CompressSwitch>,
     /// Times towards the destinations.
     pub timeouts: ForwardTimeouts,
 }
@@ -164,6 +169,7 @@ impl Default for Forward {
             forwarded: false,
             cache: None,
             tunnel: Tunnel::default(),
+            compress: None,
             timeouts: ForwardTimeouts::default(),
         }
     }

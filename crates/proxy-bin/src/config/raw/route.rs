@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cache::CacheSwitch;
+use super::compress::CompressSwitch;
 use super::server::{RouteLimits, RouteTimeouts};
 
 /// `[[routes]]`: what is matched and what is done. Exactly one of `upstream`,
@@ -51,6 +52,10 @@ pub struct Route {
     /// stand in the place of those of `[cache]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheSwitch>,
+    /// Compress responses of the upstream: `true`, `false`, or a table of keys that stand in the
+    /// place of those of `[compress]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compress: Option<CompressSwitch>,
     /// Overrides the listener's and the server's limits.
     #[serde(default, skip_serializing_if = "RouteLimits::is_empty")]
     pub limits: RouteLimits,
@@ -226,6 +231,9 @@ pub struct Defaults {
     /// As in a route, for routes to an upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheSwitch>,
+    /// As in a route, for routes to an upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compress: Option<CompressSwitch>,
     /// As in a route.
     #[serde(skip_serializing_if = "RouteLimits::is_empty")]
     pub limits: RouteLimits,

@@ -69,7 +69,7 @@ impl Resolver<'_> {
         CacheDisk { path: folder, size }
     }
 
-    fn too_small(&mut self, path: &KeyPath, least: u64, found: u64) {
+    pub(super) fn too_small(&mut self, path: &KeyPath, least: u64, found: u64) {
         let (least, found) = (Size::from_bytes(least), Size::from_bytes(found));
         self.error(path, format!("expected a size from {least}, found {found}"));
     }
@@ -128,7 +128,7 @@ impl Resolver<'_> {
         Some(self.silently(|resolver| resolver.cache_policy(path, &rules)))
     }
 
-    fn silently<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+    pub(super) fn silently<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.found.len();
         let result = work(self);
         self.found.truncate(before);

@@ -48,6 +48,7 @@ impl Resolver<'_> {
             forwarded: raw.forwarded,
             cache: self.forward_cache(config),
             tunnel: self.tunnel(&path.key("tunnel"), &raw.tunnel, &raw.connect_ports),
+            compress: self.forward_compress(config),
             timeouts: UpstreamTimeouts {
                 connect: self.period(&times.key("connect"), raw.timeouts.connect),
                 first_byte: self.period(&times.key("first_byte"), raw.timeouts.first_byte),

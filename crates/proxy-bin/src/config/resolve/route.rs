@@ -84,6 +84,7 @@ impl Resolver<'_> {
                 timeouts: upstream.map(|upstream| timeouts(&route.timeouts, &upstream.timeouts)),
                 total: route.timeouts.total.unwrap_or(server).some().map(Period::duration),
                 cache: self.route_cache(config, index),
+                compress: self.route_compress(config, index),
             }
         };
         config.routes.iter().enumerate().map(route).collect()

@@ -88,11 +88,11 @@ fn what_is_not_built_says_so_and_hides_nothing_else() {
     let text = format!(
         "{GATEWAY}{}",
         r#"
-[compress]
-min_size = 7
+[traces]
+share = 7
 [[routes]]
 name = "clip"
-compress = true
+inspect = true
 [routes.exec]
 program = "ffmpeg"
 [[routes]]
@@ -103,8 +103,8 @@ upstream = "apq"
     assert_eq!(
         errors(&text),
         [
-            "a.toml:5:2: error: compress: `compress` is not built yet",
-            "a.toml:9:1: error: routes[0].compress: `compress` is not built yet",
+            "a.toml:5:2: error: traces: `traces` is not built yet",
+            "a.toml:9:1: error: routes[0].inspect: `inspect` is not built yet",
             "a.toml:10:9: error: routes[0].exec: `exec` is not built yet",
             "a.toml:14:12: error: routes[1].upstream: no upstream is named `apq`; did you mean `app`?",
         ]
