@@ -6,12 +6,14 @@
 //! way as in a file.
 
 mod ask;
+mod audit;
 mod explain;
 mod greeting;
 mod options;
 mod purge;
 
 pub use ask::{AdminError, AdminListener};
+pub use audit::{AuditCommand, AuditVerify, Verified, verify};
 pub use explain::{ExplainError, ExplainOrder, explain};
 pub use greeting::greeting;
 pub use options::{ConfigCommand, ConfigFile, Explain, ForwardMode, Options, Purge, ReverseMode};
@@ -35,7 +37,7 @@ const REVERSE_ADDRESS: &str = "127.0.0.1:8080";
 const ADMIN_ADDRESS: &str = "127.0.0.1:9901";
 
 /// Commands that come with later features.
-const UNBUILT: [&str; 8] = ["exec", "test", "top", "health", "audit", "ca", "completions", "man"];
+const UNBUILT: [&str; 7] = ["exec", "test", "top", "health", "ca", "completions", "man"];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -82,6 +84,9 @@ pub enum Command {
     Explain(Explain),
     /// Remove stored responses from the cache of a running proxy
     Purge(Purge),
+    /// Check the files of an audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Show a configuration or the schema of its file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -99,6 +104,8 @@ pub enum Action {
     Print(String),
     /// Ask a running process to remove stored responses.
     Purge(Box<PurgeOrder>),
+    /// Check the files of an audit log.
+    Verify(Box<AuditVerify>),
     /// Explain a request, by a file or in a running process.
     Explain(Box<ExplainOrder>),
 }
@@ -154,6 +161,9 @@ pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action
         Some(Command::Explain(order)) => {
             let order = ExplainOrder::new(&order, options.admin.as_deref(), from_file)?;
             return Ok(Action::Explain(Box::new(order)));
+        }
+        Some(Command::Audit(AuditCommand::Verify(order))) => {
+            return Ok(Action::Verify(Box::new(order)));
         }
         Some(Command::Config(ConfigCommand::Show(file))) => {
             return Ok(Action::Print(show::effective(&from_file(&file.config)?)));
@@ -225,7 +235,8 @@ fn unknown_command(words: &[OsString]) -> Diagnostics {
     let message = if UNBUILT.contains(&name.as_str()) {
         format!("`{name}` is not built yet")
     } else {
-        let built = ["forward", "reverse", "run", "check", "config", "explain", "purge", "help"];
+        let built =
+            ["forward", "reverse", "run", "check", "config", "explain", "purge", "audit", "help"];
         match config::suggest::nearest(&name, built) {
             Some(near) => format!("no command is named `{name}`; did you mean `{near}`?"),
             None => format!("no command is named `{name}`; there are `{}`", built.join("`, `")),

@@ -17,7 +17,8 @@ use proxy_core::hygiene::{Hygiene, HygieneLayer, Role};
 use proxy_core::trust::{AddressSource, ClientAddrLayer, TrustedClient};
 use proxy_core::{Body, CatchPanicLayer, ErrorPagesLayer, HeadLimits, IpSet, NameSet, PathPolicy};
 use proxy_filter::tunnel::TunnelRules;
-use proxy_observe::{Observe, ObserveLayer, Observer};
+use proxy_observe::audit::{AuditGate, Door};
+use proxy_observe::{AuditGateLayer, Observe, ObserveLayer, Observer};
 use proxy_server::{
     Edge, EdgeSettings, EdgeTimeouts, Exchanges, Limiter, ListenerSettings, TunnelSettings,
 };
@@ -71,6 +72,8 @@ pub struct Resources {
     pub coders: Coders,
     /// Where metrics are counted, if they are.
     pub recorder: Option<Arc<dyn Recorder + Send + Sync>>,
+    /// Who passes while the audit log can not be written.
+    pub audit_door: Option<Door>,
     /// The name in `Via`.
     pub via_name: Arc<str>,
 }
@@ -90,7 +93,7 @@ impl Resources {
 
 /// The layers that every listener has, around what its role does, as a type: no box stands
 /// between them.
-pub type Front<S> = Observe<ErrorPages<CatchPanic<Hygiene<TrustedClient<S>>>>>;
+pub type Front<S> = Observe<ErrorPages<CatchPanic<AuditGate<Hygiene<TrustedClient<S>>>>>>;
 
 /// The layers that every listener has, around what its role does. Outermost first; what each is
 /// and why it stands there: `docs/layer-order.md`.
@@ -108,10 +111,12 @@ pub fn front<S>(
         .layer(ObserveLayer::new(resources.observer.clone()))
         .layer(ErrorPagesLayer::new(PROXY_NAME).show_rules(role == Role::Forward))
         .layer(CatchPanicLayer)
+        .layer(AuditGateLayer::new(resources.audit_door.clone()))
         .layer(HygieneLayer::new(role, &resources.via_name).path_policy(path_policy(config)))
         .layer(
             ClientAddrLayer::new(networks(&listener.trusted_proxies), source(listener))
-                .announce(announce),
+                .announce(announce)
+                .privacy(config.privacy.forwarded.clone()),
         )
         .service(service)
 }
@@ -177,7 +182,8 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
         match listener.role {
             raw::Role::Gateway => {
                 let table = Arc::clone(&config.table);
-                let dispatch = Dispatch::new(targets(listener, &mut caches));
+                let dispatch = Dispatch::new(targets(listener, &mut caches))
+                    .show_clients(config.privacy.forwarded.clone());
                 let filtered = before_dispatch(MaybeStacked::new(dispatch), &limits);
                 let gateway = Gateway::new(&listener.name, access(listener), table, filtered);
                 gateways.push((listener.clone(), gateway));

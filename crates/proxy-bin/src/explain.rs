@@ -35,7 +35,7 @@ pub use question::{Question, QuestionError};
 
 use crate::compose::{Composed, Resources, compose, front, listener_settings};
 use crate::compress::Coders;
-use crate::config::resolved::{Address, Listener, Resolved};
+use crate::config::resolved::{Address, Listener, Privacy, Resolved};
 use crate::forward::ForwardRole;
 use crate::gateway::Gateway;
 use tap::{Normalised, Tap};
@@ -84,6 +84,7 @@ impl Explainer {
                 .map(|_| Arc::new(MemoryStore::with_capacity(EMPTY_CACHE)) as _),
             coders: Coders::new(config.compress, None),
             recorder: None,
+            audit_door: None,
             via_name: config.server.via_name.as_deref().unwrap_or("proxyd-00000000").into(),
         };
         let composed = compose(config, &resources);
@@ -117,8 +118,9 @@ impl Explainer {
         let ((listener, role), why) = asked.listener(roles)?;
         let settings = listener_settings(config, listener, resources);
         let arrival = asked.arrival(listener);
+        let privacy = &config.privacy;
         let mut explanation = Explanation::new(&asked, listener, why, *live);
-        let accepted = arrival.accepted(&settings);
+        let accepted = arrival.accepted(&settings, &privacy.log);
         explanation.accepted = accepted.verdict;
         let Some((peer, peer_trusted)) = accepted.peer else { return Ok(explanation) };
 
@@ -146,7 +148,8 @@ impl Explainer {
                 answer_of(front(config, listener, resources, role), request).await
             }
         };
-        explanation.tell(&exchange, &Came { method, target, fields, head, arrival: &arrival });
+        explanation
+            .tell(&exchange, &Came { method, target, fields, head, arrival: &arrival, privacy });
         Ok(explanation)
     }
 }
@@ -169,6 +172,7 @@ struct Came<'a> {
     fields: HeaderMap,
     head: Response<()>,
     arrival: &'a arrival::Arrival,
+    privacy: &'a Privacy,
 }
 
 /// The answer's head. Its content is nobody's concern.

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod admin;
 pub mod admin_token;
+pub mod audit;
 pub mod body_limit;
 pub mod cache;
 pub mod cli;

@@ -36,6 +36,16 @@ fn main() -> ExitCode {
                 ExitCode::from(if error.was_told_wrong() { 2 } else { 1 })
             }
         },
+        Ok(Action::Verify(order)) => match cli::verify(&order) {
+            Ok(verified) => {
+                print!("{}", verified.text);
+                ExitCode::from(u8::from(!verified.intact))
+            }
+            Err(error) => {
+                eprintln!("proxyd: {error}");
+                ExitCode::from(2)
+            }
+        },
         Ok(Action::Explain(order)) => match cli::explain(&order) {
             Ok(text) => {
                 print!("{text}");

@@ -11,7 +11,9 @@ use metrics::Recorder;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use proxy_cache::CacheStore;
 use proxy_core::{Body, BoxError, Clock, SystemClock};
-use proxy_observe::{AccessLog, AccessLogConfig, LogFormat, Metrics, Observer, Overflow, Sink};
+use proxy_observe::{
+    AccessLog, AccessLogConfig, AuditLog, LogFormat, Metrics, Observer, Overflow, Sink,
+};
 use proxy_server::{Bound, Drain, Exchanges, Limiter, ListenAddress, RuntimeKind, Workers, accept};
 use proxy_upstream::guard::OwnListeners;
 use proxy_upstream::resolve::{HickoryConfig, HickoryResolver};
@@ -52,6 +54,14 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
+    /// The audit log could not be opened.
+    #[error("cannot write the audit log {path}: {source}")]
+    Audit {
+        /// Which.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
     /// The folder of the cache can not be used.
     #[error("cannot keep responses in {path}: {source}")]
     Cache {
@@ -79,7 +89,10 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     let config = &loaded.resolved;
     let mut signals = Signals::new()?;
     let bound = bind(config)?;
-    let (own, resources, log, prometheus) = resources(config)?;
+    let (own, resources, logs, prometheus) = resources(config)?;
+    if let Some(audit) = &logs.audit {
+        crate::audit::configured(audit, loaded, 1, &SystemClock);
+    }
     own.set(crate::compose::own_addresses(bound.addresses()));
     let composed = compose(config, &resources);
     let drain = Drain::default();
@@ -100,7 +113,7 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     state.ready(true);
 
     tokio::select! {
-        () = signals.first(&log, config) => {}
+        () = signals.first(&logs, config) => {}
         () = state.drain_asked() => {}
     }
     state.ready(false);
@@ -125,9 +138,7 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     // What was told to end does so at its next poll; the log gets its last lines.
     let _ = tokio::time::timeout(Duration::from_secs(1), drain.emptied()).await;
     upkeep.abort();
-    if let Some(log) = log {
-        tokio::task::spawn_blocking(move || drop(log)).await.ok();
-    }
+    tokio::task::spawn_blocking(move || drop(logs)).await.ok();
     Ok(())
 }
 
@@ -176,7 +187,13 @@ fn bind(config: &Resolved) -> Result<Sockets, ServeError> {
     Ok(Sockets { listeners, admin, probe })
 }
 
-type Made = (OwnListeners, Resources, Option<AccessLog>, Option<PrometheusHandle>);
+type Made = (OwnListeners, Resources, Logs, Option<PrometheusHandle>);
+
+/// The logs; each ends with its drop.
+struct Logs {
+    access: Option<AccessLog>,
+    audit: Option<AuditLog>,
+}
 
 fn resources(config: &Resolved) -> Result<Made, ServeError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -190,8 +207,11 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
         false => (None, None, None),
     };
     let log = access_log(config, metrics.as_ref())?;
+    let audit = audit_log(config, metrics.as_ref(), &clock)?;
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
     sinks.extend(log.as_ref().map(AccessLog::sink));
+    let trail = audit.as_ref().map(|audit| crate::audit::trail(audit, config));
+    sinks.extend(trail.map(|trail| Arc::new(trail) as Arc<dyn Sink>));
     sinks.extend(metrics.map(|m| m as Arc<dyn Sink>));
     let resources = Resources {
         resolver: Arc::new(HickoryResolver::start(HickoryConfig::default())?),
@@ -202,12 +222,24 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
         cache: config.cache.as_ref().map(cache).transpose()?,
         coders: Coders::new(config.compress, recorder.as_deref().map(|own| own as _)),
         recorder,
+        audit_door: audit.as_ref().and_then(AuditLog::door),
         via_name: match &config.server.via_name {
             Some(name) => name.as_str().into(),
             None => format!("proxyd-{:08x}", seed as u32).into(),
         },
     };
-    Ok((own, resources, log, prometheus))
+    Ok((own, resources, Logs { access: log, audit }, prometheus))
+}
+
+fn audit_log(
+    config: &Resolved,
+    metrics: Option<&Arc<Metrics>>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<AuditLog>, ServeError> {
+    crate::audit::open(config, metrics, clock).map_err(|source| ServeError::Audit {
+        path: config.audit_log.as_ref().map(|own| own.target.to_string()).unwrap_or_default(),
+        source,
+    })
 }
 
 fn cache(stores: &CacheStores) -> Result<Arc<dyn CacheStore>, ServeError> {
@@ -249,6 +281,9 @@ fn access_log(
             raw::OnFull::Block => Overflow::Block,
         },
         path_policy: path_policy(config),
+        privacy: config.privacy.log.clone(),
+        redaction: config.privacy.redaction.clone(),
+        users: own.users,
         ..AccessLogConfig::default()
     };
     let mut builder = AccessLog::builder(settings).on_error(
@@ -391,7 +426,7 @@ impl Signals {
     }
 
     /// Waits for the signal to end; reopens the log meanwhile.
-    async fn first(&mut self, log: &Option<AccessLog>, config: &Resolved) {
+    async fn first(&mut self, logs: &Logs, config: &Resolved) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
@@ -401,10 +436,16 @@ impl Signals {
                 }
                 _ = self.reopen.recv() => {
                     let target = config.access_log.as_ref().map(|own| &own.target);
-                    if let (Some(log), Some(LogTarget::File(path))) = (log, target)
+                    if let (Some(log), Some(LogTarget::File(path))) = (&logs.access, target)
                         && let Err(error) = log.reopen(path)
                     {
                         tracing::error!(%error, "the access log cannot be reopened");
+                    }
+                    let target = config.audit_log.as_ref().map(|own| &own.target);
+                    if let (Some(log), Some(LogTarget::File(path))) = (&logs.audit, target)
+                        && let Err(error) = log.reopen(path)
+                    {
+                        tracing::error!(%error, "the audit log cannot be reopened");
                     }
                 }
             }

@@ -29,8 +29,8 @@ pub struct Options {
     /// File of the access log, `-` for standard output, or `off` [default: - without a file]
     #[arg(long, global = true, value_name = "PATH|-|off")]
     pub access_log: Option<String>,
-    /// File of the audit log (not built yet)
-    #[arg(long, global = true, value_name = "PATH")]
+    /// File of the audit log, `-` for standard output, or `off` [default: off without a file]
+    #[arg(long, global = true, value_name = "PATH|-|off")]
     pub audit_log: Option<String>,
     /// Worker threads; 0 for one on each core
     #[arg(long, global = true, value_name = "N")]
@@ -53,8 +53,11 @@ impl Options {
             Some(path) => list.push(argument("--access-log", "log.access.path", path)),
             None => {}
         }
-        let audit = self.audit_log.as_deref();
-        list.extend(audit.map(|path| argument("--audit-log", "log.audit.path", path)));
+        match self.audit_log.as_deref() {
+            Some("off") => list.push(removal("--audit-log", "log.audit")),
+            Some(path) => list.push(argument("--audit-log", "log.audit.path", path)),
+            None => {}
+        }
         list.extend(self.workers.map(|count| argument("--workers", "server.workers", count)));
         list
     }

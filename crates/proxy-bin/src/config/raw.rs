@@ -9,6 +9,7 @@ mod compress;
 mod filter;
 mod listener;
 mod log;
+mod privacy;
 mod rate_limit;
 mod route;
 mod server;
@@ -25,6 +26,7 @@ pub use compress::{
 pub use filter::Filter;
 pub use listener::{Admin, Forward, Listener, Port, Probe, Protocol, Role, Secret};
 pub use log::{AccessLog, Log, LogFormat, Metrics, OnFull};
+pub use privacy::{AuditFsync, AuditLog, AuditOnFull, ClientAddress, Privacy, PrivacySinks};
 pub use rate_limit::{LimitCount, LimitKey, LimitMode, RateLimit};
 pub use route::{
     Defaults, FieldEdits, FieldMatch, Match, PathPattern, Redirect, Respond, Rewrite, Route,
@@ -76,6 +78,8 @@ pub struct Config {
     pub filter: Filter,
     /// How responses are compressed; `compress` of a route says whether.
     pub compress: Compress,
+    /// What every sink shows of clients.
+    pub privacy: Privacy,
     /// What is written about the requests.
     pub log: Log,
     /// Counters for Prometheus.

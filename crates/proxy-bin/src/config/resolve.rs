@@ -6,6 +6,8 @@ mod cache;
 mod compress;
 mod forward;
 mod listener;
+mod log;
+mod privacy;
 mod rate_limit;
 mod route;
 mod server;
@@ -58,6 +60,8 @@ pub(super) fn resolve(
     let used = forward.compress.is_some() || routes.iter().any(|route| route.compress.is_some());
     let compress = resolver.compress(&config, used);
     let access_log = resolver.access_log(&config);
+    let audit_log = resolver.audit_log(&config);
+    let privacy = resolver.privacy(&config);
     let server = resolver.server(&config, limits);
     resolver.whole(&config);
     let resolved = Resolved {
@@ -72,6 +76,8 @@ pub(super) fn resolve(
         rate_limits,
         compress,
         access_log,
+        audit_log,
+        privacy,
         metrics: config.metrics.enabled,
         server,
     };

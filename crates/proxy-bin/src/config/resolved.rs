@@ -3,6 +3,7 @@
 
 mod cache;
 mod compress;
+mod privacy;
 mod rate_limit;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use proxy_core::{NamePattern, OpeningLimits};
 
 pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
 pub use compress::{CompressLimits, CompressPolicy};
+pub use privacy::{AuditLog, Privacy};
 pub use rate_limit::{Holds, RateLimit};
 
 use super::raw;
@@ -50,6 +52,10 @@ pub struct Resolved {
     pub compress: CompressLimits,
     /// The access log, if there is one.
     pub access_log: Option<AccessLog>,
+    /// The audit log, if there is one.
+    pub audit_log: Option<AuditLog>,
+    /// What every sink shows of clients.
+    pub privacy: Privacy,
     /// Whether metrics are kept.
     pub metrics: bool,
     /// The process.
@@ -339,6 +345,8 @@ pub struct AccessLog {
     pub target: LogTarget,
     /// What happens when it does not keep up.
     pub on_full: raw::OnFull,
+    /// Whether it shows who asked.
+    pub users: bool,
 }
 
 /// Where a log goes.
@@ -348,6 +356,15 @@ pub enum LogTarget {
     Stdout,
     /// To the end of this file.
     File(PathBuf),
+}
+
+impl fmt::Display for LogTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("-"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// The process.

@@ -25,8 +25,6 @@ const UNBUILT: &[(&str, Which)] = &[
     ("filter.rules", All),
     ("filter.inspect", All),
     ("filter.input", All),
-    ("privacy", All),
-    ("log.audit", All),
     ("traces", All),
     ("extensions", All),
     // Listeners.

@@ -65,12 +65,12 @@ impl Arrival {
     }
 
     /// As the listener judges a connection before a request is read.
-    pub(super) fn accepted(&self, settings: &ListenerSettings) -> Judged {
+    pub(super) fn accepted(&self, settings: &ListenerSettings, privacy: &AddressPrivacy) -> Judged {
         let client = |ip: Option<IpAddr>| ip.map_or(ClientAddr::unknown(), ClientAddr::new);
         let mut peer = client(self.peer);
         let mut trusted = peer.is_in(&settings.trusted);
         let who = |peer: ClientAddr| match peer.is_known() {
-            true => peer.view(AddressPrivacy::Full).to_string(),
+            true => peer.view(privacy).to_string(),
             false => "unix socket".to_owned(),
         };
         let address = who(peer);

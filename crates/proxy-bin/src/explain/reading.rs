@@ -2,7 +2,7 @@
 
 use http::{Method, header};
 use proxy_cache::explain::{CacheExplanation, Storage, Variant};
-use proxy_core::{AddressPrivacy, Exchange, Sending, Verdict};
+use proxy_core::{Exchange, Sending, Verdict};
 
 use super::answer::{
     Answer, Cache, Client, Decided, Explanation, Key, ListenerChoice, Sent, Stored, Target,
@@ -39,7 +39,7 @@ impl Explanation {
         let normal = exchange.get::<Normalised>();
         if normal.is_some() {
             self.client = Some(Client {
-                address: exchange.client().view(AddressPrivacy::Full).to_string(),
+                address: exchange.client().view(&came.privacy.log).to_string(),
                 source: came.arrival.source(exchange),
             });
         }
@@ -72,7 +72,8 @@ impl Explanation {
                 ..Sent::default()
             };
             if sending.protocol != "tunnel" {
-                fields::compare(&came.fields, &sending.fields, &mut sent);
+                let shown = fields::Shown { privacy: came.privacy, source: &came.arrival.field };
+                fields::compare(&came.fields, &sending.fields, &shown, &mut sent);
                 self.sent = Some(sent);
             }
             self.upstream = Some(Upstream::of(&sending));

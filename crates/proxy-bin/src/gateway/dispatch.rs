@@ -40,12 +40,21 @@ pub struct RouteTarget {
 pub struct Dispatch {
     /// In the order of the table.
     targets: Arc<[RouteTarget]>,
+    /// The form in which `{client}` shows the client's address.
+    privacy: Arc<AddressPrivacy>,
 }
 
 impl Dispatch {
     /// With the targets in the order of the table.
     pub fn new(targets: Vec<RouteTarget>) -> Self {
-        Self { targets: targets.into() }
+        Self { targets: targets.into(), privacy: Arc::default() }
+    }
+
+    /// The form in which `{client}` shows the client's address. Default: full.
+    #[must_use]
+    pub fn show_clients(mut self, privacy: AddressPrivacy) -> Self {
+        self.privacy = Arc::new(privacy);
+        self
     }
 
     /// Begins what the table said.
@@ -82,7 +91,7 @@ impl Dispatch {
         let host = host.as_ref().and_then(|h| Authority::parse(h.to_str().ok()?));
         let host = host.map_or("", |authority| authority.host);
         let view = exchange.map_or(ClientAddr::unknown(), Exchange::client);
-        let view = view.view(AddressPrivacy::Full);
+        let view = view.view(&*self.privacy);
         let id = exchange.map(Exchange::id);
         let context = FieldContext {
             method: &method,

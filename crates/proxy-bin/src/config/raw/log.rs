@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::AuditLog;
+
 /// `[log]`: the sinks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -10,6 +12,9 @@ pub struct Log {
     /// One line for each request. Without the table there is no access log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access: Option<AccessLog>,
+    /// One record for each decision against a request. Without the table there is no audit log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit: Option<AuditLog>,
 }
 
 /// `[log.access]`: one line for each request.
@@ -22,11 +27,18 @@ pub struct AccessLog {
     pub path: String,
     /// What happens when the sink does not keep up.
     pub on_full: OnFull,
+    /// Whether it shows who asked, where credentials were verified.
+    pub users: bool,
 }
 
 impl Default for AccessLog {
     fn default() -> Self {
-        Self { format: LogFormat::Json, path: "-".to_owned(), on_full: OnFull::DropAndCount }
+        Self {
+            format: LogFormat::Json,
+            path: "-".to_owned(),
+            on_full: OnFull::DropAndCount,
+            users: false,
+        }
     }
 }
 

@@ -1,9 +1,9 @@
-//! The process and its log.
+//! The process.
 
 use super::Resolver;
 use crate::config::path::KeyPath;
 use crate::config::raw::Config;
-use crate::config::resolved::{AccessLog, Limits, LogTarget, Server, Timeouts};
+use crate::config::resolved::{Limits, Server, Timeouts};
 use crate::config::units::{Limit, Period};
 
 impl Resolver<'_> {
@@ -50,31 +50,5 @@ impl Resolver<'_> {
                 total,
             },
         }
-    }
-
-    pub(super) fn access_log(&mut self, config: &Config) -> Option<AccessLog> {
-        let raw = config.log.access.as_ref()?;
-        let path = KeyPath::of("log.access.path");
-        let target = match raw.path.as_str() {
-            "-" => LogTarget::Stdout,
-            "" => {
-                self.error(&path, "expected a file, or \"-\" for standard output");
-                LogTarget::Stdout
-            }
-            file => {
-                let file = self.origins.folder(&path).join(file);
-                if file.is_dir() {
-                    self.error(&path, format!("{} is a folder", file.display()));
-                } else if let Some(folder) = file.parent()
-                    && !folder.as_os_str().is_empty()
-                    && !folder.is_dir()
-                {
-                    let message = format!("there is no folder {} for it", folder.display());
-                    self.error(&path, message);
-                }
-                LogTarget::File(file)
-            }
-        };
-        Some(AccessLog { format: raw.format, target, on_full: raw.on_full })
     }
 }
