@@ -8,7 +8,7 @@ use crate::policy::{Policy, Verdict};
 
 /// Lets requests for some names pass, or refuses them: `x.test` is itself and all below it,
 /// `*.x.test` only what is below, `=x.test` exact ([`proxy_core::names`]). For lists of many names
-/// that change, see `domains`.
+/// that change: [`DomainPolicy`](crate::domains::DomainPolicy).
 ///
 /// The host is that of the target, or of `Host` where the target has none.
 #[derive(Clone, Debug)]
