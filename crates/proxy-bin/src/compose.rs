@@ -15,7 +15,8 @@ use proxy_core::catch_panic::CatchPanic;
 use proxy_core::error_pages::ErrorPages;
 use proxy_core::hygiene::{Hygiene, HygieneLayer, Role};
 use proxy_core::trust::{AddressSource, ClientAddrLayer, TrustedClient};
-use proxy_core::{Body, CatchPanicLayer, ErrorPagesLayer, HeadLimits, IpSet, NameSet, PathPolicy};
+use proxy_core::{Body, CatchPanicLayer, ErrorPagesLayer, HeadLimits, IpSet, PathPolicy};
+use proxy_filter::FilterLayer;
 use proxy_filter::tunnel::TunnelRules;
 use proxy_observe::audit::{AuditGate, Door};
 use proxy_observe::{AuditGateLayer, Observe, ObserveLayer, Observer};
@@ -40,6 +41,7 @@ use crate::config::resolved::{
     CompressPolicy, Limits, Listener, Resolved, Timeouts, Tunnel, UpstreamHost, UpstreamTimeouts,
 };
 use crate::config::units::Size;
+use crate::filter::Filters;
 use crate::forward::{ForwardDispatch, ForwardRole, Tunnels};
 use crate::gateway::{Dispatch, Gateway, RouteTarget};
 use crate::names::Names;
@@ -145,6 +147,7 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
     let mut caches = Caches::new(resources.cache.clone());
     let limits = RateLimits::new(&config.rate_limits, resources.recorder.as_deref());
     let misses = limits.misses();
+    let filters = Filters::new(config);
     let targets = |listener: &Listener, caches: &mut Caches| -> Vec<RouteTarget> {
         config
             .table
@@ -184,12 +187,14 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                 let table = Arc::clone(&config.table);
                 let dispatch = Dispatch::new(targets(listener, &mut caches))
                     .show_clients(config.privacy.forwarded.clone());
-                let filtered = before_dispatch(MaybeStacked::new(dispatch), &limits);
+                let filtered =
+                    before_dispatch(MaybeStacked::new(dispatch), filters.layer(listener), &limits);
                 let gateway = Gateway::new(&listener.name, access(listener), table, filtered);
                 gateways.push((listener.clone(), gateway));
             }
             raw::Role::Forward => {
-                let role = forward_role(config, listener, resources, &mut caches, &limits);
+                let role =
+                    forward_role(config, listener, resources, &mut caches, &filters, &limits);
                 forwards.push((listener.clone(), role));
             }
         }
@@ -202,6 +207,7 @@ fn forward_role(
     listener: &Listener,
     resources: &Resources,
     caches: &mut Caches,
+    filters: &Filters,
     limits: &RateLimits,
 ) -> ForwardRole {
     let forward = &config.forward;
@@ -212,7 +218,7 @@ fn forward_role(
         own: resources.own.clone(),
         report_only: forward.guard == raw::Mode::Report,
     });
-    let names = Names::of(config);
+    let names = Names::of(filters);
     let mut dialer = Dialer::new(Arc::clone(&resources.resolver), guard, dial_config());
     if let Some(aliases) = names.of_aliases() {
         dialer = dialer.with_name_policy(aliases);
@@ -231,8 +237,6 @@ fn forward_role(
     let limiter = Limiter::new(listener.limits.tunnels, listener.limits.tunnels_per_client);
     let tunnels = Tunnels::new(dialer, ports(&forward.connect_ports), limiter, timeouts.connect)
         .beginning_by(tunnel_rules(&forward.tunnel, &names), forward.tunnel.limits);
-    let only: Option<NameSet> =
-        (!forward.only_domains.is_empty()).then(|| forward.only_domains.iter().cloned().collect());
     // Who may use a forward proxy does not change what an origin server answers: `allow_clients`
     // makes nothing personal here. What clients send of themselves the layer judges by the request.
     let cache = forward.cache.as_ref().and_then(|policy| {
@@ -243,8 +247,9 @@ fn forward_role(
     let proxy = MaybeStacked::new(MaybeCached::new(proxy, cache.as_ref()));
     let proxy = around_route(proxy, forward.compress.as_ref(), &CacheRole::Forward, resources);
     let dispatch = ForwardDispatch::new(proxy, tunnels, listener.limits.body);
-    let filtered = before_dispatch(MaybeStacked::new(dispatch), limits);
-    ForwardRole::new(access(listener), only, filtered)
+    let filter = filters.layer(listener);
+    let filtered = before_dispatch(MaybeStacked::new(dispatch), filter, limits);
+    ForwardRole::new(access(listener), filtered)
 }
 
 fn tunnel_rules(tunnel: &Tunnel, names: &Names) -> TunnelRules {
@@ -270,13 +275,17 @@ fn tunnel_rules(tunnel: &Tunnel, names: &Names) -> TunnelRules {
 
 /// What stands between the match of a route and its dispatch, in both roles: the filter. Each
 /// layer is put around those above it in this text: the innermost comes first.
-fn before_dispatch<S>(dispatch: MaybeStacked<S>, limits: &RateLimits) -> MaybeStacked<S>
+fn before_dispatch<S>(
+    dispatch: MaybeStacked<S>,
+    filter: Option<FilterLayer>,
+    limits: &RateLimits,
+) -> MaybeStacked<S>
 where
     S: Service<Request<Body>, Response = Response<MaybeCachedBody>, Error = Infallible>,
     S: Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    dispatch.wrap(limits.requests())
+    dispatch.wrap(limits.requests()).wrap(filter)
 }
 
 /// What stands around the service of a route, or of the forward role: above its cache, which is

@@ -8,13 +8,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 use proxy_core::target::Authority;
 use proxy_core::{
-    Attempt, Body, BoxError, Decision, ErrorKind, Exchange, NameSet, OpeningLimits, ProxyError,
-    Refusal, Sending, TunnelCheck, Verdict,
+    Attempt, Body, BoxError, Decision, ErrorKind, Exchange, OpeningLimits, ProxyError, Refusal,
+    Sending, TunnelCheck, Verdict,
 };
 use proxy_filter::tunnel::TunnelRules;
 use proxy_server::{Limiter, TunnelUpstream};
@@ -40,33 +40,12 @@ pub struct ForwardRole {
 #[derive(Debug)]
 struct Shared {
     access: ListenerAccess,
-    /// Where given, only these names may be asked for.
-    only_domains: Option<NameSet>,
 }
 
 impl ForwardRole {
-    /// Serves by `inner` the clients that `access` permits. Where `only_domains` is given, no
-    /// other name may be asked for.
-    pub fn new(
-        access: ListenerAccess,
-        only_domains: Option<NameSet>,
-        inner: MaybeStacked<ForwardDispatch>,
-    ) -> Self {
-        Self { shared: Arc::new(Shared { access, only_domains }), inner }
-    }
-}
-
-impl Shared {
-    fn judge(&self, request: &Request<Body>) -> Result<(), Box<Refusal>> {
-        self.access.judge(Exchange::of(request))?;
-        if let Some(only) = &self.only_domains {
-            let authority = request.uri().authority();
-            let host = authority.and_then(|a| Authority::parse(a.as_str())).map(|a| a.host);
-            if host.is_none_or(|host| only.longest(host).is_none()) {
-                return Err(Box::new(Refusal::new(StatusCode::FORBIDDEN, "domain_not_allowed")));
-            }
-        }
-        Ok(())
+    /// Serves by `inner` the clients that `access` permits.
+    pub fn new(access: ListenerAccess, inner: MaybeStacked<ForwardDispatch>) -> Self {
+        Self { shared: Arc::new(Shared { access }), inner }
     }
 }
 
@@ -85,7 +64,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let request = request.map(Body::new);
-        match self.shared.judge(&request) {
+        match self.shared.access.judge(Exchange::of(&request)) {
             Ok(()) => ForwardRoleFuture::Inner { inner: self.inner.call(request) },
             Err(refusal) => ForwardRoleFuture::refused(*refusal, Exchange::of(&request)),
         }

@@ -14,6 +14,7 @@ pub mod compose;
 pub mod compress;
 pub mod config;
 pub mod explain;
+pub mod filter;
 pub mod forward;
 pub mod gateway;
 pub mod memory_guard;

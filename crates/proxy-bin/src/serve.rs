@@ -27,6 +27,7 @@ use crate::compress::Coders;
 use crate::config::resolved::{Address, CacheStores, Listener, LogTarget, Resolved};
 use crate::config::{Loaded, raw};
 use crate::explain::Explainer;
+use crate::filter::Watch;
 use crate::memory_guard::MemoryGuard;
 
 /// How often idle connections are swept and metrics are kept in order.
@@ -107,6 +108,9 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     let guard = resources.cache.clone().and_then(MemoryGuard::new);
     let destinations = resources.destinations.clone();
     let upkeep = tokio::spawn(upkeep(state.clone(), destinations.clone(), guard));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let watch = Watch::new(&config.filter.files, clock, resources.recorder.as_deref());
+    let watch = watch.map(|watch| tokio::spawn(watch.run()));
     if let Some(greeting) = greeting {
         let _ = io::stderr().write_all(greeting.as_bytes());
     }
@@ -138,6 +142,9 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     // What was told to end does so at its next poll; the log gets its last lines.
     let _ = tokio::time::timeout(Duration::from_secs(1), drain.emptied()).await;
     upkeep.abort();
+    if let Some(watch) = watch {
+        watch.abort();
+    }
     tokio::task::spawn_blocking(move || drop(logs)).await.ok();
     Ok(())
 }

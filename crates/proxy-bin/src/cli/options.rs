@@ -13,7 +13,8 @@ Examples:
   proxyd forward
   curl -x http://127.0.0.1:3128 https://example.com/
   proxyd forward --listen 10.0.0.1:3128 --allow-client 10.0.0.0/8 --connect-port 443 --connect-port 8443
-  proxyd forward --allow-private --cache=1GiB --access-log access.jsonl";
+  proxyd forward --allow-private --cache=1GiB --access-log access.jsonl
+  proxyd forward --block-list blocked.txt";
 
 const REVERSE_EXAMPLES: &str = "\
 Examples:
@@ -82,7 +83,7 @@ pub struct ForwardMode {
     /// Serve everyone who can reach it
     #[arg(long)]
     pub open: bool,
-    /// File of names to block; repeatable (not built yet)
+    /// File of names to block; repeatable
     #[arg(long, value_name = "FILE")]
     pub block_list: Vec<String>,
     /// Store responses, in this much memory [default: 64MiB]

@@ -12,6 +12,7 @@ mod log;
 mod privacy;
 mod rate_limit;
 mod route;
+mod rule;
 mod server;
 mod tunnel;
 mod upstream;
@@ -23,7 +24,7 @@ pub use cache::{
 pub use compress::{
     CodingLevels, CodingName, Compress, CompressRules, CompressSwitch, Unacceptable,
 };
-pub use filter::Filter;
+pub use filter::{Filter, FilterDefault};
 pub use listener::{Admin, Forward, Listener, Port, Probe, Protocol, Role, Secret};
 pub use log::{AccessLog, Log, LogFormat, Metrics, OnFull};
 pub use privacy::{AuditFsync, AuditLog, AuditOnFull, ClientAddress, Privacy, PrivacySinks};
@@ -32,6 +33,7 @@ pub use route::{
     Defaults, FieldEdits, FieldMatch, Match, PathPattern, Redirect, Respond, Rewrite, Route,
     Scheme, ValuePattern,
 };
+pub use rule::{Rule, RuleAction, RuleMatch, RuleMode};
 pub use server::{
     EncodedSlash, ForwardTimeouts, Limits, PathRules, RouteLimits, RouteTimeouts, Runtime, Server,
     Timeouts,

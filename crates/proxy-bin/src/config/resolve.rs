@@ -4,6 +4,7 @@
 mod address;
 mod cache;
 mod compress;
+mod filter;
 mod forward;
 mod listener;
 mod log;
@@ -59,6 +60,7 @@ pub(super) fn resolve(
     let rate_limits = resolver.rate_limits(&config);
     let used = forward.compress.is_some() || routes.iter().any(|route| route.compress.is_some());
     let compress = resolver.compress(&config, used);
+    let filter = resolver.filter(&config);
     let access_log = resolver.access_log(&config);
     let audit_log = resolver.audit_log(&config);
     let privacy = resolver.privacy(&config);
@@ -75,6 +77,7 @@ pub(super) fn resolve(
         cache,
         rate_limits,
         compress,
+        filter,
         access_log,
         audit_log,
         privacy,

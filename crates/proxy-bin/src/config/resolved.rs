@@ -3,6 +3,7 @@
 
 mod cache;
 mod compress;
+mod filter;
 mod privacy;
 mod rate_limit;
 
@@ -19,6 +20,7 @@ use proxy_core::{NamePattern, OpeningLimits};
 
 pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
 pub use compress::{CompressLimits, CompressPolicy};
+pub use filter::{Filter, ListFile};
 pub use privacy::{AuditLog, Privacy};
 pub use rate_limit::{Holds, RateLimit};
 
@@ -50,6 +52,8 @@ pub struct Resolved {
     pub rate_limits: Vec<RateLimit>,
     /// What compressing may take of the machine.
     pub compress: CompressLimits,
+    /// What is let through.
+    pub filter: Filter,
     /// The access log, if there is one.
     pub access_log: Option<AccessLog>,
     /// The audit log, if there is one.
@@ -198,8 +202,6 @@ pub struct Forward {
     pub allow_networks: Vec<IpNet>,
     /// Whether the guard refuses, or only reports.
     pub guard: raw::Mode,
-    /// When not empty, the only names that may be reached.
-    pub only_domains: Vec<NamePattern>,
     /// Whether requests are told who asked.
     pub forwarded: bool,
     /// How responses are kept, if they are.

@@ -19,10 +19,6 @@ use Which::{All, StartsWith, Word};
 /// Paths, where `*` stands for any name or index.
 const UNBUILT: &[(&str, Which)] = &[
     // Layers of their own.
-    ("filter.default", All),
-    ("filter.block_domains", All),
-    ("filter.block_exceptions", All),
-    ("filter.rules", All),
     ("filter.inspect", All),
     ("filter.input", All),
     ("traces", All),

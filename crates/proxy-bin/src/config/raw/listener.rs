@@ -138,7 +138,8 @@ pub struct Forward {
     /// and records what it would refuse. For trying it out.
     pub guard: Mode,
     /// When not empty, every other destination name is refused. `x.test` is
-    /// itself and all below it, `*.x.test` only what is below, `=x.test` exact.
+    /// itself and all below it, `*.x.test` only what is below, `=x.test` exact;
+    /// `"@file"` takes the names of a file.
     pub only_domains: Vec<String>,
     /// Whether requests are told who asked: adds `Forwarded`,
     /// `X-Forwarded-*`, `X-Request-Id` and `traceparent`.

@@ -29,8 +29,6 @@ impl Resolver<'_> {
                 allow_names.extend(self.take(&path, waiver.parse::<NamePattern>()));
             }
         }
-        let only = path.key("only_domains");
-        let only_domains = self.list(&only, &raw.only_domains, str::parse::<NamePattern>);
         if raw.guard == Mode::Report {
             let message = "the guard refuses nothing but our own listeners: clients reach \
                            everything that this machine reaches, cloud metadata included";
@@ -44,7 +42,6 @@ impl Resolver<'_> {
             allow_names,
             allow_networks,
             guard: raw.guard,
-            only_domains,
             forwarded: raw.forwarded,
             cache: self.forward_cache(config),
             tunnel: self.tunnel(&path.key("tunnel"), &raw.tunnel, &raw.connect_ports),

@@ -1,0 +1,100 @@
+//! The filter of a configuration: which policies stand before the dispatch of a listener.
+//!
+//! In the order of `docs/layer-order.md`: the ports of the forward role, lists of names, rules.
+//! (The clients of listener and route are judged before, by the role itself; the guard judges the
+//! address, when it is dialled, whatever is said here.)
+
+mod watch;
+
+use std::sync::Arc;
+
+use http::Method;
+use proxy_core::{Clock, Refusal, SystemClock};
+use proxy_filter::domains::{DomainLists, DomainPolicy};
+use proxy_filter::rules::{Resources as RuleResources, Rules};
+use proxy_filter::{FilterLayer, Policies, Policy, Verdict, policy};
+use proxy_upstream::guard::PortPolicy;
+
+use crate::config::raw::Role;
+use crate::config::resolved::{Listener, Resolved};
+
+pub use watch::Watch;
+
+/// The policies of a configuration. All listeners share them.
+pub struct Filters {
+    domains: Option<Arc<DomainPolicy>>,
+    forward_domains: Option<Arc<DomainPolicy>>,
+    rules: Option<Arc<dyn Policy>>,
+    connect_ports: Arc<PortPolicy>,
+    http_ports: Arc<PortPolicy>,
+}
+
+impl Filters {
+    /// The policies that a configuration asks for.
+    pub fn new(config: &Resolved) -> Self {
+        let own = &config.filter;
+        let domains = |lists: &DomainLists| {
+            (!lists.is_empty()).then(|| Arc::new(DomainPolicy::new(lists.clone())))
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        // What can not be compiled was an error of the configuration; it does not open the door.
+        let rules = Rules::compile(&own.rules, &RuleResources::new(clock));
+        let rules = rules.unwrap_or_else(|_| Rules::default().deny_by_default());
+        let rules = if own.deny_by_default { rules.deny_by_default() } else { rules };
+        let ports = |ports: &crate::config::resolved::Ports| -> Arc<PortPolicy> {
+            Arc::new(ports.ranges().iter().cloned().collect())
+        };
+        Self {
+            domains: domains(&own.lists),
+            forward_domains: domains(&own.forward_lists),
+            rules: (!rules.is_empty()).then(|| Arc::new(rules) as Arc<dyn Policy>),
+            connect_ports: ports(&config.forward.connect_ports),
+            http_ports: ports(&config.forward.http_ports),
+        }
+    }
+
+    /// The layer before the dispatch of a listener; none where nothing is asked for.
+    pub fn layer(&self, listener: &Listener) -> Option<FilterLayer> {
+        let mut policies = Policies::new();
+        if let Some(domains) = self.names(listener.role) {
+            policies = policies.then_shared(domains);
+        }
+        if let Some(rules) = &self.rules {
+            policies = policies.then_shared(Arc::clone(rules));
+        }
+        if policies.is_empty() {
+            return None;
+        }
+        // The role judges ports too, but only behind the lists and rules.
+        let policies = match listener.role {
+            Role::Forward => Policies::new().then(self.ports()).then_all(policies),
+            Role::Gateway => policies,
+        };
+        Some(FilterLayer::new(policies))
+    }
+
+    /// The lists of a role, for names that turn up on the way.
+    pub fn names(&self, role: Role) -> Option<Arc<DomainPolicy>> {
+        match role {
+            Role::Gateway => self.domains.clone(),
+            Role::Forward => self.forward_domains.clone(),
+        }
+    }
+
+    fn ports(&self) -> impl Policy + use<> {
+        let (connect, http) = (Arc::clone(&self.connect_ports), Arc::clone(&self.http_ports));
+        policy(move |asked| {
+            let ports = if *asked.method() == Method::CONNECT { &connect } else { &http };
+            match ports.judge(asked.port()) {
+                Ok(()) => Verdict::Allow,
+                Err(prohibited) => Refusal::from_error(&prohibited.into()).into(),
+            }
+        })
+    }
+}
+
+impl std::fmt::Debug for Filters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Filters").field("domains", &self.domains).finish_non_exhaustive()
+    }
+}
