@@ -147,7 +147,7 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
     let mut caches = Caches::new(resources.cache.clone());
     let limits = RateLimits::new(&config.rate_limits, resources.recorder.as_deref());
     let misses = limits.misses();
-    let filters = Filters::new(config);
+    let filters = Filters::new(config, &limits);
     let targets = |listener: &Listener, caches: &mut Caches| -> Vec<RouteTarget> {
         config
             .table

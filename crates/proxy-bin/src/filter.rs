@@ -11,12 +11,14 @@ use std::sync::Arc;
 use http::Method;
 use proxy_core::{Clock, Refusal, SystemClock};
 use proxy_filter::domains::{DomainLists, DomainPolicy};
+use proxy_filter::rate::{Limit, RateLimiter};
 use proxy_filter::rules::{Resources as RuleResources, Rules};
 use proxy_filter::{FilterLayer, Policies, Policy, Verdict, policy};
 use proxy_upstream::guard::PortPolicy;
 
 use crate::config::raw::Role;
 use crate::config::resolved::{Listener, Resolved};
+use crate::rate_limits::RateLimits;
 
 pub use watch::Watch;
 
@@ -31,14 +33,19 @@ pub struct Filters {
 
 impl Filters {
     /// The policies that a configuration asks for.
-    pub fn new(config: &Resolved) -> Self {
+    pub fn new(config: &Resolved, limits: &RateLimits) -> Self {
         let own = &config.filter;
         let domains = |lists: &DomainLists| {
             (!lists.is_empty()).then(|| Arc::new(DomainPolicy::new(lists.clone())))
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         // What can not be compiled was an error of the configuration; it does not open the door.
-        let rules = Rules::compile(&own.rules, &RuleResources::new(clock));
+        let mut resources = RuleResources::new(clock);
+        for limit in limits.all() {
+            let limit: Arc<dyn Limit> = Arc::<RateLimiter>::clone(limit);
+            resources.limits.insert(limit.id().to_string(), limit);
+        }
+        let rules = Rules::compile(&own.rules, &resources);
         let rules = rules.unwrap_or_else(|_| Rules::default().deny_by_default());
         let rules = if own.deny_by_default { rules.deny_by_default() } else { rules };
         let ports = |ports: &crate::config::resolved::Ports| -> Arc<PortPolicy> {

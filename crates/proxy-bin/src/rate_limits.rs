@@ -35,6 +35,11 @@ impl RateLimits {
         Self { limiters: limits.iter().filter_map(start).collect() }
     }
 
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<RateLimiter>> {
+        self.limiters.iter().map(|(_, limiter)| limiter)
+    }
+
     /// The one that a rule names.
     pub fn by_id(&self, id: &str) -> Option<&Arc<RateLimiter>> {
         self.limiters.iter().map(|(_, limiter)| limiter).find(|limiter| **limiter.id() == *id)

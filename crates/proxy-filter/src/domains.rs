@@ -27,7 +27,7 @@ mod set;
 
 pub use line::LineError;
 pub use list::{BadLine, DomainList, ListError};
-pub use lists::{DomainLists, ListHandle, Purpose};
+pub use lists::{DomainLists, ListHandle, Listed, Purpose, Shrunk};
 pub use policy::DomainPolicy;
 pub use set::{DomainMatch, DomainSet, DomainSetBuilder};
 

@@ -16,9 +16,9 @@ use crate::config::resolved::ListFile;
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Names in a list that comes from a file; label `list`.
-pub const NAMES: &str = "proxy_filter_list_names";
+const NAMES: &str = "proxy_filter_list_names";
 /// Times that a list was read again; labels `list` and `outcome` (`swapped`, `kept`).
-pub const RELOADS: &str = "proxy_filter_list_reloads_total";
+const RELOADS: &str = "proxy_filter_list_reloads_total";
 
 /// Watches the files of lists.
 pub struct Watch {

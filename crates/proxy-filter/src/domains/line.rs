@@ -76,7 +76,8 @@ pub(super) fn read(line: &str) -> Result<Line<'_>, LineError> {
     if let Some(rest) = line.strip_prefix("@@") {
         return Ok(adblock(rest, true));
     }
-    if line.starts_with('|') || line.contains("##") || line.contains("#@#") || line.contains("#?#") {
+    if line.starts_with('|') || line.contains("##") || line.contains("#@#") || line.contains("#?#")
+    {
         return Ok(adblock(line, false));
     }
     if let Some((key, rest)) = line.split_once("=/") {

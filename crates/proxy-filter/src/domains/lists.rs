@@ -130,9 +130,9 @@ impl DomainLists {
             match purpose {
                 Purpose::Block => {
                     if let Some(found) = found
-                        && block.as_ref().is_none_or(|(name, _): &(&str, _)| {
-                            found.length() > name.len()
-                        })
+                        && block
+                            .as_ref()
+                            .is_none_or(|(name, _): &(&str, _)| found.length() > name.len())
                     {
                         block = Some((found.name, handle));
                     }

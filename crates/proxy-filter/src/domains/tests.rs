@@ -72,7 +72,8 @@ fn comments_say_nothing_and_page_rules_are_counted() {
 #[test]
 fn a_bad_line_is_told_with_its_number_and_the_rest_is_used() {
     let long = "x".repeat(5000);
-    let text = format!("a.test\nhttp://b.test/\nc.test\nnot a name\n{long}\nd.test\ne.test\n-.x^\nf.test");
+    let text =
+        format!("a.test\nhttp://b.test/\nc.test\nnot a name\n{long}\nd.test\ne.test\n-.x^\nf.test");
     let list = list(&text);
     assert_eq!((list.len(), list.bad_lines), (5, 4), "{:?}", list.mistakes);
     let lines: Vec<_> = list.mistakes.iter().map(|mistake| mistake.line).collect();
@@ -138,7 +139,10 @@ fn a_list_is_swapped_unless_it_lost_too_much() {
     assert!(matches!(lists.judge("e.test", true), lists::Listed::Blocked { .. }));
     assert_eq!(lists.judge("a.test", true), lists::Listed::Free);
     handle.renew(set(&["e.test", "f.test", "g.test", "h.test"])).unwrap();
-    assert_eq!(handle.renew(set(&["a.test"])).unwrap_err().to_string(), "it went from 4 names to 1");
+    assert_eq!(
+        handle.renew(set(&["a.test"])).unwrap_err().to_string(),
+        "it went from 4 names to 1"
+    );
     assert!(handle.renew(DomainList::default()).is_err());
     assert!(matches!(lists.judge("h.test", true), lists::Listed::Blocked { .. }));
     // What begins empty may grow, and may stay so.

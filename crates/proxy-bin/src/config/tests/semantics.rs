@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use proxy_filter::domains::Listed;
+
 use super::*;
 
 fn forward(address: &str, more: &str) -> String {
@@ -140,16 +142,19 @@ name = "silent"
 
 #[test]
 fn waivers_are_names_or_networks() {
-    let forward = loaded(&forward(
+    let resolved = loaded(&forward(
         "127.0.0.1:3128",
         "[forward]\nallow_destinations = [\"intranet.test\", \"10.20.0.0/16\", \"192.0.2.1\", \"[::1]\"]\nonly_domains = [\"*.x.test\"]\nhttp_ports = [80, \"8000-8001\"]",
     ))
-    .resolved
-    .forward;
+    .resolved;
+    let forward = &resolved.forward;
     let text = |list: &[ipnet::IpNet]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(text(&forward.allow_networks), ["10.20.0.0/16", "192.0.2.1/32", "::1/128"]);
     assert_eq!(forward.allow_names[0].to_string(), "intranet.test");
-    assert!(forward.only_domains[0].matches("a.x.test"));
+    let lists = &resolved.filter.forward_lists;
+    assert_eq!(lists.judge("a.x.test", true), Listed::Free);
+    assert_eq!(lists.judge("x.test", true), Listed::Unlisted);
+    assert!(resolved.filter.lists.is_empty(), "a gateway's routes say which names it has");
     assert!(forward.http_ports.contains(8001) && !forward.http_ports.contains(443));
 }
 
