@@ -4,6 +4,7 @@ mod cache;
 mod display;
 mod errors;
 mod files;
+mod filter;
 mod rate_limits;
 mod semantics;
 mod tunnel;
