@@ -11,9 +11,9 @@ use std::sync::Arc;
 use http::Method;
 use proxy_core::{Clock, Refusal, SystemClock};
 use proxy_filter::domains::{DomainLists, DomainPolicy};
-use proxy_filter::rate::{Limit, RateLimiter};
+use proxy_filter::rate::RateLimiter;
 use proxy_filter::rules::{Resources as RuleResources, Rules};
-use proxy_filter::{FilterLayer, Policies, Policy, Verdict, policy};
+use proxy_filter::{FilterLayer, Limit, Policies, Policy, Verdict, policy};
 use proxy_upstream::guard::PortPolicy;
 
 use crate::config::raw::Role;
@@ -42,8 +42,9 @@ impl Filters {
         // What can not be compiled was an error of the configuration; it does not open the door.
         let mut resources = RuleResources::new(clock);
         for limit in limits.all() {
+            let id = limit.id().to_string();
             let limit: Arc<dyn Limit> = Arc::<RateLimiter>::clone(limit);
-            resources.limits.insert(limit.id().to_string(), limit);
+            resources.limits.insert(id, limit);
         }
         let rules = Rules::compile(&own.rules, &resources);
         let rules = rules.unwrap_or_else(|_| Rules::default().deny_by_default());

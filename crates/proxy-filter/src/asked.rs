@@ -169,10 +169,7 @@ impl<'a> Asked<'a> {
 
     /// Says who asks. Only what was verified is said.
     pub fn set_user(&self, user: Arc<str>) {
-        match self.exchange {
-            Some(exchange) => exchange.set_user(user),
-            None => self.left.borrow_mut().user = Some(user),
-        }
+        self.left.borrow_mut().user = Some(user);
     }
 
     /// Writes a decision into the record, where there is one: for what a policy decides beside its

@@ -61,8 +61,6 @@ pub enum Verdict {
     Deny(Box<Refusal>),
     /// It is refused for want of credentials: 401 or 407, with the field that says which.
     Challenge(Box<Refusal>),
-    /// It is refused, and the record says so already, as a rate limit does.
-    Recorded(Box<Refusal>),
     /// The client is sent elsewhere.
     Redirect(Box<Redirection>),
     /// It takes a while. The request waits, and the layer clones its inner service.
@@ -113,7 +111,6 @@ impl fmt::Debug for Verdict {
             Self::Allow => f.write_str("Allow"),
             Self::Deny(refusal) => f.debug_tuple("Deny").field(refusal).finish(),
             Self::Challenge(refusal) => f.debug_tuple("Challenge").field(refusal).finish(),
-            Self::Recorded(refusal) => f.debug_tuple("Recorded").field(refusal).finish(),
             Self::Redirect(to) => f.debug_tuple("Redirect").field(to).finish(),
             Self::Defer(_) => f.write_str("Defer(..)"),
         }

@@ -31,8 +31,8 @@ pub use compile::{Resources, RuleError};
 pub use spec::{ActionSpec, FieldTest, MatchSpec, Mode, RuleSpec};
 
 use crate::asked::Asked;
+use crate::limit::Limit;
 use crate::policy::{Policy, Redirection, Verdict};
-use crate::rate::Limit;
 use conditions::Conditions;
 
 /// Rules in their order, compiled. A [`Policy`].
@@ -135,9 +135,11 @@ impl Rule {
                 asked.set_field(name.clone(), value.clone());
             }
             Action::RateLimit(limit) => {
-                // It writes into the record by itself.
-                if let Err(refusal) = limit.take(&asked.head()) {
-                    return Some(Verdict::Recorded(refusal));
+                if let Err(exceeded) = limit.count(asked) {
+                    return Some(Verdict::Deny(Box::new(exceeded.refusal(&self.id))));
+                }
+                if asked.is_rehearsal() {
+                    asked.note(Some(&self.id), Recorded::Allow, "within_rate_limit".into());
                 }
             }
         }
@@ -151,8 +153,10 @@ impl Rule {
             Action::Redirect { .. } => "redirected_by_rule".into(),
             Action::Tag(tag) => Cow::Owned(format!("tag {tag}")),
             Action::SetField(name, _) => Cow::Owned(format!("set_field {name}")),
-            // Not compiled: a limit has a mode of its own.
-            Action::RateLimit(_) => return None,
+            Action::RateLimit(limit) => match limit.count(asked) {
+                Ok(()) => return None,
+                Err(_) => "rate_limited".into(),
+            },
         };
         asked.note(Some(&self.id), Recorded::Report, reason);
         None

@@ -81,7 +81,6 @@ pub(crate) enum End {
 /// An answer that is made here.
 pub(crate) enum Answer {
     Refusal(Box<Refusal>),
-    Recorded(Box<Refusal>),
     Redirect(Box<Redirection>),
 }
 
@@ -91,7 +90,6 @@ impl Answer {
         let exchange = Exchange::of(request);
         match self {
             Self::Refusal(refusal) => Self::Refusal(Box::new(refusal.recorded(exchange, LAYER))),
-            Self::Recorded(refusal) => Self::Recorded(refusal),
             Self::Redirect(redirect) => {
                 if let Some(exchange) = exchange {
                     exchange.decide(Decision {
@@ -108,7 +106,7 @@ impl Answer {
 
     pub(crate) fn into_response<B>(self) -> Response<Reply<B>> {
         match self {
-            Self::Refusal(refusal) | Self::Recorded(refusal) => refusal.into_response(),
+            Self::Refusal(refusal) => refusal.into_response(),
             Self::Redirect(redirect) => {
                 let mut response = Response::new(Reply::made(bytes::Bytes::new()));
                 *response.status_mut() = redirect.status;
@@ -156,7 +154,6 @@ fn end_of(verdict: Verdict, next: usize) -> Option<End> {
         Verdict::Deny(refusal) | Verdict::Challenge(refusal) => {
             Some(End::Answer(Answer::Refusal(refusal)))
         }
-        Verdict::Recorded(refusal) => Some(End::Answer(Answer::Recorded(refusal))),
         Verdict::Redirect(redirect) => Some(End::Answer(Answer::Redirect(redirect))),
         Verdict::Defer(deferred) => Some(End::Wait(deferred, next)),
     }

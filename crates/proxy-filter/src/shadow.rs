@@ -38,9 +38,7 @@ impl Policy for Shadow {
 fn report(verdict: Verdict, asked: &Asked<'_>) -> Verdict {
     match verdict {
         Verdict::Allow => {}
-        Verdict::Deny(refusal) | Verdict::Challenge(refusal) | Verdict::Recorded(refusal) => {
-            note_refusal(asked, &refusal)
-        }
+        Verdict::Deny(refusal) | Verdict::Challenge(refusal) => note_refusal(asked, &refusal),
         Verdict::Redirect(redirect) => note_redirect(asked, &redirect),
         Verdict::Defer(deferred) => {
             return Verdict::defer_with(deferred, |conclusion, asked| {

@@ -12,9 +12,9 @@ use proxy_core::{Clock, IpSet, NamePattern};
 use regex::Regex;
 
 use super::conditions::{Conditions, PathCondition};
-use super::spec::{ActionSpec, FieldTest, MatchSpec, Mode, RuleSpec};
+use super::spec::{ActionSpec, FieldTest, MatchSpec, RuleSpec};
 use super::{Action, Rule};
-use crate::rate::Limit;
+use crate::limit::Limit;
 
 /// The longest id or tag.
 const MAX_NAME: usize = 64;
@@ -102,9 +102,6 @@ pub(super) fn rules(
         match ids.get(spec.id.as_str()) {
             Some(first) => mistakes.add("id", format!("rule number {} has the same id", first + 1)),
             None => drop(ids.insert(&spec.id, index)),
-        }
-        if spec.mode == Mode::Report && matches!(spec.action, ActionSpec::RateLimit(_)) {
-            mistakes.add("mode", "a limit has a mode of its own: say `report` there");
         }
         let conditions = conditions(&spec.matches, resources, &mut mistakes);
         if let Some(action) = action(&spec.action, resources, &mut mistakes) {

@@ -6,7 +6,7 @@ use http::{Method, Request};
 use proxy_core::{ClientAddr, RequestHead, SystemClock, Tags};
 
 use super::*;
-use crate::rate::Limit;
+use crate::limit::Exceeded;
 
 fn texts(list: &[&str]) -> Vec<String> {
     list.iter().map(ToString::to_string).collect()
@@ -17,27 +17,11 @@ fn deny(id: &str, matches: MatchSpec) -> RuleSpec {
     RuleSpec { id: id.to_owned(), matches, action, mode: Mode::Enforce }
 }
 
-struct Fixed {
-    id: Arc<str>,
-    passes: bool,
-}
-
-impl Limit for Fixed {
-    fn id(&self) -> &Arc<str> {
-        &self.id
-    }
-
-    fn take(&self, _: &RequestHead<'_>) -> Result<(), Box<Refusal>> {
-        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited");
-        if self.passes { Ok(()) } else { Err(Box::new(refusal.rule(Arc::clone(&self.id)))) }
-    }
-}
-
 fn resources() -> Resources {
     let mut resources = Resources::new(Arc::new(SystemClock));
-    for (id, passes) in [("never", false), ("always", true)] {
-        resources.limits.insert(id.into(), Arc::new(Fixed { id: id.into(), passes }));
-    }
+    let never = |_: &Asked<'_>| Err(Exceeded { retry_after: None, fields: Default::default() });
+    resources.limits.insert("never".into(), Arc::new(never));
+    resources.limits.insert("always".into(), Arc::new(|_: &Asked<'_>| Ok(())));
     resources
 }
 
@@ -111,9 +95,7 @@ fn the_first_that_enforces_ends_them() {
     let report = || rule("report", ActionSpec::Allow, Mode::Report);
     let denied = |specs: &[RuleSpec]| match judge(&compile(specs), &request()) {
         Verdict::Allow => None,
-        Verdict::Deny(refusal) | Verdict::Recorded(refusal) => {
-            refusal.rule_id.map(|id| id.to_string())
-        }
+        Verdict::Deny(refusal) => refusal.rule_id.map(|id| id.to_string()),
         other => panic!("{other:?}"),
     };
     assert_eq!(denied(&[deny("a", all()), deny("b", all())]).as_deref(), Some("a"));

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use proxy_core::{NamePattern, Refusal, RequestHead, SystemClock};
-use proxy_filter::Rules;
+use proxy_core::{NamePattern, SystemClock};
 use proxy_filter::domains::{DomainList, DomainLists, DomainSet, ListHandle, Purpose};
-use proxy_filter::rate::Limit;
 use proxy_filter::rules::{ActionSpec, FieldTest, MatchSpec, Mode, Resources, RuleSpec};
+
+use proxy_filter::{Asked, Limit, Rules};
 
 use super::Resolver;
 use crate::config::path::KeyPath;
@@ -208,23 +208,10 @@ impl Resolver<'_> {
 /// The limits that rules may name; here they only stand for themselves.
 fn limits(config: &Config) -> BTreeMap<String, Arc<dyn Limit>> {
     let limit = |own: &raw::RateLimit| {
-        let limit: Arc<dyn Limit> = Arc::new(Named(own.id.as_str().into()));
+        let limit: Arc<dyn Limit> = Arc::new(|_: &Asked<'_>| Ok(()));
         (own.id.clone(), limit)
     };
     config.filter.rate_limits.iter().map(limit).collect()
-}
-
-/// A limit that has a name and counts nothing.
-struct Named(Arc<str>);
-
-impl Limit for Named {
-    fn id(&self) -> &Arc<str> {
-        &self.0
-    }
-
-    fn take(&self, _: &RequestHead<'_>) -> Result<(), Box<Refusal>> {
-        Ok(())
-    }
 }
 
 fn route_names(config: &Config) -> Vec<String> {
