@@ -7,7 +7,7 @@
 //!
 //! | rule id | reason | it closes |
 //! |---|---|---|
-//! | the list's own | the list's own | a tunnel whose server name a list blocks |
+//! | the list's or rule's own | the list's own, `server_name_denied` | a tunnel whose server name a list blocks |
 //! | `tunnel:sni-mismatch` | `server_name_mismatch` | one whose server name is not CONNECT's host |
 //! | `tunnel:sni-missing` | `server_name_missing` | one to a name, whose ClientHello names none |
 //! | `tunnel:not-tls` | `not_tls` | one that must be TLS and is not, or in which the server speaks first |
@@ -30,13 +30,17 @@
 //! assert_eq!(&*found[0].rule, "tunnel:not-tls");
 //! ```
 
+mod by_policy;
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use proxy_core::{
-    ClientHello, Exchange, Finding, FoundName, NamePattern, NamePolicy, NameSource, TunnelOpening,
-    TunnelPolicy,
+    ClientHello, Decision, Exchange, Finding, FoundName, NamePattern, NamePolicy, NameSource,
+    TunnelOpening, TunnelPolicy, Verdict,
 };
+
+pub use by_policy::ServerNamesBy;
 
 /// See the [module](self). The default asks for nothing.
 #[derive(Clone, Default)]
@@ -55,8 +59,8 @@ impl TunnelRules {
         Self::default()
     }
 
-    /// Judges the server name by these as well. One that CONNECT asked for has been judged before,
-    /// and is not judged again.
+    /// Judges the server name by these as well: lists of names
+    /// (`DomainPolicy`), rules ([`ServerNamesBy`]).
     #[must_use]
     pub fn names(mut self, policy: Arc<dyn NamePolicy>) -> Self {
         self.names.push(policy);
@@ -124,14 +128,12 @@ impl TunnelRules {
     ) {
         let host = host.strip_suffix('.').unwrap_or(host);
         match hello.server_name.as_deref() {
-            // The host of CONNECT has been judged.
-            Some(name) if name.eq_ignore_ascii_case(host) => {}
             Some(name) => {
                 for policy in &self.names {
                     let asked = FoundName::new(name, port, NameSource::ServerName);
                     found.extend(policy.judge_name(&asked, exchange));
                 }
-                if self.match_host {
+                if self.match_host && !name.eq_ignore_ascii_case(host) {
                     found.push(Finding::refuse("tunnel:sni-mismatch", "server_name_mismatch"));
                 }
             }
@@ -144,6 +146,13 @@ impl TunnelRules {
             found.push(Finding::refuse("tunnel:encrypted-hello", "encrypted_hello"));
         }
     }
+}
+
+fn was_reported(exchange: Option<&Exchange>, finding: &Finding) -> bool {
+    let is_it = |decision: &Decision| {
+        decision.verdict == Verdict::Report && decision.rule.as_ref() == Some(&finding.rule)
+    };
+    exchange.is_some_and(|exchange| exchange.with_decisions(|all| all.iter().any(is_it)))
 }
 
 /// Whether a host is an address, for which a client sends no server name (RFC 6066 section 3).
@@ -180,7 +189,12 @@ impl TunnelPolicy for TunnelRules {
             }
             _ => {}
         }
-        found.into_iter().map(|finding| finding.enforced_if(!self.report_only)).collect()
+        for finding in &mut found {
+            finding.enforced &= !self.report_only;
+        }
+        // What CONNECT has been reported for already is not told twice.
+        found.retain(|finding| finding.enforced || !was_reported(exchange, finding));
+        found
     }
 }
 

@@ -66,8 +66,6 @@ fn the_server_name_is_judged_by_the_lists() {
         assert_eq!(found_in(&rules, "x.test", name), expected, "{name:?}");
         assert_eq!(found_in(&rules, "192.0.2.1", name), expected, "{name:?}");
     }
-    // CONNECT asked for it, and whoever judged that let it pass.
-    assert!(found_in(&rules, "Blocked.test.", Some("blocked.test")).is_empty());
     let reported = TunnelRules::new().names(list(false));
     assert_eq!(found_in(&reported, "x.test", Some("blocked.test")), ["[list]"]);
 }
@@ -141,4 +139,41 @@ fn a_report_refuses_nothing() {
     let both = found_in(&rules, "x.test", Some("blocked.test"));
     assert_eq!(both, ["[list]", "[tunnel:sni-mismatch]"]);
     assert_eq!(found(&rules, "x.test", TunnelOpening::NotTls), ["[tunnel:not-tls]"]);
+}
+
+/// Rules that judge hosts judge server names as well, for the client at hand, and count nothing.
+#[test]
+fn rules_judge_the_server_name_as_if_connect_had_named_it() {
+    let asked_by = |asked: &crate::Asked<'_>| {
+        assert!(asked.exchange().is_none() || asked.is_rehearsal());
+        assert_eq!((asked.method(), asked.port()), (&http::Method::CONNECT, 443));
+        assert_eq!(asked.server_name().map(|name| name.0.to_string()), Some(asked.host().into()));
+        if asked.host() == "reported.test" {
+            let why = "would be refused".into();
+            asked.note(Some(&"tried".into()), proxy_core::Verdict::Report, why);
+        }
+        match (asked.host(), asked.user().as_deref()) {
+            ("video.test", user) if user != Some("ann") => {
+                let status = http::StatusCode::FORBIDDEN;
+                proxy_core::Refusal::new(status, "denied").rule("no-video").into()
+            }
+            _ => crate::Verdict::Allow,
+        }
+    };
+    let rules = TunnelRules::new().names(Arc::new(ServerNamesBy::new(Arc::new(asked_by))));
+    assert_eq!(found_in(&rules, "x.test", Some("video.test")), ["no-video"]);
+    assert!(found_in(&rules, "video.test", Some("x.test")).is_empty());
+    let exchange = proxy_testkit::ExchangeBuilder::new().build();
+    let found = |name: &str| {
+        let opening = hello(Some(name), false);
+        rules.judge_opening("x.test", 443, &TunnelOpening::Hello(&opening), Some(&exchange))
+    };
+    assert_eq!(found("video.test").len(), 1);
+    let reported = found("reported.test");
+    assert_eq!(reported, [Finding::report("tried", "server_name_denied")]);
+    exchange.decide(reported[0].decision("filter"));
+    // Once is enough.
+    assert!(found("reported.test").is_empty());
+    exchange.set_user("ann".into());
+    assert!(found("video.test").is_empty());
 }

@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 
 use proxy_core::deadline::Deadline;
 use proxy_core::{
-    ClientHelloReader, ErrorKind, Exchange, HelloProgress, TunnelCheck, TunnelEnd, TunnelOpening,
+    ClientHelloReader, ErrorKind, Exchange, HelloProgress, ServerName, TunnelCheck, TunnelEnd,
+    TunnelOpening,
 };
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
@@ -99,6 +100,7 @@ impl<'a> Opening<'a> {
             };
             if let Some(opening) = opening {
                 self.tls = opening != TunnelOpening::NotTls;
+                self.note_server_name();
                 return Poll::Ready(Ok(self.judge(&opening)));
             }
             match sending.poll_read(cx, client) {
@@ -151,6 +153,16 @@ impl<'a> Opening<'a> {
             Poll::Pending => {}
         }
         Poll::Pending
+    }
+
+    /// For whoever keeps records.
+    fn note_server_name(&self) {
+        if let (Some(exchange), HelloProgress::Hello(hello)) =
+            (self.exchange, self.reader.progress())
+            && let Some(name) = &hello.server_name
+        {
+            exchange.insert(ServerName(name.as_ref().into()));
+        }
     }
 
     fn incomplete(&mut self) -> Answer {
