@@ -84,6 +84,7 @@ fn config(policy: &CompressPolicy) -> CompressConfig {
     CompressConfig {
         codings: policy.codings.clone(),
         levels: policy.levels,
+        from_inside: policy.from_upstream,
         eligibility: Arc::new(Rules {
             content_types: policy.content_types.clone(),
             min_size: policy.min_size,

@@ -1,7 +1,7 @@
 //! What a request says about codings.
 
 use http::header::ACCEPT_ENCODING;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use proxy_core::coding;
 
 use crate::codings::Coding;
@@ -24,7 +24,7 @@ pub(crate) struct Ask {
 
 impl Ask {
     /// Reads a request, and adds to its conditions the tags that the origin server knows.
-    pub(crate) fn of<B>(request: &mut Request<B>, codings: &Codings) -> Self {
+    pub(crate) fn of<B>(request: &mut Request<B>, codings: &Codings, from_inside: bool) -> Self {
         let head = *request.method() == Method::HEAD;
         let fields = request.headers_mut();
         let best = codings.best(fields);
@@ -33,6 +33,9 @@ impl Ask {
         let hands_off = is_not_to_be_transformed(fields);
         let authorized = is_authorized(fields);
         let tags = validators::map(fields, &codings.tokens);
+        if from_inside && names_codings {
+            codings.name_in_short(fields, best);
+        }
         let hands_off = hands_off || *request.method() == Method::CONNECT;
         Self { best, refuses_identity, head, authorized, hands_off, tags }
     }
@@ -58,6 +61,24 @@ impl Codings {
 
     pub(crate) fn tokens(&self) -> &[&'static str] {
         &self.tokens
+    }
+
+    /// Says in few words what the client takes.
+    fn name_in_short(&self, request: &mut HeaderMap, best: Option<Coding>) {
+        let mut short = String::new();
+        let first = best.map(Coding::token);
+        let others = self.tokens.iter().copied().filter(|token| Some(*token) != first);
+        // A client that likes the content best as it is gets it so.
+        for token in first.into_iter().chain(others.take(if best.is_some() { 8 } else { 0 })) {
+            if coding::weight(request, token).is_some() {
+                short.push_str(if short.is_empty() { "" } else { ", " });
+                short.push_str(token);
+            }
+        }
+        let short = if short.is_empty() { "identity" } else { &short };
+        if let Ok(value) = HeaderValue::from_str(short) {
+            request.insert(ACCEPT_ENCODING, value);
+        }
     }
 
     fn best(&self, request: &HeaderMap) -> Option<Coding> {

@@ -17,6 +17,11 @@ pub struct CompressConfig {
     pub levels: Levels,
     /// Which responses are coded. Default: [`Rules`].
     pub eligibility: Arc<dyn Eligibility>,
+    /// Ask the service inside for coded forms of its own, in a few words: `Accept-Encoding` names
+    /// those of the codings that the client takes, the best one first, and nothing else. A cache
+    /// inside then has a handful of variants instead of one for each way to write the field.
+    /// Default: false, the field passes as it came.
+    pub from_inside: bool,
     /// What a client gets that takes none of what there is. Default: the content as it is.
     pub unacceptable: Unacceptable,
 }
@@ -39,6 +44,7 @@ impl Default for CompressConfig {
             codings: Coding::ALL.to_vec(),
             levels: Levels::ON_THE_FLY,
             eligibility: Arc::new(Rules::default()),
+            from_inside: false,
             unacceptable: Unacceptable::default(),
         }
     }

@@ -73,7 +73,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
-        let ask = Ask::of(&mut request, &self.shared.codings);
+        let ask = Ask::of(&mut request, &self.shared.codings, self.shared.config.from_inside);
         let exchange = Exchange::of(&request).cloned();
         let refuses = self.shared.config.unacceptable == Unacceptable::Refuse
             && ask.refuses_identity

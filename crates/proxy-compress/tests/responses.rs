@@ -221,3 +221,20 @@ async fn under_load_levels_go_down_and_then_coding_stops() {
     clock.advance(Duration::from_secs(60));
     assert!(ask().await.0, "after a rest it codes again");
 }
+
+/// In few words, whatever the client's: a cache inside sees a handful of them.
+#[tokio::test]
+async fn what_is_inside_is_asked_in_short() {
+    let config = CompressConfig { from_inside: true, ..CompressConfig::default() };
+    for (takes, expected) in [
+        ("gzip, deflate, br;q=0.9, zstd;q=0", "gzip, br"),
+        ("*", "zstd, br, gzip"),
+        ("deflate", "identity"),
+        ("identity, br;q=0.5", "identity"),
+    ] {
+        let origin = Origin::new(page(&[]));
+        let service = CompressLayer::new(config.clone()).layer(origin.clone());
+        service.oneshot(get(&[("accept-encoding", takes)])).await.unwrap();
+        assert_eq!(origin.asked().expect("a request")["accept-encoding"], expected, "{takes}");
+    }
+}
