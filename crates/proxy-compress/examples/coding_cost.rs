@@ -46,14 +46,14 @@ async fn measure(coding: Coding, level: u8, content: &Bytes, piece: usize) -> (f
     let (mut best, mut size) = (f64::MAX, 0);
     let rounds = (8 << 20) / content.len().max(1) + 3;
     for _ in 0..rounds {
-        let pieces: Vec<_> = content
-            .chunks(piece)
-            .map(|piece| Ok::<_, Infallible>(Frame::data(content.slice_ref(piece))))
-            .collect();
-        let len = content.len();
+        let (whole, len) = (content.clone(), content.len());
         let service =
             ServiceBuilder::new().layer(layer.clone()).service_fn(move |_: Request<()>| {
-                let body = StreamBody::new(futures_util::stream::iter(pieces.clone()));
+                let pieces: Vec<_> = whole
+                    .chunks(piece)
+                    .map(|piece| Ok::<_, Infallible>(Frame::data(whole.slice_ref(piece))))
+                    .collect();
+                let body = StreamBody::new(futures_util::stream::iter(pieces));
                 let response = Response::builder()
                     .header("content-type", "text/html")
                     .header("content-length", len);
