@@ -44,6 +44,7 @@ use crate::config::units::Size;
 use crate::filter::Filters;
 use crate::forward::{ForwardDispatch, ForwardRole, Tunnels};
 use crate::gateway::{Dispatch, Gateway, RouteTarget};
+use crate::inspection::Inspection;
 use crate::names::Names;
 use crate::rate_limits::{MissLimited, RateLimits};
 use crate::routes::Action;
@@ -123,6 +124,9 @@ pub fn front<S>(
         .service(service)
 }
 
+/// What metrics call the route of a forward listener.
+const NO_ROUTE: &str = "none";
+
 /// A composed proxy: a service for each listener, and what needs upkeep.
 #[derive(Debug)]
 pub struct Composed {
@@ -175,7 +179,9 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                 });
                 let upstream = MissLimited::new(upstream, misses.as_ref());
                 let service = MaybeStacked::new(MaybeCached::new(upstream, cache.as_ref()));
-                let service = Some(around_route(service, compress, &role, resources));
+                let inspect = own.and_then(|own| own.inspect.as_ref());
+                let inspect = Inspection::new(inspect, resources.recorder.as_ref(), &route.name);
+                let service = Some(around_route(service, inspect, compress, &role, resources));
                 RouteTarget { service, body_limit: body, total_timeout: total }
             })
             .collect()
@@ -245,7 +251,9 @@ fn forward_role(
     });
     let proxy = MissLimited::new(proxy, limits.misses().as_ref());
     let proxy = MaybeStacked::new(MaybeCached::new(proxy, cache.as_ref()));
-    let proxy = around_route(proxy, forward.compress.as_ref(), &CacheRole::Forward, resources);
+    let inspect = Inspection::new(forward.inspect.as_ref(), resources.recorder.as_ref(), NO_ROUTE);
+    let compress = forward.compress.as_ref();
+    let proxy = around_route(proxy, inspect, compress, &CacheRole::Forward, resources);
     let dispatch = ForwardDispatch::new(proxy, tunnels, listener.limits.body);
     let filter = filters.layer(listener);
     let filtered = before_dispatch(MaybeStacked::new(dispatch), filter, limits);
@@ -292,6 +300,7 @@ where
 /// in the service already. The innermost comes first.
 fn around_route<S>(
     service: MaybeStacked<S>,
+    inspect: Inspection,
     compress: Option<&CompressPolicy>,
     role: &CacheRole,
     resources: &Resources,
@@ -305,7 +314,8 @@ where
         let recorder = resources.recorder.as_deref().map(|recorder| recorder as &dyn Recorder);
         resources.coders.layer(own, role, recorder)
     });
-    service.wrap(compress.and_then(compress::decode)).wrap(coding)
+    let service = service.wrap(inspect.responses);
+    service.wrap(compress.and_then(compress::decode)).wrap(coding).wrap(inspect.requests)
 }
 
 /// The edge and the gate of a listener.

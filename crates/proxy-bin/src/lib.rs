@@ -17,6 +17,7 @@ pub mod explain;
 pub mod filter;
 pub mod forward;
 pub mod gateway;
+pub mod inspection;
 pub mod memory_guard;
 pub mod names;
 pub mod rate_limits;

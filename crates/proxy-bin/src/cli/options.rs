@@ -163,7 +163,7 @@ pub struct ReverseMode {
     /// Compress responses
     #[arg(long)]
     pub compress: bool,
-    /// Inspect requests: report or enforce (not built yet)
+    /// Inspect requests: report or enforce
     #[arg(long, value_name = "MODE", require_equals = true)]
     pub inspect: Option<String>,
     /// Certificate file (not built yet)

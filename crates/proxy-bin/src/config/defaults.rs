@@ -2,7 +2,7 @@
 
 use super::raw::{
     Cache, CacheKey, CacheRules, CacheSwitch, CodingLevels, CompressRules, Config, FieldNames,
-    Limits, OnDisconnect, Port, RequestDirectives,
+    InspectMode, InspectRules, Limits, OnDisconnect, OnLimit, Port, RequestDirectives,
 };
 use super::units::{Limit, Size};
 
@@ -140,6 +140,34 @@ pub fn layered_compress(specific: &CompressRules, general: &CompressRules) -> Co
     }
 }
 
+/// How it is inspected, where nothing is said.
+pub fn inspect_rules() -> InspectRules {
+    InspectRules {
+        mode: Some(InspectMode::Enforce),
+        threshold: Some(5),
+        window: Some(Size::from_bytes(64 << 10)),
+        content_limit: Some(Size::from_bytes(8 << 20)),
+        on_limit: Some(OnLimit::Pass),
+        skip_fields: Some(Vec::new()),
+        ..InspectRules::default()
+    }
+}
+
+/// Rules where the more specific table wins, key by key; exclusions add up.
+pub fn layered_inspect(specific: &InspectRules, general: &InspectRules) -> InspectRules {
+    let (own, other) = (specific.clone(), general.clone());
+    InspectRules {
+        mode: own.mode.or(other.mode),
+        threshold: own.threshold.or(other.threshold),
+        window: own.window.or(other.window),
+        content_limit: own.content_limit.or(other.content_limit),
+        on_limit: own.on_limit.or(other.on_limit),
+        exclusions: [other.exclusions, own.exclusions].concat(),
+        skip_fields: own.skip_fields.or(other.skip_fields),
+        response: own.response.or(other.response),
+    }
+}
+
 /// Whether anything may be cached.
 fn caches(config: &Config) -> bool {
     let routes = config.routes.iter().map(|route| &route.cache);
@@ -157,6 +185,9 @@ pub(super) fn fill(config: &mut Config) {
         cache.rules = layered_cache(&cache.rules, &cache_rules());
         cache.memory.get_or_insert(Size::from_bytes(CACHE_MEMORY));
         cache.max_object = cache.max_object.or(Some(Size::from_bytes(max_object(cache))));
+    }
+    if let Some(inspect) = &mut config.filter.inspect {
+        inspect.rules = layered_inspect(&inspect.rules, &inspect_rules());
     }
 }
 

@@ -7,6 +7,7 @@
 mod cache;
 mod compress;
 mod filter;
+mod inspect;
 mod listener;
 mod log;
 mod privacy;
@@ -25,6 +26,10 @@ pub use compress::{
     CodingLevels, CodingName, Compress, CompressRules, CompressSwitch, Unacceptable,
 };
 pub use filter::{Filter, FilterDefault};
+pub use inspect::{
+    Exclusion, FileKind, Inspect, InspectMode, InspectResponse, InspectRules, InspectSwitch,
+    OnLimit,
+};
 pub use listener::{Admin, Forward, Listener, Port, Probe, Protocol, Role, Secret};
 pub use log::{AccessLog, Log, LogFormat, Metrics, OnFull};
 pub use privacy::{AuditFsync, AuditLog, AuditOnFull, ClientAddress, Privacy, PrivacySinks};

@@ -6,6 +6,7 @@ mod cache;
 mod compress;
 mod filter;
 mod forward;
+mod inspect;
 mod listener;
 mod log;
 mod privacy;
@@ -51,10 +52,11 @@ pub(super) fn resolve(
     });
     let listeners = resolver.listeners(&config);
     resolver.distinct_addresses(admin.as_ref(), probe.as_ref(), &listeners);
-    let forward = resolver.forward(&config);
+    let inspections = resolver.inspections(&config);
+    let forward = resolver.forward(&config, &inspections);
     let upstreams = resolver.upstreams(&config);
     let table = resolver.route_table(&config);
-    let routes = resolver.routes(&config, &upstreams);
+    let routes = resolver.routes(&config, &upstreams, &inspections);
     let used = forward.cache.is_some() || routes.iter().any(|route| route.cache.is_some());
     let cache = resolver.cache(&config, used);
     let rate_limits = resolver.rate_limits(&config);
@@ -143,6 +145,14 @@ impl Resolver<'_> {
             self.error(path, "expected a time longer than 0s");
         }
         period.duration()
+    }
+
+    /// Work whose findings are told elsewhere.
+    fn silently<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.found.len();
+        let result = work(self);
+        self.found.truncate(before);
+        result
     }
 
     /// The names of a table, as they are written.

@@ -4,6 +4,7 @@
 mod cache;
 mod compress;
 mod filter;
+mod inspect;
 mod privacy;
 mod rate_limit;
 
@@ -21,6 +22,7 @@ use proxy_core::{NamePattern, OpeningLimits};
 pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
 pub use compress::{CompressLimits, CompressPolicy};
 pub use filter::{Filter, ListFile};
+pub use inspect::InspectPolicy;
 pub use privacy::{AuditLog, Privacy};
 pub use rate_limit::{Holds, RateLimit};
 
@@ -210,6 +212,8 @@ pub struct Forward {
     pub tunnel: Tunnel,
     /// How responses are compressed, if they are.
     pub compress: Option<CompressPolicy>,
+    /// How requests and responses are inspected, if they are.
+    pub inspect: Option<InspectPolicy>,
     /// Times towards destinations.
     pub timeouts: UpstreamTimeouts,
 }
@@ -336,6 +340,8 @@ pub struct Route {
     pub cache: Option<CachePolicy>,
     /// How they are compressed, if they are.
     pub compress: Option<CompressPolicy>,
+    /// How requests and responses are inspected, if they are.
+    pub inspect: Option<InspectPolicy>,
 }
 
 /// The access log.

@@ -19,7 +19,6 @@ use Which::{All, StartsWith, Word};
 /// Paths, where `*` stands for any name or index.
 const UNBUILT: &[(&str, Which)] = &[
     // Layers of their own.
-    ("filter.inspect", All),
     ("filter.input", All),
     ("traces", All),
     ("extensions", All),
@@ -30,12 +29,9 @@ const UNBUILT: &[(&str, Which)] = &[
     // Routes.
     ("routes.*.exec", All),
     ("routes.*.users", All),
-    ("routes.*.inspect", All),
     ("defaults.users", All),
-    ("defaults.inspect", All),
     // The forward proxy.
     ("forward.credentials", All),
-    ("forward.inspect", All),
     ("forward.intercept", All),
     // Upstreams.
     ("upstreams.*.endpoints.*", StartsWith("https:")),

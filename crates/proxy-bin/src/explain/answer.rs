@@ -23,6 +23,9 @@ pub struct Explanation {
     pub route: Option<String>,
     /// What the layers wrote into the record, in order.
     pub decisions: Vec<Decided>,
+    /// What inspection found, in the head: nobody knows the content.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
     /// What the cache would do; none where the request does not come to one.
     pub cache: Option<Cache>,
     /// Where it would be sent; none where it is answered before.
@@ -88,6 +91,23 @@ pub struct Decided {
     pub reason: String,
     /// The id of the rule.
     pub rule: Option<String>,
+}
+
+/// A rule of inspection that matched.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The id of the rule.
+    pub rule: String,
+    /// The class of attack.
+    pub class: String,
+    /// What it scored.
+    pub score: u16,
+    /// Where it matched: `query`, `cookie`, ...
+    pub place: String,
+    /// The name of the parameter.
+    pub parameter: String,
+    /// Why, in a line.
+    pub reason: String,
 }
 
 /// What the cache would do.

@@ -3,10 +3,11 @@
 use http::{Method, header};
 use proxy_cache::explain::{CacheExplanation, Storage, Variant};
 use proxy_core::{Exchange, Sending, Verdict};
+use proxy_filter::inspect::{self, Inspected};
 
 use super::answer::{
-    Answer, Cache, Client, Decided, Explanation, Key, ListenerChoice, Sent, Stored, Target,
-    Upstream,
+    Answer, Cache, Client, Decided, Explanation, Finding, Key, ListenerChoice, Sent, Stored,
+    Target, Upstream,
 };
 use super::question::Asked;
 use super::{Came, Normalised, fields};
@@ -56,6 +57,9 @@ impl Explanation {
                 rule: decision.rule.as_deref().map(str::to_owned),
             });
             decided.collect()
+        });
+        self.findings = exchange.get::<Inspected>().map_or_else(Vec::new, |inspected| {
+            inspected.report.findings.iter().map(Finding::of).collect()
         });
         let cache = exchange.get::<CacheExplanation>();
         let sending = exchange.get::<Sending>();
@@ -107,6 +111,19 @@ impl Explanation {
             source: source.to_owned(),
             status: sending.is_none().then(|| came.head.status().as_u16()),
             fields: fields::list(&fields),
+        }
+    }
+}
+
+impl Finding {
+    fn of(found: &inspect::Finding) -> Self {
+        Self {
+            rule: found.rule.to_string(),
+            class: found.class.token().to_owned(),
+            score: found.score,
+            place: found.place.token().to_owned(),
+            parameter: found.parameter.to_string(),
+            reason: found.reason.to_string(),
         }
     }
 }

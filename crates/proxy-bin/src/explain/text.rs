@@ -66,6 +66,15 @@ impl Explanation {
             let reason = format!("{}{}", decision.reason, rule.unwrap_or_default());
             out.add(&decision.layer, &decision.verdict, reason);
         }
+        for found in &self.findings {
+            let of = match found.parameter.as_str() {
+                "" => found.place.clone(),
+                name => format!("{} `{name}`", found.place),
+            };
+            let line =
+                format!("{} scores {} in {of}: it {}", found.rule, found.score, found.reason);
+            out.add("inspect", "finding", line);
+        }
         if let Some(cache) = &self.cache {
             cache.lines(self.live, out);
         }

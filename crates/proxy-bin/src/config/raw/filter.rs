@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::inspect::Inspect;
 use super::rate_limit::RateLimit;
 use super::rule::Rule;
 
@@ -27,6 +28,9 @@ pub struct Filter {
     /// How often may be asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rate_limits: Vec<RateLimit>,
+    /// What an attack looks like, and what should not leave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inspect: Option<Inspect>,
 }
 
 impl Filter {

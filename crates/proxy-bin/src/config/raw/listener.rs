@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::CacheSwitch;
 use super::compress::CompressSwitch;
+use super::inspect::InspectSwitch;
 use super::server::{ForwardTimeouts, Limits};
 use super::tunnel::{Mode, Tunnel};
 
@@ -154,6 +155,10 @@ pub struct Forward {
     /// `[compress]`. Default false. What is in tunnels is left alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compress: Option<CompressSwitch>,
+    /// Inspect requests, as in a route. Default false. What is in a tunnel is
+    /// never seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inspect: Option<InspectSwitch>,
     /// Times towards the destinations.
     pub timeouts: ForwardTimeouts,
 }
@@ -171,6 +176,7 @@ impl Default for Forward {
             cache: None,
             tunnel: Tunnel::default(),
             compress: None,
+            inspect: None,
             timeouts: ForwardTimeouts::default(),
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::CacheSwitch;
 use super::compress::CompressSwitch;
+use super::inspect::InspectSwitch;
 use super::server::{RouteLimits, RouteTimeouts};
 
 /// `[[routes]]`: what is matched and what is done. Exactly one of `upstream`,
@@ -56,6 +57,11 @@ pub struct Route {
     /// place of those of `[compress]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compress: Option<CompressSwitch>,
+    /// Inspect requests: `true`, `false`, a mode, or a table of keys that
+    /// stand in the place of those of `[filter.inspect]`. Default: whether
+    /// there is a table `[filter.inspect]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inspect: Option<InspectSwitch>,
     /// Overrides the listener's and the server's limits.
     #[serde(default, skip_serializing_if = "RouteLimits::is_empty")]
     pub limits: RouteLimits,
@@ -234,6 +240,9 @@ pub struct Defaults {
     /// As in a route, for routes to an upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compress: Option<CompressSwitch>,
+    /// As in a route, for routes to an upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inspect: Option<InspectSwitch>,
     /// As in a route.
     #[serde(skip_serializing_if = "RouteLimits::is_empty")]
     pub limits: RouteLimits,

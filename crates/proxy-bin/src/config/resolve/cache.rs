@@ -128,13 +128,6 @@ impl Resolver<'_> {
         Some(self.silently(|resolver| resolver.cache_policy(path, &rules)))
     }
 
-    pub(super) fn silently<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
-        let before = self.found.len();
-        let result = work(self);
-        self.found.truncate(before);
-        result
-    }
-
     fn cache_policy(&mut self, path: &KeyPath, raw: &CacheRules) -> CachePolicy {
         let whole = defaults::layered_cache(raw, &defaults::cache_rules());
         let key = whole.key.unwrap_or_default();

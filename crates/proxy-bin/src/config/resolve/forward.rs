@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use proxy_core::{NamePattern, OpeningLimits};
 
+use super::inspect::Inspections;
 use super::{Resolver, address};
 use crate::config::path::KeyPath;
 use crate::config::raw::{Config, EncryptedHello, Mode, Port, Tunnel};
@@ -16,7 +17,7 @@ use crate::config::units::Size;
 const HELLO_SIZES: RangeInclusive<u64> = 1024..=64 * 1024;
 
 impl Resolver<'_> {
-    pub(super) fn forward(&mut self, config: &Config) -> Forward {
+    pub(super) fn forward(&mut self, config: &Config, inspections: &Inspections) -> Forward {
         let raw = &config.forward;
         let path = KeyPath::of("forward");
         let (mut allow_names, mut allow_networks) = (Vec::new(), Vec::new());
@@ -46,6 +47,7 @@ impl Resolver<'_> {
             cache: self.forward_cache(config),
             tunnel: self.tunnel(&path.key("tunnel"), &raw.tunnel, &raw.connect_ports),
             compress: self.forward_compress(config),
+            inspect: self.forward_inspect(config, inspections),
             timeouts: UpstreamTimeouts {
                 connect: self.period(&times.key("connect"), raw.timeouts.connect),
                 first_byte: self.period(&times.key("first_byte"), raw.timeouts.first_byte),

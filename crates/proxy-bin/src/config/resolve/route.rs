@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Resolver;
+use super::inspect::Inspections;
 use crate::config::path::KeyPath;
 use crate::config::raw::{self, Config, Role};
 use crate::config::resolved::{Route, Upstream, UpstreamTimeouts};
@@ -67,6 +68,7 @@ impl Resolver<'_> {
         &mut self,
         config: &Config,
         upstreams: &BTreeMap<String, Upstream>,
+        inspections: &Inspections,
     ) -> Vec<Route> {
         for (index, route) in config.routes.iter().enumerate() {
             let path = KeyPath::of("routes").index(index);
@@ -85,6 +87,7 @@ impl Resolver<'_> {
                 total: route.timeouts.total.unwrap_or(server).some().map(Period::duration),
                 cache: self.route_cache(config, index),
                 compress: self.route_compress(config, index),
+                inspect: self.route_inspect(config, index, inspections),
             }
         };
         config.routes.iter().enumerate().map(route).collect()

@@ -127,6 +127,7 @@ impl Record {
             Some(finding) => {
                 Cow::Owned(format!("{}_score_{}", finding.class.token(), self.report.score))
             }
+            None if verdict == Verdict::Allow => Cow::Borrowed("score_0"),
             None => Cow::Borrowed("inspection_failed"),
         };
         let rule = heaviest.map(|finding| Arc::clone(&finding.rule));
@@ -140,6 +141,8 @@ impl Record {
         let rehearsal = self.exchange.as_ref().is_some_and(Exchange::is_rehearsal);
         if !rehearsal {
             self.metrics.count(outcome, &self.report, self.bytes);
+        } else if outcome == Outcome::Passed {
+            self.decide(Verdict::Allow);
         }
         if let Some(exchange) = &self.exchange
             && (rehearsal || !self.report.findings.is_empty())

@@ -10,11 +10,11 @@ use super::content::ResponseContent;
 use crate::inspect::config::InspectError;
 use crate::inspect::detect::Signal;
 use crate::inspect::judge::{Judge, Shared};
-use crate::inspect::rules::{Matcher, RuleSet};
+use crate::inspect::rules::{Matcher, Rule, RuleSet};
 use crate::inspect::verdict::{Next, Report, Start};
 
 /// Judges responses. A clone shares rules and configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ResponseEngine {
     pub(super) config: Arc<ResponseInspectConfig>,
     pub(super) shared: Arc<Shared>,
@@ -29,6 +29,21 @@ impl ResponseEngine {
         let matcher = Matcher::compile(RuleSet::of_responses()?)?;
         let shared = Shared { config: config.of_values()?, matcher: Arc::new(matcher) };
         Ok(Self { config: Arc::new(config), shared: Arc::new(shared) })
+    }
+
+    /// An engine with the same rules, which are shared, and another configuration.
+    ///
+    /// # Errors
+    /// Where a limit of the configuration has no sense.
+    pub fn with_config(&self, config: ResponseInspectConfig) -> Result<Self, InspectError> {
+        let matcher = Arc::clone(&self.shared.matcher);
+        let shared = Shared { config: config.of_values()?, matcher };
+        Ok(Self { config: Arc::new(config), shared: Arc::new(shared) })
+    }
+
+    /// The rules.
+    pub fn rules(&self) -> &[Rule] {
+        self.shared.matcher.rules()
     }
 
     /// Judges a head; `has_content` is false where it is known that there is none.
@@ -57,5 +72,11 @@ impl ResponseEngine {
             }
         };
         Start::new(judge.take_report(), next)
+    }
+}
+
+impl std::fmt::Debug for ResponseEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseEngine").field("config", &self.config).finish_non_exhaustive()
     }
 }

@@ -101,6 +101,11 @@ impl Matcher {
         Ok(Self { rules, finder: Literals::new(&texts), literals, expressions, signals })
     }
 
+    /// The rules, in their order.
+    pub(in crate::inspect) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
     pub(in crate::inspect) fn rule(&self, number: usize) -> &Rule {
         &self.rules[number]
     }
