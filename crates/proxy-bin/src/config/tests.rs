@@ -5,6 +5,7 @@ mod display;
 mod errors;
 mod files;
 mod filter;
+mod inspect;
 mod rate_limits;
 mod semantics;
 mod tunnel;
