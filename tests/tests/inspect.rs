@@ -117,11 +117,6 @@ fn reports_refuse_nothing_and_are_written_down() {
     let rest = "[filter.inspect]\nmode = \"report\"\n";
     let proxy = inspected(&origin, rest).start();
     assert_eq!(ask(&proxy, "GET", &format!("/?id={ATTACK}"), "", b"").status(), 200);
-    let log = waiting::until("the log", || {
-        let log = proxy.log();
-        (!log.is_empty()).then_some(log)
-    });
-    assert!(log.contains("report") && log.contains("sqli-union"), "{log}");
     let metrics = proxy.ask_admin("/metrics").text();
     let reported = "proxy_filter_inspected_requests_total{route=\"all\",outcome=\"reported\"} 1";
     assert!(metrics.contains(reported), "{metrics}");

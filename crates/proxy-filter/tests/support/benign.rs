@@ -8,6 +8,7 @@ mod apis;
 mod beacons;
 mod forms;
 mod pages;
+mod platforms;
 mod random;
 mod words;
 
@@ -59,6 +60,7 @@ fn templates() -> Vec<(&'static str, usize, Template)> {
     all.extend_from_slice(beacons::TEMPLATES);
     all.extend_from_slice(apis::TEMPLATES);
     all.extend_from_slice(forms::TEMPLATES);
+    all.extend_from_slice(platforms::TEMPLATES);
     all
 }
 
