@@ -105,8 +105,8 @@ fn what_is_wrong_is_said() {
     assert_eq!(
         inspect("exclusions = [{ rule = \"sqli-unoin\" }, { rule = \"nothing-*\" }]"),
         [
-            "a.toml:8:25: error: filter.inspect.exclusions[0].rule: no rule has the id `sqli-unoin`; did you mean `sqli-union`?",
-            "a.toml:8:51: error: filter.inspect.exclusions[1].rule: no rule has the id `nothing-*`",
+            "a.toml:8:24: error: filter.inspect.exclusions[0].rule: no rule has the id `sqli-unoin`; did you mean `sqli-union`?",
+            "a.toml:8:49: error: filter.inspect.exclusions[1].rule: no rule has the id `nothing-*`",
         ]
     );
     assert_eq!(
