@@ -1,7 +1,9 @@
 //! A raw HTTP/2 client: sends header sections as they are, opens windows only where a test says
 //! so, and reads answers.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::h2_wire::{Event, INITIAL_WINDOW, Link, PREFACE};
 use crate::hpack::FieldLines;
@@ -77,8 +79,21 @@ impl H2Client {
         Self::connect_with(address, &[(INITIAL_WINDOW, window)])
     }
 
+    /// Connects from the given local address, such as 127.0.0.2.
+    #[must_use]
+    pub fn connect_from(from: IpAddr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))
+            .expect("socket");
+        socket.bind(&SocketAddr::new(from, 0).into()).expect("bind");
+        socket.connect(&address.into()).expect("the proxy listens");
+        Self::over(socket.into(), &[])
+    }
+
     fn connect_with(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
-        let stream = TcpStream::connect(address).expect("the proxy listens");
+        Self::over(TcpStream::connect(address).expect("the proxy listens"), settings)
+    }
+
+    fn over(stream: TcpStream, settings: &[(u16, u32)]) -> Self {
         stream.set_nodelay(true).expect("nodelay");
         let mut link = Link::new(stream);
         link.send_raw(PREFACE);
