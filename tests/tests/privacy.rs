@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 use proxyd_tests::client::Client;
 use proxyd_tests::h2_client::H2Client;
@@ -121,7 +122,8 @@ heads = ["heads"]
 "#,
             url = origin.url(),
         );
-        let proxy = proxyd::run(web, &config).admin(admin).env("PROXYD_LOG", "trace").start();
+        let proxy = proxyd::run(web, &config).admin(admin).env("PROXYD_LOG", "trace");
+        let proxy = proxy.env("RUNTIME_DIRECTORY", ".").start();
         Self { proxy, origin, web, trusting, behind, out, shown: String::new() }
     }
 
@@ -165,7 +167,7 @@ heads = ["heads"]
         self.ask(peer, web, "GET", "GET / HTTP/1.1\r\nno colon\r\n\r\n");
         self.ask(peer, web, "GET", "GET / HTTP/3.7\r\n\r\n");
         self.ask(peer, self.behind, "GET", &get("/all", ""));
-        self.ask(local, self.behind, "GET", "PROXY TCP4 nonsense\r\n\r\n");
+        self.ask(local, self.behind, "GET", &get("/all", ""));
         // The forward role, tunnels.
         let at = self.origin.address();
         let absolute = format!("GET {}/all HTTP/1.1\r\nHost: {at}\r\n\r\n", self.origin.url());
@@ -297,4 +299,35 @@ fn privacy_a_sink_may_differ() {
     }
     let origin = &outputs.iter().find(|(name, _)| name.starts_with("what")).expect("one").1;
     assert!(origin.contains(&PEER.to_string()), "{origin}");
+}
+
+/// Whoever shows an address takes the form from the configuration: no code but that which reads
+/// the configuration may say that it is to be shown in full.
+#[test]
+fn privacy_no_code_shows_an_address_by_itself() {
+    const MAY: [&str; 2] =
+        ["proxy-bin/src/config/resolve/privacy.rs", "proxy-bin/src/explain/fields.rs"];
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    let mut found = Vec::new();
+    let mut folders = vec![crates.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder").flatten() {
+            let path = entry.path();
+            let name = path.strip_prefix(&crates).expect("below it").display().to_string();
+            if path.is_dir() {
+                // The trust layer itself, and what is for tests.
+                let own = name.starts_with("proxy-core") || name.starts_with("proxy-testkit");
+                if !own && !name.ends_with("/tests") {
+                    folders.push(path);
+                }
+            } else if name.ends_with(".rs") && !MAY.contains(&name.as_str()) {
+                let text = fs::read_to_string(&path).expect("a source");
+                let says = |line: &&str| {
+                    line.contains("AddressPrivacy::Full") && !line.trim_start().starts_with("//")
+                };
+                found.extend(text.lines().filter(says).map(|line| format!("{name}: {line}")));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
 }
