@@ -227,7 +227,7 @@ impl Shared {
         let fill = |(name, value): &(String, _)| (name.clone(), checked.fill(value));
         let mut env: Vec<_> = config.env.iter().map(fill).collect();
         if config.cgi {
-            env.extend(cgi::variables(parts));
+            env.extend(cgi::variables(parts, &config.client_address));
         }
         let (directory, scratch) = match &config.directory {
             Directory::Fixed(path) => (Some(path.to_string_lossy().into_owned()), String::new()),

@@ -89,8 +89,8 @@ fn read(block: &[u8], rest: Bytes) -> Result<Head, BadHead> {
     Ok(Head { status: found, fields, rest })
 }
 
-/// The meta-variables of a request.
-pub(crate) fn variables(parts: &Parts) -> Vec<(String, String)> {
+/// The meta-variables of a request. `REMOTE_ADDR` is what `privacy` shows of the client.
+pub(crate) fn variables(parts: &Parts, privacy: &AddressPrivacy) -> Vec<(String, String)> {
     let exchange = parts.extensions.get::<Exchange>();
     let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let authority = host.and_then(Authority::parse);
@@ -115,7 +115,7 @@ pub(crate) fn variables(parts: &Parts) -> Vec<(String, String)> {
         ("CONTENT_LENGTH".to_owned(), text(&header::CONTENT_LENGTH)),
     ];
     if let Some(exchange) = exchange {
-        let view = exchange.client().view(AddressPrivacy::Full);
+        let view = exchange.client().view(privacy);
         list.push(("REMOTE_ADDR".to_owned(), view.to_string()));
     }
     for name in parts.headers.keys() {
@@ -193,7 +193,7 @@ mod tests {
             .header("x-a", "1")
             .header("x-a", "2");
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let list = variables(&parts);
+        let list = variables(&parts, &AddressPrivacy::default());
         let find = |name: &str| list.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
         assert_eq!(find("HTTP_PROXY"), None);
         assert_eq!(find("HTTP_AUTHORIZATION"), None);

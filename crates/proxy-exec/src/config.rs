@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use proxy_core::AddressPrivacy;
 
 use crate::params::{Param, Params, Template, TemplateError};
 use crate::process::Confinement;
@@ -53,6 +54,8 @@ pub struct ExecConfig {
     /// Whether its output begins with fields, and its environment has the meta-variables of
     /// RFC 3875. Default: no.
     pub cgi: bool,
+    /// The form in which `REMOTE_ADDR` of RFC 3875 shows the client's address. Default: in full.
+    pub client_address: AddressPrivacy,
     /// Exit statuses that mean that the output is whole. Default: 0.
     pub success: Vec<i32>,
     /// How long its steps may take.
@@ -182,6 +185,7 @@ impl ExecConfig {
             stderr: Stderr::default(),
             content_type: HeaderValue::from_static("application/octet-stream"),
             cgi: false,
+            client_address: AddressPrivacy::default(),
             success: vec![0],
             timeouts: Timeouts::default(),
             limits: Limits::default(),
