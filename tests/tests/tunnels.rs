@@ -21,7 +21,7 @@ fn proxy(port: u16, tunnel: &str) -> Proxyd {
 fn proxy_with(port: u16, forward: &str, tunnel: &str) -> Proxyd {
     let rest = format!(
         "[forward]\nconnect_ports = [{port}]\nallow_private_destinations = true\n{forward}\n\
-         [forward.tunnel]\n{tunnel}"
+         [forward.tunnel]\n{tunnel}\n"
     );
     configured::forward("", &rest).start()
 }
@@ -307,4 +307,38 @@ fn the_guard_names_its_rule_and_may_only_report() {
     let answer = client.ask("GET", raw);
     assert_eq!(answer.status(), 403);
     assert!(answer.text().contains("guard:own-listener"), "{}", answer.text());
+}
+
+/// One list and the same rules for the host of CONNECT and for the name inside.
+#[test]
+fn lists_and_rules_of_hosts_hold_inside_of_tunnels() {
+    let origin = Origin::echoing();
+    let port = origin.address().port();
+    let filter = "[filter]\nblock_domains = [\"blocked.localhost\"]\n\
+                  block_exceptions = [\"fine.blocked.localhost\"]\n\
+                  [[filter.rules]]\nid = \"try\"\nmatch = { hosts = [\"tried.localhost\"] }\n\
+                  action = \"deny\"\nmode = \"report\"\n\
+                  [[filter.rules]]\nid = \"no-video\"\nmatch = { hosts = [\"video.localhost\"] }\n\
+                  action = \"deny\"\n";
+    for (name, rule, reason) in [
+        ("a.blocked.localhost", "block_domains", "domain_blocked"),
+        ("video.localhost", "no-video", "server_name_denied"),
+    ] {
+        let proxy = proxy_with(port, "", filter);
+        let mut client = Client::connect(proxy.address());
+        assert_eq!(client.ask("CONNECT", connect_head(name, port)).status(), 403, "{name}");
+        let mut client = tunnel(&proxy, "localhost", origin.address());
+        client.send(client_hello::naming(name));
+        alerted(client);
+        let line = log_lines(&proxy, 2).remove(1);
+        assert_eq!((&line["rule"], &line["reason"]), (&rule.into(), &reason.into()), "{line}");
+        assert_eq!(origin.received(), 0);
+    }
+    let proxy = proxy_with(port, "", filter);
+    for name in ["fine.blocked.localhost", "tried.localhost", "localhost"] {
+        let hello = client_hello::naming(name);
+        let mut client = tunnel(&proxy, "localhost", origin.address());
+        client.send(&hello);
+        assert_eq!(client.take(hello.len()), hello, "{name}");
+    }
 }

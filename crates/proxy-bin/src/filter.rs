@@ -89,6 +89,11 @@ impl Filters {
         }
     }
 
+    /// The rules, where there are any.
+    pub fn rules(&self) -> Option<Arc<dyn Policy>> {
+        self.rules.clone()
+    }
+
     fn ports(&self) -> impl Policy + use<> {
         let (connect, http) = (Arc::clone(&self.connect_ports), Arc::clone(&self.http_ports));
         policy(move |asked| {
