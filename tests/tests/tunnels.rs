@@ -47,6 +47,20 @@ fn log_lines(proxy: &Proxyd, count: usize) -> Vec<Value> {
     })
 }
 
+const AUDIT: &str = "\n[log.audit]\npath = \"audit.jsonl\"\n";
+
+/// The audit trail has such a record.
+fn audited(proxy: &Proxyd, layer: &str, rule: &str, verdict: &str) {
+    let path = proxy.folder().join("audit.jsonl");
+    waiting::until(&format!("{layer} {verdict} {rule} in the audit trail"), || {
+        let trail = std::fs::read_to_string(&path).ok()?;
+        let mut records = trail.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        records
+            .any(|r| r["layer"] == layer && r["rule"] == rule && r["verdict"] == verdict)
+            .then_some(())
+    });
+}
+
 /// The tunnel was closed for this rule, and not one byte of the client reached the origin.
 fn refused(proxy: &Proxyd, origin: &Origin, rule: &str, reason: &str) {
     let line = log_lines(proxy, 1).remove(0);
@@ -72,11 +86,12 @@ fn alerted(mut client: Client) {
 #[test]
 fn a_server_name_that_may_not_be_asked_for_closes_the_tunnel() {
     let origin = Origin::echoing();
-    let proxy = proxy(origin.address().port(), "");
+    let proxy = proxy(origin.address().port(), AUDIT);
     let mut client = tunnel(&proxy, "localhost", origin.address());
     client.send(client_hello::naming("blocked.test"));
     alerted(client);
     refused(&proxy, &origin, "only_domains", "domain_not_allowed");
+    audited(&proxy, "tunnel", "only_domains", "deny");
     let metrics = proxy.ask_admin("/metrics").text();
     assert!(metrics.contains("end=\"refused\"} 1"), "{metrics}");
 }
@@ -255,7 +270,7 @@ fn a_slow_hello_is_refused_and_a_silent_client_only_if_asked() {
 fn a_report_closes_nothing() {
     let origin = Origin::echoing();
     let port = origin.address().port();
-    let proxy = proxy(port, "mode = \"report\"\nsni = \"match\"");
+    let proxy = proxy(port, &format!("mode = \"report\"\nsni = \"match\"{AUDIT}"));
     let hello = client_hello::naming("blocked.test");
     let mut client = tunnel(&proxy, "localhost", origin.address());
     client.send(&hello);
@@ -267,6 +282,8 @@ fn a_report_closes_nothing() {
         (&"closed".into(), &Value::Null),
         "{line}"
     );
+    audited(&proxy, "tunnel", "tunnel:sni-mismatch", "report");
+    audited(&proxy, "tunnel", "only_domains", "report");
 }
 
 #[test]
@@ -282,7 +299,8 @@ fn without_anything_to_ask_nothing_is_read() {
 fn the_guard_names_its_rule_and_may_only_report() {
     let origin = Origin::echoing();
     let port = origin.address().port();
-    let keys = |guard: &str| format!("[forward]\nconnect_ports = [{port}]\nguard = \"{guard}\"\n");
+    let keys =
+        |guard: &str| format!("[forward]\nconnect_ports = [{port}]\nguard = \"{guard}\"\n{AUDIT}");
     let enforcing = configured::forward("", &keys("enforce")).start();
     let mut client = Client::connect(enforcing.address());
     let answer = client.ask("CONNECT", connect_head("127.0.0.1", port));
@@ -296,6 +314,7 @@ fn the_guard_names_its_rule_and_may_only_report() {
     let mut client = tunnel(&reporting, "127.0.0.1", origin.address());
     client.send("x");
     assert_eq!(client.take(1), b"x");
+    audited(&reporting, "guard", "guard:loopback", "report");
     // Ports, and the proxy itself, are no matter of trying out.
     for (to, port) in [("127.0.0.1", 25), ("127.0.0.1", reporting.address().port())] {
         let mut client = Client::connect(reporting.address());
