@@ -26,6 +26,9 @@ const NO_ROUTE: &str = "none";
 pub enum CacheRole {
     /// A route of the gateway.
     Gateway(Arc<str>),
+    /// A route of the gateway whose program is the one with this hash: another program's output is
+    /// not this one's.
+    Program(Arc<str>, u64),
     /// The forward role.
     Forward,
 }
@@ -35,6 +38,7 @@ impl CacheRole {
     pub fn space(&self) -> String {
         match self {
             Self::Gateway(route) => format!("gateway/{route}"),
+            Self::Program(route, hash) => format!("gateway/{route}/{hash:016x}"),
             Self::Forward => "forward".to_owned(),
         }
     }
@@ -42,7 +46,7 @@ impl CacheRole {
     /// The name that metrics have for it.
     pub fn route(&self) -> &str {
         match self {
-            Self::Gateway(route) => route,
+            Self::Gateway(route) | Self::Program(route, _) => route,
             Self::Forward => NO_ROUTE,
         }
     }

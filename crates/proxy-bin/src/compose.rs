@@ -41,6 +41,7 @@ use crate::config::resolved::{
     CompressPolicy, Limits, Listener, Resolved, Timeouts, Tunnel, UpstreamHost, UpstreamTimeouts,
 };
 use crate::config::units::Size;
+use crate::exec;
 use crate::filter::Filters;
 use crate::forward::{ForwardDispatch, ForwardRole, Tunnels};
 use crate::gateway::{Dispatch, Gateway, RouteTarget};
@@ -73,6 +74,8 @@ pub struct Resources {
     pub cache: Option<Arc<dyn CacheStore>>,
     /// What all that compress share.
     pub coders: Coders,
+    /// What starts programs.
+    pub warden: proxy_exec::Warden,
     /// Where metrics are counted, if they are.
     pub recorder: Option<Arc<dyn Recorder + Send + Sync>>,
     /// Who passes while the audit log can not be written.
@@ -152,15 +155,19 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
     let limits = RateLimits::new(&config.rate_limits, resources.recorder.as_deref());
     let misses = limits.misses();
     let filters = Filters::new(config, &limits);
+    let runner = exec::runner(config, resources);
     let targets = |listener: &Listener, caches: &mut Caches| -> Vec<RouteTarget> {
         config
             .table
             .routes()
             .iter()
             .map(|route| {
+                let own = config.routes.iter().find(|own| own.name == *route.name);
+                if let (Action::Exec, Some(own)) = (&route.action, own) {
+                    return exec::target(own, route, listener, caches, &runner, resources);
+                }
                 let Action::Upstream(name) = &route.action else { return RouteTarget::default() };
                 let Some(upstream) = find(name) else { return RouteTarget::default() };
-                let own = config.routes.iter().find(|own| own.name == *route.name);
                 let upstream = match own.and_then(|own| own.timeouts.as_ref()) {
                     Some(timeouts) => upstream.with_timeouts(forward_timeouts(timeouts)),
                     None => upstream.clone(),
@@ -298,7 +305,7 @@ where
 
 /// What stands around the service of a route, or of the forward role: above its cache, which is
 /// in the service already. The innermost comes first.
-fn around_route<S>(
+pub(crate) fn around_route<S>(
     service: MaybeStacked<S>,
     inspect: Inspection,
     compress: Option<&CompressPolicy>,
@@ -430,7 +437,7 @@ fn access(listener: &Listener) -> ListenerAccess {
 }
 
 /// Whether the listener serves some clients only.
-fn has_access_rules(listener: &Listener) -> bool {
+pub(crate) fn has_access_rules(listener: &Listener) -> bool {
     !listener.allow_clients.is_empty() || !listener.deny_clients.is_empty()
 }
 

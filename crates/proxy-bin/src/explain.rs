@@ -73,6 +73,8 @@ impl Explainer {
         let listeners = config.listeners.iter().flat_map(|listener| &listener.addresses);
         let operators = config.admin.iter().map(|admin| &admin.address).chain(&config.probe);
         let resources = Resources {
+            // Nothing is started in a rehearsal.
+            warden: proxy_exec::Warden::program("/dev/null"),
             resolver: Arc::new(StaticResolver::new()),
             own: OwnListeners::new(listeners.chain(operators).filter_map(tcp)),
             exchanges: Exchanges::new(Arc::new(SystemClock), 0),

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod compose;
 pub mod compress;
 pub mod config;
+pub mod exec;
 pub mod explain;
 pub mod filter;
 pub mod forward;

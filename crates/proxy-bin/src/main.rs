@@ -11,6 +11,8 @@ use proxyd::serve::serve;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Before anything else: a copy of this program may be what starts the programs of routes.
+    let _ = proxy_exec::Warden::begin();
     let cli = Cli::parse();
     let one_line = cli.is_one_line();
     tracing_subscriber::fmt()

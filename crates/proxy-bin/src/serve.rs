@@ -221,6 +221,8 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
     sinks.extend(trail.map(|trail| Arc::new(trail) as Arc<dyn Sink>));
     sinks.extend(metrics.map(|m| m as Arc<dyn Sink>));
     let resources = Resources {
+        // `main` begins by asking whether this copy of the program is the warden.
+        warden: proxy_exec::Warden::program("/proc/self/exe"),
         resolver: Arc::new(HickoryResolver::start(HickoryConfig::default())?),
         own: own.clone(),
         exchanges: Exchanges::new(Arc::clone(&clock), seed),

@@ -6,6 +6,7 @@
 
 mod cache;
 mod compress;
+mod exec;
 mod filter;
 mod inspect;
 mod listener;
@@ -24,6 +25,10 @@ pub use cache::{
 };
 pub use compress::{
     CodingLevels, CodingName, Compress, CompressRules, CompressSwitch, Unacceptable,
+};
+pub use exec::{
+    Exec, ExecLimits, ExecSandbox, ExecShared, ExecStderr, ExecTimeouts, Param, ParamDefault,
+    ParamSource, ParamType,
 };
 pub use filter::{Filter, FilterDefault};
 pub use inspect::{
@@ -78,6 +83,9 @@ pub struct Config {
     pub upstreams: BTreeMap<String, Upstream>,
     /// What the gateway listeners serve; the first route that matches wins.
     pub routes: Vec<Route>,
+    /// What the programs of all routes share; `exec` of a route names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec: Option<ExecShared>,
     /// Where responses are kept, and how; `cache` of a route says whether.
     pub cache: Cache,
     /// Who may ask for what, and how often.

@@ -4,6 +4,7 @@
 mod address;
 mod cache;
 mod compress;
+mod exec;
 mod filter;
 mod forward;
 mod inspect;
@@ -76,6 +77,11 @@ pub(super) fn resolve(
         upstreams,
         routes,
         table: Arc::new(table),
+        exec_runs: config
+            .exec
+            .as_ref()
+            .and_then(|exec| exec.runs)
+            .map(|runs| usize::try_from(runs).unwrap_or(usize::MAX)),
         cache,
         rate_limits,
         compress,

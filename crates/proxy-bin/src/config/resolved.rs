@@ -48,6 +48,8 @@ pub struct Resolved {
     /// What else the routes say, in the order of the table:
     /// [`index`](crate::routes::Route::index) leads here.
     pub routes: Vec<Route>,
+    /// Runs of programs at a time, of all routes together.
+    pub exec_runs: Option<usize>,
     /// Where responses are kept; none where no route and no forward role keeps any.
     pub cache: Option<CacheStores>,
     /// How often may be asked, in the order of the file.
@@ -342,6 +344,8 @@ pub struct Route {
     pub compress: Option<CompressPolicy>,
     /// How requests and responses are inspected, if they are.
     pub inspect: Option<InspectPolicy>,
+    /// The program that answers, if one does.
+    pub exec: Option<proxy_exec::ExecConfig>,
 }
 
 /// The access log.

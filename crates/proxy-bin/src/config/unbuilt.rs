@@ -27,7 +27,6 @@ const UNBUILT: &[(&str, Which)] = &[
     ("listeners.*.credentials", All),
     ("listeners.*.protocols.*", Word("h3")),
     // Routes.
-    ("routes.*.exec", All),
     ("routes.*.users", All),
     ("defaults.users", All),
     // The forward proxy.
@@ -132,7 +131,7 @@ mod tests {
                 "endpoints": ["https://x", {"url": "http://y", "weight": 1}],
                 "balance": "hash",
             }},
-            "routes": [{}, {"exec": {}}],
+            "routes": [{}, {"users": {}}],
         });
         let found = unbuilt(&root);
         let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
@@ -141,7 +140,7 @@ mod tests {
             [
                 "error: traces: `traces` is not built yet",
                 "error: listeners.a.protocols[1]: \"h3\" is not built yet",
-                "error: routes[1].exec: `exec` is not built yet",
+                "error: routes[1].users: `users` is not built yet",
                 "error: upstreams.b.endpoints[0]: `https://` is not built yet",
                 "error: upstreams.b.endpoints[1].weight: `weight` is not built yet",
                 "error: upstreams.b.balance: \"hash\" is not built yet",

@@ -79,7 +79,7 @@ impl Dispatch {
         mut request: Request<Body>,
         exchange: Option<&Exchange>,
     ) -> Result<State, Box<Refusal>> {
-        if matches!(route.action, Action::Upstream(_)) && !route.has_field_rules() {
+        if matches!(route.action, Action::Upstream(_) | Action::Exec) && !route.has_field_rules() {
             // Nothing is written that a context is needed for: most routes.
             if !route.rewrite.is_empty() {
                 *request.uri_mut() = rewritten(route, request.uri())?;
@@ -128,7 +128,7 @@ impl Dispatch {
                 response.headers_mut().insert(header::LOCATION, location);
                 Ok(made(response, route, response_fields))
             }
-            Action::Upstream(_) => {
+            Action::Upstream(_) | Action::Exec => {
                 let prepared = (!route.request_fields.is_empty())
                     .then(|| route.request_fields.prepare(&context));
                 if let Some(prepared) = prepared {

@@ -23,7 +23,7 @@ pub fn route_specs(routes: &[raw::Route], defaults: &raw::Defaults) -> Vec<Route
 
 fn route_spec(route: &raw::Route, defaults: &raw::Defaults) -> RouteSpec {
     let mut inherited = BTreeSet::new();
-    let answers = route.redirect.is_some() || route.respond.is_some();
+    let answers = route.redirect.is_some() || route.respond.is_some() || route.exec.is_some();
     let upstream = match &route.upstream {
         None if !answers => inherit("upstream", None, defaults.upstream.as_ref(), &mut inherited),
         own => own.clone(),
@@ -54,6 +54,7 @@ fn route_spec(route: &raw::Route, defaults: &raw::Defaults) -> RouteSpec {
         listeners: route.listeners.clone(),
         matches: match_spec(&route.matches),
         upstream,
+        exec: route.exec.is_some(),
         redirect: route
             .redirect
             .as_ref()

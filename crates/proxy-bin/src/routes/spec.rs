@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-/// One route. Exactly one of `upstream`, `redirect` and `respond` is given.
+/// One route. Exactly one of `upstream`, `exec`, `redirect` and `respond` is given.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RouteSpec {
     /// Its name in logs, metric labels and `{route}`: 1 to 64 of `A-Z a-z 0-9 . _ -`. No two
@@ -19,6 +19,8 @@ pub struct RouteSpec {
     pub matches: MatchSpec,
     /// The name of the upstream that gets the request.
     pub upstream: Option<String>,
+    /// Whether a program answers, which is no part of the table.
+    pub exec: bool,
     /// A redirect as the answer.
     pub redirect: Option<RedirectSpec>,
     /// A fixed answer.

@@ -70,6 +70,8 @@ pub enum Lookup<'t, 'q> {
 pub enum Action {
     /// Passes it to the upstream of this name.
     Upstream(Arc<str>),
+    /// Answers with the output of a program.
+    Exec,
     /// Answers with a redirect.
     Redirect(Redirect),
     /// Answers with this.
@@ -257,6 +259,13 @@ impl RouteTable {
 }
 
 fn action(spec: &RouteSpec, matcher: &Matcher, problems: &mut Problems<'_>) -> Option<Action> {
+    if spec.exec {
+        if spec.upstream.is_some() || spec.redirect.is_some() || spec.respond.is_some() {
+            let message = "a route has only one of `upstream`, `exec`, `redirect`, `respond`";
+            problems.add("exec", message);
+        }
+        return Some(Action::Exec);
+    }
     match (&spec.upstream, &spec.redirect, &spec.respond) {
         (Some(name), None, None) => Some(Action::Upstream(name.as_str().into())),
         (None, Some(redirect), None) => {
@@ -264,12 +273,13 @@ fn action(spec: &RouteSpec, matcher: &Matcher, problems: &mut Problems<'_>) -> O
         }
         (None, None, Some(respond)) => Respond::compile(respond, problems).map(Action::Respond),
         (None, None, None) => {
-            problems.add("upstream", "a route has one of `upstream`, `redirect`, `respond`");
+            problems
+                .add("upstream", "a route has one of `upstream`, `exec`, `redirect`, `respond`");
             None
         }
         (upstream, redirect, _) => {
             let key = if upstream.is_some() && redirect.is_some() { "redirect" } else { "respond" };
-            problems.add(key, "a route has only one of `upstream`, `redirect`, `respond`");
+            problems.add(key, "a route has only one of `upstream`, `exec`, `redirect`, `respond`");
             None
         }
     }

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::cache::CacheSwitch;
 use super::compress::CompressSwitch;
 use super::inspect::InspectSwitch;
+use super::exec::Exec;
 use super::server::{RouteLimits, RouteTimeouts};
 
 /// `[[routes]]`: what is matched and what is done. Exactly one of `upstream`,
-/// `redirect` and `respond`, unless `[defaults]` names an upstream.
+/// `exec`, `redirect` and `respond`, unless `[defaults]` names an upstream.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
@@ -33,6 +34,9 @@ pub struct Route {
     /// Answer with this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub respond: Option<Respond>,
+    /// Answer with the output of a program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<Exec>,
     /// Networks whose clients are served; all others get 403, not the next
     /// route.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -91,7 +91,8 @@ impl Resolver<'_> {
         let path = KeyPath::of("routes").index(index);
         if route.redirect.is_some() || route.respond.is_some() {
             if !matches!(route.cache, None | Some(CacheSwitch::Is(false))) {
-                let message = "only what an upstream answers is stored, and this route has none";
+                let message =
+                    "only what an upstream or a program answers is stored, and this route has none";
                 self.error_on_key(&path.key("cache"), message);
             }
             return None;

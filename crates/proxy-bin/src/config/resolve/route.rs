@@ -77,7 +77,8 @@ impl Resolver<'_> {
         let server = config.server.timeouts.total;
         let default = config.defaults.upstream.as_ref();
         let route = |(index, route): (usize, &raw::Route)| {
-            let answers = route.redirect.is_some() || route.respond.is_some();
+            let answers =
+                route.redirect.is_some() || route.respond.is_some() || route.exec.is_some();
             let upstream = route.upstream.as_ref().or(default).filter(|_| !answers);
             let upstream = upstream.and_then(|name| upstreams.get(name));
             Route {
@@ -88,6 +89,7 @@ impl Resolver<'_> {
                 cache: self.route_cache(config, index),
                 compress: self.route_compress(config, index),
                 inspect: self.route_inspect(config, index, inspections),
+                exec: self.route_exec(config, index),
             }
         };
         config.routes.iter().enumerate().map(route).collect()

@@ -1,0 +1,321 @@
+//! Programs: found, their parameters typed, and everything checked that they check themselves.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use proxy_exec::params::{Kind, MAX_LENGTH, Param, Params, PathPattern, Source, Template};
+use proxy_exec::{Confinement, Directory, ExecConfig, Origins, Stderr};
+
+use super::Resolver;
+use crate::config::path::KeyPath;
+use crate::config::raw::{self, Config, ParamDefault, ParamSource, ParamType};
+use crate::config::units::{Limit, Period, Size};
+
+impl Resolver<'_> {
+    /// The program of a route.
+    pub(super) fn route_exec(&mut self, config: &Config, index: usize) -> Option<ExecConfig> {
+        let route = &config.routes[index];
+        let raw = route.exec.as_ref()?;
+        let path = KeyPath::of("routes").index(index).key("exec");
+        let mut exec = ExecConfig::new(&self.program(&path.key("program"), &raw.program));
+        exec.name = Arc::from(route.name.as_str());
+        exec.args = self.templates(&path.key("args"), &raw.args);
+        for name in &raw.pass_env {
+            if let Ok(value) = std::env::var(name) {
+                exec.env.retain(|(known, _)| known != name);
+                exec.env.push((name.clone(), Template::literal(&value)));
+            }
+        }
+        for (name, value) in &raw.env {
+            if let Some(value) = self.take(&path.key("env").key(name), Template::parse(value)) {
+                exec.env.retain(|(known, _)| known != name);
+                exec.env.push((name.clone(), value));
+            }
+        }
+        let pattern = raw.path.as_ref().and_then(|text| {
+            let pattern = PathPattern::parse(text);
+            if pattern.is_none() {
+                let message = "expected a path whose segments may be names, such as /clips/{id}";
+                self.error(&path.key("path"), message);
+            }
+            pattern
+        });
+        let params: Vec<(String, Param)> = raw
+            .params
+            .iter()
+            .filter_map(|(name, param)| {
+                let param = self.param(&path.key("params").key(name), param)?;
+                Some((name.clone(), param))
+            })
+            .collect();
+        let whole = params.len() == raw.params.len();
+        exec.params = Params::new(params, pattern);
+        exec.directory = self.directory(&path, raw);
+        exec.stdin = raw.stdin;
+        exec.cgi = raw.cgi;
+        exec.stderr = match raw.stderr {
+            raw::ExecStderr::Log => Stderr::Log,
+            raw::ExecStderr::Merge => Stderr::Merge,
+            raw::ExecStderr::Frames => Stderr::Frames,
+            raw::ExecStderr::Discard => Stderr::Discard,
+        };
+        if let Some(text) = &raw.content_type {
+            let value = HeaderValue::from_str(text).map_err(|_| "expected a media type");
+            exec.content_type = self.take(&path.key("content_type"), value)?;
+        }
+        if let Some(statuses) = &raw.success_statuses {
+            exec.success = statuses.iter().map(|status| i32::from(*status)).collect();
+        }
+        exec.origins = match raw.origins.as_slice() {
+            [] => Origins::Same,
+            list if list.iter().any(|origin| origin == "*") => Origins::Any,
+            list => Origins::Listed(list.iter().map(|origin| origin.as_str().into()).collect()),
+        };
+        exec.any_host = !route.matches.hosts.is_empty();
+        if let Some(umask) = &raw.umask {
+            let mask = u32::from_str_radix(umask, 8).ok().filter(|mask| *mask <= 0o777);
+            exec.umask = self.take(&path.key("umask"), mask.ok_or("expected octal digits"))?;
+        }
+        exec.nice = i32::from(raw.nice);
+        (exec.uid, exec.gid) = (raw.uid, raw.gid);
+        self.exec_timeouts(&path.key("timeouts"), &raw.timeouts, &mut exec);
+        exec_limits(&raw.limits, &mut exec);
+        self.sandbox(&path.key("sandbox"), raw.sandbox.as_ref(), &mut exec.confine);
+        if whole {
+            for (place, message) in exec.check() {
+                self.error(&path.within(&place), message);
+            }
+        }
+        if route.cache.is_some() && raw.cgi {
+            let message = "the program sees who asks: what it writes for one is not for another";
+            self.error_on_key(&KeyPath::of("routes").index(index).key("cache"), message);
+        }
+        Some(exec)
+    }
+
+    /// The path of a program; the name where it is not found.
+    fn program(&mut self, path: &KeyPath, program: &str) -> String {
+        if program.is_empty() {
+            self.error(path, "expected the name or the path of a program");
+        }
+        let found = if program.contains('/') {
+            let file = self.absolute(path, program);
+            Some(file).filter(|file| file.is_file())
+        } else {
+            ["/usr/local/bin", "/usr/bin", "/bin"]
+                .iter()
+                .map(|folder| Path::new(folder).join(program))
+                .find(|file| file.is_file())
+        };
+        match found {
+            // Its own name: some programs are several by it.
+            Some(file) if program.contains('/') => file.to_string_lossy().into_owned(),
+            Some(_) => program.to_owned(),
+            None => {
+                self.warning(path, format!("no program `{program}` is there now"));
+                match program.contains('/') {
+                    true => self.absolute(path, program).to_string_lossy().into_owned(),
+                    false => program.to_owned(),
+                }
+            }
+        }
+    }
+
+    fn absolute(&self, path: &KeyPath, file: &str) -> PathBuf {
+        let file = self.origins.folder(path).join(file);
+        std::path::absolute(&file).unwrap_or(file)
+    }
+
+    fn templates(&mut self, path: &KeyPath, words: &[String]) -> Vec<Template> {
+        let words = words.iter().enumerate();
+        words
+            .filter_map(|(index, word)| self.take(&path.index(index), Template::parse(word)))
+            .collect()
+    }
+
+    fn directory(&mut self, path: &KeyPath, raw: &raw::Exec) -> Directory {
+        match raw.directory.as_deref() {
+            Some("fresh") => Directory::Fresh(std::env::temp_dir()),
+            Some(folder) => {
+                let key = path.key("directory");
+                let folder = self.absolute(&key, folder);
+                if !folder.is_dir() {
+                    self.error(&key, format!("{} is not a folder", folder.display()));
+                }
+                Directory::Fixed(folder)
+            }
+            None => Directory::Fixed(self.absolute(&path.key("program"), ".")),
+        }
+    }
+
+    fn param(&mut self, path: &KeyPath, raw: &raw::Param) -> Option<Param> {
+        let source = match raw.source {
+            ParamSource::Query => Source::Query,
+            ParamSource::Path => Source::Path,
+            ParamSource::Field => Source::Field,
+            ParamSource::Form => Source::Form,
+            ParamSource::Json => Source::Json,
+        };
+        let kind = self.kind(path, raw)?;
+        if matches!(kind, Kind::Url) {
+            let message = "the program fetches the URL by itself: whatever this machine reaches, \
+                           clients reach";
+            self.warning(path, message);
+        }
+        let mut param = Param::new(source, kind);
+        param.wire_name = raw.name.as_deref().map(Into::into);
+        param.default = raw.default.as_ref().map(|default| match default {
+            ParamDefault::Boolean(truth) => truth.to_string().into(),
+            ParamDefault::Integer(number) => number.to_string().into(),
+            ParamDefault::Number(number) => number.to_string().into(),
+            ParamDefault::String(text) => text.as_str().into(),
+        });
+        match (raw.required, &param.default) {
+            (Some(true), Some(_)) => {
+                self.error(&path.key("required"), "a parameter with a default is not required");
+            }
+            (Some(false), None) => {
+                let message = "what is not required needs a `default`: no word is left out";
+                self.error(&path.key("required"), message);
+            }
+            _ => {}
+        }
+        param.secret = raw.secret;
+        param.allow_dash = raw.allow_dash;
+        param.max_length =
+            raw.max_length.map_or(MAX_LENGTH, |most| usize::try_from(most).unwrap_or(MAX_LENGTH));
+        Some(param)
+    }
+
+    fn kind(&mut self, path: &KeyPath, raw: &raw::Param) -> Option<Kind> {
+        let number = matches!(raw.kind, ParamType::Integer | ParamType::Number);
+        for (key, given, fits) in [
+            ("min", raw.min.is_some(), number),
+            ("max", raw.max.is_some(), number),
+            ("pattern", raw.pattern.is_some(), raw.kind == ParamType::String),
+            (
+                "values",
+                raw.values.is_some(),
+                matches!(raw.kind, ParamType::String | ParamType::Enum),
+            ),
+            ("root", raw.root.is_some(), raw.kind == ParamType::Path),
+        ] {
+            if given && !fits {
+                self.error_on_key(&path.key(key), "the type of this parameter has no such key");
+            }
+        }
+        Some(match raw.kind {
+            ParamType::Integer => Kind::Integer {
+                min: raw.min.map_or(i64::MIN, |min| min.ceil() as i64),
+                max: raw.max.map_or(i64::MAX, |max| max.floor() as i64),
+            },
+            ParamType::Number => {
+                Kind::Number { min: raw.min.unwrap_or(f64::MIN), max: raw.max.unwrap_or(f64::MAX) }
+            }
+            ParamType::Boolean => Kind::Boolean,
+            ParamType::Url => Kind::Url,
+            ParamType::Path => {
+                let Some(root) = &raw.root else {
+                    self.error(path, "a path needs the folder that it stays in: `root`");
+                    return None;
+                };
+                let key = path.key("root");
+                let root = self.absolute(&key, root);
+                if !root.is_dir() {
+                    self.error(&key, format!("{} is not a folder", root.display()));
+                }
+                Kind::Path { root }
+            }
+            ParamType::String | ParamType::Enum => match (&raw.pattern, &raw.values) {
+                (Some(pattern), None) => {
+                    return self.take(&path.key("pattern"), Kind::pattern(pattern));
+                }
+                (None, Some(values)) if !values.is_empty() => {
+                    Kind::Choice(values.iter().map(|value| value.as_str().into()).collect())
+                }
+                _ => {
+                    let message = match raw.kind {
+                        ParamType::Enum => "an enum needs its `values`",
+                        _ => "a string needs a `pattern` or `values`",
+                    };
+                    self.error(path, message);
+                    return None;
+                }
+            },
+        })
+    }
+
+    fn exec_timeouts(&mut self, path: &KeyPath, raw: &raw::ExecTimeouts, exec: &mut ExecConfig) {
+        let times = &mut exec.timeouts;
+        let mut set = |key: &str, period: Option<Period>, time: &mut Duration| {
+            if let Some(period) = period {
+                *time = self.period(&path.key(key), period);
+            }
+        };
+        set("queue", raw.queue, &mut times.queue);
+        set("start", raw.start, &mut times.start);
+        set("kill_after", raw.kill_after, &mut times.kill_after);
+        let mut set = |key: &str, limit: Option<Limit<Period>>, time: &mut Option<Duration>| {
+            if let Some(limit) = limit {
+                *time = limit.some().map(|period| self.period(&path.key(key), period));
+            }
+        };
+        set("first_byte", raw.first_byte, &mut times.first_byte);
+        set("read_idle", raw.read_idle, &mut times.read_idle);
+        set("total", raw.total, &mut times.total);
+    }
+
+    fn sandbox(
+        &mut self,
+        path: &KeyPath,
+        raw: Option<&raw::ExecSandbox>,
+        confine: &mut Confinement,
+    ) {
+        let Some(raw) = raw else { return };
+        confine.no_new_privs = raw.no_new_privs.unwrap_or(true);
+        confine.seccomp = raw.seccomp.unwrap_or(true);
+        confine.no_network = raw.network == Some(false);
+        confine.required = raw.required;
+        for (key, paths) in [("read", &raw.read), ("write", &raw.write)] {
+            for (index, folder) in paths.iter().flatten().enumerate() {
+                if !Path::new(folder).is_absolute() {
+                    self.error(&path.key(key).index(index), "expected an absolute path");
+                } else if !Path::new(folder).exists() {
+                    self.warning(&path.key(key).index(index), "it is not there");
+                }
+            }
+        }
+        confine.read.clone_from(&raw.read);
+        confine.write.clone_from(&raw.write);
+        let support = proxy_exec::support();
+        for (asked, has, what) in [
+            (confine.uses_landlock(), support.landlock, "landlock"),
+            (confine.uses_seccomp(), support.seccomp, "seccomp"),
+        ] {
+            if asked && !has {
+                let message = format!("this kernel has no {what}: that part has no effect here");
+                match confine.required {
+                    true => self.error_on_key(path, message),
+                    false => self.warning(path, message),
+                }
+            }
+        }
+    }
+}
+
+fn exec_limits(raw: &raw::ExecLimits, exec: &mut ExecConfig) {
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let limits = &mut exec.limits;
+    limits.runs = raw.runs.map_or(limits.runs, count);
+    limits.queue = raw.queue.map_or(limits.queue, count);
+    limits.output = raw.output.map(Size::bytes);
+    limits.params = raw.params.map_or(limits.params, Size::bytes);
+    let confine = &mut exec.confine;
+    confine.cpu_seconds = raw.cpu.map(|period| period.duration().as_secs().max(1));
+    confine.memory = raw.memory.map(Size::bytes);
+    confine.open_files = raw.open_files;
+    confine.file_size = raw.file_size.map(Size::bytes);
+    confine.processes = raw.processes;
+}
