@@ -13,6 +13,7 @@ use crate::config::raw;
 use crate::config::resolved::{Listener, Resolved, Route};
 use crate::config::units::Size;
 use crate::gateway::RouteTarget;
+use crate::inspection::Inspection;
 use crate::rate_limits::MissLimited;
 use crate::routes;
 use crate::stack::{Erased, MaybeStacked};
@@ -66,8 +67,10 @@ pub(crate) fn target(
         None => listener.limits.body,
     };
     let stack = MaybeStacked::<MaybeCached<MissLimited<Upstream>>>::Stacked(service);
+    let recorder = resources.recorder.as_ref();
+    let inspect = Inspection::new(own.inspect.as_ref(), recorder, &route.name);
     RouteTarget {
-        service: Some(around_route(stack, own.compress.as_ref(), &role, resources)),
+        service: Some(around_route(stack, inspect, own.compress.as_ref(), &role, resources)),
         body_limit: body,
         total_timeout: own.total,
     }

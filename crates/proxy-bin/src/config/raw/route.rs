@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::CacheSwitch;
 use super::compress::CompressSwitch;
-use super::inspect::InspectSwitch;
 use super::exec::Exec;
+use super::inspect::InspectSwitch;
 use super::server::{RouteLimits, RouteTimeouts};
 
 /// `[[routes]]`: what is matched and what is done. Exactly one of `upstream`,

@@ -1,0 +1,185 @@
+//! Programs as resources: the stack as it is deployed, with ffmpeg and curl.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use proxyd_tests::client;
+use proxyd_tests::ports;
+use proxyd_tests::proxyd::{self, Proxyd};
+use proxyd_tests::waiting;
+
+const EVENTS: &str =
+    "#!/bin/sh\nfor i in 1 2 3; do echo \"out $i\"; echo \"err $i\" >&2; sleep 0.2; done\nexit 7\n";
+
+/// Equal requests share a run; the output of each names its process.
+fn before(routes: &str) -> Proxyd {
+    let address = ports::free();
+    let config = format!(
+        "[listeners.web]\naddress = \"{address}\"\nrole = \"gateway\"\n\n\
+         [cache]\nmemory = \"64MiB\"\n\n{routes}"
+    );
+    proxyd::run(address, &config).start()
+}
+
+const CLIP: &str = r#"
+[[routes]]
+name = "clip"
+match = { paths = ["/clip"], methods = ["GET"] }
+cache = { ttl = "10m" }
+
+[routes.exec]
+program = "ffmpeg"
+args = ["-hide_banner", "-loglevel", "warning", "-re", "-f", "lavfi", "-i", "testsrc2=duration={query.seconds}:size={query.size}:rate=25", "-f", "mpegts", "pipe:1"]
+content_type = "video/mp2t"
+timeouts = { total = "120s", read_idle = "20s", kill_after = "1s" }
+limits = { runs = 4, queue = 64, output = "1GiB" }
+env = { MARK = "clip" }
+params.seconds = { in = "query", type = "integer", min = 1, max = 60, default = 5 }
+params.size = { in = "query", type = "string", pattern = "[0-9]{2,4}x[0-9]{2,4}", default = "640x360" }
+"#;
+
+/// The processes below another one that run this program.
+fn below(proxy: &Proxyd, program: &str) -> usize {
+    let stats: Vec<(u32, u32, String)> = std::fs::read_dir("/proc")
+        .expect("proc")
+        .flatten()
+        .filter_map(|entry| {
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            let (head, rest) = stat.rsplit_once(')')?;
+            let (pid, name) = head.split_once(" (")?;
+            let parent = rest.split_whitespace().nth(1)?.parse().ok()?;
+            Some((pid.parse().ok()?, parent, name.to_owned()))
+        })
+        .collect();
+    let is_below = |pid: u32| {
+        let mut at = pid;
+        while let Some((_, parent, _)) = stats.iter().find(|(own, ..)| *own == at) {
+            if *parent == proxy.id() {
+                return true;
+            }
+            at = *parent;
+        }
+        false
+    };
+    stats.iter().filter(|(pid, _, name)| name == program && is_below(*pid)).count()
+}
+
+fn curl(url: &str, to: &Path) -> Command {
+    let mut curl = Command::new("curl");
+    curl.args(["-s", "--max-time", "60", "-o"]).arg(to).arg(url);
+    curl
+}
+
+#[test]
+fn a_clip_is_whole_and_one_run_serves_all_who_ask_for_it() {
+    let proxy = before(CLIP);
+    let url = format!("{}/clip?seconds=2&size=320x240", proxy.url());
+    let same = format!("{}/clip?size=320x240&seconds=2", proxy.url());
+    let mut clients: Vec<_> = (0..20)
+        .map(|number| {
+            let to = proxy.folder().join(format!("{number}.ts"));
+            let url = if number % 2 == 0 { &url } else { &same };
+            (curl(url, &to).spawn().expect("curl"), to)
+        })
+        .collect();
+    waiting::until("ffmpeg runs", || (below(&proxy, "ffmpeg") > 0).then_some(()));
+    let mut most = 0;
+    for (client, _) in &mut clients {
+        waiting::until("curl ends", || {
+            most = most.max(below(&proxy, "ffmpeg"));
+            client.try_wait().expect("curl")
+        });
+    }
+    assert_eq!(most, 1);
+    let contents: Vec<_> = clients.iter().map(|(_, to)| std::fs::read(to).expect("a clip")).collect();
+    assert!(contents.iter().all(|content| *content == contents[0] && !content.is_empty()));
+    let probe = Command::new("ffprobe")
+        .args(["-v", "error", "-show_entries", "format=duration:stream=width,height"])
+        .args(["-of", "default=nw=1"])
+        .arg(&clients[0].1)
+        .output()
+        .expect("ffprobe");
+    let text = String::from_utf8_lossy(&probe.stdout).into_owned();
+    for part in ["width=320", "height=240", "duration=2.0"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn a_client_that_is_killed_leaves_no_program() {
+    let proxy = before(CLIP);
+    let url = format!("{}/clip?seconds=60", proxy.url());
+    let mut client = curl(&url, Path::new("/dev/null")).spawn().expect("curl");
+    waiting::until("ffmpeg runs", || (below(&proxy, "ffmpeg") == 1).then_some(()));
+    client.kill().expect("it runs");
+    client.wait().expect("it ends");
+    waiting::until("ffmpeg is gone", || (below(&proxy, "ffmpeg") == 0).then_some(()));
+}
+
+#[test]
+fn different_clips_never_exceed_the_limit() {
+    let proxy = before(CLIP);
+    let mut clients: Vec<_> = (0..12)
+        .map(|number| {
+            let url = format!("{}/clip?seconds=1&size=64x{}", proxy.url(), 64 + 2 * number);
+            curl(&url, Path::new("/dev/null")).args(["--fail"]).spawn().expect("curl")
+        })
+        .collect();
+    let mut most = 0;
+    for client in &mut clients {
+        let status = waiting::until("curl ends", || {
+            most = most.max(below(&proxy, "ffmpeg"));
+            client.try_wait().expect("curl")
+        });
+        assert!(status.success(), "{status}");
+    }
+    assert!((1..=4).contains(&most), "{most}");
+}
+
+#[test]
+fn the_proxy_killed_takes_its_programs_along() {
+    let mut proxy = before(
+        "[[routes]]\nname = \"sleep\"\n[routes.exec]\nprogram = \"sh\"\n\
+         args = [\"-c\", \"trap '' TERM; echo $$; while :; do sleep 0.1; done\"]\n\
+         timeouts = { kill_after = \"200ms\" }\n",
+    );
+    let to = proxy.folder().join("out");
+    let mut client = curl(&proxy.url(), &to).arg("-N").stdout(Stdio::null()).spawn().expect("curl");
+    let pid = waiting::until("it runs", || {
+        let text = std::fs::read_to_string(&to).ok()?;
+        text.lines().next().filter(|_| text.ends_with('\n')).map(str::to_owned)
+    });
+    proxy.signal("KILL");
+    proxy.wait_exit();
+    let gone = || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(());
+    waiting::until("its program is gone", gone);
+    client.wait().expect("curl");
+}
+
+#[test]
+fn frames_and_input_and_refusals() {
+    let address = ports::free();
+    let config = format!(
+        "[listeners.web]\naddress = \"{address}\"\nrole = \"gateway\"\n\
+         [[routes]]\nname = \"upper\"\nmatch = {{ paths = [\"/upper\"], methods = [\"POST\"] }}\n\
+         [routes.exec]\nprogram = \"tr\"\nargs = [\"a-z\", \"A-Z\"]\nstdin = true\n\
+         [[routes]]\nname = \"events\"\nmatch = {{ paths = [\"/events\"] }}\n\
+         [routes.exec]\nprogram = \"sh\"\nargs = [\"-c\", '''{EVENTS}''']\nstderr = \"frames\"\n"
+    );
+    let proxy = proxyd::run(address, &config).start();
+    let run = |arguments: &[&str]| {
+        let output = Command::new("curl").args(["-s"]).args(arguments).output().expect("curl");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let url = format!("{}/upper", proxy.url());
+    assert_eq!(run(&["--data-binary", "hello", &url]), (Some(0), "HELLO".to_owned()));
+    let url = format!("{}/events", proxy.url());
+    let (code, text) = run(&["-H", "Accept: text/event-stream", &url]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("event: stderr\ndata: err 2\n\n"), "{text}");
+    assert!(text.ends_with("event: exit\ndata: {\"status\":7,\"why\":\"failed\"}\n\n"), "{text}");
+    // The same as bytes: it failed, so the message is not whole.
+    assert_eq!(run(&[&url]), (Some(18), "out 1\nout 2\nout 3\n".to_owned()));
+    let refused = client::get(address, "evil.test", "/events");
+    assert_eq!(refused.status(), 421);
+}
