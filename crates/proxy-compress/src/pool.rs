@@ -13,7 +13,8 @@ use crate::metrics;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncoderLimits {
     /// Memory of the encoders in use, in bytes, as counted by coding, level and window: a response
-    /// that would go beyond it is not coded. Default: 256 MiB.
+    /// that would go beyond it is not coded. What comes in drops, and may do so for hours, gets no
+    /// encoder beyond half of it. Default: 256 MiB.
     pub in_use: usize,
     /// Memory of encoders at rest, in bytes: those beyond it are dropped. Default: 16 MiB.
     pub idle: usize,
@@ -96,7 +97,8 @@ impl EncoderPool {
 
     pub(crate) fn take(&self, coding: Coding, settings: Settings) -> Result<Lease, NoEncoder> {
         let weight = encoder::weight(coding, settings);
-        let limit = self.0.limits.in_use;
+        // Many who listen for long must not keep the pages of all others from being coded.
+        let limit = self.0.limits.in_use / if settings.live { 2 } else { 1 };
         let took = self.0.in_use.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |in_use| {
             in_use.checked_add(weight).filter(|&sum| sum <= limit)
         });
@@ -201,6 +203,18 @@ mod tests {
             assert!(pool.idle_size() <= limits.idle, "{coding}");
             assert!(pool.take(coding, SETTINGS).is_ok(), "what was given back can be had again");
         }
+    }
+
+    #[test]
+    fn long_streams_leave_half_of_it_to_others() {
+        let pool = EncoderPool::new(EncoderLimits { in_use: 8 << 20, idle: 0 }, None);
+        let live = Settings { live: true, ..SETTINGS };
+        let mut leases = Vec::new();
+        while let Ok(lease) = pool.take(Coding::Zstd, live) {
+            leases.push(lease);
+            assert!(leases.len() < 100);
+        }
+        assert!(leases.len() > 1 && pool.take(Coding::Gzip, SETTINGS).is_ok());
     }
 
     #[test]

@@ -69,10 +69,12 @@ impl WorkQueue {
 }
 
 impl Worker {
+    /// One piece of work at a time: where the runtime ends, the others are not begun.
     fn work(mut self) {
-        while let Some(work) = self.next() {
-            work();
-        }
+        let Some(work) = self.next() else { return };
+        work();
+        let spawn = Arc::clone(&self.queue.0.spawn);
+        spawn.spawn_blocking(Box::new(move || self.work()));
     }
 
     fn next(&mut self) -> Option<Work> {
