@@ -9,13 +9,15 @@
 
 use std::convert::Infallible;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
-use proxy_compress::{Coding, CompressConfig, CompressLayer, Levels};
+use proxy_compress::{Coding, CompressConfig, CompressLayer, Levels, LoadGuard, LoadLimits};
+use proxy_core::SystemClock;
 use tower::{ServiceBuilder, ServiceExt as _};
 
 #[tokio::main(flavor = "current_thread")]
@@ -42,7 +44,11 @@ async fn main() -> std::io::Result<()> {
 /// Milliseconds for each megabyte, the best of several rounds, and the coded size.
 async fn measure(coding: Coding, level: u8, content: &Bytes, piece: usize) -> (f64, usize) {
     let levels = Levels { zstd: level, br: level, gzip: level };
-    let layer = CompressLayer::new(CompressConfig { levels, ..CompressConfig::default() });
+    let config = CompressConfig { levels, ..CompressConfig::default() };
+    // Nothing else is to be done: the guard would lower the levels.
+    let limits = LoadLimits { share: 100, ..LoadLimits::default() };
+    let guard = LoadGuard::new(Arc::new(SystemClock), limits, None);
+    let layer = CompressLayer::builder(config, Arc::new(SystemClock)).guard(guard).build();
     let (mut best, mut size) = (f64::MAX, 0);
     let rounds = (8 << 20) / content.len().max(1) + 3;
     for _ in 0..rounds {
