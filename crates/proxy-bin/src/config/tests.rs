@@ -6,6 +6,7 @@ mod errors;
 mod files;
 mod filter;
 mod inspect;
+mod privacy;
 mod rate_limits;
 mod semantics;
 mod tunnel;
