@@ -91,7 +91,8 @@ fn a_clip_is_whole_and_one_run_serves_all_who_ask_for_it() {
         });
     }
     assert_eq!(most, 1);
-    let contents: Vec<_> = clients.iter().map(|(_, to)| std::fs::read(to).expect("a clip")).collect();
+    let contents: Vec<_> =
+        clients.iter().map(|(_, to)| std::fs::read(to).expect("a clip")).collect();
     assert!(contents.iter().all(|content| *content == contents[0] && !content.is_empty()));
     let probe = Command::new("ffprobe")
         .args(["-v", "error", "-show_entries", "format=duration:stream=width,height"])

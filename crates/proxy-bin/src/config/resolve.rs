@@ -57,7 +57,7 @@ pub(super) fn resolve(
     let forward = resolver.forward(&config, &inspections);
     let upstreams = resolver.upstreams(&config);
     let table = resolver.route_table(&config);
-    let routes = resolver.routes(&config, &upstreams, &inspections);
+    let mut routes = resolver.routes(&config, &upstreams, &inspections);
     let used = forward.cache.is_some() || routes.iter().any(|route| route.cache.is_some());
     let cache = resolver.cache(&config, used);
     let rate_limits = resolver.rate_limits(&config);
@@ -67,6 +67,9 @@ pub(super) fn resolve(
     let access_log = resolver.access_log(&config);
     let audit_log = resolver.audit_log(&config);
     let privacy = resolver.privacy(&config);
+    for exec in routes.iter_mut().filter_map(|route| route.exec.as_mut()) {
+        exec.client_address = privacy.forwarded.clone();
+    }
     let server = resolver.server(&config, limits);
     resolver.whole(&config);
     let resolved = Resolved {
