@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::Method;
 use proxy_core::Exchange;
-use proxy_core::exchange::Attempts;
+use proxy_core::exchange::{Attempts, ProgramRun};
 
 use super::{AccessLogConfig, RefusedHead};
 use crate::date::Civil;
@@ -67,6 +67,9 @@ pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLo
     if let Some(route) = exchange.route() {
         text(out, ",\"route\":\"", route.as_bytes());
     }
+    if let Some(run) = exchange.get::<ProgramRun>() {
+        program(out, &run);
+    }
     if let Some(error) = exchange.error() {
         token(out, ",\"error\":\"", error.token());
     }
@@ -120,6 +123,21 @@ fn upstream(out: &mut Vec<u8>, attempts: &Attempts) {
             number(out, key, micros(time));
         }
     }
+    out.push(b'}');
+}
+
+/// The program that answered.
+fn program(out: &mut Vec<u8>, run: &ProgramRun) {
+    token(out, ",\"exec\":{\"why\":\"", run.why);
+    for (key, value) in [(",\"exit\":", run.exit), (",\"signal\":", run.signal)] {
+        if let Some(value) = value {
+            number(out, key, u64::try_from(value).unwrap_or_default());
+        }
+    }
+    number(out, ",\"queued_us\":", micros(run.queued));
+    number(out, ",\"user_us\":", micros(run.user));
+    number(out, ",\"system_us\":", micros(run.system));
+    number(out, ",\"peak_memory\":", run.peak_memory);
     out.push(b'}');
 }
 
