@@ -218,7 +218,7 @@ cache = true
             "a.toml:27:19: error: routes[0].cache.ttl.20: expected a status from 200 to 599, a class such as \"5xx\" or a range such as \"500-504\"",
             "a.toml:27:40: error: routes[0].cache.ttl.200: expected a time such as \"30s\", \"1500ms\" or \"10m\", found the string \"x\"",
             "a.toml:27:55: error: routes[0].cache.slice: expected a size from 64KiB to 16MiB",
-            "a.toml:32:1: error: routes[1].cache: only what an upstream answers is stored, and this route has none",
+            "a.toml:32:1: error: routes[1].cache: only what an upstream or a program answers is stored, and this route has none",
         ],
         "{found:#?}"
     );

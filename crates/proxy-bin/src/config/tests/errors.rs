@@ -46,7 +46,7 @@ match = { path_regex = "(" }
             "a.toml:16:17: error: server.drain_timeout: expected a time such as \"30s\", \"1500ms\" or \"10m\", found the number 30",
             "a.toml:19:14: error: upstreams.app.endpoints[0]: expected a URL such as `http://127.0.0.1:3000`, found `127.0.0.1:3000`; did you mean `http://127.0.0.1:3000`?",
             "a.toml:23:12: error: routes[0].upstream: no upstream is named `ap`; did you mean `app`?",
-            "a.toml:25:1: error: routes[1]: a route has one of `upstream`, `redirect`, `respond`",
+            "a.toml:25:1: error: routes[1]: a route has one of `upstream`, `exec`, `redirect`, `respond`",
         ]
         .map(str::to_owned)
         .into_iter()
@@ -92,7 +92,7 @@ fn what_is_not_built_says_so_and_hides_nothing_else() {
 share = 7
 [[routes]]
 name = "clip"
-inspect = true
+users = ["a"]
 [routes.exec]
 program = "ffmpeg"
 [[routes]]
@@ -104,8 +104,7 @@ upstream = "apq"
         errors(&text),
         [
             "a.toml:5:2: error: traces: `traces` is not built yet",
-            "a.toml:9:1: error: routes[0].inspect: `inspect` is not built yet",
-            "a.toml:10:9: error: routes[0].exec: `exec` is not built yet",
+            "a.toml:9:1: error: routes[0].users: `users` is not built yet",
             "a.toml:14:12: error: routes[1].upstream: no upstream is named `apq`; did you mean `app`?",
         ]
     );
