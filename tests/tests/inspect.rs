@@ -68,6 +68,29 @@ fn attacks_are_refused_wherever_they_stand() {
     assert!(log.contains("sqli-union") && log.contains("\"inspect\""), "{log}");
 }
 
+/// The file that the interface promises, but for its ports.
+#[test]
+fn the_contract_runs_as_written() {
+    let origin = Origin::saying("served");
+    let address = proxyd_tests::ports::free();
+    let config = format!(
+        "[listeners.web]\naddress = \"{address}\"\nrole = \"gateway\"\n\n\
+         [upstreams.origin]\nendpoints = [\"{}\"]\n\n\
+         [filter.inspect]\nmode = \"enforce\"\n\n\
+         [log.audit]\npath = \"audit.jsonl\"\n\n\
+         [[routes]]\nname = \"all\"\nupstream = \"origin\"\n",
+        origin.url()
+    );
+    let proxy = proxyd_tests::proxyd::run(address, &config).start();
+    refused(&ask(&proxy, "GET", &format!("/?id={ATTACK}"), "", b""), "query");
+    assert_eq!(ask(&proxy, "GET", "/?id=1", "", b"").status(), 200);
+    let audit = waiting::until("the audit", || {
+        let audit = std::fs::read_to_string(proxy.folder().join("audit.jsonl")).ok()?;
+        audit.contains("sqli-union").then_some(audit)
+    });
+    assert!(audit.contains("\"inspect\""), "{audit}");
+}
+
 #[test]
 fn a_browser_gets_a_page_without_a_word_of_the_request() {
     let origin = Origin::saying("served");

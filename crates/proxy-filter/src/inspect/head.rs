@@ -63,8 +63,9 @@ fn target(head: RequestHead<'_>, judge: &mut Judge) {
     }
 }
 
-/// Whether a segment of a path begins with a dot, as files do that are not meant to be served;
-/// besides those that platforms serve all the same.
+/// Whether one of the first two segments of a path begins with a dot, as files do that are not meant
+/// to be served. Not those that platforms serve all the same, nor a bare ending such as `.json`.
+/// Deeper down pages show the files of others; there only names that are secrets count, by rule.
 fn has_hidden(path: &[u8]) -> bool {
     const SERVED: [&[u8]; 14] = [
         b"well-known",
@@ -82,10 +83,14 @@ fn has_hidden(path: &[u8]) -> bool {
         b"element",
         b"cdn",
     ];
-    memchr::memmem::find_iter(path, b"/.").any(|at| {
-        let name = &path[at + 2..];
+    const ENDINGS: [&[u8]; 10] = [
+        b"json", b"xml", b"html", b"rss", b"js", b"css", b"mobile", b"compact", b"ics", b"vite",
+    ];
+    path.split(|&b| b == b'/').skip(1).take(2).any(|segment| {
+        let Some(name) = segment.strip_prefix(b".") else { return false };
         name.first().is_some_and(u8::is_ascii_alphabetic)
             && !SERVED.iter().any(|served| name.starts_with(served))
+            && !ENDINGS.contains(&name)
     })
 }
 

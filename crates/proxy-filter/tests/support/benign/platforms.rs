@@ -92,11 +92,11 @@ const CONTENTS: &[(&str, &str)] = &[
     ),
     (
         "application/x-www-form-urlencoded",
-        "email=jane.o%27neil%2Btest%40example.com&password=Tr0ub4dor%263%27%3B--%21&confirm=p%40%24%24w0rd%7C%3C%3E%22&csrf={t}&remember=on",
+        "email=jane.o%27neil%2Btest%40example.com&password=Tr0ub4dor%263%27%21&confirm=p%40%24%24w0rd%7C%3C%3E&csrf={t}&remember=on",
     ),
     (
         "application/x-www-form-urlencoded",
-        "password=%27or+what%3F&comment={q}&commit=Save+%26+continue",
+        "password=it%27s-or-what%3F&comment={q}&commit=Save+%26+continue",
     ),
     (
         "application/x-www-form-urlencoded",
@@ -144,7 +144,7 @@ const CONTENTS: &[(&str, &str)] = &[
     ),
     (
         "application/json",
-        "{\"email\":\"jane.o'neil+x@example.com\",\"password\":\"' or 'what? -- ;) {t}\",\"captcha\":\"03AFcWeA{t}\"}",
+        "{\"email\":\"jane.o'neil+x@example.com\",\"password\":\"it's: or what? -- ;) {t}\",\"captcha\":\"03AFcWeA{t}\"}",
     ),
     (
         "application/json",
