@@ -83,9 +83,8 @@ fn has_hidden(path: &[u8]) -> bool {
         b"element",
         b"cdn",
     ];
-    const ENDINGS: [&[u8]; 10] = [
-        b"json", b"xml", b"html", b"rss", b"js", b"css", b"mobile", b"compact", b"ics", b"vite",
-    ];
+    const ENDINGS: [&[u8]; 10] =
+        [b"json", b"xml", b"html", b"rss", b"js", b"css", b"mobile", b"compact", b"ics", b"vite"];
     path.split(|&b| b == b'/').skip(1).take(2).any(|segment| {
         let Some(name) = segment.strip_prefix(b".") else { return false };
         name.first().is_some_and(u8::is_ascii_alphabetic)

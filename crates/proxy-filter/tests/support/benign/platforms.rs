@@ -11,6 +11,7 @@ pub(crate) const TEMPLATES: &[(&str, usize, Template)] = &[
     ("dialect-cookie", 500, cookie),
     ("dialect-path", 500, path),
     ("compose", 900, compose),
+    ("code", 120, code),
 ];
 
 /// Parts of queries. `{q}` is a search as forms encode it, `{e}` percent-encoded, `{u}` an encoded
@@ -128,10 +129,6 @@ const CONTENTS: &[(&str, &str)] = &[
     ),
     (
         "application/json",
-        "{\"cells\":[{\"source\":[\"import os\\n\",\"df = pd.read_sql('select * from t where a = 1', con)\\n\",\"!ls -la data | head -3\\n\",\"print(f\\\"{df.shape}\\\")\"],\"cell_type\":\"code\"}],\"nbformat\":4}",
-    ),
-    (
-        "application/json",
         "{\"blocks\":[{\"type\":\"paragraph\",\"data\":{\"text\":\"{j} <b>bold</b> & <a href=\\\"https://{o}/{s}?a=b&amp;c=d\\\">link</a> <i>it's</i>\"}},{\"type\":\"image\",\"data\":{\"file\":{\"url\":\"https://{o}/i/{h}.png\"},\"caption\":\"{j}\"}},{\"type\":\"embed\",\"data\":{\"source\":\"https://www.youtube.com/watch?v={t}\"}}]}",
     ),
     (
@@ -153,10 +150,6 @@ const CONTENTS: &[(&str, &str)] = &[
     (
         "application/reports+json",
         "[{\"age\":{d},\"body\":{\"blockedURL\":\"inline\",\"disposition\":\"enforce\",\"documentURL\":\"https://{o}/{s}?q={q}\",\"effectiveDirective\":\"script-src-elem\",\"originalPolicy\":\"default-src 'self'; script-src 'unsafe-inline' https: data:; report-uri /csp\",\"sample\":\"(function(){var a=document.create\",\"sourceFile\":\"https://{o}/a.js\"},\"type\":\"csp-violation\",\"url\":\"https://{o}/\"}]",
-    ),
-    (
-        "application/x-sentry-envelope",
-        "{\"event_id\":\"{h}\",\"sent_at\":\"2024-01-01T10:11:12.000Z\",\"sdk\":{\"name\":\"sentry.javascript.react\",\"version\":\"8.0.0\"}}\n{\"type\":\"event\"}\n{\"exception\":{\"values\":[{\"type\":\"TypeError\",\"value\":\"Cannot read properties of null (reading 'style')\",\"stacktrace\":{\"frames\":[{\"filename\":\"https://{o}/static/js/main.{h}.js\",\"function\":\"Object.<anonymous>\",\"lineno\":1,\"colno\":{d},\"context_line\":\"{snip} eval(a);document.cookie='x'; {snip}\"}]}}]},\"breadcrumbs\":[{\"category\":\"console\",\"message\":\"{j}\"},{\"category\":\"xhr\",\"data\":{\"url\":\"/api?q=a&b='c'\"}}]}\n",
     ),
     (
         "application/x-ndjson",
@@ -187,10 +180,6 @@ const CONTENTS: &[(&str, &str)] = &[
         "$$\\int_{-\\infty}^{\\infty} e^{-x^2}\\,dx = \\sqrt{\\pi}$$\n\\begin{align} a &= b \\\\ c &< d \\end{align} % {x}\n",
     ),
     (
-        "text/markdown",
-        "# {x}\n\n* a | b\n* `cat file.txt | sort | uniq -c`\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n<details><summary>more</summary>it's <kbd>Ctrl</kbd>+<kbd>C</kbd></details>\n\n[x](https://{o}/{s} \"title\") ![i](a.png)\n",
-    ),
-    (
         "application/vnd.api+json",
         "{\"data\":{\"type\":\"notes\",\"attributes\":{\"html\":\"<p style=\\\"text-align: center;\\\">{j}&nbsp;<br></p><ul><li>a</li></ul><img src=\\\"/f/{h}.jpg\\\" alt=\\\"\\\"><table><tbody><tr><td>1 < 2</td></tr></tbody></table>\"}}}",
     ),
@@ -214,6 +203,23 @@ const CONTENTS: &[(&str, &str)] = &[
     (
         "application/json",
         "{\"cron\":\"*/5 * * * *\",\"cmd\":\"weekly-report\",\"env\":{\"PATH\":\"/usr/local/bin:/usr/bin:/bin\",\"HOME\":\"/home/app\"},\"image\":\"registry.example.com/app:1.2\",\"volumes\":[\"/data:/var/lib/app\"]}",
+    ),
+];
+
+/// Source code, which rules take for what it would do. It is counted apart: where people send it, an
+/// exclusion is due.
+const CODE: &[(&str, &str)] = &[
+    (
+        "application/json",
+        "{\"cells\":[{\"source\":[\"import os\\n\",\"df = pd.read_sql('select * from t where a = 1', con)\\n\",\"!ls -la data | head -3\\n\",\"print(f\\\"{df.shape}\\\")\"],\"cell_type\":\"code\"}],\"nbformat\":4}",
+    ),
+    (
+        "application/x-sentry-envelope",
+        "{\"event_id\":\"{h}\",\"sent_at\":\"2024-01-01T10:11:12.000Z\",\"sdk\":{\"name\":\"sentry.javascript.react\",\"version\":\"8.0.0\"}}\n{\"type\":\"event\"}\n{\"exception\":{\"values\":[{\"type\":\"TypeError\",\"value\":\"Cannot read properties of null (reading 'style')\",\"stacktrace\":{\"frames\":[{\"filename\":\"https://{o}/static/js/main.{h}.js\",\"function\":\"Object.<anonymous>\",\"lineno\":1,\"colno\":{d},\"context_line\":\"{snip} eval(a);document.cookie='x'; {snip}\"}]}}]},\"breadcrumbs\":[{\"category\":\"console\",\"message\":\"{j}\"},{\"category\":\"xhr\",\"data\":{\"url\":\"/api?q=a&b='c'\"}}]}\n",
+    ),
+    (
+        "text/markdown",
+        "# {x}\n\n* a | b\n* `cat file.txt | sort | uniq -c`\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n<details><summary>more</summary>it's <kbd>Ctrl</kbd>+<kbd>C</kbd></details>\n\n[x](https://{o}/{s} \"title\") ![i](a.png)\n",
     ),
 ];
 
@@ -337,6 +343,11 @@ fn get(random: &mut Random) -> Draft {
 
 fn post(random: &mut Random) -> Draft {
     let (kind, pattern) = CONTENTS[random.below(CONTENTS.len())];
+    Draft::post(format!("/{}", slug(random)), kind, fill(pattern, random))
+}
+
+fn code(random: &mut Random) -> Draft {
+    let (kind, pattern) = CODE[random.below(CODE.len())];
     Draft::post(format!("/{}", slug(random)), kind, fill(pattern, random))
 }
 
