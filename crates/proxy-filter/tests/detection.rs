@@ -42,7 +42,10 @@ fn percent((part, all): (usize, usize)) -> f64 {
 fn benign_requests_pass() {
     let cases = benign::cases(1);
     assert!(cases.len() >= 5_000, "{}", cases.len());
-    let kind = |case: &Case| Some(if case.class == "benign/code" { "code" } else { "all" }.into());
+    let kind = |case: &Case| {
+        let kind = if case.class == "benign/code" { "code" } else { "all" };
+        Some(kind.to_owned())
+    };
     let count = refused(&cases, kind)["all"];
     // The aim is 0.3: what is still refused are mostly words behind an ampersand in markup.
     assert!(percent(count) <= 0.7, "{count:?} refused");
