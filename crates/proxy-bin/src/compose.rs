@@ -180,7 +180,8 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                 let role = CacheRole::Gateway(Arc::clone(&route.name));
                 let compress = own.and_then(|own| own.compress.as_ref());
                 let cache = own.and_then(|own| own.cache.as_ref()).and_then(|policy| {
-                    let personal = route.has_access_rules() || has_access_rules(listener);
+                    let users = own.is_some_and(|own| own.users.is_some());
+                    let personal = route.has_access_rules() || has_access_rules(listener) || users;
                     let coder = compress.and_then(|own| resources.coders.stored(own));
                     caches.layer(policy, &role, personal, coder, resources)
                 });
@@ -251,10 +252,12 @@ fn forward_role(
     let tunnels = Tunnels::new(dialer, ports(&forward.connect_ports), limiter, timeouts.connect)
         .beginning_by(tunnel_rules(&forward.tunnel, &names), forward.tunnel.limits);
     // Who may use a forward proxy does not change what an origin server answers: `allow_clients`
-    // makes nothing personal here. What clients send of themselves the layer judges by the request.
+    // makes nothing personal here. What clients send of themselves the layer judges by the request;
+    // their credentials for us it does not see.
+    let personal = listener.credentials.is_some();
     let cache = forward.cache.as_ref().and_then(|policy| {
         let coder = forward.compress.as_ref().and_then(|own| resources.coders.stored(own));
-        caches.layer(policy, &CacheRole::Forward, false, coder, resources)
+        caches.layer(policy, &CacheRole::Forward, personal, coder, resources)
     });
     let proxy = MissLimited::new(proxy, limits.misses().as_ref());
     let proxy = MaybeStacked::new(MaybeCached::new(proxy, cache.as_ref()));

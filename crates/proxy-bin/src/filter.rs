@@ -4,12 +4,15 @@
 //! (The clients of listener and route are judged before, by the role itself; the guard judges the
 //! address, when it is dialled, whatever is said here.)
 
+mod passwords;
 mod watch;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method;
 use proxy_core::{Clock, Refusal, SystemClock};
+use proxy_filter::credentials::{Admitted, Asks};
 use proxy_filter::domains::{DomainLists, DomainPolicy};
 use proxy_filter::rate::RateLimiter;
 use proxy_filter::rules::{Resources as RuleResources, Rules};
@@ -20,6 +23,7 @@ use crate::config::raw::Role;
 use crate::config::resolved::{Listener, Resolved};
 use crate::rate_limits::RateLimits;
 
+use passwords::Passwords;
 pub use watch::Watch;
 
 /// The policies of a configuration. All listeners share them.
@@ -27,6 +31,8 @@ pub struct Filters {
     domains: Option<Arc<DomainPolicy>>,
     forward_domains: Option<Arc<DomainPolicy>>,
     rules: Option<Arc<dyn Policy>>,
+    passwords: Passwords,
+    route_users: Arc<HashMap<String, Arc<Admitted>>>,
     connect_ports: Arc<PortPolicy>,
     http_ports: Arc<PortPolicy>,
 }
@@ -56,6 +62,8 @@ impl Filters {
             domains: domains(&own.lists),
             forward_domains: domains(&own.forward_lists),
             rules: (!rules.is_empty()).then(|| Arc::new(rules) as Arc<dyn Policy>),
+            passwords: Passwords::new(config),
+            route_users: Arc::new(route_users(config)),
             connect_ports: ports(&config.forward.connect_ports),
             http_ports: ports(&config.forward.http_ports),
         }
@@ -70,13 +78,18 @@ impl Filters {
         if let Some(rules) = &self.rules {
             policies = policies.then_shared(Arc::clone(rules));
         }
-        if policies.is_empty() {
+        let credentials = self.credentials(listener);
+        if policies.is_empty() && credentials.is_none() {
             return None;
         }
         // The role judges ports too, but only behind the lists and rules.
         let policies = match listener.role {
             Role::Forward => Policies::new().then(self.ports()).then_all(policies),
             Role::Gateway => policies,
+        };
+        let policies = match credentials {
+            Some(credentials) => Policies::new().then_shared(credentials).then_all(policies),
+            None => policies,
         };
         Some(FilterLayer::new(policies))
     }
@@ -94,6 +107,27 @@ impl Filters {
         self.rules.clone()
     }
 
+    /// On a forward listener all need credentials, on a gateway those on routes with users.
+    fn credentials(&self, listener: &Listener) -> Option<Arc<dyn Policy>> {
+        let own = listener.credentials.as_ref()?;
+        Some(match listener.role {
+            Role::Forward => {
+                Arc::new(self.passwords.credentials(own, Asks::Proxy).any_user()) as Arc<dyn Policy>
+            }
+            Role::Gateway if self.route_users.is_empty() => return None,
+            Role::Gateway => {
+                let credentials = self.passwords.credentials(own, Asks::Origin);
+                let routes = Arc::clone(&self.route_users);
+                Arc::new(policy(move |asked| {
+                    match asked.route().and_then(|route| routes.get(route)) {
+                        Some(admitted) => credentials.judge(asked, admitted),
+                        None => Verdict::Allow,
+                    }
+                }))
+            }
+        })
+    }
+
     fn ports(&self) -> impl Policy + use<> {
         let (connect, http) = (Arc::clone(&self.connect_ports), Arc::clone(&self.http_ports));
         policy(move |asked| {
@@ -104,6 +138,15 @@ impl Filters {
             }
         })
     }
+}
+
+/// The users of the routes that ask for some.
+fn route_users(config: &Resolved) -> HashMap<String, Arc<Admitted>> {
+    let users = |route: &crate::config::resolved::Route| {
+        let users = route.users.as_ref()?;
+        Some((route.name.clone(), Arc::new(Admitted::of(users))))
+    };
+    config.routes.iter().filter_map(users).collect()
 }
 
 impl std::fmt::Debug for Filters {

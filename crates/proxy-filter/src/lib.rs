@@ -20,7 +20,7 @@
 //!
 //! [`FilterLayer`] asks a list of [`Policy`]s, in their order; the first that does not allow ends
 //! it. [`policies`] has those for one thing each, [`rules`] an ordered list of rules,
-//! [`domains`] lists of up to millions of names that change while they are used, `credentials`
+//! [`domains`] lists of up to millions of names that change while they are used, [`credentials`]
 //! names and passwords. [`Shadow`] makes a policy report what it would do, `ShadowLayer` any
 //! layer.
 //!
@@ -50,6 +50,7 @@
 
 mod asked;
 pub mod concurrency;
+pub mod credentials;
 pub mod domains;
 mod future;
 pub mod inspect;

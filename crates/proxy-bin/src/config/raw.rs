@@ -6,6 +6,7 @@
 
 mod cache;
 mod compress;
+mod credentials;
 mod exec;
 mod filter;
 mod inspect;
@@ -26,6 +27,7 @@ pub use cache::{
 pub use compress::{
     CodingLevels, CodingName, Compress, CompressRules, CompressSwitch, Unacceptable,
 };
+pub use credentials::Credentials;
 pub use exec::{
     Exec, ExecLimits, ExecSandbox, ExecShared, ExecStderr, ExecTimeouts, Param, ParamDefault,
     ParamSource, ParamType,

@@ -4,6 +4,7 @@
 mod address;
 mod cache;
 mod compress;
+mod credentials;
 mod exec;
 mod filter;
 mod forward;
@@ -64,6 +65,7 @@ pub(super) fn resolve(
     let used = forward.compress.is_some() || routes.iter().any(|route| route.compress.is_some());
     let compress = resolver.compress(&config, used);
     let filter = resolver.filter(&config);
+    resolver.route_users(&config, &listeners);
     let access_log = resolver.access_log(&config);
     let audit_log = resolver.audit_log(&config);
     let privacy = resolver.privacy(&config);

@@ -3,6 +3,7 @@
 
 mod cache;
 mod compress;
+mod credentials;
 mod filter;
 mod inspect;
 mod privacy;
@@ -21,6 +22,7 @@ use proxy_core::{NamePattern, OpeningLimits};
 
 pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
 pub use compress::{CompressLimits, CompressPolicy};
+pub use credentials::Credentials;
 pub use filter::{Filter, ListFile};
 pub use inspect::InspectPolicy;
 pub use privacy::{AuditLog, Privacy};
@@ -150,6 +152,8 @@ pub struct Listener {
     pub allow_clients: Vec<IpNet>,
     /// Whose clients are refused all the same.
     pub deny_clients: Vec<IpNet>,
+    /// The users: of a forward listener for every request, of a gateway for routes that ask.
+    pub credentials: Option<Credentials>,
     /// The proxies in front whose word is taken.
     pub trusted_proxies: Vec<IpNet>,
     /// The one field in which they name the client.
@@ -331,6 +335,8 @@ pub struct UpstreamTimeouts {
 pub struct Route {
     /// Its name.
     pub name: String,
+    /// The users who are served; `None`: nobody is asked.
+    pub users: Option<Vec<String>>,
     /// Bytes of a request's content; `None`: as the listener says.
     pub body: Option<Limit<Size>>,
     /// Times towards its upstream, the upstream's where it has none of its

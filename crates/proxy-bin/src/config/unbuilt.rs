@@ -24,13 +24,9 @@ const UNBUILT: &[(&str, Which)] = &[
     ("extensions", All),
     // Listeners.
     ("listeners.*.tls", All),
-    ("listeners.*.credentials", All),
     ("listeners.*.protocols.*", Word("h3")),
     // Routes.
-    ("routes.*.users", All),
-    ("defaults.users", All),
     // The forward proxy.
-    ("forward.credentials", All),
     ("forward.intercept", All),
     // Upstreams.
     ("upstreams.*.endpoints.*", StartsWith("https:")),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::CacheSwitch;
 use super::compress::CompressSwitch;
+use super::credentials::Credentials;
 use super::inspect::InspectSwitch;
 use super::server::{ForwardTimeouts, Limits};
 use super::tunnel::{Mode, Tunnel};
@@ -66,6 +67,10 @@ pub struct Listener {
     /// Networks whose clients are refused, even if `allow_clients` has them.
     #[serde(default)]
     pub deny_clients: Vec<String>,
+    /// The users. On a forward listener every request needs a name and a password (407), also where
+    /// `[forward]` has them; on a gateway listener those on routes with `users` (401).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
     /// Networks of the proxies in front whose word about the client is taken.
     #[serde(default)]
     pub trusted_proxies: Vec<String>,
@@ -78,7 +83,7 @@ pub struct Listener {
     #[serde(default)]
     pub proxy_protocol: bool,
     /// A forward listener that anyone on the network may use. Without it, one
-    /// that is not on loopback needs `allow_clients`.
+    /// that is not on loopback needs `allow_clients` or `credentials`.
     #[serde(default)]
     pub open: bool,
     /// Keep serving a client that has closed its sending side. By default
@@ -142,6 +147,9 @@ pub struct Forward {
     /// itself and all below it, `*.x.test` only what is below, `=x.test` exact;
     /// `"@file"` takes the names of a file.
     pub only_domains: Vec<String>,
+    /// The users of every forward listener that has none of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Credentials>,
     /// Whether requests are told who asked: adds `Forwarded`,
     /// `X-Forwarded-*`, `X-Request-Id` and `traceparent`.
     pub forwarded: bool,
@@ -172,6 +180,7 @@ impl Default for Forward {
             allow_destinations: Vec::new(),
             guard: Mode::Enforce,
             only_domains: Vec::new(),
+            credentials: None,
             forwarded: false,
             cache: None,
             tunnel: Tunnel::default(),

@@ -44,6 +44,10 @@ pub struct Route {
     /// Networks whose clients get 403, even if `allow_clients` has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deny_clients: Option<Vec<String>>,
+    /// Users who are served, by name; `"*"` is every user. Others are asked for a name and a
+    /// password (401), or get 403. Needs `credentials` of the listener.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<Vec<String>>,
     /// What happens to the path on its way to the upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Rewrite>,
@@ -232,6 +236,9 @@ pub struct Defaults {
     /// As in a route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deny_clients: Option<Vec<String>>,
+    /// As in a route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<Vec<String>>,
     /// As in a route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_fields: Option<FieldEdits>,

@@ -26,7 +26,8 @@ impl Resolver<'_> {
             self.error(&path.key("protocols"), "expected at least one protocol");
         }
         if raw.role == Role::Forward {
-            self.not_open(&path, raw, &addresses);
+            let has_users = raw.credentials.is_some() || config.forward.credentials.is_some();
+            self.not_open(&path, raw, has_users, &addresses);
         } else if raw.open {
             self.warning(&path.key("open"), "only a forward listener can be open");
         }
@@ -42,6 +43,13 @@ impl Resolver<'_> {
         } else if trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
             self.warning(&path.key("trusted_proxies"), "trusts the word of every client");
         }
+        let credentials = match (&raw.credentials, &config.forward.credentials) {
+            (Some(own), _) => self.credentials(&path.key("credentials"), own),
+            (None, Some(forward)) if raw.role == Role::Forward => {
+                self.credentials(&KeyPath::of("forward.credentials"), forward)
+            }
+            _ => None,
+        };
         let limits = defaults::layered(&raw.limits, &config.server.limits);
         let limits = self.limits(&path.key("limits"), &limits);
         let field = raw.client_address_from.parse::<HeaderName>();
@@ -56,6 +64,7 @@ impl Resolver<'_> {
             h2: raw.protocols.contains(&Protocol::H2),
             allow_clients,
             deny_clients,
+            credentials,
             trusted_proxies,
             client_address_from,
             proxy_protocol: raw.proxy_protocol,
@@ -88,17 +97,23 @@ impl Resolver<'_> {
     }
 
     /// No open proxy by accident.
-    fn not_open(&mut self, path: &KeyPath, raw: &raw::Listener, addresses: &[Address]) {
+    fn not_open(
+        &mut self,
+        path: &KeyPath,
+        raw: &raw::Listener,
+        has_users: bool,
+        addresses: &[Address],
+    ) {
         let Some(public) = addresses.iter().find(|address| !address.is_local()) else {
             return;
         };
-        if raw.open {
+        if raw.open || has_users {
             return;
         }
         if raw.allow_clients.is_empty() {
             let message = format!(
                 "a forward listener on {public} would serve everyone who can reach it; \
-                 add `allow_clients`, or `open = true` if that is meant"
+                 add `allow_clients` or `credentials`, or `open = true` if that is meant"
             );
             self.error_on_key(path, message);
         } else if raw.allow_clients.iter().any(|network| network.ends_with("/0")) {

@@ -83,6 +83,7 @@ impl Resolver<'_> {
             let upstream = upstream.and_then(|name| upstreams.get(name));
             Route {
                 name: route.name.clone(),
+                users: route.users.clone().or_else(|| config.defaults.users.clone()),
                 body: route.limits.body,
                 timeouts: upstream.map(|upstream| timeouts(&route.timeouts, &upstream.timeouts)),
                 total: route.timeouts.total.unwrap_or(server).some().map(Period::duration),
