@@ -25,7 +25,6 @@ const UNBUILT: &[(&str, Which)] = &[
     // Listeners.
     ("listeners.*.tls", All),
     ("listeners.*.protocols.*", Word("h3")),
-    // Routes.
     // The forward proxy.
     ("forward.intercept", All),
     // Upstreams.
