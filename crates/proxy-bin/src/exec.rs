@@ -48,7 +48,8 @@ pub(crate) fn target(
     let Ok(program) = ExecService::new(config, runner) else { return RouteTarget::default() };
     let role = CacheRole::Program(Arc::clone(&route.name), hash);
     let cache = own.cache.as_ref().and_then(|policy| {
-        let personal = route.has_access_rules() || has_access_rules(listener);
+        let users = own.users.is_some();
+        let personal = route.has_access_rules() || has_access_rules(listener) || users;
         // The last to leave ends the run, but where it is to be finished in any case.
         let mut policy = policy.clone();
         if policy.on_disconnect == raw::OnDisconnect::FinishIfShared {
