@@ -109,7 +109,7 @@ fn what_is_wrong_is_told_and_no_hash_is_shown() {
     let outcome = check(&format!("{everywhere}{file}"));
     assert_eq!(outcome.code, Some(2), "{outcome:?}");
     let told = &outcome.stderr;
-    assert!(told.contains("proxyd.toml:4:25") && told.contains("line 1: MD5"), "{told}");
+    assert!(told.contains("proxyd.toml:4:24") && told.contains("line 1: MD5"), "{told}");
     assert!(!told.contains("abcdefgh"), "{told}");
     scratch.write("users.htpasswd", USERS);
     // Credentials are enough for a listener that anyone can reach.
