@@ -45,12 +45,10 @@ fn audit_a_denial_is_recorded_and_verified_across_rotation_and_restart() {
     for _ in 0..2 {
         let mut proxy = configured::gateway(&origin.url(), "", &rest).start();
         denied(&proxy);
-        let before = records(&log).len();
         waiting::until("the record", || {
             let last = records(&log).pop()?;
             (last["reason"] == "client_not_allowed").then_some(())
         });
-        assert!(before > 0);
         if !folder.join("audit.jsonl.1").exists() {
             fs::rename(&log, folder.join("audit.jsonl.1")).expect("rotated");
             proxy.signal("USR1");

@@ -126,7 +126,6 @@ mod tests {
                 "endpoints": ["https://x", {"url": "http://y", "weight": 1}],
                 "balance": "hash",
             }},
-            "routes": [{}, {"users": {}}],
         });
         let found = unbuilt(&root);
         let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
@@ -135,7 +134,6 @@ mod tests {
             [
                 "error: traces: `traces` is not built yet",
                 "error: listeners.a.protocols[1]: \"h3\" is not built yet",
-                "error: routes[1].users: `users` is not built yet",
                 "error: upstreams.b.endpoints[0]: `https://` is not built yet",
                 "error: upstreams.b.endpoints[1].weight: `weight` is not built yet",
                 "error: upstreams.b.balance: \"hash\" is not built yet",

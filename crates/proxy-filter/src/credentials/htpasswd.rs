@@ -71,7 +71,7 @@ impl Users {
             if name.is_empty() || name.len() > 256 || name.chars().any(char::is_control) {
                 return Err(wrong("expected a name of 1 to 256 bytes before the `:`".to_owned()));
             }
-            let secret = Secret::parse(hash).map_err(|problem| wrong(problem))?;
+            let secret = Secret::parse(hash).map_err(&wrong)?;
             stand_ins.push(secret.clone());
             if secrets.insert(Arc::from(name), secret).is_some() {
                 return Err(wrong("this name stands in the file already".to_owned()));

@@ -213,7 +213,7 @@ impl Resolver<'_> {
         let all = rules.exclusions.iter().enumerate().map(|(index, own)| {
             let known = match own.rule.strip_suffix('*') {
                 Some(begin) => ids.iter().any(|id| id.starts_with(begin)),
-                None => ids.iter().any(|id| *id == own.rule),
+                None => ids.contains(&own.rule),
             };
             if !known && !ids.is_empty() {
                 let hint = nearest(&own.rule, ids.iter().map(String::as_str))

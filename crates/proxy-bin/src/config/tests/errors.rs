@@ -92,9 +92,7 @@ fn what_is_not_built_says_so_and_hides_nothing_else() {
 share = 7
 [[routes]]
 name = "clip"
-users = ["a"]
-[routes.exec]
-program = "ffmpeg"
+respond = { status = 200 }
 [[routes]]
 name = "app"
 upstream = "apq"
@@ -104,8 +102,7 @@ upstream = "apq"
         errors(&text),
         [
             "a.toml:5:2: error: traces: `traces` is not built yet",
-            "a.toml:9:1: error: routes[0].users: `users` is not built yet",
-            "a.toml:14:12: error: routes[1].upstream: no upstream is named `apq`; did you mean `app`?",
+            "a.toml:12:12: error: routes[1].upstream: no upstream is named `apq`; did you mean `app`?",
         ]
     );
 }
@@ -115,7 +112,7 @@ fn a_key_of_a_later_feature_is_only_that_where_it_belongs() {
     assert_eq!(
         errors("[listeners.web]\naddress = \"127.0.0.1:80\"\nrole = \"gateway\"\ncache = true\n")
             [0],
-        "a.toml:4:1: error: listeners.web.cache: unknown key; expected one of `address`, `addresses`, `allow_clients`, `client_address_from`, `deny_clients`, `half_close`, `limits`, `open`, `protocols`, `proxy_protocol`, `role`, `trusted_proxies`"
+        "a.toml:4:1: error: listeners.web.cache: unknown key; expected one of `address`, `addresses`, `allow_clients`, `client_address_from`, `credentials`, `deny_clients`, `half_close`, `limits`, `open`, `protocols`, `proxy_protocol`, `role`, `trusted_proxies`"
     );
 }
 
