@@ -33,10 +33,13 @@ fn file() -> String {
     )
 }
 
+/// Work that waits.
+type Job = Box<dyn FnOnce() + Send>;
+
 /// Does the work at once, or keeps it, or takes none.
 #[derive(Default)]
 struct Desk {
-    kept: Mutex<Option<Vec<Box<dyn FnOnce() + Send>>>>,
+    kept: Mutex<Option<Vec<Job>>>,
     full: bool,
     done: AtomicUsize,
 }
