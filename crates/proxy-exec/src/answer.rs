@@ -67,7 +67,11 @@ impl Shared {
         // What a GET would say of itself, without a run.
         if parts.method == Method::HEAD && !self.config.cgi {
             let mut response = Response::new(Reply::inner(ExecBody::empty()));
-            *response.headers_mut() = self.fields(format);
+            let mut fields = self.fields(format);
+            // Those of no run: a cache would take its own for outdated by them.
+            fields.remove(ETAG);
+            fields.remove(LAST_MODIFIED);
+            *response.headers_mut() = fields;
             return Ok(response);
         }
         let live = self.start(&parts, &checked, body, format, exchange).await?;
@@ -234,10 +238,13 @@ impl Shared {
             Directory::Fresh(below) => (None, below.to_string_lossy().into_owned()),
         };
         let confine = Some(config.confine.clone()).filter(|confine| !confine.is_empty());
-        let grace = u64::try_from(config.timeouts.kill_after.as_millis()).unwrap_or(u64::MAX);
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (grace, total) =
+            (millis(config.timeouts.kill_after), config.timeouts.total.map(millis));
         Start {
             run: 0,
             program: config.program.clone(),
+            file: None,
             args: config.args.iter().map(|word| checked.fill(word)).collect(),
             env,
             directory,
@@ -248,6 +255,7 @@ impl Shared {
             uid: config.uid,
             gid: config.gid,
             grace,
+            total,
             confine,
         }
     }

@@ -257,6 +257,13 @@ impl ExecConfig {
             let text = "a placeholder where the program reads code: a client could write it";
             found.push((format!("args[{at}]"), text.to_owned()));
         }
+        if self.uid.is_some() != self.gid.is_some() {
+            let (there, missing) = if self.uid.is_some() { ("uid", "gid") } else { ("gid", "uid") };
+            let text = format!(
+                "`{missing}` is missing: with one of them alone the program would keep rights of the proxy"
+            );
+            found.push((there.to_owned(), text));
+        }
         if self.stdin && self.params.content().is_some() {
             let text = "the content is read for parameters, and can not be standard input too";
             found.push(("stdin".to_owned(), text.to_owned()));

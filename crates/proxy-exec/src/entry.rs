@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use proxy_core::{BoxError, Exchange, Refusal, Reply};
@@ -57,8 +57,12 @@ impl<S> ExecEntry<S> {
         let (mut parts, body) = request.into_parts();
         let checked = shared.checked(&parts, None)?;
         let mut target = std::mem::take(&mut parts.uri).into_parts();
-        target.path_and_query = checked.target().parse().ok();
-        parts.uri = Uri::from_parts(target).unwrap_or_default();
+        // Escaping makes values longer, and a target has a limit: without it, or cut, it would
+        // mean another run.
+        let too_long = |()| Refusal::new(StatusCode::URI_TOO_LONG, "target_too_long");
+        let path = checked.target().parse().map_err(|_| ()).map_err(too_long)?;
+        target.path_and_query = Some(path);
+        parts.uri = Uri::from_parts(target).map_err(|_| ()).map_err(too_long)?;
         Ok(Request::from_parts(parts, body))
     }
 }

@@ -53,8 +53,19 @@ struct Times {
     first_byte: Option<Instant>,
     /// When something moved last.
     moved: Instant,
-    exited: Option<Instant>,
+    exited: Option<AfterExit>,
     sleep: Option<(Instant, Sleep)>,
+}
+
+/// What is still to be read after the program has ended. Its own last bytes are in the pipes by
+/// then, and a client takes them as slowly as it likes; others may hold the pipes for a while.
+struct AfterExit {
+    /// Until when whoever else holds the pipes may write.
+    until: Instant,
+    /// Bytes that are read whatever the time.
+    owed: u64,
+    /// The time is over, and `owed` is what was in the pipes then.
+    is_over: bool,
 }
 
 /// What a run is accounted as when it is over, however that comes about.
@@ -127,10 +138,8 @@ where
             return self.end(why);
         }
         // Whoever writes without end is never idle.
-        if let Some((at, why)) = self.last_deadline()
-            && at <= self.times.clock.now()
-        {
-            return self.end(self.over(why));
+        if let Some(why) = self.over() {
+            return self.end(why);
         }
         if let Some(input) = &mut self.input {
             let end = input.poll_end(cx);
@@ -178,9 +187,16 @@ where
                     self.failure = Some(error);
                     return Poll::Ready(Why::NotStarted);
                 }
+                Event::Lost => {
+                    let started = std::mem::replace(&mut self.times.started, true);
+                    self.failure = (!started).then_some(ExecError::Exhausted);
+                    return Poll::Ready(if started { Why::Lost } else { Why::NotStarted });
+                }
                 Event::Exited { exit, .. } => {
                     self.times.started = true;
-                    self.times.exited = Some(self.times.clock.now());
+                    let until = self.times.clock.now() + self.config.timeouts.kill_after;
+                    let owed = self.in_pipes();
+                    self.times.exited = Some(AfterExit { until, owed, is_over: false });
                     self.exit = Some(exit);
                     let run = &mut self.account.run;
                     (run.exit, run.signal) = (exit.code, exit.signal);
@@ -205,6 +221,9 @@ where
             {
                 match read {
                     Ok(data) if !data.is_empty() => {
+                        if let Some(after) = &mut self.times.exited {
+                            after.owed = after.owed.saturating_sub(data.len() as u64);
+                        }
                         if stream == Stream::Output || self.as_frames {
                             return Some((stream, data));
                         }
@@ -243,6 +262,7 @@ where
 
     fn judge(&self, exit: &Exit) -> Why {
         match exit.code {
+            _ if exit.timed_out => Why::TotalTimeout,
             Some(code) if self.config.success.contains(&code) => Why::Exit,
             Some(_) => Why::Failed,
             None => Why::Signal,
@@ -253,7 +273,12 @@ where
         loop {
             let Some((at, why)) = self.deadline() else { return Poll::Pending };
             if at <= self.times.clock.now() {
-                return Poll::Ready(self.over(why));
+                // Who holds the output after the program has ended is asked at the next turn.
+                if let Some(why) = why.or_else(|| self.over()) {
+                    return Poll::Ready(why);
+                }
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             if self.times.sleep.as_ref().is_none_or(|(until, _)| *until > at) {
                 self.times.sleep = Some((at, self.times.clock.sleep_until(at)));
@@ -266,36 +291,54 @@ where
         }
     }
 
-    /// What it means that a deadline is over.
-    fn over(&self, why: Option<Why>) -> Why {
-        // Who holds the output after the program has ended is no reason to fail it.
-        why.unwrap_or_else(|| self.exit.map_or(Why::ClientLeft, |exit| self.judge(&exit)))
+    /// Bytes that wait in the pipes.
+    fn in_pipes(&self) -> u64 {
+        let waiting = |pipe: &Option<Output>| pipe.as_ref().map_or(0, Output::waiting);
+        waiting(&self.output) + waiting(&self.errors)
     }
 
-    /// The deadline that nothing moves: of the whole, or of those who hold the output after the
-    /// program has ended.
-    fn last_deadline(&self) -> Option<(Instant, Option<Why>)> {
-        let (own, times) = (&self.config.timeouts, &self.times);
-        match times.exited {
-            Some(exited) => Some((exited + own.kill_after, None)),
-            None => own.total.map(|most| (times.began + most, Some(Why::TotalTimeout))),
+    /// Whether the time is over that nothing moves: of the whole, or of those who hold the output
+    /// after the program has ended. Nothing that was in the pipes by then is lost.
+    fn over(&mut self) -> Option<Why> {
+        let now = self.times.clock.now();
+        let Some(exit) = self.exit else {
+            let total = self.config.timeouts.total?;
+            return (self.times.began + total <= now).then_some(Why::TotalTimeout);
+        };
+        let waiting = self.in_pipes();
+        let after = self.times.exited.as_mut()?;
+        if after.until > now || (after.owed > 0 && waiting > 0) {
+            return None;
         }
+        if !std::mem::replace(&mut after.is_over, true) {
+            after.owed = waiting;
+        }
+        if after.owed > 0 && waiting > 0 {
+            return None;
+        }
+        let given = self.output.as_ref().is_none_or(|pipe| pipe.waiting() == 0);
+        Some(match self.judge(&exit) {
+            // There is always more: what has been given is not all.
+            Why::Exit if !given => Why::OutputHeld,
+            why => why,
+        })
     }
 
-    /// The next deadline, and what it means.
+    /// The next deadline, and what it means; of `over` otherwise.
     fn deadline(&self) -> Option<(Instant, Option<Why>)> {
         let (own, times) = (&self.config.timeouts, &self.times);
-        let step = if times.exited.is_some() {
-            None
-        } else if !times.started {
-            Some((times.began + own.start, Why::StartTimeout))
+        if let Some(after) = &times.exited {
+            return Some((after.until, None));
+        }
+        let total = own.total.map(|most| (times.began + most, Some(Why::TotalTimeout)));
+        let step = if !times.started {
+            Some((times.began + own.start, Some(Why::StartTimeout)))
         } else if times.first_byte.is_none() {
-            own.first_byte.map(|most| (times.moved + most, Why::FirstByteTimeout))
+            own.first_byte.map(|most| (times.moved + most, Some(Why::FirstByteTimeout)))
         } else {
-            own.read_idle.map(|most| (times.moved + most, Why::IdleTimeout))
+            own.read_idle.map(|most| (times.moved + most, Some(Why::IdleTimeout)))
         };
-        let step = step.map(|(at, why)| (at, Some(why)));
-        self.last_deadline().into_iter().chain(step).min_by_key(|(at, _)| *at)
+        total.into_iter().chain(step).min_by_key(|(at, _)| *at)
     }
 
     fn end(&mut self, why: Why) -> Poll<Piece> {

@@ -63,9 +63,13 @@ pub enum Why {
     OutputLimit,
     /// Its output began with no fields, and it is a CGI program.
     BadHead,
+    /// It ended well, and something that it left behind wrote on without end.
+    OutputHeld,
+    /// The process that starts and ends programs was killed.
+    Lost,
 }
 
-const WHYS: [(Why, &str); 13] = [
+const WHYS: [(Why, &str); 15] = [
     (Why::Exit, "exit"),
     (Why::Failed, "failed"),
     (Why::Signal, "signal"),
@@ -79,6 +83,8 @@ const WHYS: [(Why, &str); 13] = [
     (Why::TotalTimeout, "total_timeout"),
     (Why::OutputLimit, "output_limit"),
     (Why::BadHead, "bad_head"),
+    (Why::OutputHeld, "output_held"),
+    (Why::Lost, "lost"),
 ];
 
 impl Why {

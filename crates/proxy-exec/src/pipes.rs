@@ -35,6 +35,11 @@ impl Output {
         Ok((Self { pipe, room: BytesMut::new() }, write))
     }
 
+    /// Bytes that wait to be read.
+    pub(crate) fn waiting(&self) -> u64 {
+        rustix::io::ioctl_fionread(&self.pipe).unwrap_or(0)
+    }
+
     /// The next bytes; empty at the end.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         loop {

@@ -15,6 +15,10 @@ pub use spawner::{ExecError, Spawner};
 
 /// The argument by which a copy of this program knows that it is the warden.
 const WARDEN: &str = "__proxy-exec-warden";
+/// The argument by which that knows that nothing else is open, and that it is to keep the warden.
+const KEEPER: &str = "__proxy-exec-keeper";
+/// The argument by which it knows that it has a keeper, and is to serve.
+const SERVE: &str = "__proxy-exec-serve";
 /// The argument by which it knows that it is a launcher.
 const LAUNCH: &str = "__proxy-exec-launch";
 
@@ -42,6 +46,14 @@ impl Warden {
         // No file is needed: it works where the program has been replaced or removed meanwhile.
         let program = PathBuf::from("/proc/self/exe");
         if first.as_deref() == Some(OsStr::new(WARDEN)) {
+            drop(warden::keeper::begin(&program));
+            std::process::exit(1);
+        }
+        if first.as_deref() == Some(OsStr::new(KEEPER)) {
+            let ended = warden::keeper::keep(rustix::stdio::stdin(), &program);
+            std::process::exit(i32::from(ended.is_err()));
+        }
+        if first.as_deref() == Some(OsStr::new(SERVE)) {
             let ended = warden::serve(rustix::stdio::stdin(), program);
             std::process::exit(i32::from(ended.is_err()));
         }

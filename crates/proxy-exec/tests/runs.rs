@@ -10,6 +10,7 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use proxy_exec::params::{Kind, Param, Source, Template};
 use proxy_exec::{Directory, ExecConfig, Stderr};
 use support::{content, get, processes, reason, script, send, service, until};
+use tower::{Layer as _, ServiceExt as _};
 
 #[tokio::test]
 async fn output_comes_as_it_is_written() {
@@ -215,4 +216,68 @@ async fn head_runs_nothing() {
     assert_eq!(response.status(), 200);
     assert!(http_body::Body::is_end_stream(response.body()));
     assert!(processes(mark).is_empty());
+}
+
+#[tokio::test]
+async fn head_makes_no_stored_run_outdated() {
+    let mut config = script("echo x");
+    config.validators = true;
+    let program = service(config);
+    assert!(get(&program, "/").await.headers().contains_key("etag"));
+    let request = Request::head("/").body(Full::<Bytes>::default()).unwrap();
+    let response = send(&program, request).await;
+    assert!(!response.headers().contains_key("etag"));
+    assert!(!response.headers().contains_key("last-modified"));
+}
+
+#[tokio::test]
+async fn a_target_that_is_too_long_is_no_other_run() {
+    let mut param = Param::new(Source::Query, Kind::pattern("(?s).*").unwrap()).or("default");
+    param.max_length = 64 << 10;
+    let config = ExecConfig::new("echo").arg("{query.x}").unwrap().param("x", param);
+    let program = service(config);
+    let entry = proxy_exec::ExecEntryLayer::new(&program).layer(program.clone());
+    // Each of these bytes takes three in a target.
+    let target = format!("/?x={}", "!".repeat(30_000));
+    let request = Request::get(target).body(Full::<Bytes>::default());
+    let response = entry.oneshot(request.unwrap()).await.unwrap();
+    assert_eq!((response.status().as_u16(), reason(&response)), (414, "target_too_long"));
+}
+
+#[test]
+fn rights_are_dropped_whole_or_not() {
+    let mut config = ExecConfig::new("true");
+    config.uid = Some(1000);
+    assert_eq!(config.check()[0].0, "uid");
+    config.gid = Some(1000);
+    assert!(config.check().is_empty());
+    config.uid = None;
+    assert_eq!(config.check()[0].0, "gid");
+}
+
+#[tokio::test]
+async fn confinement_does_not_get_in_its_own_way() {
+    let below = support::Folder::new();
+    let read: Vec<String> = ["/usr", "/bin", "/lib", "/lib64", "/etc"]
+        .into_iter()
+        .filter(|p| std::path::Path::new(p).exists())
+        .map(str::to_owned)
+        .collect();
+    let mut config = script("echo x > file && cat file; (echo y > ../other) 2> /dev/null || echo z");
+    config.directory = Directory::Fresh(below.path().to_owned());
+    config.confine.read = Some(read);
+    config.confine.open_files = Some(11);
+    config.confine.memory = Some(1 << 30);
+    config.confine.seccomp = true;
+    let response = get(&service(config.clone()), "/").await;
+    assert_eq!(reason(&response), "none");
+    let text = content(response).await.unwrap();
+    // Where the kernel has no landlock the last is allowed.
+    let expected = if proxy_exec::support().landlock { "x\nz\n" } else { "x\n" };
+    assert_eq!(text, expected);
+    if proxy_exec::support().landlock {
+        config.confine.write = Some(vec!["/no/such/folder".to_owned()]);
+        let response = get(&service(config), "/").await;
+        assert_eq!(reason(&response), "program_confinement");
+    }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::io;
 
 use landlock::{
-    ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetStatus, path_beneath_rules,
+    ABI, Access, AccessFs, CompatLevel, Compatible, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus, path_beneath_rules,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
 use seccompiler::{
@@ -43,7 +43,8 @@ pub struct Confinement {
     pub seccomp: bool,
     /// Seccomp: no sockets but those of the unix domain.
     pub no_network: bool,
-    /// Fails rather than running without what this kernel does not have.
+    /// Fails rather than running without landlock or seccomp, where this kernel does not have it.
+    /// An older version of landlock counts as having it.
     pub required: bool,
 }
 
@@ -65,6 +66,19 @@ impl Confinement {
 
     /// Sets all of it on this process.
     pub(super) fn apply(&self) -> io::Result<()> {
+        let filtered = self.uses_landlock() || self.uses_seccomp();
+        if self.no_new_privs || filtered {
+            rustix::thread::set_no_new_privs(true)?;
+        }
+        if self.uses_landlock() {
+            self.landlock()?;
+        }
+        if self.uses_seccomp() && SUPPORTED_ARCHITECTURE {
+            seccompiler::apply_filter(&self.seccomp_program()?).map_err(io::Error::other)?;
+        } else if self.uses_seccomp() && self.required {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        // Last: what is above needs memory and descriptors itself.
         for (resource, value) in [
             (Resource::As, self.memory),
             (Resource::Nofile, self.open_files),
@@ -80,34 +94,25 @@ impl Confinement {
         }
         // No core file: it would hold what the client sent.
         limit(Resource::Core, 0, 0)?;
-        let filtered = self.uses_landlock() || self.uses_seccomp();
-        if self.no_new_privs || filtered {
-            rustix::thread::set_no_new_privs(true)?;
-        }
-        if self.uses_landlock() {
-            self.landlock()?;
-        }
-        if self.uses_seccomp() && SUPPORTED_ARCHITECTURE {
-            seccompiler::apply_filter(&self.seccomp_program()?).map_err(io::Error::other)?;
-        } else if self.uses_seccomp() && self.required {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
         Ok(())
     }
 
     fn landlock(&self) -> io::Result<()> {
         let abi = ABI::V5;
         let list = |paths: &Option<Vec<String>>| paths.clone().unwrap_or_default();
+        let (read, mut write) = (list(&self.read), list(&self.write));
+        // A path that can not be opened would be left out without a word: the program would have
+        // less than was said, and nobody would know why.
+        for path in read.iter().chain(&write) {
+            PathFd::new(path).map_err(io::Error::other)?;
+        }
         // Programs write to it whatever they do.
-        let mut write = list(&self.write);
         write.push("/dev/null".to_owned());
         let rules = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(abi))
             .and_then(Ruleset::create)
-            .and_then(|rules| {
-                rules.add_rules(path_beneath_rules(list(&self.read), AccessFs::from_read(abi)))
-            })
+            .and_then(|rules| rules.add_rules(path_beneath_rules(read, AccessFs::from_read(abi))))
             .and_then(|rules| rules.add_rules(path_beneath_rules(write, AccessFs::from_all(abi))))
             .and_then(landlock::RulesetCreated::restrict_self)
             .map_err(io::Error::other)?;

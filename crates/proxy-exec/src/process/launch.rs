@@ -7,6 +7,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use rustix::net::SendFlags;
@@ -41,8 +42,12 @@ fn become_program(start: &Start, descriptors: &[OwnedFd]) -> (Step, io::Error) {
     if let Err(error) = confined {
         return (Step::Confinement, error);
     }
-    let mut command = Command::new(&start.program);
-    command.args(&start.args).env_clear().envs(start.env.iter().map(|(k, v)| (k, v)));
+    let mut command = Command::new(start.file.as_deref().unwrap_or(Path::new(&start.program)));
+    command
+        .arg0(&start.program)
+        .args(&start.args)
+        .env_clear()
+        .envs(start.env.iter().map(|(k, v)| (k, v)));
     if let Some(gid) = start.gid {
         command.gid(gid);
     }
@@ -53,7 +58,6 @@ fn become_program(start: &Start, descriptors: &[OwnedFd]) -> (Step, io::Error) {
 }
 
 fn confine(start: &Start, descriptors: &[OwnedFd]) -> io::Result<()> {
-    rustix::process::setsid()?;
     let null = || std::fs::OpenOptions::new().read(true).write(true).open("/dev/null");
     let null = null()?;
     let mut given = descriptors.iter();

@@ -4,6 +4,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use rustix::cmsg_space;
 use rustix::net::{
@@ -42,6 +43,8 @@ pub(crate) struct Start {
     pub(crate) run: u64,
     /// The program's path, or a name to look for in `PATH` of `env`.
     pub(crate) program: String,
+    /// The file of it, once the warden has found it.
+    pub(crate) file: Option<PathBuf>,
     pub(crate) args: Vec<String>,
     /// All of the environment.
     pub(crate) env: Vec<(String, String)>,
@@ -55,8 +58,10 @@ pub(crate) struct Start {
     pub(crate) nice: i32,
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
-    /// How long the run has to end when the proxy is gone, in milliseconds.
+    /// How long it has to end when it is told to, in milliseconds.
     pub(crate) grace: u64,
+    /// How long it may run, in milliseconds; whether the client takes its output or not.
+    pub(crate) total: Option<u64>,
     /// What only a launcher can set.
     pub(crate) confine: Option<Confinement>,
 }
@@ -65,7 +70,7 @@ pub(crate) struct Start {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
     /// The program runs.
-    Started { run: u64, pid: i32 },
+    Started { run: u64 },
     /// It could not be started, and nothing is left of it.
     Failed { run: u64, errno: i32, step: Step },
     /// The process that was started has ended; `over`: and nobody is left of its group.
@@ -97,6 +102,8 @@ pub(crate) struct Exit {
     pub(crate) user_micros: u64,
     pub(crate) system_micros: u64,
     pub(crate) peak_bytes: u64,
+    /// It was ended because its whole time was over.
+    pub(crate) timed_out: bool,
 }
 
 /// Sends a packet.

@@ -6,12 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
-use rustix::process::{Pid, Signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::message::{self, Exit, LARGEST, Order, Report, Start, Step};
@@ -59,6 +58,8 @@ impl ExecError {
 pub(crate) enum Event {
     Started,
     Failed(ExecError),
+    /// The warden has died, and the run with it.
+    Lost,
     /// The process has ended. Whether others of its group are still there.
     Exited {
         exit: Exit,
@@ -99,7 +100,6 @@ struct Link {
 #[derive(Debug, Default)]
 struct Outbox {
     waiting: Mutex<Waiting>,
-    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -119,14 +119,13 @@ struct Runs {
 
 struct Entry {
     events: UnboundedSender<Event>,
-    pid: Option<i32>,
     /// Held until nobody is left of the run: the permit to be one.
     permit: Box<dyn RunTicket>,
 }
 
 impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entry").field("pid", &self.pid).finish_non_exhaustive()
+        f.debug_struct("Entry").finish_non_exhaustive()
     }
 }
 
@@ -179,7 +178,7 @@ impl Spawner {
             if runs.lost {
                 return Err(ExecError::Exhausted);
             }
-            runs.list.insert(run, Entry { events, pid: None, permit });
+            runs.list.insert(run, Entry { events, permit });
         }
         let sent = link.send(packet, descriptors);
         if sent.is_err() {
@@ -235,7 +234,6 @@ impl Link {
                 sent => return sent,
             }
         }
-        waiting.packets.push_back((packet, descriptors));
         if !waiting.has_thread {
             let socket = Arc::clone(&self.socket);
             let outbox = Arc::downgrade(&self.outbox);
@@ -244,7 +242,7 @@ impl Link {
                 .spawn(move || forward(&socket, &outbox))?;
             waiting.has_thread = true;
         }
-        self.outbox.changed.notify_one();
+        waiting.packets.push_back((packet, descriptors));
         Ok(())
     }
 
@@ -260,7 +258,6 @@ impl Drop for Link {
         lock(&self.runs).closed = true;
         // The thread that hears reports has the socket too: this is how the warden learns.
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
-        self.outbox.changed.notify_one();
     }
 }
 
@@ -269,9 +266,9 @@ fn forward(socket: &OwnedFd, outbox: &Weak<Outbox>) {
     while let Some(outbox) = outbox.upgrade() {
         let mut waiting = lock(&outbox.waiting);
         let Some((packet, descriptors)) = waiting.packets.front() else {
-            let patience = Duration::from_secs(1);
-            drop(outbox.changed.wait_timeout(waiting, patience));
-            continue;
+            // Nothing waits any more; the next that has to starts another.
+            waiting.has_thread = false;
+            return;
         };
         let fds: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
         match message::send_packet(socket, packet, &fds, SendFlags::DONTWAIT) {
@@ -299,23 +296,21 @@ fn hear(socket: &OwnedFd, runs: &Mutex<Runs>, mut child: Child) {
         runs.lost = true;
         (std::mem::take(&mut runs.list), runs.closed)
     };
-    for entry in left.into_values() {
-        if let (false, Some(pid)) = (expected, entry.pid.and_then(Pid::from_raw)) {
-            let _ = rustix::process::kill_process_group(pid, Signal::KILL);
-        }
-        let _ = entry.events.send(Event::Failed(ExecError::Exhausted));
-    }
     if !expected {
         tracing::error!("the process that starts programs has ended; a new one is started");
     }
+    for entry in left.values() {
+        let _ = entry.events.send(Event::Lost);
+    }
+    // Its keeper stays until nobody is left of them. Their places are free then.
     let _ = child.wait();
+    drop(left);
 }
 
 fn hear_one(runs: &mut Runs, report: Report) {
     match report {
-        Report::Started { run, pid } => {
-            if let Some(entry) = runs.list.get_mut(&run) {
-                entry.pid = Some(pid);
+        Report::Started { run } => {
+            if let Some(entry) = runs.list.get(&run) {
                 let _ = entry.events.send(Event::Started);
             }
         }
@@ -359,8 +354,11 @@ impl Running {
     /// The next thing that happens to it.
     pub(crate) fn poll_event(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Event> {
         self.events.poll_recv(cx).map(|event| {
-            let event = event.unwrap_or(Event::Failed(ExecError::Exhausted));
-            self.over = matches!(event, Event::Failed(_) | Event::Exited { remnant: false, .. });
+            let event = event.unwrap_or(Event::Lost);
+            self.over = matches!(
+                event,
+                Event::Failed(_) | Event::Lost | Event::Exited { remnant: false, .. }
+            );
             event
         })
     }

@@ -4,7 +4,9 @@
 //! the reaper of whoever loses its parent below it; and when the proxy is gone, however that went,
 //! it ends everything that is still there, and itself.
 
+pub(super) mod keeper;
 mod orphans;
+mod program;
 mod run;
 
 use std::collections::BTreeMap;
@@ -15,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SendFlags;
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
 use super::message::{self, LARGEST, Order, Report, Start, Step};
 use orphans::Orphans;
@@ -23,16 +25,25 @@ use run::{Run, State};
 
 /// How often a group that was told to end is asked whether it has.
 const ENDING_INTERVAL: Duration = Duration::from_millis(10);
+/// How often a group is asked whether it has ended that has outlived its run, until it is told to.
+const REMNANT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The usual soft limit of descriptors.
+const DESCRIPTORS: u64 = 1024;
 
 /// The whole life of a warden. `program` is what it starts as a launcher.
 pub(super) fn serve(socket: BorrowedFd<'_>, program: PathBuf) -> io::Result<()> {
     // A group and a session of its own: what the terminal sends to the proxy is not for it, and no
     // program has a terminal.
     let _ = rustix::process::setsid();
-    // Whatever started the proxy may have left descriptors open: they are not the programs'.
-    close_fds::set_fds_cloexec(3, &[]);
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    // The proxy decides when it ends: by being gone.
+    // The proxy decides when it ends: by being gone. A manager of services that stops the proxy
+    // signals whoever descends from it, and the runs are still to be ended in their time.
+    keeper::block_signals()?;
+    // What the proxy has raised for its connections is not for programs: many still use
+    // `select`, or close all that could be open. A core file would hold what a client sent.
+    allow_descriptors(0);
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     let mut warden =
         Warden { socket, program, runs: BTreeMap::new(), orphans: Orphans::default(), gone: false };
     let mut buffer = vec![0; LARGEST];
@@ -41,6 +52,8 @@ pub(super) fn serve(socket: BorrowedFd<'_>, program: PathBuf) -> io::Result<()> 
         if readable {
             match message::receive::<Order>(warden.socket, &mut buffer) {
                 Ok(Some((order, descriptors))) => warden.obey(order, descriptors),
+                // No order that we know. Or it came while there was no memory for it.
+                Err(error) if is_passing(&error) => {}
                 Ok(None) | Err(_) => warden.proxy_is_gone(),
             }
         }
@@ -97,11 +110,18 @@ impl Warden<'_> {
     }
 
     fn start(&mut self, start: &Start, descriptors: Vec<OwnedFd>) {
+        if start.streams.iter().filter(|given| **given).count() != descriptors.len() {
+            // The kernel had none left to give us: without its output a run would look empty.
+            let report =
+                Report::Failed { run: start.run, errno: libc::EMFILE, step: Step::Program };
+            return self.report(report);
+        }
+        allow_descriptors(self.runs.len());
         match Run::start(start, descriptors, &self.program) {
             Ok(run) => {
                 // A launcher reports by itself when it has become the program.
-                if let (pid, State::Running) = (run.pid(), run.state()) {
-                    self.report(Report::Started { run: start.run, pid });
+                if run.state() == State::Running {
+                    self.report(Report::Started { run: start.run });
                 }
                 self.runs.insert(start.run, run);
             }
@@ -134,7 +154,7 @@ impl Warden<'_> {
         self.runs.retain(|number, run| {
             run.look(now, |change| {
                 reports.push(match change {
-                    run::Change::Started(pid) => Report::Started { run: *number, pid },
+                    run::Change::Started => Report::Started { run: *number },
                     run::Change::Failed(errno, step) => {
                         Report::Failed { run: *number, errno, step }
                     }
@@ -162,6 +182,23 @@ impl Warden<'_> {
     }
 }
 
+/// Whether the connection is as it was after this error.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), None | Some(libc::ENOBUFS | libc::ENOMEM))
+        && error.kind() != io::ErrorKind::UnexpectedEof
+}
+
+/// Lets the warden, and the programs that it starts, have the usual number of descriptors; more
+/// where so many runs are under way that it needs them itself.
+fn allow_descriptors(runs: usize) {
+    let known = rustix::process::getrlimit(Resource::Nofile);
+    let wanted = DESCRIPTORS.max((runs as u64).next_multiple_of(DESCRIPTORS) * 4);
+    let wanted = wanted.min(known.maximum.unwrap_or(u64::MAX));
+    if known.current != Some(wanted) {
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), ..known });
+    }
+}
+
 /// Signals a whole group; the one process where the group is not there yet.
 fn signal_group(pid: i32, signal: Signal) {
     let Some(pid) = rustix::process::Pid::from_raw(pid) else { return };
@@ -173,7 +210,9 @@ fn signal_group(pid: i32, signal: Signal) {
 /// Whether anybody is in the group. Its number is not given to others while somebody is.
 fn group_exists(pid: i32) -> bool {
     rustix::process::Pid::from_raw(pid)
-        .is_some_and(|pid| rustix::process::test_kill_process_group(pid).is_ok())
+        .map(rustix::process::test_kill_process_group)
+        // Whoever we may not signal is there.
+        .is_some_and(|found| found != Err(rustix::io::Errno::SRCH))
 }
 
 /// A descriptor to wait for.

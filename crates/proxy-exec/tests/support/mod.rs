@@ -119,3 +119,58 @@ impl Folder {
         path
     }
 }
+
+/// A word that no other test has in its command lines.
+pub fn mark() -> String {
+    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    format!(
+        "mark-{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    )
+}
+
+pub async fn gone(mark: &str) {
+    until(&format!("nothing is left of {mark}"), || processes(mark).is_empty()).await;
+}
+
+/// A script whose processes have the word in their environment.
+pub fn marked(mark: &str, text: &str) -> ExecConfig {
+    let mut config = script(text);
+    config.env.push(("MARK".to_owned(), Template::literal(mark)));
+    config
+}
+
+/// A field of `/proc/PID/stat`, counted from the state on: 0 is the state, 1 the parent, 2 the
+/// group, 3 the session.
+pub fn stat(pid: i32, field: usize) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit_once(')')?.1.split_whitespace().nth(field)?.to_owned())
+}
+
+/// The children of a process.
+pub fn children_of(parent: i32) -> Vec<i32> {
+    let parent = parent.to_string();
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| stat(*pid, 1).is_some_and(|found| found == parent))
+        .collect()
+}
+
+/// The warden of a run, by the word of its processes.
+pub fn warden_of(mark: &str) -> i32 {
+    let is_warden = |pid: &i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains("proxy-exec-serve")
+    };
+    let parents = processes(mark).into_iter().filter_map(|pid| stat(pid, 1)?.parse().ok());
+    parents.into_iter().find(is_warden).expect("a warden")
+}
+
+/// Sends a signal.
+pub fn kill(signal: &str, pid: i32) {
+    let killed = std::process::Command::new("kill").args([signal, &pid.to_string()]).status();
+    assert!(killed.unwrap().success());
+}

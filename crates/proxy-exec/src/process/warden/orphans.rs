@@ -72,20 +72,22 @@ impl Orphans {
         }
         self.last = Some(now);
         let mut killed = 0;
-        let mut found = false;
+        let (mut found, mut stays) = (false, false);
         for child in children() {
-            if known(child.pid) || known(child.group) {
+            if known(child.pid) || (known(child.group) && !child.is_dead) {
                 continue;
             }
-            found = true;
             let Some(pid) = Pid::from_raw(child.pid) else { continue };
-            if !child.is_dead && rustix::process::kill_process(pid, Signal::KILL).is_ok() {
-                killed += 1;
+            if !child.is_dead {
+                let sent = rustix::process::kill_process(pid, Signal::KILL).is_ok();
+                killed += u32::from(sent);
+                found |= sent;
+                stays |= !sent;
             }
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
             let _ = rustix::process::waitid(WaitId::Pid(pid), options);
         }
-        self.next = match (found, runs) {
+        self.next = match (found, runs || stays) {
             (true, _) => Some(now + AGAIN),
             (false, true) => Some(now + IDLE_INTERVAL),
             (false, false) => None,
@@ -95,13 +97,13 @@ impl Orphans {
 }
 
 /// A child of this process.
-struct Child {
-    pid: i32,
+pub(super) struct Child {
+    pub(super) pid: i32,
     group: i32,
     is_dead: bool,
 }
 
-fn children() -> Vec<Child> {
+pub(super) fn children() -> Vec<Child> {
     let own = getpid().as_raw_nonzero().get();
     let listed = fs::read_to_string(format!("/proc/self/task/{own}/children"));
     let stat = |pid: i32| {

@@ -7,21 +7,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use process_wrap::std::{CommandWrap, CommandWrapper as _, ProcessSession, ResetSigmask};
 use rustix::event::PollFd;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use wait4::Wait4;
 
-use super::{ENDING_INTERVAL, failed, group_exists, pollable, signal_group};
+use super::{
+    ENDING_INTERVAL, REMNANT_INTERVAL, failed, group_exists, pollable, program, signal_group,
+};
 use crate::process::LAUNCH;
 use crate::process::launch::Failure;
 use crate::process::message::{self, Exit, Start, Step};
+
+/// How much later than the proxy the warden ends what a program has left behind.
+const LATE: Duration = Duration::from_secs(1);
 
 /// What became of a run.
 #[derive(Debug)]
 pub(super) enum Change {
     /// The launcher has become the program.
-    Started(i32),
+    Started,
     /// It could not, and has ended.
     Failed(i32, Step),
     /// The process has ended; whether nobody else is left of its group.
@@ -55,7 +61,11 @@ pub(super) struct Run {
     /// When a group that was told to end is made to.
     kill_at: Option<Instant>,
     killed: bool,
-    /// How long it has to end when the proxy is gone.
+    /// When it is ended, whatever the proxy says: its whole time is over; or others of its group
+    /// have outlived it.
+    end_at: Option<Instant>,
+    timed_out: bool,
+    /// How long it has to end when it is told to.
     pub(super) grace: Duration,
     _scratch: Option<Scratch>,
 }
@@ -78,10 +88,22 @@ impl Run {
         if !directory.is_dir() {
             return Err((Step::Directory, io::ErrorKind::NotFound.into()));
         }
+        let file =
+            program::find(&start.program, &start.env, directory).map_err(failed(Step::Program))?;
         let (mut child, launcher) = match &start.confine {
-            None => (plain(start, descriptors, directory).map_err(failed(Step::Program))?, None),
+            None => {
+                (plain(start, &file, descriptors, directory).map_err(failed(Step::Program))?, None)
+            }
             Some(_) => {
-                let (child, socket) = confined(start, &descriptors, directory, program)
+                let mut start = Start { file: Some(file), ..start.clone() };
+                // What was made for the run is its own to write to.
+                if let (Some(scratch), Some(confine)) = (&scratch, &mut start.confine)
+                    && confine.uses_landlock()
+                {
+                    let own = scratch.0.to_string_lossy().into_owned();
+                    confine.write.get_or_insert_default().push(own);
+                }
+                let (child, socket) = confined(&start, &descriptors, directory, program)
                     .map_err(failed(Step::Confinement))?;
                 (child, Some(socket))
             }
@@ -107,6 +129,10 @@ impl Run {
             failure: None,
             kill_at: None,
             killed: false,
+            end_at: start
+                .total
+                .and_then(|most| Instant::now().checked_add(Duration::from_millis(most))),
+            timed_out: false,
             grace: Duration::from_millis(start.grace),
             _scratch: scratch,
         })
@@ -133,8 +159,14 @@ impl Run {
     pub(super) fn next_look(&self, now: Instant) -> Option<Instant> {
         // Nothing tells when the last of a group has ended.
         match (self.state, self.kill_at) {
-            (State::Remnant, Some(_)) => Some(now + ENDING_INTERVAL),
+            (State::Remnant, Some(at)) if at + REMNANT_INTERVAL > now => {
+                Some(now + ENDING_INTERVAL)
+            }
+            // It can not be killed, at least not now.
+            (State::Remnant, Some(_)) => Some(now + REMNANT_INTERVAL),
+            (State::Remnant, None) => self.end_at.map(|at| at.min(now + REMNANT_INTERVAL)),
             (_, Some(at)) if !self.killed => Some(at),
+            (_, None) => self.end_at,
             _ => None,
         }
     }
@@ -155,6 +187,10 @@ impl Run {
 
     /// Looks what has become of it.
     pub(super) fn look(&mut self, now: Instant, mut report: impl FnMut(Change)) {
+        if self.kill_at.is_none() && self.end_at.is_some_and(|at| at <= now) {
+            self.timed_out = self.state != State::Remnant;
+            self.end(self.grace);
+        }
         if self.kill_at.is_some_and(|at| at <= now) && !self.killed {
             self.killed = true;
             signal_group(self.pid(), Signal::KILL);
@@ -171,6 +207,8 @@ impl Run {
         } else if self.state == State::Running && self.has_ended() {
             let exit = self.reap();
             let over = self.nobody_left();
+            // The proxy ends what is left, and sees whether it wrote on; unless nobody reads.
+            self.end_at = now.checked_add(self.grace + LATE);
             self.state = if over { State::Over } else { State::Remnant };
             report(Change::Exited(exit, over));
         } else if self.state == State::Remnant && self.nobody_left() {
@@ -197,14 +235,15 @@ impl Run {
         } else {
             // It says nothing when it becomes the program: its end closes.
             self.state = State::Running;
-            report(Change::Started(self.pid()));
+            report(Change::Started);
         }
     }
 
     fn has_ended(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let id = WaitId::PidFd(self.pidfd.as_fd());
-        !matches!(rustix::process::waitid(id, options), Ok(None))
+        // Without a child nobody else can tell either; any other error says nothing.
+        matches!(rustix::process::waitid(id, options), Ok(Some(_)) | Err(rustix::io::Errno::CHILD))
     }
 
     fn reap(&mut self) -> Exit {
@@ -216,6 +255,7 @@ impl Run {
                 user_micros: micros(used.rusage.utime),
                 system_micros: micros(used.rusage.stime),
                 peak_bytes: used.rusage.maxrss,
+                timed_out: self.timed_out,
             },
             Err(_) => Exit::default(),
         }
@@ -234,11 +274,30 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A program that needs nothing that only a launcher can do: std starts it by `posix_spawn`.
-fn plain(start: &Start, descriptors: Vec<OwnedFd>, directory: &Path) -> io::Result<Child> {
-    let mut command = Command::new(&start.program);
-    command.args(&start.args).env_clear().envs(start.env.iter().map(|(k, v)| (k, v)));
-    command.current_dir(directory).process_group(0);
+/// Makes the child the leader of a session and a group, with no signal blocked.
+///
+/// Without a session of its own a program could enter the group of another run.
+fn spawn_apart(command: &mut Command) -> io::Result<Child> {
+    let wraps = CommandWrap::with_new("", |_| {});
+    ProcessSession.pre_spawn(command, &wraps)?;
+    ResetSigmask.pre_spawn(command, &wraps)?;
+    command.spawn()
+}
+
+/// A program that needs nothing that only a launcher can do.
+fn plain(
+    start: &Start,
+    file: &Path,
+    descriptors: Vec<OwnedFd>,
+    directory: &Path,
+) -> io::Result<Child> {
+    let mut command = Command::new(file);
+    command
+        .arg0(&start.program)
+        .args(&start.args)
+        .env_clear()
+        .envs(start.env.iter().map(|(k, v)| (k, v)));
+    command.current_dir(directory);
     let mut given = descriptors.into_iter();
     let mut next = |wanted: bool| -> Stdio {
         wanted.then(|| given.next()).flatten().map_or_else(Stdio::null, Stdio::from)
@@ -253,7 +312,7 @@ fn plain(start: &Start, descriptors: Vec<OwnedFd>, directory: &Path) -> io::Resu
         command.uid(uid);
     }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(start.umask));
-    command.spawn()
+    spawn_apart(&mut command)
 }
 
 /// A launcher, which confines itself and becomes the program.
@@ -266,14 +325,10 @@ fn confined(
     let (ours, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(start.umask));
-    let child = Command::new(program)
-        .arg(LAUNCH)
-        .env_clear()
-        .current_dir(directory)
-        .stdin(Stdio::from(theirs))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
+    let mut command = Command::new(program);
+    command.arg(LAUNCH).env_clear().current_dir(directory);
+    command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = spawn_apart(&mut command)?;
     let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
     message::send(&ours, start, &descriptors, SendFlags::empty())?;
     Ok((child, ours))
