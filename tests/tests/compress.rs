@@ -67,7 +67,7 @@ fn curl_decodes_every_coding_over_the_corpus() {
             assert!(decoded == content, "{coding} {kind}");
             let coded = fields.contains(&format!("content-encoding: {coding}\r\n"));
             assert_eq!(coded, compressed, "{coding} {kind}: {fields}");
-            let tag = if compressed { format!("\"1-{coding}\"") } else { "\"1\"".to_owned() };
+            let tag = if compressed { format!("W/\"1-{coding}\"").to_lowercase() } else { "\"1\"".to_owned() };
             assert!(fields.contains(&format!("etag: {tag}\r\n")), "{fields}");
         }
     }
@@ -94,10 +94,10 @@ fn who_has_the_coded_form_gets_304_and_ranges_are_of_the_whole() {
         client::exchange(proxy.address(), "GET", request)
     };
     let whole = ask("");
-    assert_eq!(whole.field("etag"), Some("\"1-br\""));
-    let same = ask("If-None-Match: \"1-br\"\r\n");
-    assert_eq!((same.status(), same.field("etag")), (304, Some("\"1-br\"")));
-    assert_eq!(origin.last().head.fields.get("if-none-match"), Some("\"1\", \"1-br\""));
+    assert_eq!(whole.field("etag"), Some("W/\"1-br\""));
+    let same = ask("If-None-Match: W/\"1-br\"\r\n");
+    assert_eq!((same.status(), same.field("etag")), (304, Some("W/\"1-br\"")));
+    assert_eq!(origin.last().head.fields.get("if-none-match"), Some("\"1\", W/\"1-br\""));
     let part = ask("Range: bytes=0-4\r\n");
     assert_eq!((part.status(), part.text().as_str()), (206, "xxxxx"));
     assert_eq!((part.field("content-encoding"), part.field("etag")), (None, Some("\"1\"")));
@@ -152,7 +152,7 @@ fn a_cache_keeps_the_coded_forms() {
             assert!(
                 decoded == whole && fields.contains(&format!("content-encoding: {coding}\r\n"))
             );
-            assert!(fields.contains(&format!("etag: \"1-{coding}\"\r\n")), "{fields}");
+            assert!(fields.contains(&format!("etag: w/\"1-{coding}\"\r\n")), "{fields}");
             let length = fields.split("content-length: ").nth(1)?;
             let length: usize = length.split("\r\n").next()?.parse().ok()?;
             sizes.push(length);
@@ -162,7 +162,7 @@ fn a_cache_keeps_the_coded_forms() {
         assert!(sizes.is_sorted_by(|one, next| one >= next), "{coding}: {sizes:?}");
         let request = format!(
             "GET /0 HTTP/1.1\r\nHost: {}\r\nAccept-Encoding: {coding}\r\n\
-             If-None-Match: \"1-{coding}\"\r\nConnection: close\r\n\r\n",
+             If-None-Match: W/\"1-{coding}\"\r\nConnection: close\r\n\r\n",
             proxy.address()
         );
         assert_eq!(client::exchange(proxy.address(), "GET", request).status(), 304, "{coding}");

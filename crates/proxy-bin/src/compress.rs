@@ -71,7 +71,8 @@ impl Coders {
             return None;
         }
         let limits = StoredLimits { max_size: policy.max_stored, levels: policy.stored_levels };
-        Some(Arc::new(StoredCoder::new(&config(policy), limits, self.pool.clone())))
+        let coder = StoredCoder::new(&config(policy), limits, self.pool.clone());
+        Some(Arc::new(coder.guard(self.guard.clone())))
     }
 }
 

@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, VARY};
 use http::{HeaderMap, HeaderValue};
-use proxy_core::{ContentCoder, Effort, WorkQueue, coding};
+use proxy_core::{ContentCoder, Effort, NotCoded, WorkQueue, coding};
 
 use crate::semantics::vary::{self, Vary};
 use crate::shared::Shared;
-use crate::store::{KeyHash, Stored, StoredBody, StoredHead, Variants};
+use crate::store::{KeyHash, StoreError, Stored, StoredBody, StoredHead, Variants};
 
 /// Content up to this is coded while the first client waits; more, in the background.
 const INLINE: u64 = 32 * 1024;
@@ -26,7 +26,8 @@ const INLINE: u64 = 32 * 1024;
 /// Attempts that came to nothing: at most so many are remembered.
 const REMEMBERED: usize = 16 * 1024;
 
-/// For how long, where the store had no room for what was made, or the queue none for the making.
+/// For how long, where the store had no room for what was made, the queue none for the making, or
+/// the coder no time or memory.
 const NO_ROOM: Duration = Duration::from_secs(10);
 
 /// The coder, and what it is busy with.
@@ -90,8 +91,7 @@ impl Coder {
     }
 
     fn is_eligible(&self, head: &HeaderMap, len: Option<u64>) -> bool {
-        !head.contains_key(CONTENT_ENCODING)
-            && self.coder.is_eligible(head, len.unwrap_or(u64::MAX))
+        !coding::is_coded(head) && self.coder.is_eligible(head, len)
     }
 
     /// Marks a response that will be there in several codings.
@@ -109,7 +109,7 @@ pub(crate) fn ask_for_identity(request: &mut HeaderMap) {
 
 /// What a response without coding is selected by, where codings are ours.
 pub(crate) fn vary_but_coding(response: &HeaderMap) -> Vary {
-    if response.contains_key(CONTENT_ENCODING) {
+    if coding::is_coded(response) {
         return vary::parse(response);
     }
     let mut others = HeaderMap::new();
@@ -137,6 +137,7 @@ impl Shared {
         if stored.head.part.is_some()
             || stored.head.trailers.is_some()
             || request.contains_key(http::header::RANGE)
+            || is_not_to_be_transformed(request)
             || !coder.is_eligible(&stored.head.fields, Some(stored.body.len()))
         {
             return original();
@@ -222,31 +223,69 @@ impl Attempt {
     /// Makes a coded form of this content, and stores it where it is smaller than so many bytes.
     fn derive(mut self, stored: &Arc<Stored>, chunks: &[Bytes], than: u64) -> Option<Arc<Stored>> {
         let shared = Arc::clone(&self.shared);
-        let Form { key, coding, effort, .. } = self.form;
-        self.useless = Some(Useless::Ever);
+        let Form { coding, effort, .. } = self.form;
         let coder = shared.coder.as_ref()?;
-        let content = coder.coder.code(coding, chunks, effort)?;
+        // It may have gone while this waited.
+        self.original(stored)?;
+        // Also where the coder panics.
+        self.useless = Some(Useless::Ever);
+        let content = match coder.coder.code(coding, chunks, effort) {
+            Ok(content) => content,
+            Err(NotCoded::Useless) => return None,
+            Err(NotCoded::NotNow) => {
+                self.useless = Some(self.later());
+                return None;
+            }
+        };
         let len = content.len() as u64;
         if len >= than {
             return None;
         }
-        let head = coded_head(&stored.head, coding)?;
-        self.useless = Some(Useless::Until(shared.clock.now() + NO_ROOM));
-        let mut writer = shared.store.begin(head, Some(content.len() as u64))?;
-        writer.write(content).ok()?;
-        // The original may have been replaced while this was made.
-        let variants = shared.store.lookup(&key)?;
-        if !variants.iter().any(|now| Arc::ptr_eq(now, stored)) {
+        // It may have been replaced while this was made, or confirmed: then its head is another.
+        let Some(stored) = &self.original(stored) else {
             self.useless = None;
             return None;
-        }
-        let made = writer.commit(None).ok()?;
+        };
+        let head = coded_head(&stored.head, coding)?;
+        self.useless = Some(self.later());
+        let mut writer = shared.store.begin(head, Some(content.len() as u64))?;
+        writer.write(content).ok()?;
+        let made = match writer.commit(None) {
+            Ok(made) => made,
+            Err(error) => {
+                self.useless = match error {
+                    // Beside what is under the key there is no room for it.
+                    StoreError::TooLarge => Some(Useless::Ever),
+                    StoreError::Superseded => None,
+                    _ => self.useless,
+                };
+                return None;
+            }
+        };
         self.useless = None;
         if effort == Effort::Thorough {
             // It is there now: it is not to be made of itself.
             coder.useless.insert(coder.thorough(self.form, stored, len), Useless::Ever);
         }
         Some(made)
+    }
+
+    /// The original as it is stored now: with the same content, under whatever head.
+    fn original(&self, stored: &Stored) -> Option<Arc<Stored>> {
+        let StoredBody::Memory { chunks, .. } = &stored.body else { return None };
+        let is_it = |now: &&Arc<Stored>| match &now.body {
+            StoredBody::Memory { chunks: these, .. } => {
+                now.head.derived.is_none()
+                    && now.head.variant == stored.head.variant
+                    && Arc::ptr_eq(these, chunks)
+            }
+            _ => false,
+        };
+        self.shared.store.lookup(&self.form.key)?.iter().find(is_it).cloned()
+    }
+
+    fn later(&self) -> Useless {
+        Useless::Until(self.shared.clock.now() + NO_ROOM)
     }
 }
 
@@ -259,6 +298,12 @@ impl Drop for Attempt {
         }
         lock(&coder.busy).remove(&self.form);
     }
+}
+
+/// Whether the client wants nothing changed (RFC 9111 section 5.2.1.6).
+fn is_not_to_be_transformed(request: &HeaderMap) -> bool {
+    proxy_core::fields::list(request, &CACHE_CONTROL)
+        .any(|name| name.eq_ignore_ascii_case("no-transform"))
 }
 
 fn coded_head(original: &StoredHead, best: &'static str) -> Option<StoredHead> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use proxy_cache::{CacheRules, Outcome};
-use proxy_core::{ContentCoder, Effort};
+use proxy_core::{ContentCoder, Effort, NotCoded};
 use proxy_testkit::{Answer, ScriptedBody, Step};
 use stage::{Stage, Stub, status, text_of};
 
@@ -204,12 +204,12 @@ impl ContentCoder for Turn {
     fn codings(&self) -> &[&'static str] {
         &["turn"]
     }
-    fn is_eligible(&self, response: &HeaderMap, _: u64) -> bool {
+    fn is_eligible(&self, response: &HeaderMap, _: Option<u64>) -> bool {
         response.get("content-type").is_some_and(|kind| kind == "text/plain")
     }
-    fn code(&self, _: &str, content: &[Bytes], _: Effort) -> Option<Bytes> {
+    fn code(&self, _: &str, content: &[Bytes], _: Effort) -> Result<Bytes, NotCoded> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Some(content.concat().into_iter().rev().collect())
+        Ok(content.concat().into_iter().rev().collect())
     }
 }
 
@@ -233,7 +233,7 @@ async fn one_stored_response_serves_every_coding() {
     for _ in 0..3 {
         let coded = ask("gzip, turn").await;
         assert_eq!(coded.headers()["content-encoding"], "turn");
-        assert_eq!(coded.headers()["etag"], "\"1-turn\"");
+        assert_eq!(coded.headers()["etag"], "W/\"1-turn\"");
         assert_eq!(coded.headers()["vary"], "accept-encoding");
         assert_eq!(text_of(coded).await, "cba");
         let plain = ask("turn;q=0").await;
@@ -242,7 +242,7 @@ async fn one_stored_response_serves_every_coding() {
     }
     assert_eq!(coder.0.load(Ordering::Relaxed), 1);
     let conditional = get("/a").header("accept-encoding", "turn");
-    let unchanged = stage.ask(conditional.header("if-none-match", "\"1-turn\"")).await;
+    let unchanged = stage.ask(conditional.header("if-none-match", "W/\"1-turn\"")).await;
     assert_eq!(unchanged.status(), StatusCode::NOT_MODIFIED);
     // Confirmed upstream, it is not made again.
     stage.clock.advance(Duration::from_secs(20));

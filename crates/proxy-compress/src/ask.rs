@@ -2,7 +2,7 @@
 
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue, Method, Request};
-use proxy_core::coding;
+use proxy_core::{Exchange, coding};
 
 use crate::codings::Coding;
 use crate::eligibility::{is_authorized, is_not_to_be_transformed};
@@ -25,14 +25,16 @@ pub(crate) struct Ask {
 impl Ask {
     /// Reads a request, and adds to its conditions the tags that the origin server knows.
     pub(crate) fn of<B>(request: &mut Request<B>, codings: &Codings, from_inside: bool) -> Self {
+        let is_user = Exchange::of(request).is_some_and(|exchange| exchange.user().is_some());
         let head = *request.method() == Method::HEAD;
         let fields = request.headers_mut();
         let best = codings.best(fields);
         let names_codings = fields.contains_key(ACCEPT_ENCODING);
         let refuses_identity = names_codings && coding::weight(fields, "identity").is_none();
         let hands_off = is_not_to_be_transformed(fields);
-        let authorized = is_authorized(fields);
-        let tags = validators::map(fields, &codings.tokens);
+        let authorized = is_user || is_authorized(fields);
+        let tags =
+            if hands_off { None } else { validators::map(fields, &codings.tokens, best.is_some()) };
         if from_inside && names_codings {
             codings.name_in_short(fields, best);
         }

@@ -72,7 +72,7 @@ pub struct Levels {
 
 impl Levels {
     /// For what a client waits for.
-    pub const ON_THE_FLY: Self = Self { zstd: 3, br: 4, gzip: 4 };
+    pub const ON_THE_FLY: Self = Self { zstd: 3, br: 3, gzip: 4 };
 
     /// For what is stored and used again.
     pub const STORED: Self = Self { zstd: 19, br: 11, gzip: 9 };

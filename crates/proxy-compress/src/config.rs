@@ -11,7 +11,7 @@ pub struct CompressConfig {
     /// The codings that are made, the preferred one first: it is taken where a client likes several
     /// equally well. Default: zstd, br, gzip.
     pub codings: Vec<Coding>,
-    /// Levels for what a client waits for. Default: zstd 3, br 4, gzip 4. Content of more than 8
+    /// Levels for what a client waits for. Default: zstd 3, br 3, gzip 4. Content of more than 8
     /// MiB, of unknown length, or that comes as a stream of events gets at most zstd 1, br 3,
     /// gzip 3.
     pub levels: Levels,

@@ -1,11 +1,10 @@
 //! Which responses are coded.
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
-    SET_COOKIE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, SET_COOKIE,
 };
 use http::{HeaderMap, StatusCode};
-use proxy_core::fields;
+use proxy_core::{coding, fields};
 
 use crate::content_types::ContentTypes;
 
@@ -19,7 +18,8 @@ pub struct Candidate<'a> {
     /// The length of its content, where that is known; of a response to HEAD, what the response to
     /// GET would have.
     pub len: Option<u64>,
-    /// Whether the request had `Authorization`.
+    /// Whether the request had `Authorization`, or a layer outside has verified who asks
+    /// ([`Exchange::user`](proxy_core::Exchange::user)) and may have taken it off.
     pub authorized: bool,
 }
 
@@ -101,7 +101,8 @@ pub struct Rules {
     pub content_types: ContentTypes,
     /// What is known to be smaller is not coded, in bytes. Default: 1 KiB.
     pub min_size: u64,
-    /// Code responses that set cookies, and those to requests with `Authorization`, too. Where an
+    /// Code responses that set cookies, and those to requests with `Authorization` or of a verified
+    /// user, too. Where an
     /// attacker can make a client ask for pages in which both a secret and something of the
     /// attacker's choice appears, the length of the coded page tells the secret, letter by letter
     /// (the attack known as BREACH). Default: false.
@@ -146,19 +147,13 @@ pub(crate) fn can_be_coded(status: StatusCode, fields: &HeaderMap) -> Result<(),
     {
         return Err(Skip::Status);
     }
-    if is_coded(fields) {
+    if coding::is_coded(fields) {
         return Err(Skip::Coded);
     }
     if is_not_to_be_transformed(fields) {
         return Err(Skip::NoTransform);
     }
     Ok(())
-}
-
-/// Whether the content has a coding. `identity` is none, though it should not stand there
-/// (RFC 9110 section 8.4).
-fn is_coded(response: &HeaderMap) -> bool {
-    fields::list(response, &CONTENT_ENCODING).any(|name| !name.eq_ignore_ascii_case("identity"))
 }
 
 pub(crate) fn is_not_to_be_transformed(message: &HeaderMap) -> bool {

@@ -14,7 +14,7 @@ use crate::metrics;
 const WINDOW: Duration = Duration::from_millis(500);
 
 /// The levels of step 1 and of step 2.
-const LESS: Levels = Levels { zstd: 1, br: 3, gzip: 3 };
+const LESS: Levels = Levels { zstd: 1, br: 2, gzip: 3 };
 const LEAST: Levels = Levels { zstd: 1, br: 1, gzip: 1 };
 
 /// What the guard lets coding take.
@@ -38,7 +38,7 @@ impl Default for LoadLimits {
 pub enum LoadStep {
     /// Levels as configured.
     Full,
-    /// Levels of at most: zstd 1, br 3, gzip 3.
+    /// Levels of at most: zstd 1, br 2, gzip 3.
     Less,
     /// Levels of 1.
     Least,

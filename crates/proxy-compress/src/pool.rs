@@ -95,6 +95,11 @@ impl EncoderPool {
         self.0.idle().size
     }
 
+    /// Whether its memory is more than there ever is.
+    pub(crate) fn never_fits(&self, coding: Coding, settings: Settings) -> bool {
+        encoder::weight(coding, settings) > self.0.limits.in_use
+    }
+
     pub(crate) fn take(&self, coding: Coding, settings: Settings) -> Result<Lease, NoEncoder> {
         let weight = encoder::weight(coding, settings);
         // Many who listen for long must not keep the pages of all others from being coded.
@@ -109,7 +114,7 @@ impl EncoderPool {
         }
         // From here on it is given back whatever comes.
         let mut lease = Lease { encoder: None, coding, weight, pool: Arc::clone(&self.0) };
-        while let Some(mut used) = self.0.rested(coding) {
+        while let Some(mut used) = self.0.rested(coding, weight) {
             if used.renew(settings) {
                 lease.encoder = Some(used);
                 return Ok(lease);
@@ -125,9 +130,12 @@ impl Inner {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn rested(&self, coding: Coding) -> Option<Encoder> {
+    /// The one that was used last of those that hold no more than is counted for it.
+    fn rested(&self, coding: Coding, most: usize) -> Option<Encoder> {
         let mut idle = self.idle();
-        let encoder = idle.encoders[coding.index()].pop()?;
+        let fits = |encoder: &Encoder| encoder.idle_size().is_some_and(|size| size <= most);
+        let index = idle.encoders[coding.index()].iter().rposition(fits)?;
+        let encoder = idle.encoders[coding.index()].remove(index);
         idle.size -= encoder.idle_size().unwrap_or(0);
         Some(encoder)
     }
@@ -152,6 +160,10 @@ impl Drop for Lease {
             exported.decrement(1.0);
         }
         let Some(encoder) = self.encoder.take() else { return };
+        if std::thread::panicking() {
+            // Nobody knows what state it is in.
+            return;
+        }
         let Some(size) = encoder.idle_size() else { return };
         let mut idle = self.pool.idle();
         if idle.size + size <= self.pool.limits.idle {
@@ -215,6 +227,34 @@ mod tests {
             assert!(leases.len() < 100);
         }
         assert!(leases.len() > 1 && pool.take(Coding::Gzip, SETTINGS).is_ok());
+    }
+
+    #[test]
+    fn a_stream_gets_none_that_holds_more_than_it_counts() {
+        let pool = EncoderPool::default();
+        let mut large = pool.take(Coding::Zstd, Settings { level: 6, ..SETTINGS }).expect("one");
+        let content = vec![b'a'; 100_000];
+        large.encoder().expect("it").write(&content, &mut Vec::with_capacity(1000)).expect("ok");
+        drop(large);
+        assert!(pool.idle_size() > 2 << 20, "{}", pool.idle_size());
+        let live = Settings { live: true, ..SETTINGS };
+        drop(pool.take(Coding::Zstd, live).expect("one"));
+        assert_eq!(pool.idle(), 2, "it got another");
+        let again = pool.take(Coding::Zstd, Settings { level: 6, ..SETTINGS }).expect("one");
+        assert_eq!(pool.idle(), 1);
+        drop(again);
+    }
+
+    #[test]
+    fn one_in_whose_use_there_was_a_panic_is_not_used_again() {
+        let pool = EncoderPool::default();
+        let of_thread = pool.clone();
+        let panicked = std::thread::spawn(move || {
+            let _lease = of_thread.take(Coding::Gzip, SETTINGS).expect("one");
+            panic!("in the middle of it");
+        });
+        assert!(panicked.join().is_err());
+        assert_eq!((pool.idle(), pool.in_use()), (0, 0));
     }
 
     #[test]

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use proxy_core::{ContentCoder, Effort};
+use proxy_core::{ContentCoder, Effort, NotCoded};
 
 use crate::codings::{Coding, Levels};
 use crate::config::CompressConfig;
 use crate::eligibility::{self, Candidate, Eligibility};
-use crate::encoder::Settings;
+use crate::encoder::{Encoder, Settings};
+use crate::load::{LoadGuard, LoadStep};
 use crate::pool::EncoderPool;
+
+/// The highest levels of a form that a client may wait for.
+const QUICK: Levels = Levels { zstd: 9, br: 6, gzip: 9 };
 
 /// How far coding for a cache goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,7 @@ pub struct StoredCoder {
     quick: Levels,
     limits: StoredLimits,
     pool: EncoderPool,
+    guard: Option<LoadGuard>,
 }
 
 impl StoredCoder {
@@ -49,7 +54,16 @@ impl StoredCoder {
             quick: config.levels,
             limits,
             pool,
+            guard: None,
         }
+    }
+
+    /// Under the eye of this guard: what is coded here counts, quick forms are made at the levels
+    /// that it leaves, and thorough ones only where it leaves all. Default: none.
+    #[must_use]
+    pub fn guard(mut self, guard: LoadGuard) -> Self {
+        self.guard = Some(guard);
+        self
     }
 
     fn level(&self, coding: Coding, len: u64, effort: Effort) -> u8 {
@@ -64,6 +78,30 @@ impl StoredCoder {
         };
         self.limits.levels.at_most(most).of(coding).max(quick)
     }
+
+    /// The level at which there is time and memory for it.
+    fn level_now(&self, coding: Coding, len: u64, effort: Effort) -> Result<u8, NotCoded> {
+        let mut level = self.level(coding, len, effort);
+        let step = self.guard.as_ref().map_or(LoadStep::Full, LoadGuard::step);
+        match effort {
+            Effort::Thorough if step > LoadStep::Full => return Err(NotCoded::NotNow),
+            Effort::Thorough => {}
+            Effort::Quick => {
+                let left = step.lower(self.quick).ok_or(NotCoded::NotNow)?.at_most(QUICK);
+                level = level.min(left.of(coding));
+            }
+        }
+        // Where an encoder of this level would never get its memory, a lower one does.
+        let is_too_heavy =
+            |level| self.pool.never_fits(coding, Settings { level, len: Some(len), live: false });
+        while level > *coding.levels().start() && is_too_heavy(level) {
+            level -= 1;
+        }
+        if is_too_heavy(level) {
+            return Err(NotCoded::Useless);
+        }
+        Ok(level)
+    }
 }
 
 impl ContentCoder for StoredCoder {
@@ -71,9 +109,7 @@ impl ContentCoder for StoredCoder {
         &self.codings
     }
 
-    fn is_eligible(&self, response: &HeaderMap, len: u64) -> bool {
-        // What the cache asks of content that is still coming, whose length nobody knows.
-        let len = (len != u64::MAX).then_some(len);
+    fn is_eligible(&self, response: &HeaderMap, len: Option<u64>) -> bool {
         let candidate =
             Candidate { status: StatusCode::OK, fields: response, len, authorized: false };
         len.is_none_or(|len| len <= self.limits.max_size)
@@ -81,32 +117,18 @@ impl ContentCoder for StoredCoder {
             && self.eligibility.judge(candidate).is_ok()
     }
 
-    fn code(&self, coding: &str, content: &[Bytes], effort: Effort) -> Option<Bytes> {
-        let coding = Coding::parse(coding)?;
+    fn code(&self, coding: &str, content: &[Bytes], effort: Effort) -> Result<Bytes, NotCoded> {
+        let coding = Coding::parse(coding).ok_or(NotCoded::Useless)?;
         let len: usize = content.iter().map(Bytes::len).sum();
-        let level = self.level(coding, len as u64, effort);
+        let level = self.level_now(coding, len as u64, effort)?;
         let settings = Settings { level, len: Some(len as u64), live: false };
-        let mut lease = self.pool.take(coding, settings).ok()?;
-        let encoder = lease.encoder().ok()?;
-        // What is no smaller than the original is of no use: there is no more room than that.
-        let mut out = Vec::with_capacity(len);
-        for piece in content {
-            let mut piece = &piece[..];
-            while !piece.is_empty() {
-                let used = encoder.write(piece, &mut out).ok()?;
-                piece = &piece[used..];
-                if used == 0 {
-                    return None;
-                }
-            }
-        }
-        while !encoder.finish(&mut out).ok()? {
-            if out.len() == out.capacity() {
-                return None;
-            }
-        }
-        out.shrink_to_fit();
-        (out.len() < len).then(|| Bytes::from(out))
+        let mut lease = self.pool.take(coding, settings).map_err(|_| NotCoded::NotNow)?;
+        let encoder = lease.encoder().map_err(|_| NotCoded::Useless)?;
+        let coded = match &self.guard {
+            Some(guard) => guard.measure(|| smaller(encoder, content, len)).0,
+            None => smaller(encoder, content, len),
+        };
+        coded.ok_or(NotCoded::Useless)
     }
 
     fn has_thorough(&self, coding: &str, len: u64) -> bool {
@@ -116,8 +138,101 @@ impl ContentCoder for StoredCoder {
     }
 }
 
+/// The coded content, where it is smaller.
+fn smaller(encoder: &mut Encoder, content: &[Bytes], len: usize) -> Option<Bytes> {
+    // What is no smaller than the original is of no use: there is no more room than that.
+    let mut out = Vec::with_capacity(len);
+    for piece in content {
+        let mut piece = &piece[..];
+        while !piece.is_empty() {
+            let used = encoder.write(piece, &mut out).ok()?;
+            piece = &piece[used..];
+            if used == 0 {
+                return None;
+            }
+        }
+    }
+    while !encoder.finish(&mut out).ok()? {
+        if out.len() == out.capacity() {
+            return None;
+        }
+    }
+    out.shrink_to_fit();
+    (out.len() < len).then(|| Bytes::from(out))
+}
+
 impl std::fmt::Debug for StoredCoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StoredCoder").field("codings", &self.codings).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proxy_testkit::ManualClock;
+
+    use super::*;
+    use crate::load::LoadLimits;
+    use crate::pool::EncoderLimits;
+
+    fn text(len: usize) -> [Bytes; 1] {
+        let text = (0..).flat_map(|n: u32| format!("line {n} of some text; ").into_bytes());
+        [text.take(len).collect()]
+    }
+
+    fn coder(in_use: usize) -> StoredCoder {
+        let pool = EncoderPool::new(EncoderLimits { in_use, idle: 0 }, None);
+        StoredCoder::new(&CompressConfig::default(), StoredLimits::default(), pool)
+    }
+
+    #[test]
+    fn without_memory_it_says_not_now() {
+        let coder = coder(8 << 20);
+        let content = text(100_000);
+        let settings = Settings { level: 1, len: None, live: false };
+        let mut leases = Vec::new();
+        while let Ok(lease) = coder.pool.take(Coding::Gzip, settings) {
+            leases.push(lease);
+        }
+        for coding in Coding::ALL {
+            let code = || coder.code(coding.token(), &content, Effort::Quick);
+            assert_eq!(code(), Err(NotCoded::NotNow), "{coding}");
+        }
+        drop(leases);
+        for coding in Coding::ALL {
+            assert!(coder.code(coding.token(), &content, Effort::Quick).is_ok(), "{coding}");
+        }
+        assert_eq!(
+            coder.code("br", &[Bytes::from_static(b"abc")], Effort::Quick),
+            Err(NotCoded::Useless)
+        );
+    }
+
+    #[test]
+    fn a_level_that_never_gets_its_memory_gives_way_to_a_lower_one() {
+        let coder = coder(8 << 20);
+        let content = text(1 << 20);
+        for coding in Coding::ALL {
+            assert!(coder.code(coding.token(), &content, Effort::Thorough).is_ok(), "{coding}");
+        }
+    }
+
+    #[test]
+    fn under_load_there_is_no_thorough_form_and_then_none() {
+        let clock = ManualClock::new();
+        let guard = LoadGuard::new(Arc::new(clock.clone()), LoadLimits::default(), None);
+        let coder = coder(64 << 20).guard(guard.clone());
+        let content = text(100_000);
+        let code = |effort| coder.code("gzip", &content, effort).map(|_| ());
+        assert_eq!((code(Effort::Quick), code(Effort::Thorough)), (Ok(()), Ok(())));
+        let window = Duration::from_millis(500);
+        guard.measure(|| clock.advance(window));
+        assert_eq!((code(Effort::Quick), code(Effort::Thorough)), (Ok(()), Err(NotCoded::NotNow)));
+        for _ in 0..2 {
+            guard.measure(|| clock.advance(window));
+        }
+        assert_eq!(code(Effort::Quick), Err(NotCoded::NotNow));
     }
 }

@@ -4,7 +4,7 @@
 //! know. So a condition that names one gets the tag of the original beside it, and a 304 that comes
 //! back gets the tag that the client has.
 
-use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH, VARY};
+use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proxy_core::coding;
 
@@ -24,8 +24,21 @@ const MAX_TAGS: usize = 64;
 ///
 /// A coding that the client does not take now is no use to it: a shared cache may ask with the tags
 /// of all it has, and a 304 says which of them to use.
-pub(crate) fn map(request: &mut HeaderMap, codings: &[&'static str]) -> Option<Box<CodedTags>> {
-    if request.contains_key(IF_MATCH) {
+///
+/// A range is asked for where a part is there already, of the coded form it may be, and only the
+/// uncoded one has ranges here. A tag tells them apart. A date (RFC 9110 section 13.1.5) does not:
+/// who `takes_coded` forms then gets the whole.
+pub(crate) fn map(
+    request: &mut HeaderMap,
+    codings: &[&'static str],
+    takes_coded: bool,
+) -> Option<Box<CodedTags>> {
+    let is_date = |value: &HeaderValue| !value.as_bytes().ends_with(b"\"");
+    if takes_coded && request.get(IF_RANGE).is_some_and(is_date) {
+        request.remove(RANGE);
+        request.remove(IF_RANGE);
+    }
+    if request.contains_key(IF_MATCH) && !request.contains_key(RANGE) {
         // Whoever changes a resource names the state that it has seen, in whatever coding.
         let tags = read(request, &IF_MATCH, codings, |_, _| true);
         add(request, IF_MATCH, &tags.coded);
@@ -72,7 +85,7 @@ fn read(
     let mut tags = CodedTags { coded: Vec::new(), plain: Vec::new() };
     let mut count = 0;
     for line in request.get_all(name) {
-        for tag in strong_tags(line.as_bytes()) {
+        for tag in tags_of(line.as_bytes()) {
             count += 1;
             if count > MAX_TAGS {
                 return CodedTags { coded: Vec::new(), plain: Vec::new() };
@@ -90,21 +103,17 @@ fn read(
     tags
 }
 
-/// The strong tags of a line, with their quotes. A tag may have a comma in it (RFC 9110 section
+/// The tags of a line, with their quotes and whether they are weak: ours are. A tag may have a comma in it (RFC 9110 section
 /// 8.8.3), so the quotes are what counts.
-fn strong_tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn tags_of(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = line;
     std::iter::from_fn(move || {
-        loop {
-            let begin = rest.iter().position(|&b| b == b'"')?;
-            let len = rest[begin + 1..].iter().position(|&b| b == b'"')? + 2;
-            let weak = rest[..begin].ends_with(b"W/");
-            let tag = &rest[begin..begin + len];
-            rest = &rest[begin + len..];
-            if !weak {
-                return Some(tag);
-            }
-        }
+        let begin = rest.iter().position(|&b| b == b'"')?;
+        let len = rest[begin + 1..].iter().position(|&b| b == b'"')? + 2;
+        let weak = rest[..begin].ends_with(b"W/");
+        let tag = &rest[if weak { begin - 2 } else { begin }..begin + len];
+        rest = &rest[begin + len..];
+        Some(tag)
     })
 }
 
@@ -145,7 +154,7 @@ mod tests {
         for (given, expected) in [
             (r#""a-br""#, r#""a", "a-br""#),
             (r#""a""#, r#""a""#),
-            (r#"W/"a-br""#, r#"W/"a-br""#),
+            (r#"W/"a-br""#, r#""a", W/"a-br""#),
             (r#""x,-gzip", W/"y", "a-br""#, r#""x,", "a", "x,-gzip", W/"y", "a-br""#),
             (r#""a-zstd""#, r#""a-zstd""#),
             ("*", "*"),
@@ -153,7 +162,7 @@ mod tests {
         ] {
             let mut fields =
                 request(&[("if-none-match", given), ("if-match", given), ("accept-encoding", "*")]);
-            map(&mut fields, &CODINGS);
+            map(&mut fields, &CODINGS, true);
             assert_eq!(fields["if-none-match"], expected);
             assert_eq!(fields["if-match"], expected);
         }
@@ -166,7 +175,7 @@ mod tests {
             ("if-match", r#""a-br""#),
             ("accept-encoding", "gzip"),
         ]);
-        let tags = map(&mut fields, &CODINGS).expect("one of them");
+        let tags = map(&mut fields, &CODINGS, true).expect("one of them");
         assert_eq!(fields["if-none-match"], r#""a", "a-br", "a-gzip""#);
         assert_eq!(fields["if-match"], r#""a", "a-br""#);
         assert_eq!(tags.coded.len(), 1);
@@ -175,17 +184,18 @@ mod tests {
     #[test]
     fn a_304_names_what_the_client_has() {
         for (listed, best, tag, expected) in [
-            (r#""a-br""#, Some("br"), r#""a""#, r#""a-br""#),
-            (r#""a-br""#, Some("gzip"), r#""a""#, r#""a-br""#),
-            (r#""a-br", "a-gzip""#, Some("gzip"), r#""a""#, r#""a-gzip""#),
-            (r#""a-br", "a""#, Some("gzip"), r#""a""#, r#""a""#),
-            (r#""a-br", "a""#, Some("br"), r#""a""#, r#""a-br""#),
-            (r#""a-br", "b-br""#, Some("br"), r#""b""#, r#""b-br""#),
+            (r#"W/"a-br""#, Some("br"), r#""a""#, r#"W/"a-br""#),
+            (r#""a-br""#, Some("br"), r#""a""#, r#"W/"a-br""#),
+            (r#"W/"a-br""#, Some("gzip"), r#""a""#, r#"W/"a-br""#),
+            (r#"W/"a-br", W/"a-gzip""#, Some("gzip"), r#""a""#, r#"W/"a-gzip""#),
+            (r#"W/"a-br", "a""#, Some("gzip"), r#""a""#, r#""a""#),
+            (r#"W/"a-br", "a""#, Some("br"), r#""a""#, r#"W/"a-br""#),
+            (r#"W/"a-br", W/"b-br""#, Some("br"), r#""b""#, r#"W/"b-br""#),
             // An origin server whose own tags look like ours.
             (r#""a-br""#, Some("br"), r#""a-br""#, r#""a-br""#),
         ] {
             let mut fields = request(&[("if-none-match", listed), ("accept-encoding", "br, gzip")]);
-            let tags = map(&mut fields, &CODINGS);
+            let tags = map(&mut fields, &CODINGS, true);
             let mut response = request(&[("etag", tag)]);
             not_modified(&mut response, tags.as_deref(), best);
             assert_eq!(response["etag"], expected, "{listed}");
@@ -204,12 +214,31 @@ mod tests {
     }
 
     #[test]
+    fn a_range_is_never_of_another_form_than_the_part_that_is_there() {
+        const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for (condition, takes_coded, ranges) in [
+            (DATE, true, false),
+            (DATE, false, true),
+            (r#""a""#, true, true),
+            (r#"W/"a-br""#, true, true),
+        ] {
+            let mut fields = request(&[("range", "bytes=9-"), ("if-range", condition)]);
+            map(&mut fields, &CODINGS, takes_coded);
+            assert_eq!(fields.contains_key("range"), ranges, "{condition}");
+            assert_eq!(fields.contains_key("if-range"), ranges, "{condition}");
+        }
+        let mut fields = request(&[("range", "bytes=9-"), ("if-match", r#""a-br""#)]);
+        map(&mut fields, &CODINGS, true);
+        assert_eq!(fields["if-match"], r#""a-br""#, "a condition that does not hold: 412");
+    }
+
+    #[test]
     fn a_long_list_is_left_alone() {
         let long: String = (0..100).map(|n| format!("\"{n}-br\", ")).collect();
         let value = HeaderValue::from_str(&long).expect("a value");
         let mut fields = request(&[("accept-encoding", "br")]);
         fields.insert(IF_NONE_MATCH, value.clone());
-        assert!(map(&mut fields, &CODINGS).is_none());
+        assert!(map(&mut fields, &CODINGS, true).is_none());
         assert_eq!(fields[IF_NONE_MATCH], value);
     }
 }

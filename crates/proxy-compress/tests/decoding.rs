@@ -166,7 +166,25 @@ async fn a_client_gets_what_it_takes() {
     ] {
         let kept = through(&layer, get(request), answer(fields)).await;
         assert_eq!(kept.headers()["content-encoding"], "br", "{request:?} {fields:?}");
+        // Others get it decoded: a cache on the way has to know.
+        assert_eq!(kept.headers().contains_key("vary"), fields.is_empty(), "{fields:?}");
         assert_eq!(content(kept.into_body()).await.unwrap(), coded("br", &whole));
+    }
+}
+
+#[tokio::test]
+async fn a_304_has_the_tag_of_the_decoded_form() {
+    for (has, expected) in [
+        ("W/\"1\"", "W/\"1\""),
+        ("\"1\"", "\"1\""),
+        ("W/\"1\", \"1\"", "\"1\""),
+        ("W/\"2\"", "\"1\""),
+    ] {
+        let mut answer = response(&[("etag", "\"1\"")], Full::<Bytes>::default());
+        *answer.status_mut() = http::StatusCode::NOT_MODIFIED;
+        let request = get(&[("accept-encoding", "gzip"), ("if-none-match", has)]);
+        let answer = through(&DecodeLayer::default(), request, answer).await;
+        assert_eq!(answer.headers()["etag"], expected, "{has}");
     }
 }
 

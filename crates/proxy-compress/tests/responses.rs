@@ -42,7 +42,7 @@ async fn the_fields_of_a_coded_response() {
     let coded = through(&layer, get(&[("accept-encoding", "gzip, br, zstd")]), page(&fields)).await;
     let have = coded.headers().clone();
     assert_eq!(have["content-encoding"], "zstd");
-    assert_eq!(have["etag"], "\"1-zstd\"");
+    assert_eq!(have["etag"], "W/\"1-zstd\"");
     for gone in ["content-length", "accept-ranges", "repr-digest"] {
         assert!(!have.contains_key(gone), "{gone}");
     }
@@ -88,6 +88,23 @@ async fn what_is_left_alone() {
     assert_eq!(skipped, [0, 1, 1, 2, 1, 0, 2, 0, 0]);
 }
 
+/// Credentials that a layer outside has verified, and taken off.
+#[tokio::test]
+async fn what_a_verified_user_gets_is_not_coded() {
+    for (user, coded) in [(None, true), (Some("anna"), false)] {
+        let exchange = proxy_testkit::ExchangeBuilder::new().build();
+        if let Some(user) = user {
+            exchange.set_user(user.into());
+        }
+        let mut request = get(&[("accept-encoding", "gzip")]);
+        request.extensions_mut().insert(exchange);
+        let layer = CompressLayer::default();
+        let response = through(&layer, request, page(&[])).await;
+        assert_eq!(response.headers().contains_key("content-encoding"), coded);
+        assert_eq!(layer.metrics().skipped(Skip::Secret), u64::from(!coded));
+    }
+}
+
 /// HEAD says what GET would (RFC 9110 section 9.3.2), and nothing of it is read.
 #[tokio::test]
 async fn head_agrees_with_get() {
@@ -107,12 +124,12 @@ async fn a_304_to_who_has_the_coded_form() {
     let mut answer = response(&[("etag", "\"1\"")], Full::<Bytes>::default());
     *answer.status_mut() = StatusCode::NOT_MODIFIED;
     let origin = Origin::new(answer);
-    let request = get(&[("accept-encoding", "br, gzip"), ("if-none-match", "\"1-gzip\"")]);
+    let request = get(&[("accept-encoding", "br, gzip"), ("if-none-match", "W/\"1-gzip\"")]);
     let service = CompressLayer::default().layer(origin.clone());
     let response = service.oneshot(request).await.unwrap();
-    assert_eq!(origin.asked().expect("a request")["if-none-match"], "\"1\", \"1-gzip\"");
+    assert_eq!(origin.asked().expect("a request")["if-none-match"], "\"1\", W/\"1-gzip\"");
     assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
-    assert_eq!(response.headers()["etag"], "\"1-gzip\"");
+    assert_eq!(response.headers()["etag"], "W/\"1-gzip\"");
     assert_eq!(response.headers()["vary"], "accept-encoding");
 }
 

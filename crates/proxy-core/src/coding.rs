@@ -26,17 +26,30 @@ pub enum Effort {
     Thorough,
 }
 
+/// Why a [`ContentCoder`] gives no coded form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotCoded {
+    /// It would not be smaller, or coding fails: it will be so the next time.
+    Useless,
+    /// There is no memory or no time for it now.
+    NotNow,
+}
+
 /// Makes coded forms of content that is wholly there.
 pub trait ContentCoder: Send + Sync + 'static {
     /// The codings it makes, the preferred one first, in lower case.
     fn codings(&self) -> &[&'static str];
 
     /// Whether a response with these fields and so many bytes of content should be coded: its media
-    /// type, its size, `no-transform`, what it has already.
-    fn is_eligible(&self, response: &HeaderMap, len: u64) -> bool;
+    /// type, its size, `no-transform`, what it has already. `None`: it is still coming, and nobody
+    /// knows how much it will be.
+    fn is_eligible(&self, response: &HeaderMap, len: Option<u64>) -> bool;
 
-    /// The content in this coding; `None` where it would not be smaller, or coding fails.
-    fn code(&self, coding: &str, content: &[Bytes], effort: Effort) -> Option<Bytes>;
+    /// The content in this coding.
+    ///
+    /// # Errors
+    /// Why there is none: whether it is of use to ask again later.
+    fn code(&self, coding: &str, content: &[Bytes], effort: Effort) -> Result<Bytes, NotCoded>;
 
     /// Whether [`Effort::Thorough`] would give another form than [`Effort::Quick`] of so many bytes
     /// of content. By default it would not.
@@ -87,12 +100,14 @@ pub fn best<'a>(request: &HeaderMap, codings: &[&'a str]) -> Option<&'a str> {
     (weight(request, "identity").unwrap_or(0) <= found).then_some(coding)
 }
 
-/// A strong tag must differ between codings of one representation (RFC 9110 section 8.8.3.3): the
-/// tag with the coding's name in it. A weak one already stands for all of them.
+/// A tag must differ between codings of one representation (RFC 9110 section 8.8.3.3): the tag with
+/// the coding's name in it. It is weak, since the bytes of a coded form depend on how hard the
+/// encoder tried and on where it was flushed, so a range of one must never be joined to a range of
+/// another (section 8.8.1). A weak tag already stands for all codings, and gives none.
 pub fn coded_tag(tag: &HeaderValue, coding: &str) -> Option<HeaderValue> {
     let inside = tag.as_bytes().strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    let mut coded = Vec::with_capacity(tag.len() + coding.len() + 1);
-    coded.push(b'"');
+    let mut coded = Vec::with_capacity(tag.len() + coding.len() + 3);
+    coded.extend_from_slice(b"W/\"");
     coded.extend_from_slice(inside);
     coded.push(b'-');
     coded.extend_from_slice(coding.as_bytes());
@@ -101,8 +116,9 @@ pub fn coded_tag(tag: &HeaderValue, coding: &str) -> Option<HeaderValue> {
 }
 
 /// The other way round: the tag that [`coded_tag`] made this one of, and the coding in its name.
-/// `None` where none of these codings stands there.
+/// `None` where none of these codings stands there. A strong one leads back too.
 pub fn plain_tag<'a>(tag: &[u8], codings: &[&'a str]) -> Option<(HeaderValue, &'a str)> {
+    let tag = tag.strip_prefix(b"W/").unwrap_or(tag);
     let inside = tag.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     codings.iter().find_map(|coding| {
         let plain = inside.strip_suffix(coding.as_bytes())?.strip_suffix(b"-")?;
@@ -143,6 +159,12 @@ pub fn remove_digests(fields: &mut HeaderMap) {
     for name in &DIGESTS {
         fields.remove(name);
     }
+}
+
+/// Whether the content has a coding. `identity` is none, though it should not stand there
+/// (RFC 9110 section 8.4.1).
+pub fn is_coded(response: &HeaderMap) -> bool {
+    fields::list(response, &CONTENT_ENCODING).any(|name| !name.eq_ignore_ascii_case("identity"))
 }
 
 /// Adds `Accept-Encoding` to `Vary`, unless it is there.
@@ -240,7 +262,7 @@ mod tests {
     #[test]
     fn tags_tell_codings_apart() {
         let tag = |tag: &'static str| coded_tag(&HeaderValue::from_static(tag), "br");
-        assert_eq!(tag("\"a\""), Some(HeaderValue::from_static("\"a-br\"")));
+        assert_eq!(tag("\"a\""), Some(HeaderValue::from_static("W/\"a-br\"")));
         assert_eq!(tag("W/\"a\""), None);
         assert_eq!(tag("a"), None);
     }
@@ -250,7 +272,8 @@ mod tests {
         let back = |tag: &'static str| plain_tag(tag.as_bytes(), &["br", "gzip"]);
         assert_eq!(back("\"a-gzip\""), Some((HeaderValue::from_static("\"a\""), "gzip")));
         assert_eq!(back("\"-br\""), Some((HeaderValue::from_static("\"\""), "br")));
-        for none in ["\"a\"", "\"a-zstd\"", "W/\"a-br\"", "a-br", "\"br\"", "\""] {
+        assert_eq!(back("W/\"a-br\""), Some((HeaderValue::from_static("\"a\""), "br")));
+        for none in ["\"a\"", "\"a-zstd\"", "W/a-br", "a-br", "\"br\"", "\""] {
             assert_eq!(back(none), None, "{none}");
         }
     }
@@ -276,10 +299,19 @@ mod tests {
         let expected = [
             "content-encoding: br",
             "content-type: text/plain",
-            "etag: \"a-br\"",
+            "etag: W/\"a-br\"",
             "vary: accept-encoding",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn identity_is_no_coding() {
+        for (value, coded) in [("identity", false), ("Identity", false), ("identity, br", true)] {
+            let value = HeaderValue::from_static(value);
+            assert_eq!(is_coded(&HeaderMap::from_iter([(CONTENT_ENCODING, value)])), coded);
+        }
+        assert!(!is_coded(&HeaderMap::new()));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub use catch_panic::CatchPanicLayer;
 pub use client_address::{AddressPrivacy, AddressView, ClientAddr, ClientKey, IpSet, Pseudonyms};
 pub use client_hello::{ClientHello, ClientHelloReader, HelloFault, HelloProgress};
 pub use clock::{Clock, Sleep, Spawn, Work};
-pub use coding::{ContentCoder, Effort};
+pub use coding::{ContentCoder, Effort, NotCoded};
 pub use error::{BoxError, ErrorKind, ProxyError, Retry, Side};
 pub use error_pages::ErrorPagesLayer;
 pub use events::{ConnectionEvent, ConnectionEvents, ConnectionRefusal, TunnelEnd, TunnelOutcome};

@@ -1,5 +1,5 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use proxy_testkit::{CollectedTasks, ManualClock};
 
@@ -15,18 +15,23 @@ struct Scripted {
     code: Code,
     calls: AtomicUsize,
     has_thorough: bool,
+    /// There is no time for it now.
+    is_busy: AtomicBool,
 }
 
 impl ContentCoder for Scripted {
     fn codings(&self) -> &[&'static str] {
         &["turn"]
     }
-    fn is_eligible(&self, _: &HeaderMap, _: u64) -> bool {
+    fn is_eligible(&self, _: &HeaderMap, _: Option<u64>) -> bool {
         true
     }
-    fn code(&self, _: &str, content: &[Bytes], effort: Effort) -> Option<Bytes> {
+    fn code(&self, _: &str, content: &[Bytes], effort: Effort) -> Result<Bytes, NotCoded> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        (self.code)(content, effort)
+        if self.is_busy.load(Ordering::Relaxed) {
+            return Err(NotCoded::NotNow);
+        }
+        (self.code)(content, effort).ok_or(NotCoded::Useless)
     }
     fn has_thorough(&self, _: &str, _: u64) -> bool {
         self.has_thorough
@@ -54,7 +59,12 @@ impl Stage {
         has_thorough: bool,
         code: impl Fn(&[Bytes], Effort) -> Option<Bytes> + Send + Sync + 'static,
     ) -> Self {
-        let coder = Scripted { code: Box::new(code), calls: AtomicUsize::new(0), has_thorough };
+        let coder = Scripted {
+            code: Box::new(code),
+            calls: AtomicUsize::new(0),
+            has_thorough,
+            is_busy: AtomicBool::new(false),
+        };
         let coder = Arc::new(coder);
         let (clock, tasks) = (ManualClock::new(), CollectedTasks::new());
         let queue = WorkQueue::new(Arc::new(tasks.clone()), 1, 2);
@@ -284,4 +294,75 @@ fn where_too_much_waits_it_is_tried_later() {
     coded();
     stage.tasks.run_until_stalled();
     assert_eq!((coded(), stage.calls()), (3, 3));
+}
+
+#[test]
+fn a_coder_without_time_is_asked_again_later() {
+    for len in [1000, 100_000] {
+        let stage = Stage::new(large_store(), |_| Some(Bytes::from_static(b"coded")));
+        stage.coder.is_busy.store(true, Ordering::Relaxed);
+        let sample = Sample::new("/", 1, len);
+        sample.store(&stage.store).unwrap();
+        for _ in 0..3 {
+            assert!(!is_coded(&stage.hit(&sample)));
+            stage.tasks.run_until_stalled();
+        }
+        assert_eq!(stage.calls(), 1);
+        stage.coder.is_busy.store(false, Ordering::Relaxed);
+        stage.clock.advance(NO_ROOM);
+        stage.hit(&sample);
+        stage.tasks.run_until_stalled();
+        assert!(is_coded(&stage.hit(&sample)), "{len}");
+    }
+}
+
+#[test]
+fn a_form_beside_which_there_is_no_room_for_its_original_is_not_stored() {
+    let stage = Stage::new(
+        MemoryStore::builder(1 << 20).max_object(700 << 10).max_filling(1 << 20).build(),
+        |content| Some(content.concat()[1..].to_vec().into()),
+    );
+    let sample = Sample::new("/", 1, 600 << 10);
+    sample.store(&stage.store).unwrap();
+    for _ in 0..3 {
+        assert!(!is_coded(&stage.hit(&sample)));
+        stage.tasks.run_until_stalled();
+    }
+    assert_eq!((stage.calls(), stage.busy()), (1, 0), "it is not made again and again");
+}
+
+#[test]
+fn what_was_made_of_an_original_that_was_confirmed_meanwhile_is_stored() {
+    let store = large_store();
+    let sample = Sample::new("/", 1, 100_000);
+    let (place, mut confirmed) = (store.clone(), sample.head.clone());
+    confirmed.lifetime.response_time += Duration::from_secs(1);
+    let (head, key) = (confirmed.clone(), sample.key());
+    let stage = Stage::new(store.clone(), move |_| {
+        let variants = place.lookup(&key).expect("it is stored");
+        place.replace_head(&variants[0], head.clone()).expect("it is there");
+        Some(Bytes::from_static(b"coded"))
+    });
+    sample.store(&store).unwrap();
+    stage.hit(&sample);
+    stage.tasks.run_until_stalled();
+    let coded = stage.hit(&sample);
+    assert!(is_coded(&coded));
+    assert_eq!(coded.head.lifetime, confirmed.lifetime);
+    assert_eq!(stage.calls(), 1);
+}
+
+#[test]
+fn who_wants_nothing_changed_gets_the_original() {
+    let stage = Stage::new(large_store(), |_| Some(Bytes::from_static(b"coded")));
+    let sample = Sample::new("/", 1, 1000);
+    sample.store(&stage.store).unwrap();
+    let coded = stage.hit(&sample);
+    assert!(is_coded(&coded));
+    let variants = stage.store.lookup(&sample.key()).expect("it is stored");
+    let original = variants.iter().find(|stored| !is_coded(stored)).expect("the original");
+    let mut request = HeaderMap::new();
+    request.insert(ACCEPT_ENCODING, HeaderValue::from_static("turn"));
+    request.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=0, No-Transform"));
+    assert!(!is_coded(&stage.shared.best_form(sample.key(), &variants, original, &request)));
 }

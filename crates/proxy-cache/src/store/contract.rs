@@ -58,6 +58,7 @@ fn clauses() -> Vec<(&'static str, Clause)> {
         ("a response takes the place of those it replaces", family::replaces),
         ("variants of a key are bounded", family::bounded),
         ("derived responses live with their originals", family::derived),
+        ("derived responses put out no original", family::derived_beside_many),
         ("another head drops those that it replaces", family::colliding_head),
         ("the capacity is kept", pressure::capacity),
         ("it shrinks when asked", pressure::shrink),

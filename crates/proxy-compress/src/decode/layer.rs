@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
+    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG,
+    IF_NONE_MATCH,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -18,6 +19,7 @@ use tower_service::Service;
 
 use super::body::DecodeBody;
 use super::unpacker::{DecodeLimits, Unpacker};
+use crate::validators::tags_of;
 
 /// Takes codings off responses that their clients do not take: what a cache has stored for others,
 /// what an origin server sends unasked. A client that names no coding at all gets what there is:
@@ -71,8 +73,10 @@ where
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         let takes = request.headers().contains_key(ACCEPT_ENCODING).then(|| {
             let mut takes = HeaderMap::new();
-            for value in request.headers().get_all(ACCEPT_ENCODING) {
-                takes.append(ACCEPT_ENCODING, value.clone());
+            for name in [ACCEPT_ENCODING, IF_NONE_MATCH] {
+                for value in request.headers().get_all(&name) {
+                    takes.append(name.clone(), value.clone());
+                }
             }
             Box::new(takes)
         });
@@ -88,7 +92,7 @@ pin_project! {
     pub struct DecodeFuture<F> {
         #[pin]
         inner: F,
-        // What the client takes; none where it has not said.
+        // What the client takes, and has; none where it has not said.
         takes: Option<Box<HeaderMap>>,
         head: bool,
         exchange: Option<Exchange>,
@@ -105,9 +109,21 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.inner.poll(cx))?;
-        let unpacker =
-            this.takes.as_ref().and_then(|takes| unpacker(&response, takes, **this.limits));
+        let mut response = ready!(this.inner.poll(cx))?;
+        let takes = this.takes.as_deref();
+        let mut unpacker = unpacker(&response, **this.limits);
+        if unpacker.is_some() {
+            // Of what is sent as it is, too: others get it decoded.
+            coding::vary_by_coding(response.headers_mut());
+        }
+        if takes.is_none_or(|takes| is_taken(response.headers(), takes)) {
+            unpacker = None;
+        }
+        if response.status() == StatusCode::NOT_MODIFIED
+            && let Some(has) = takes
+        {
+            not_modified(response.headers_mut(), has);
+        }
         let Some(unpacker) = unpacker else {
             return Poll::Ready(Ok(response.map(DecodeBody::plain)));
         };
@@ -128,13 +144,9 @@ where
     }
 }
 
-/// The decoders of a response that the client can not read as it is. `None` where it can, or where
-/// nothing can be done: a coding that nobody here knows is left to the client.
-fn unpacker<B>(
-    response: &Response<B>,
-    takes: &HeaderMap,
-    limits: DecodeLimits,
-) -> Option<Unpacker> {
+/// The decoders of a response. `None` where nothing can be done: a coding that nobody here knows is
+/// left to the client.
+fn unpacker<B>(response: &Response<B>, limits: DecodeLimits) -> Option<Unpacker> {
     let have = response.headers();
     if !have.contains_key(CONTENT_ENCODING)
         || have.contains_key(CONTENT_RANGE)
@@ -143,15 +155,33 @@ fn unpacker<B>(
     {
         return None;
     }
-    let is_taken = |name: &str| {
+    Unpacker::new(have, limits).ok().flatten()
+}
+
+/// Whether the client can read the response as it is.
+fn is_taken(have: &HeaderMap, takes: &HeaderMap) -> bool {
+    fields::list(have, &CONTENT_ENCODING).all(|name| {
         let name = name.to_ascii_lowercase();
         let name = name.strip_prefix("x-").unwrap_or(&name);
         name == "identity" || coding::weight(takes, name).is_some()
+    })
+}
+
+/// Gives a 304 the weak tag of the decoded form, where that is what the client has.
+fn not_modified(response: &mut HeaderMap, has: &HeaderMap) {
+    let Some(tag) = response.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\"")) else {
+        return;
     };
-    if fields::list(have, &CONTENT_ENCODING).all(is_taken) {
-        return None;
+    let lines = has.get_all(IF_NONE_MATCH).iter();
+    let mut tags = lines.flat_map(|line| tags_of(line.as_bytes()));
+    let mut has_weak = false;
+    let has_strong = tags.any(|own| {
+        has_weak |= own.strip_prefix(b"W/") == Some(tag.as_bytes());
+        own == tag.as_bytes()
+    });
+    if has_weak && !has_strong {
+        coding::weaken_tag(response);
     }
-    Unpacker::new(have, limits).ok().flatten()
 }
 
 /// The fields of the uncoded form. Its tag is another one (RFC 9110 section 8.8.3.3), which the

@@ -1,8 +1,8 @@
 //! br, by the `brotli` crate.
 
-use ::brotli::enc::StandardAlloc;
 use ::brotli::enc::encode::BrotliEncoderParameter as Parameter;
 use ::brotli::enc::encode::{BrotliEncoderOperation, BrotliEncoderStateStruct};
+use ::brotli::enc::{BrotliAlloc, StandardAlloc};
 
 use super::{EncodeError, Settings};
 use crate::codings::Coding;
@@ -10,6 +10,8 @@ use crate::codings::Coding;
 /// Windows of streams whose length nobody knows: 64 KiB for drops, 512 KiB for floods.
 const LIVE_WINDOW: u32 = 16;
 const STREAM_WINDOW: u32 = 19;
+/// With less than this, levels 5 to 9 take a table of 32 MiB.
+const TABLE_WINDOW: u32 = 17;
 /// The largest, where the length is known: 4 MiB.
 const MAX_WINDOW: u32 = 22;
 
@@ -20,21 +22,22 @@ pub(crate) struct Brotli {
 impl Brotli {
     pub(super) fn new(settings: Settings) -> Self {
         let mut state = BrotliEncoderStateStruct::new(StandardAlloc::default());
-        state.set_parameter(Parameter::BROTLI_PARAM_QUALITY, u32::from(settings.level));
-        state.set_parameter(Parameter::BROTLI_PARAM_LGWIN, window(settings));
-        if let Some(len) = settings.len {
-            let hint = u32::try_from(len).unwrap_or(u32::MAX);
-            state.set_parameter(Parameter::BROTLI_PARAM_SIZE_HINT, hint);
-        }
+        set_up(&mut state, settings);
         Self { state }
     }
 
     pub(super) fn weight(settings: Settings) -> usize {
         let window = 1usize << window(settings);
+        // The hashers' tables, most of them of one size for content of any size; commands and
+        // literals of a block; from 10 on the tree over the window, and what is laid out over it.
         let tables = match settings.level {
-            0..=4 => 512 << 10,
-            5..=9 => 2 << 20,
-            _ => 8 << 20,
+            0..=3 => 1 << 20,
+            4..=5 => 5 << 20,
+            6 => 7 << 20,
+            7 => 12 << 20,
+            8 => 20 << 20,
+            9 => 36 << 20,
+            _ => 8 * window + (24 << 20),
         };
         2 * window + tables
     }
@@ -106,11 +109,51 @@ impl Brotli {
     }
 }
 
+fn set_up<A: BrotliAlloc>(state: &mut BrotliEncoderStateStruct<A>, settings: Settings) {
+    state.set_parameter(Parameter::BROTLI_PARAM_QUALITY, u32::from(settings.level));
+    state.set_parameter(Parameter::BROTLI_PARAM_LGWIN, window(settings));
+    if let Some(len) = settings.len {
+        let hint = u32::try_from(len).unwrap_or(u32::MAX);
+        state.set_parameter(Parameter::BROTLI_PARAM_SIZE_HINT, hint);
+    }
+}
+
 fn window(settings: Settings) -> u32 {
+    let least = if (5..10).contains(&settings.level) { TABLE_WINDOW } else { LIVE_WINDOW };
     match settings.len {
-        _ if settings.live => LIVE_WINDOW,
+        _ if settings.live => least,
         None => STREAM_WINDOW,
         // A window has 16 bytes less than its power of two.
-        Some(len) => (len + 16).next_power_of_two().ilog2().clamp(LIVE_WINDOW, MAX_WINDOW),
+        Some(len) => (len + 16).next_power_of_two().ilog2().clamp(least, MAX_WINDOW),
+    }
+}
+
+/// Codes all of it, with memory of this allocator.
+#[cfg(test)]
+pub(super) fn code_with<A: BrotliAlloc>(alloc: A, settings: Settings, mut content: &[u8]) {
+    let mut state = BrotliEncoderStateStruct::new(alloc);
+    set_up(&mut state, settings);
+    while !state.is_finished() {
+        let (mut available, mut used) = (content.len(), 0);
+        let operation = match available {
+            0 => BrotliEncoderOperation::BROTLI_OPERATION_FINISH,
+            _ => BrotliEncoderOperation::BROTLI_OPERATION_PROCESS,
+        };
+        let done = state.compress_stream(
+            operation,
+            &mut available,
+            content,
+            &mut used,
+            &mut 0,
+            &mut [],
+            &mut 0,
+            &mut None,
+            &mut |_, _, _, _| (),
+        );
+        assert!(done);
+        content = &content[used..];
+        while state.has_more_output() {
+            state.take_output(&mut 0);
+        }
     }
 }

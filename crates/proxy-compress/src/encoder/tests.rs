@@ -1,3 +1,5 @@
+use ::brotli::enc::{BrotliAlloc, StandardAlloc};
+
 use super::*;
 use crate::decode::{ContentDecoder, decoder};
 
@@ -105,17 +107,64 @@ fn a_used_one_is_as_good_as_new() {
 }
 
 #[test]
-fn weights_are_not_too_low() {
+fn weights_of_zstd_are_not_too_low() {
     // What zstd says of itself, against what the pool counts.
-    for level in [1, 3, 6, 12] {
-        for (len, live) in
-            [(Some(10_000), false), (Some(4 << 20), false), (None, false), (None, true)]
-        {
+    for level in [1, 3, 6, 12, 19, 22] {
+        for (len, live) in [
+            (Some(10_000), false),
+            (Some(200_000), false),
+            (Some(4 << 20), false),
+            (Some(8 << 20), false),
+            (None, false),
+            (None, true),
+        ] {
             let settings = Settings { level, len, live };
             let mut zstd = Zstd::new(settings).expect("one");
             zstd.write(&text(5000), &mut Vec::with_capacity(100)).expect("it codes");
             let (is, counted) = (zstd.size(), Zstd::weight(settings));
             assert!(is <= counted * 5 / 4, "{settings:?}: {is}, counted {counted}");
+        }
+    }
+}
+
+/// Counts what the encoder of br holds, and how much it was at most.
+#[derive(Clone, Default)]
+struct Counting(std::rc::Rc<std::cell::Cell<(usize, usize)>>);
+
+impl<T: Clone + Default> ::brotli::Allocator<T> for Counting {
+    type AllocatedMemory = <StandardAlloc as ::brotli::Allocator<T>>::AllocatedMemory;
+
+    fn alloc_cell(&mut self, len: usize) -> Self::AllocatedMemory {
+        let (held, most) = self.0.get();
+        let held = held + len * size_of::<T>();
+        self.0.set((held, most.max(held)));
+        StandardAlloc::default().alloc_cell(len)
+    }
+
+    fn free_cell(&mut self, data: Self::AllocatedMemory) {
+        let (held, most) = self.0.get();
+        let size = size_of_val(::brotli::SliceWrapper::slice(&data));
+        self.0.set((held.saturating_sub(size), most));
+    }
+}
+
+impl BrotliAlloc for Counting {}
+
+#[test]
+fn weights_of_br_are_not_too_low() {
+    for level in 0..=11 {
+        for (len, live) in
+            [(Some(2000), false), (Some(200_000), false), (None, false), (None, true)]
+        {
+            let settings = Settings { level, len, live };
+            let counting = Counting::default();
+            let counted = Brotli::weight(settings);
+            // The highest levels take their time; their tables are as large for less.
+            let most = if level > 8 { 50_000 } else { 300_000 };
+            let content = text(len.unwrap_or(most).min(most) as usize);
+            brotli::code_with(counting.clone(), settings, &content);
+            let most = counting.0.get().1;
+            assert!(most > 0 && most <= counted * 5 / 4, "{settings:?}: {most}, counted {counted}");
         }
     }
 }

@@ -59,14 +59,18 @@ impl Zstd {
             3..=4 => 4 << 20,
             5..=9 => 12 << 20,
             10..=15 => 48 << 20,
-            _ => 96 << 20,
+            16..=19 => 96 << 20,
+            _ if settings.len.is_none() => 704 << 20,
+            _ => 144 << 20,
         };
         match settings.len {
+            _ if settings.live && settings.level > 12 => 2 << 20,
             _ if settings.live => 1 << 20,
             None => whole,
             Some(len) => {
                 let len = usize::try_from(len).unwrap_or(usize::MAX);
-                whole.min(len.saturating_mul(16).max(512 << 10))
+                let each = if settings.level < 5 { 16 } else { 32 };
+                whole.min(len.saturating_mul(each).max(512 << 10))
             }
         }
     }

@@ -44,7 +44,7 @@ pub struct CompressRules {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codings: Option<Vec<CodingName>>,
     /// Levels for what a client waits for: `zstd` 1 to 22, `br` 0 to 11, `gzip` 1 to 9. Default
-    /// `{ zstd = 3, br = 4, gzip = 4 }`; streams get at most zstd 1, br 3, gzip 3.
+    /// `{ zstd = 3, br = 3, gzip = 4 }`; streams get at most zstd 1, br 3, gzip 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<CodingLevels>,
     /// Levels for what a cache stores, made in the background. Default

@@ -94,6 +94,21 @@ pub(super) fn derived(store: &dyn CacheStore) {
     assert!(store.lookup(&original.key()).is_none());
 }
 
+pub(super) fn derived_beside_many(store: &dyn CacheStore) {
+    for seed in 0..300 {
+        Sample::new("/", seed, 100).variant(&format!("{seed}")).store(store).unwrap();
+    }
+    let sample = Sample::new("/", 0, 0);
+    let before = seeds(store, &sample);
+    let oldest = before[before.len() - 1];
+    let coded = Sample::new("/", 1000, 50).variant(&format!("{oldest}")).derived("gzip");
+    coded.store(store).unwrap();
+    let mut after = seeds(store, &sample);
+    after.retain(|seed| *seed != 1000);
+    assert_eq!(after, before, "neither its own original nor another goes");
+    assert!(seeds(store, &sample).contains(&1000));
+}
+
 pub(super) fn colliding_head(store: &dyn CacheStore) {
     let a = Sample::new("/", 1, 10).variant("a");
     let b = Sample::new("/", 2, 10).variant("b");

@@ -30,6 +30,11 @@ impl<K: Keeper> Table<K> {
             result = Ok(());
             let mut next = vec![Arc::clone(stored)];
             next.extend(variants.iter().filter(|old| !stored.head.replaces(&old.head)).cloned());
+            if origin.is_some() && self.weight_of(&next) > self.limit() {
+                // What can be made again puts out nothing, its own original least of all.
+                result = Err(StoreError::TooLarge);
+                return None;
+            }
             self.bound(&mut next);
             Some(next)
         });
@@ -152,19 +157,30 @@ impl<K: Keeper> Table<K> {
         sum
     }
 
-    /// Drops the oldest responses beyond the bounds of one key.
+    /// Drops the oldest responses beyond the bounds of one key. Derived ones do not count among
+    /// them, and go first where the weight is too much: they can be made again.
     fn bound(&self, variants: &mut Vec<Arc<Stored>>) {
-        variants.truncate(self.max_variants);
-        let mut left = self.limit();
-        let fitting = variants.iter().take_while(|stored| {
-            let weight = self.keeper.weight(stored);
-            let fits = weight <= left;
-            left = left.saturating_sub(weight);
-            fits
+        let mut originals = 0;
+        variants.retain(|stored| {
+            originals += usize::from(stored.head.derived.is_none());
+            stored.head.derived.is_some() || originals <= self.max_variants
         });
-        let fitting = fitting.count();
-        variants.truncate(fitting);
         drop_orphans(variants);
+        let mut weight = self.weight_of(variants);
+        for index in (0..variants.len()).rev() {
+            if weight > self.limit() && variants[index].head.derived.is_some() {
+                weight -= self.keeper.weight(&variants.remove(index));
+            }
+        }
+        while weight > self.limit()
+            && let Some(oldest) = variants.pop()
+        {
+            weight -= self.keeper.weight(&oldest);
+        }
+    }
+
+    fn weight_of(&self, variants: &[Arc<Stored>]) -> u64 {
+        variants.iter().map(|stored| self.keeper.weight(stored)).sum()
     }
 
     fn freed(&self, before: &[Arc<Stored>], after: &[Arc<Stored>]) -> Freed {
