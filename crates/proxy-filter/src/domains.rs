@@ -13,7 +13,7 @@
 //! (paths, options, elements of pages) say nothing about names: they are skipped and counted apart.
 //! A line that is none of these is skipped, counted and told; a list of which most is so is broken.
 //!
-//! - [`DomainSet`]: the names of one list, in little memory, found in one walk over the host
+//! - [`DomainSet`]: the names of one list, in little memory, found by the host
 //! - [`DomainList`]: one list as a file says it, with what is wrong in it
 //! - [`DomainLists`]: all that a [`DomainPolicy`] judges by; each list is swapped by itself
 //!
@@ -22,6 +22,7 @@
 mod line;
 mod list;
 mod lists;
+mod packed;
 mod policy;
 mod set;
 

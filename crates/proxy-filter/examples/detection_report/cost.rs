@@ -74,7 +74,7 @@ fn typical() -> Request<()> {
     .expect("a request")
 }
 
-fn contents() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+pub(crate) fn contents() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let prose = "The quick brown fox said: \"it's a fine day\", and went on (with his friends) to \
                  the river; nobody knew why. Prices rose by 3.5 % in 2023 & fell again.\n";
     let size = 1 << 18;

@@ -11,7 +11,7 @@
 //! case of N, for each takes a millisecond), `--seed N` makes another benign corpus,
 //! `--explain TEXT` says what is found
 //! in a text as a parameter, `--rules` counts what each rule found, `--cost` measures
-//! the cost alone.
+//! the cost alone, `--verdicts` prints every verdict word by word, to compare two builds by.
 
 mod apache;
 mod corpora;
@@ -19,6 +19,7 @@ mod cost;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod table;
+mod verdicts;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +35,7 @@ pub(crate) struct Options {
     pub(crate) refused: Option<String>,
     pub(crate) rules: bool,
     pub(crate) cost: bool,
+    pub(crate) verdicts: bool,
     pub(crate) full: bool,
     pub(crate) apache: bool,
     pub(crate) sample: usize,
@@ -66,6 +68,7 @@ impl Options {
                 "--explain" => options.explain = Some(value()?),
                 "--full" => options.full = true,
                 "--cost" => options.cost = true,
+                "--verdicts" => options.verdicts = true,
                 _ => return Err(format!("unknown option {argument}")),
             }
         }
@@ -92,6 +95,14 @@ fn run() -> Result<(), String> {
     let mut out = String::new();
     if let Some(text) = &options.explain {
         table::explain(&mut out, text, &engine);
+        return std::io::Write::write_all(&mut std::io::stdout(), out.as_bytes())
+            .map_err(|e| e.to_string());
+    }
+    if options.verdicts {
+        for (_, cases) in corpora::read(&options)? {
+            verdicts::write(&mut out, &cases, &engine);
+        }
+        verdicts::write_contents(&mut out, &engine);
         return std::io::Write::write_all(&mut std::io::stdout(), out.as_bytes())
             .map_err(|e| e.to_string());
     }

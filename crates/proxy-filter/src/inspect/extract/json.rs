@@ -3,6 +3,7 @@
 use memchr::memchr2;
 
 use super::{Bounds, Progress, Sink, Window};
+use crate::inspect::steps::steps;
 use crate::inspect::value::Place;
 
 /// What comes next.
@@ -75,6 +76,15 @@ impl JsonReader {
             match self.state {
                 State::String { name } => {
                     let rest = &chunk[at..];
+                    // Asked once for each string and chunk, for after it something is kept.
+                    if self.window.is_empty()
+                        && let Some(end) = end_of_string(rest)
+                        && end < self.bounds.window
+                    {
+                        self.string(&rest[..end], name, sink);
+                        at += end + 1;
+                        continue;
+                    }
                     let Some(end) = memchr2(b'"', b'\\', rest) else {
                         self.add(rest, sink);
                         return Progress::Taken;
@@ -202,6 +212,19 @@ impl JsonReader {
             sink.found(self.place, &self.name, text, false);
         }
         self.window.clear();
+    }
+}
+
+/// Where the quote stands that ends a string, if it is there.
+fn end_of_string(text: &[u8]) -> Option<usize> {
+    steps(text.len());
+    let mut at = 0;
+    loop {
+        at += memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
     }
 }
 

@@ -16,6 +16,45 @@ struct Entry {
     literal: u16,
     /// Where in the literal the three bytes begin.
     offset: u8,
+    length: u16,
+    head: Head,
+}
+
+/// The first bytes of a literal, at most eight, to be compared at once in any case.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    bytes: u64,
+    /// The bit of case of each letter.
+    case: u64,
+    /// All bits of each byte that is there.
+    there: u64,
+}
+
+impl Head {
+    fn of(literal: &[u8]) -> Self {
+        let mut head = Self { bytes: 0, case: 0, there: 0 };
+        for (n, &b) in literal.iter().take(8).enumerate() {
+            head.bytes |= u64::from(b) << (8 * n);
+            head.there |= 0xFF << (8 * n);
+            if b.is_ascii_lowercase() {
+                head.case |= 0x20 << (8 * n);
+            }
+        }
+        head
+    }
+
+    /// Whether a text begins so; behind its end stand zeros.
+    fn begins(&self, text: &[u8]) -> bool {
+        let word = match text.first_chunk::<8>() {
+            Some(bytes) => u64::from_le_bytes(*bytes),
+            None => {
+                let mut bytes = [0; 8];
+                bytes[..text.len()].copy_from_slice(text);
+                u64::from_le_bytes(bytes)
+            }
+        };
+        (word | self.case) & self.there == self.bytes
+    }
 }
 
 /// The literals, compiled.
@@ -31,8 +70,12 @@ pub(super) struct Literals {
     entries: Vec<Entry>,
     /// Literals of one byte.
     ones: Vec<(u8, u16)>,
-    is_one: [bool; 256],
+    /// The class of each byte; with `ONE` where it is a literal of one byte.
+    classes: [u8; 256],
 }
+
+/// Marks a byte that is a literal by itself.
+const ONE: u8 = 0x80;
 
 impl Literals {
     /// Compiles literals, which are in lower case and not empty, at most 65,535 of at most 255 bytes.
@@ -40,7 +83,12 @@ impl Literals {
         let mut all: Vec<(usize, Entry)> = Vec::new();
         let mut ones = Vec::new();
         for (number, text) in texts.iter().enumerate() {
-            let entry = |offset: usize| Entry { literal: number as u16, offset: offset as u8 };
+            let entry = |offset: usize| Entry {
+                literal: number as u16,
+                offset: offset as u8,
+                length: text.len() as u16,
+                head: Head::of(text),
+            };
             match text[..] {
                 [] => {}
                 [one] => ones.push((one, number as u16)),
@@ -73,10 +121,10 @@ impl Literals {
             ranks[word] = rank as u16;
             rank += bits.count_ones();
         }
-        let mut is_one = [false; 256];
+        let mut classes = FOLD;
         for (one, _) in &ones {
-            is_one[usize::from(*one)] = true;
-            is_one[usize::from(one.to_ascii_uppercase())] = true;
+            classes[usize::from(*one)] |= ONE;
+            classes[usize::from(one.to_ascii_uppercase())] |= ONE;
         }
         Self {
             texts: texts.iter().map(|t| t.clone().into_boxed_slice()).collect(),
@@ -85,7 +133,7 @@ impl Literals {
             buckets,
             entries: all.into_iter().map(|(_, entry)| entry).collect(),
             ones,
-            is_one,
+            classes,
         }
     }
 
@@ -94,11 +142,17 @@ impl Literals {
         steps(text.len());
         let mut window = 0;
         for (i, &b) in text.iter().enumerate() {
-            window = (window << 6 | usize::from(FOLD[usize::from(b)])) & 0x3_FFFF;
-            if self.threes[window / 64] >> (window % 64) & 1 != 0 && i >= 2 {
+            let class = self.classes[usize::from(b)];
+            window = (window << 6 | usize::from(class & !ONE)) & 0x3_FFFF;
+            let begins = self.threes[window / 64] >> (window % 64) & 1;
+            // Mostly neither is so, and one question is asked for both.
+            if begins | u64::from(class & ONE) == 0 {
+                continue;
+            }
+            if begins != 0 && i >= 2 {
                 self.verify(text, i - 2, window, &mut found);
             }
-            if self.is_one[usize::from(b)] {
+            if class & ONE != 0 {
                 for (one, number) in &self.ones {
                     if one.eq_ignore_ascii_case(&b) {
                         found(usize::from(*number), i, i + 1);
@@ -131,12 +185,17 @@ impl Literals {
         let range = self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize;
         for entry in &self.entries[range] {
             steps(1);
-            let literal = &self.texts[usize::from(entry.literal)];
             let Some(start) = at.checked_sub(usize::from(entry.offset)) else { continue };
-            let end = start + literal.len();
-            if text.get(start..end).is_some_and(|part| part.eq_ignore_ascii_case(literal)) {
-                found(usize::from(entry.literal), start, end);
+            let end = start + usize::from(entry.length);
+            if end > text.len() || !entry.head.begins(&text[start..]) {
+                continue;
             }
+            let number = usize::from(entry.literal);
+            if entry.length > 8 && !text[start + 8..end].eq_ignore_ascii_case(&self.texts[number][8..])
+            {
+                continue;
+            }
+            found(number, start, end);
         }
     }
 }
@@ -160,7 +219,7 @@ const fn fold(b: u8) -> usize {
     }
 }
 
-static FOLD: [u8; 256] = {
+const FOLD: [u8; 256] = {
     let mut table = [0; 256];
     let mut b = 0;
     while b < 256 {
