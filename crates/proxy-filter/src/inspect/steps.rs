@@ -97,6 +97,22 @@ mod tests {
         "javascript:",
         "for ",
         "if ",
+        "\\\"",
+        "{\"a\":",
+        "\"a\",",
+        "[\"",
+        "<![CDATA[",
+        "]]",
+        "<a b=\"",
+        "/>",
+        "<?",
+        "a=%7B%22a%22%3A",
+        "&a",
+        "?a=b&",
+        "%2525",
+        "/*!",
+        "$((",
+        "`id`",
     ];
 
     const KINDS: &[&str] = &[
@@ -129,6 +145,25 @@ mod tests {
             let (a, b) = (cost(&engine, KINDS[kind], &short, piece), cost(&engine, KINDS[kind], &long, piece));
             prop_assert!(b <= a.max(4096) * 5, "{unit:?}: {a} steps, then {b}");
             prop_assert!(b <= MOST_PER_BYTE * long.len() as u64, "{unit:?}: {b} steps");
+        }
+    }
+
+    /// The same of each unit by itself, also inside a string of JSON, in every kind of content.
+    #[test]
+    fn nothing_that_is_repeated_costs_more_than_its_length() {
+        let config = InspectConfig { mode: Mode::Report, ..InspectConfig::default() };
+        let engine = Engine::new(config).expect("rules");
+        for kind in KINDS {
+            for unit in UNITS {
+                let content = |size: usize| {
+                    let begin = if kind.ends_with("json") { "[\"" } else { "" };
+                    format!("{begin}{}", unit.repeat(size / unit.len() + 1)).into_bytes()
+                };
+                let (short, long) = (content(2048), content(4 * 2048));
+                let cost = |content: &[u8]| cost(&engine, kind, content, 1 << 20);
+                let (a, b) = (cost(&short), cost(&long));
+                assert!(b <= a.max(2048) * 5, "{unit:?} as {kind}: {a} steps, then {b}");
+            }
         }
     }
 

@@ -217,11 +217,15 @@ impl JsonReader {
 
 /// Where the quote stands that ends a string, if it is there.
 fn end_of_string(text: &[u8]) -> Option<usize> {
-    steps(text.len());
     let mut at = 0;
     loop {
-        at += memchr2(b'"', b'\\', text.get(at..)?)?;
+        let Some(next) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) else {
+            steps(text.len());
+            return None;
+        };
+        at += next;
         if text[at] == b'"' {
+            steps(at);
             return Some(at);
         }
         at += 2;

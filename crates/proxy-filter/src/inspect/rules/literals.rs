@@ -191,7 +191,8 @@ impl Literals {
                 continue;
             }
             let number = usize::from(entry.literal);
-            if entry.length > 8 && !text[start + 8..end].eq_ignore_ascii_case(&self.texts[number][8..])
+            if entry.length > 8
+                && !text[start + 8..end].eq_ignore_ascii_case(&self.texts[number][8..])
             {
                 continue;
             }
