@@ -21,10 +21,12 @@ pub(crate) fn cost(list: DomainList) -> f64 {
     let rules = Rules::compile(&ten(), &Resources::new(Arc::new(SystemClock))).expect("rules");
     let lists = DomainLists::new().with(Purpose::Block, ListHandle::new("list", list));
     let policies = Policies::new().then(DomainPolicy::new(lists)).then(rules);
-    let answer: fn(Request<()>) -> Ready<Result<Response<()>, Infallible>> =
-        |_| ready(Ok(Response::new(())));
     let without = each(service_fn(answer));
     each(FilterLayer::new(policies).layer(service_fn(answer))) - without
+}
+
+fn answer(_: Request<()>) -> Ready<Result<Response<()>, Infallible>> {
+    ready(Ok(Response::new(())))
 }
 
 fn each<S: Service<Request<()>>>(mut service: S) -> f64
