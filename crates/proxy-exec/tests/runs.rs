@@ -263,7 +263,8 @@ async fn confinement_does_not_get_in_its_own_way() {
         .filter(|p| std::path::Path::new(p).exists())
         .map(str::to_owned)
         .collect();
-    let mut config = script("echo x > file && cat file; (echo y > ../other) 2> /dev/null || echo z");
+    let mut config =
+        script("echo x > file && cat file; (echo y > ../other) 2> /dev/null || echo z");
     config.directory = Directory::Fresh(below.path().to_owned());
     config.confine.read = Some(read);
     config.confine.open_files = Some(11);
