@@ -187,6 +187,12 @@ pub fn forward() -> Launch {
     Launch::one_line("forward")
 }
 
+/// `proxyd exec`; the arguments end with `--` and the program.
+#[must_use]
+pub fn exec() -> Launch {
+    Launch::one_line("exec")
+}
+
 /// `proxyd run` with this configuration, which has a listener on `address`.
 #[must_use]
 pub fn run(address: SocketAddr, config: &str) -> Launch {

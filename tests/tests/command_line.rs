@@ -115,7 +115,9 @@ fn an_address_that_is_taken_is_1() {
 
 #[test]
 fn help_and_version_are_0_and_show_examples() {
-    for arguments in [&["--help"][..], &["forward", "--help"], &["reverse", "--help"]] {
+    for arguments in
+        [&["--help"][..], &["forward", "--help"], &["reverse", "--help"], &["exec", "--help"]]
+    {
         let outcome = run(arguments);
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         assert!(outcome.stdout.contains("proxyd "), "{outcome:?}");

@@ -184,3 +184,21 @@ fn frames_and_input_and_refusals() {
     let refused = client::get(address, "evil.test", "/events");
     assert_eq!(refused.status(), 421);
 }
+
+#[test]
+fn one_line_is_one_program() {
+    let proxy = proxyd::exec()
+        .args(&["--path", "/seq", "--content-type", "text/plain"])
+        .args(&["--param", "last=integer:1..9", "--default", "last=2", "--"])
+        .args(&["printf", "%s-%s\\n", "{query.last}", "$HOME; `id`"])
+        .start();
+    let get = |target: &str| client::get(proxy.address(), "localhost", target);
+    let answer = get("/seq?last=7");
+    assert_eq!((answer.status(), answer.text()), (200, "7-$HOME; `id`\n"));
+    assert_eq!(answer.field("content-type"), Some("text/plain"));
+    assert_eq!(get("/seq").text(), "2-$HOME; `id`\n");
+    for refused in ["/seq?last=10", "/seq?last=a", "/seq?last=1&last=1", "/seq?other=1"] {
+        assert_eq!(get(refused).status(), 400, "{refused}");
+    }
+    assert_eq!(get("/other").status(), 404);
+}

@@ -7,6 +7,7 @@
 
 mod ask;
 mod audit;
+mod exec;
 mod explain;
 mod greeting;
 mod options;
@@ -16,7 +17,9 @@ pub use ask::{AdminError, AdminListener};
 pub use audit::{AuditCommand, AuditVerify, Verified, verify};
 pub use explain::{ExplainError, ExplainOrder, explain};
 pub use greeting::greeting;
-pub use options::{ConfigCommand, ConfigFile, Explain, ForwardMode, Options, Purge, ReverseMode};
+pub use options::{
+    ConfigCommand, ConfigFile, ExecMode, Explain, ForwardMode, Options, Purge, ReverseMode,
+};
 pub use purge::{PurgeOrder, purge};
 
 use std::ffi::OsString;
@@ -33,17 +36,20 @@ use crate::config::{
 const FORWARD_ADDRESS: &str = "127.0.0.1:3128";
 /// Where the gateway listens when nothing is said.
 const REVERSE_ADDRESS: &str = "127.0.0.1:8080";
+/// Where a program is answered with when nothing is said.
+const EXEC_ADDRESS: &str = "127.0.0.1:8080";
 /// Where the one-line modes have their admin listener when nothing is said.
 const ADMIN_ADDRESS: &str = "127.0.0.1:9901";
 
 /// Commands that come with later features.
-const UNBUILT: [&str; 7] = ["exec", "test", "top", "health", "ca", "completions", "man"];
+const UNBUILT: [&str; 6] = ["test", "top", "health", "ca", "completions", "man"];
 
 const EXAMPLES: &str = "\
 Examples:
   proxyd                                        a forward proxy for this machine on 127.0.0.1:3128
   proxyd forward --listen 10.0.0.1:3128 --allow-client 10.0.0.0/8
   proxyd reverse --listen 127.0.0.1:8080 --to http://127.0.0.1:3000
+  proxyd exec --path /count --param last=integer:1..1000 -- seq '{query.last}'
   proxyd run --config proxyd.toml
   proxyd check --config proxyd.toml
   proxyd explain --config proxyd.toml GET http://127.0.0.1:8080/logo.svg
@@ -65,7 +71,10 @@ pub struct Cli {
 impl Cli {
     /// Whether the command line says everything: no file is named.
     pub fn is_one_line(&self) -> bool {
-        matches!(self.command, None | Some(Command::Forward(_) | Command::Reverse(_)))
+        matches!(
+            self.command,
+            None | Some(Command::Forward(_) | Command::Reverse(_) | Command::Exec(_))
+        )
     }
 }
 
@@ -76,6 +85,8 @@ pub enum Command {
     Forward(ForwardMode),
     /// Gateway in front of origin servers
     Reverse(ReverseMode),
+    /// One program as an HTTP resource: its output while it writes it
+    Exec(Box<ExecMode>),
     /// Everything that a configuration file says
     Run(ConfigFile),
     /// Say what is wrong with a configuration file, all of it at once
@@ -149,6 +160,9 @@ pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action
         }
         Some(Command::Reverse(mode)) => {
             from_mode("proxyd reverse", reverse_base(&mode), mode.arguments())?
+        }
+        Some(Command::Exec(mode)) => {
+            from_mode("proxyd exec", exec::base(&mode)?, mode.arguments())?
         }
         Some(Command::Run(file)) => from_file(&file.config)?,
         Some(Command::Check(file)) => {
@@ -235,8 +249,10 @@ fn unknown_command(words: &[OsString]) -> Diagnostics {
     let message = if UNBUILT.contains(&name.as_str()) {
         format!("`{name}` is not built yet")
     } else {
-        let built =
-            ["forward", "reverse", "run", "check", "config", "explain", "purge", "audit", "help"];
+        let built = [
+            "forward", "reverse", "exec", "run", "check", "config", "explain", "purge", "audit",
+            "help",
+        ];
         match config::suggest::nearest(&name, built) {
             Some(near) => format!("no command is named `{name}`; did you mean `{near}`?"),
             None => format!("no command is named `{name}`; there are `{}`", built.join("`, `")),

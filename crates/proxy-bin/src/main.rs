@@ -62,7 +62,7 @@ fn main() -> ExitCode {
             for warning in loaded.warnings.iter() {
                 eprintln!("{warning}");
             }
-            let greeting = one_line.then(|| cli::greeting(&loaded.resolved));
+            let greeting = one_line.then(|| cli::greeting(&loaded));
             match serve(&loaded, greeting.as_deref()) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {

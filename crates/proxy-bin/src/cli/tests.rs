@@ -48,7 +48,7 @@ fn without_arguments_it_is_a_forward_proxy_for_this_machine() {
     assert_eq!((admin.address.to_string().as_str(), admin.optional), ("127.0.0.1:9901", true));
     assert!(loaded.resolved.access_log.is_some() && loaded.resolved.metrics);
     assert!(loaded.warnings.is_empty() && loaded.sources.is_empty());
-    let greeting = greeting(&loaded.resolved);
+    let greeting = greeting(&loaded);
     assert!(greeting.contains("forward proxy  127.0.0.1:3128"), "{greeting}");
     assert!(greeting.ends_with("try: curl -x http://127.0.0.1:3128 https://example.com/\n"));
 }
@@ -91,8 +91,15 @@ fn a_one_line_mode_is_the_file_that_it_prints() {
         "proxyd forward --cache",
         "proxyd forward --audit-log audit.jsonl",
         "proxyd reverse --to http://a.test --cache=1GiB",
+        "proxyd exec -- date -u",
+        "proxyd exec --listen 127.0.0.1:81 --path /u --stdin --content-type text/plain -- ./tr a-z A-Z",
+        "proxyd exec --path /t/{f} --param f=path:/tmp --stderr merge --runs 3 -- cat {path.f}",
+        "proxyd exec --param n=integer:1..9 --default n=5 --cache-ttl 10m -- seq {query.n}",
     ] {
-        let text = printed(&format!("{line} --print-config"));
+        // Whatever follows `--` is the program's.
+        let (own, program) = line.split_once(" -- ").map_or((line, None), |(a, b)| (a, Some(b)));
+        let program = program.map(|words| format!(" -- {words}")).unwrap_or_default();
+        let text = printed(&format!("{own} --print-config{program}"));
         let folder = Folder::new(&[("printed.toml", &text)]);
         let file =
             loaded(&format!("proxyd run --config {}", folder.path("printed.toml").display()));
@@ -181,7 +188,6 @@ fn what_is_not_built_yet_says_so() {
             "explain GET http://a/",
             "command line explain: error: expected `--config FILE`, or `--admin ADDR` to ask a running process",
         ),
-        ("exec --listen a", "command line exec: error: `exec` is not built yet"),
         (
             "forwrad",
             "command line forwrad: error: no command is named `forwrad`; did you mean `forward`?",
@@ -220,4 +226,69 @@ fn check_and_show() {
     let text = printed(&format!("proxyd config show -c {} --admin off", file.display()));
     assert!(!text.contains("[admin]"), "{text}");
     assert!(printed("proxyd config schema").contains("\"listeners\""));
+}
+
+#[test]
+fn a_program_is_one_route_and_its_parameters_are_typed() {
+    let loaded = loaded(
+        "proxyd exec --listen 127.0.0.1:81 --path /clips/{id} --param id=string:[a-z]{1,8} \
+         --param n=integer:..60 --default n=5 --param mode={type=\"enum\",values=[\"a\"],secret=true} \
+         --content-type video/mp2t --stderr frames --runs 2 -- tool {path.id} -n{query.n} {field.mode}",
+    );
+    let route = &loaded.raw.routes[0];
+    assert_eq!(route.matches.path_regex.as_deref(), Some("/clips/[^/]+"));
+    assert_eq!(route.matches.methods, ["GET", "HEAD"]);
+    let exec = route.exec.as_ref().unwrap();
+    let sources: Vec<_> = exec.params.values().map(|param| param.source).collect();
+    use crate::config::raw::ParamSource::{Field, Path, Query};
+    assert_eq!(sources, [Path, Field, Query]);
+    assert!(exec.params["mode"].secret);
+    let resolved = loaded.resolved.routes[0].exec.as_ref().unwrap();
+    assert_eq!((resolved.limits.runs, resolved.args.len()), (2, 3));
+    let greeting = greeting(&loaded);
+    assert!(greeting.ends_with("try: curl 'http://127.0.0.1:81/clips/{id}'\n"), "{greeting}");
+}
+
+#[test]
+fn a_program_with_input_is_asked_by_post() {
+    let upper = loaded("proxyd exec --stdin -- tr a-z A-Z");
+    assert_eq!(upper.raw.routes[0].matches.methods, ["POST"]);
+    assert_eq!(upper.resolved.listeners[0].addresses[0].to_string(), "127.0.0.1:8080");
+    let text = greeting(&upper);
+    assert!(text.ends_with("try: curl --data-binary @FILE http://127.0.0.1:8080/\n"), "{text}");
+    let form = loaded("proxyd exec --param a=boolean -- echo {form.a}");
+    assert_eq!(form.raw.routes[0].matches.methods, ["POST"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_parameter_is_told() {
+    for (options, words, part) in [
+        (
+            "",
+            "echo {query.a}",
+            "exec: error: the placeholder {query.a} needs a type, such as --param a=integer",
+        ),
+        ("--param a", "echo {query.a}", "--param: error: expected NAME=TYPE or NAME=TYPE:RULE"),
+        ("--param a=text", "echo {query.a}", "found `text`"),
+        ("--param a=string", "echo {query.a}", "a string needs a pattern: NAME=string:PATTERN"),
+        ("--param a=integer:3", "echo {query.a}", "expected a range such as `1..60`, found `3`"),
+        ("--param a=integer:x..3", "echo {query.a}", "expected a number, found `x`"),
+        ("--param a=boolean:x", "echo {query.a}", "the type `boolean` has no rule"),
+        ("--param a={type=}", "echo {query.a}", "expected a table"),
+        ("--param a=integer --param a=integer", "echo {query.a}", "`a` is declared twice"),
+        ("--param a=integer", "echo", "no argument has a placeholder such as {query.a}"),
+        ("--default a=1", "echo", "`a` is not declared"),
+        ("--param a=integer --default a", "echo {query.a}", "expected NAME=VALUE, found `a`"),
+        ("--param a=integer --default a=x", "echo {query.a}", "the default is refused"),
+        ("--param a=string:[", "echo {query.a}", "regex"),
+        ("--param a=string:.*", "sh -c {query.a}", "a placeholder where the program reads code"),
+        ("--stderr nowhere", "echo", "stderr"),
+        ("", "awk {print}", "exec.args[0]"),
+    ] {
+        let line = format!("proxyd exec {options} -- {words}").replace("  ", " ");
+        let found = errors(&line);
+        assert!(found.iter().any(|error| error.contains(part)), "{line}: {found:?}");
+    }
+    // Without a program there is nothing to do.
+    assert!(Cli::try_parse_from(["proxyd", "exec", "--path", "/x"]).is_err());
 }

@@ -1,0 +1,227 @@
+//! `proxyd exec`: one program as an HTTP resource, as the configuration that stands for it.
+
+use std::collections::BTreeMap;
+
+use proxy_exec::params::{Source, Template};
+use serde_json::{Map, Value, json};
+
+use super::EXEC_ADDRESS;
+use super::options::{ExecMode, argument};
+use crate::config::{Argument, Diagnostic, Diagnostics, KeyPath, Place};
+
+impl ExecMode {
+    pub(super) fn arguments(&self) -> Vec<Argument> {
+        let listen = self.listen.as_deref();
+        listen.map(|a| argument("--listen", "listeners.web.address", a)).into_iter().collect()
+    }
+}
+
+/// The listener and the one route.
+///
+/// # Errors
+/// What is wrong with `--param` and `--default`; all else is judged as in a file.
+pub(super) fn base(mode: &ExecMode) -> Result<Value, Diagnostics> {
+    let mut listener = json!({"role": "gateway"});
+    if mode.listen.is_none() {
+        listener["address"] = EXEC_ADDRESS.into();
+    }
+    let path = mode.path.as_deref().unwrap_or("/");
+    let sources = sources(&mode.command);
+    let params = params(mode, &sources)?;
+    let (program, args) =
+        mode.command.split_first().map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
+    // A file that is printed means the same wherever it is put.
+    let here = std::env::current_dir().unwrap_or_default();
+    let program = match program.contains('/') {
+        true => here.join(program).to_string_lossy().into_owned(),
+        false => program.to_owned(),
+    };
+    let mut exec = json!({"program": program, "directory": here.to_string_lossy()});
+    let mut set = |key: &str, value: Value, given: bool| {
+        if given {
+            exec[key] = value;
+        }
+    };
+    set("args", args.into(), !args.is_empty());
+    let content = params.values().any(|param| ["form", "json"].iter().any(|s| param["in"] == *s));
+    let has_segments = path.contains('{');
+    set("path", path.into(), has_segments);
+    set("params", json!(params), !params.is_empty());
+    set("stdin", true.into(), mode.stdin);
+    set("content_type", json!(mode.content_type), mode.content_type.is_some());
+    set("stderr", json!(mode.stderr), mode.stderr.is_some());
+    set("pass_env", json!(mode.pass_env), !mode.pass_env.is_empty());
+    set("limits", json!({"runs": mode.runs}), mode.runs.is_some());
+    let methods = if mode.stdin || content { vec!["POST"] } else { vec!["GET", "HEAD"] };
+    let matches = match has_segments {
+        true => json!({"path_regex": pattern(path), "methods": methods}),
+        false => json!({"paths": [path], "methods": methods}),
+    };
+    let mut route = json!({"name": "program", "match": matches, "exec": exec});
+    if let Some(ttl) = &mode.cache_ttl {
+        route["cache"] = json!({"ttl": ttl});
+    }
+    if mode.compress {
+        route["compress"] = true.into();
+    }
+    Ok(json!({"listeners": {"web": listener}, "routes": [route]}))
+}
+
+/// What matches the paths of a pattern such as `/clips/{id}`.
+fn pattern(path: &str) -> String {
+    let segment = |part: &str| match part.starts_with('{') {
+        true => "[^/]+".to_owned(),
+        false => regex::escape(part),
+    };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+/// Where each parameter comes from, by its first placeholder.
+fn sources(words: &[String]) -> BTreeMap<String, Source> {
+    let mut sources = BTreeMap::new();
+    for word in words.iter().skip(1).filter_map(|word| Template::parse(word).ok()) {
+        for (source, name) in word.names() {
+            sources.entry(name.to_owned()).or_insert(source);
+        }
+    }
+    sources
+}
+
+fn params(
+    mode: &ExecMode,
+    sources: &BTreeMap<String, Source>,
+) -> Result<BTreeMap<String, Value>, Diagnostics> {
+    let mut found = Vec::new();
+    let mut params = BTreeMap::new();
+    for text in &mode.param {
+        match param(text) {
+            Ok((name, _)) if params.contains_key(&name) => {
+                found.push(wrong("--param", format!("`{name}` is declared twice")));
+            }
+            Ok((name, mut param)) => {
+                if param.get("in").is_none() {
+                    let Some(source) = sources.get(&name) else {
+                        let message =
+                            format!("no argument has a placeholder such as {{query.{name}}}");
+                        found.push(wrong("--param", message));
+                        continue;
+                    };
+                    param.insert("in".to_owned(), source.word().into());
+                }
+                params.insert(name, Value::Object(param));
+            }
+            Err(message) => found.push(wrong("--param", message)),
+        }
+    }
+    for text in &mode.default {
+        let Some((name, value)) = text.split_once('=') else {
+            found.push(wrong("--default", format!("expected NAME=VALUE, found `{text}`")));
+            continue;
+        };
+        match params.get_mut(name) {
+            Some(param) => param["default"] = typed(&param["type"], value),
+            None => {
+                let message = format!("`{name}` is not declared; expected --param {name}=TYPE");
+                found.push(wrong("--default", message));
+            }
+        }
+    }
+    for (name, source) in sources.iter().filter(|(name, _)| !params.contains_key(*name)) {
+        let known = mode.param.iter().any(|text| text.starts_with(&format!("{name}=")));
+        if !known {
+            let word = source.word();
+            let message = format!(
+                "the placeholder {{{word}.{name}}} needs a type, such as --param {name}=integer"
+            );
+            found.push(wrong("exec", message));
+        }
+    }
+    if found.is_empty() { Ok(params) } else { Err(found.into()) }
+}
+
+fn wrong(option: &str, message: String) -> Diagnostic {
+    Diagnostic::error(&KeyPath::root(), message).at(Place::CommandLine(option.to_owned()))
+}
+
+/// The name of a parameter, and its keys but for `in`.
+fn param(text: &str) -> Result<(String, Map<String, Value>), String> {
+    let expected = || {
+        format!(
+            "expected NAME=TYPE or NAME=TYPE:RULE, such as `seconds=integer:1..60`, found `{text}`"
+        )
+    };
+    let (name, rest) = text.split_once('=').ok_or_else(expected)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    if name.is_empty() || !name.chars().all(plain) {
+        return Err(expected());
+    }
+    let name = name.to_owned();
+    if rest.starts_with('{') {
+        return table(rest).map(|param| (name, param));
+    }
+    let (kind, rule) = rest.split_once(':').map_or((rest, None), |(kind, rule)| (kind, Some(rule)));
+    let mut param = Map::from_iter([("type".to_owned(), Value::from(kind))]);
+    let mut set = |key: &str, value: Value| param.insert(key.to_owned(), value);
+    match (kind, rule) {
+        ("integer" | "number", Some(range)) => {
+            let (least, most) = range
+                .split_once("..")
+                .ok_or_else(|| format!("expected a range such as `1..60`, found `{range}`"))?;
+            for (key, end) in [("min", least), ("max", most)] {
+                if !end.is_empty() {
+                    set(
+                        key,
+                        number(end).ok_or_else(|| format!("expected a number, found `{end}`"))?,
+                    );
+                }
+            }
+        }
+        ("integer" | "number" | "boolean" | "url", None) => {}
+        ("string", Some(pattern)) => {
+            set("pattern", pattern.into());
+        }
+        ("enum", Some(values)) => {
+            set("values", values.split(',').collect::<Vec<_>>().into());
+        }
+        ("path", Some(root)) => {
+            let root = std::env::current_dir().unwrap_or_default().join(root);
+            set("root", root.to_string_lossy().into());
+        }
+        ("string", None) => return Err("a string needs a pattern: NAME=string:PATTERN".to_owned()),
+        ("enum", None) => return Err("an enum needs its values: NAME=enum:a,b,c".to_owned()),
+        ("path", None) => return Err("a path needs a folder: NAME=path:FOLDER".to_owned()),
+        ("boolean" | "url", Some(_)) => return Err(format!("the type `{kind}` has no rule")),
+        _ => {
+            let types = "integer, number, boolean, string, enum, path or url";
+            return Err(format!("expected a type, {types}, found `{kind}`"));
+        }
+    }
+    Ok((name, param))
+}
+
+/// The keys as a configuration file has them, in one table.
+fn table(text: &str) -> Result<Map<String, Value>, String> {
+    let document: toml::Table =
+        format!("param = {text}").parse().map_err(|error: toml::de::Error| {
+            format!("expected a table such as {{ type = \"boolean\" }}: {}", error.message())
+        })?;
+    match document.get("param").map(serde_json::to_value) {
+        Some(Ok(Value::Object(param))) if document.len() == 1 => Ok(param),
+        _ => Err("expected one table such as { type = \"boolean\" }".to_owned()),
+    }
+}
+
+fn number(text: &str) -> Option<Value> {
+    let whole = text.parse::<i64>().ok().map(Value::from);
+    whole.or_else(|| serde_json::Number::from_f64(text.parse().ok()?).map(Value::Number))
+}
+
+/// A value as a file would have it.
+fn typed(kind: &Value, text: &str) -> Value {
+    let typed = match kind.as_str() {
+        Some("integer" | "number") => number(text),
+        Some("boolean") => text.parse::<bool>().ok().map(Value::from),
+        _ => None,
+    };
+    typed.unwrap_or_else(|| text.into())
+}
