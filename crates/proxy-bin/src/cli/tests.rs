@@ -80,6 +80,28 @@ fn reverse_stands_before_its_endpoints() {
     assert!(loaded.warnings.is_empty());
 }
 
+fn is_its_file(line: &str) {
+    // Whatever follows `--` is the program's.
+    let (own, program) = line.split_once(" -- ").map_or((line, None), |(a, b)| (a, Some(b)));
+    let program = program.map(|words| format!(" -- {words}")).unwrap_or_default();
+    let text = printed(&format!("{own} --print-config{program}"));
+    let folder = Folder::new(&[("printed.toml", &text)]);
+    let file = loaded(&format!("proxyd run --config {}", folder.path("printed.toml").display()));
+    assert_eq!(file.raw, loaded(line).raw, "{line}\n{text}");
+}
+
+#[test]
+fn a_program_in_one_line_is_the_file_that_it_prints() {
+    for line in [
+        "proxyd exec -- date -u",
+        "proxyd exec --listen 127.0.0.1:81 --path /u --stdin --content-type text/plain -- ./tr a-z A-Z",
+        "proxyd exec --path /t/{f} --param f=path:/tmp --stderr merge --runs 3 -- cat {path.f}",
+        "proxyd exec --param n=integer:1..9 --default n=5 --cache-ttl 10m -- seq {query.n}",
+    ] {
+        is_its_file(line);
+    }
+}
+
 #[test]
 fn a_one_line_mode_is_the_file_that_it_prints() {
     for line in [
@@ -91,19 +113,8 @@ fn a_one_line_mode_is_the_file_that_it_prints() {
         "proxyd forward --cache",
         "proxyd forward --audit-log audit.jsonl",
         "proxyd reverse --to http://a.test --cache=1GiB",
-        "proxyd exec -- date -u",
-        "proxyd exec --listen 127.0.0.1:81 --path /u --stdin --content-type text/plain -- ./tr a-z A-Z",
-        "proxyd exec --path /t/{f} --param f=path:/tmp --stderr merge --runs 3 -- cat {path.f}",
-        "proxyd exec --param n=integer:1..9 --default n=5 --cache-ttl 10m -- seq {query.n}",
     ] {
-        // Whatever follows `--` is the program's.
-        let (own, program) = line.split_once(" -- ").map_or((line, None), |(a, b)| (a, Some(b)));
-        let program = program.map(|words| format!(" -- {words}")).unwrap_or_default();
-        let text = printed(&format!("{own} --print-config{program}"));
-        let folder = Folder::new(&[("printed.toml", &text)]);
-        let file =
-            loaded(&format!("proxyd run --config {}", folder.path("printed.toml").display()));
-        assert_eq!(file.raw, loaded(line).raw, "{line}\n{text}");
+        is_its_file(line);
     }
     assert_eq!(
         printed(
