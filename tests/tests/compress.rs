@@ -67,7 +67,11 @@ fn curl_decodes_every_coding_over_the_corpus() {
             assert!(decoded == content, "{coding} {kind}");
             let coded = fields.contains(&format!("content-encoding: {coding}\r\n"));
             assert_eq!(coded, compressed, "{coding} {kind}: {fields}");
-            let tag = if compressed { format!("W/\"1-{coding}\"").to_lowercase() } else { "\"1\"".to_owned() };
+            let tag = if compressed {
+                format!("W/\"1-{coding}\"").to_lowercase()
+            } else {
+                "\"1\"".to_owned()
+            };
             assert!(fields.contains(&format!("etag: {tag}\r\n")), "{fields}");
         }
     }

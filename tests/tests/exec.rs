@@ -194,11 +194,78 @@ fn one_line_is_one_program() {
         .start();
     let get = |target: &str| client::get(proxy.address(), "localhost", target);
     let answer = get("/seq?last=7");
-    assert_eq!((answer.status(), answer.text()), (200, "7-$HOME; `id`\n"));
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.text(), "7-$HOME; `id`\n");
     assert_eq!(answer.field("content-type"), Some("text/plain"));
     assert_eq!(get("/seq").text(), "2-$HOME; `id`\n");
     for refused in ["/seq?last=10", "/seq?last=a", "/seq?last=1&last=1", "/seq?other=1"] {
         assert_eq!(get(refused).status(), 400, "{refused}");
     }
     assert_eq!(get("/other").status(), 404);
+}
+
+/// A stream that is compressed on its way is still one: what the program has written arrives, and
+/// can be read, while it waits.
+#[test]
+fn a_compressed_stream_stays_live() {
+    use std::io::Read as _;
+    let proxy = before(
+        "[[routes]]\nname = \"log\"\ncompress = true\ninspect = \"report\"\n\
+         [routes.exec]\nprogram = \"sh\"\ncontent_type = \"text/plain\"\n\
+         args = [\"-c\", \"echo first; while [ ! -e go ]; do sleep 0.05; done; echo last\"]\n",
+    );
+    let mut client = Command::new("curl")
+        .args(["-sN", "--max-time", "60", "--compressed", "-D", "head"])
+        .arg(proxy.url())
+        .current_dir(proxy.folder())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("curl");
+    let mut output = client.stdout.take().expect("piped");
+    let mut first = [0; 6];
+    output.read_exact(&mut first).expect("the first line, while the program waits");
+    assert_eq!(&first, b"first\n");
+    let head = std::fs::read_to_string(proxy.folder().join("head")).expect("a head");
+    assert!(head.to_lowercase().contains("content-encoding: "), "{head}");
+    std::fs::write(proxy.folder().join("go"), "").expect("a file");
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).expect("the rest");
+    assert_eq!(rest, "last\n");
+    assert!(client.wait().expect("curl").success());
+}
+
+#[test]
+fn secrets_of_programs_are_in_no_log() {
+    let proxy = before(
+        "[log.access]\npath = \"access.log\"\n\
+         [[routes]]\nname = \"echo\"\n[routes.exec]\nprogram = \"echo\"\nargs = [\"{query.key}\"]\n\
+         params.key = { in = \"query\", type = \"string\", pattern = \"[a-z]+\", secret = true }\n",
+    );
+    assert_eq!(client::get(proxy.address(), "localhost", "/?key=hushhush").text(), "hushhush\n");
+    let log = waiting::until("a line in the log", || {
+        std::fs::read_to_string(proxy.folder().join("access.log"))
+            .ok()
+            .filter(|log| log.contains("echo"))
+    });
+    assert!(!log.contains("hushhush"), "{log}");
+}
+
+#[test]
+fn a_route_has_one_limit_whatever_listener_it_is_asked_on() {
+    let (one, other) = (ports::free(), ports::free());
+    let config = format!(
+        "[listeners.a]\naddress = \"{one}\"\nrole = \"gateway\"\n\
+         [listeners.b]\naddress = \"{other}\"\nrole = \"gateway\"\n\
+         [[routes]]\nname = \"wait\"\n[routes.exec]\nprogram = \"sh\"\n\
+         args = [\"-c\", \"echo up; exec sleep 60\"]\nlimits = {{ runs = 1, queue = 0 }}\n"
+    );
+    let proxy = proxyd::run(one, &config).start();
+    let to = proxy.folder().join("out");
+    let mut first = curl(&proxy.url(), &to).arg("-N").spawn().expect("curl");
+    waiting::until("it runs", || std::fs::read(&to).ok().filter(|text| !text.is_empty()));
+    for address in [one, other] {
+        assert_eq!(client::get(address, "localhost", "/").status(), 503, "{address}");
+    }
+    first.kill().expect("it runs");
+    first.wait().expect("it ends");
 }

@@ -141,6 +141,8 @@ pub struct Composed {
     pub upstreams: Vec<(Upstream, bool)>,
     /// The layers that store responses, for the admin listener.
     pub caches: Caches,
+    /// What starts the programs of routes, where there are any.
+    pub runner: Option<proxy_exec::ExecRunner>,
 }
 
 /// Composes the services of a configuration.
@@ -156,6 +158,7 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
     let misses = limits.misses();
     let filters = Filters::new(config, &limits);
     let runner = exec::runner(config, resources);
+    let programs = exec::programs(config, &runner);
     let targets = |listener: &Listener, caches: &mut Caches| -> Vec<RouteTarget> {
         config
             .table
@@ -164,7 +167,14 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
             .map(|route| {
                 let own = config.routes.iter().find(|own| own.name == *route.name);
                 if let (Action::Exec, Some(own)) = (&route.action, own) {
-                    return exec::target(own, route, listener, caches, &runner, resources);
+                    return exec::target(
+                        own,
+                        route,
+                        listener,
+                        caches,
+                        programs.get(&own.name),
+                        resources,
+                    );
                 }
                 let Action::Upstream(name) = &route.action else { return RouteTarget::default() };
                 let Some(upstream) = find(name) else { return RouteTarget::default() };
@@ -213,7 +223,8 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
             }
         }
     }
-    Composed { gateways, forwards, upstreams, caches }
+    let runner = (!programs.is_empty()).then_some(runner);
+    Composed { gateways, forwards, upstreams, caches, runner }
 }
 
 fn forward_role(

@@ -1,5 +1,6 @@
 //! Programs as routes: what the configuration says, as services in the place of an upstream.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use tower_layer::Layer as _;
 use crate::cache::{CacheRole, Caches, MaybeCached};
 use crate::compose::{Resources, around_route, has_access_rules};
 use crate::config::raw;
-use crate::config::resolved::{Listener, Resolved, Route};
+use crate::config::resolved::{CacheQuery, Listener, Resolved, Route};
 use crate::config::units::Size;
 use crate::gateway::RouteTarget;
 use crate::inspection::Inspection;
@@ -30,6 +31,18 @@ pub fn runner(config: &Resolved, resources: &Resources) -> ExecRunner {
     }
 }
 
+/// The programs of all routes by the names of these: listeners share them, so that a limit of a
+/// route is one.
+pub(crate) fn programs(config: &Resolved, runner: &ExecRunner) -> HashMap<String, ExecService> {
+    let with_program = |route: &Route| {
+        let mut exec = route.exec.clone()?;
+        exec.validators = route.cache.is_some();
+        // It has been checked with the rest of the configuration.
+        Some((route.name.clone(), ExecService::new(exec, runner).ok()?))
+    };
+    config.routes.iter().filter_map(with_program).collect()
+}
+
 /// The program of a route: below a cache where there is one, and above that what judges who asks
 /// for what, so that a stored response passes the same judgement.
 pub(crate) fn target(
@@ -37,15 +50,13 @@ pub(crate) fn target(
     route: &routes::Route,
     listener: &Listener,
     caches: &mut Caches,
-    runner: &ExecRunner,
+    program: Option<&ExecService>,
     resources: &Resources,
 ) -> RouteTarget {
-    let Some(config) = &own.exec else { return RouteTarget::default() };
-    let mut config = config.clone();
-    config.validators = own.cache.is_some();
-    let hash = identity(&config);
-    // It has been checked with the rest of the configuration.
-    let Ok(program) = ExecService::new(config, runner) else { return RouteTarget::default() };
+    let Some((config, program)) = own.exec.as_ref().zip(program) else {
+        return RouteTarget::default();
+    };
+    let (hash, program) = (identity(config), program.clone());
     let role = CacheRole::Program(Arc::clone(&route.name), hash);
     let cache = own.cache.as_ref().and_then(|policy| {
         let users = own.users.is_some();
@@ -55,6 +66,9 @@ pub(crate) fn target(
         if policy.on_disconnect == raw::OnDisconnect::FinishIfShared {
             policy.on_disconnect = raw::OnDisconnect::Cancel;
         }
+        // Its words are made of the whole query, whatever is told apart elsewhere; and a part of an
+        // output is not had without the rest.
+        (policy.query, policy.slice) = (CacheQuery::All, None);
         let coder = own.compress.as_ref().and_then(|own| resources.coders.stored(own));
         caches.layer(&policy, &role, personal, coder, resources)
     });
@@ -77,10 +91,47 @@ pub(crate) fn target(
     }
 }
 
-/// What makes the output of a program another one: all that requests do not say.
+/// What makes the output of a program another one: all that requests do not say, but for how long
+/// and how often it may run.
 fn identity(config: &ExecConfig) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let ExecConfig { program, args, env, directory, content_type, .. } = config;
-    format!("{program:?} {args:?} {env:?} {directory:?} {content_type:?}").hash(&mut hasher);
+    let mut config = config.clone();
+    (config.timeouts, config.limits) = Default::default();
+    (config.origins, config.any_host) = Default::default();
+    format!("{config:?}").hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proxy_exec::params::{Kind, Param, Source};
+
+    #[test]
+    fn another_program_is_another_identity() {
+        let base = ExecConfig::new("tool").arg("{query.a}").unwrap();
+        let range = |max| Param::new(Source::Query, Kind::Integer { min: 0, max });
+        let first = base.clone().param("a", range(1));
+        let mut shorter = first.clone();
+        shorter.timeouts.total = None;
+        shorter.limits.runs = 1;
+        assert_eq!(identity(&first), identity(&shorter));
+        let mut others = vec![base.clone().param("a", range(2)), first.clone().stdin()];
+        for change in [
+            (|config| config.umask = 0) as fn(&mut ExecConfig),
+            |config| config.success = vec![0, 1],
+            |config| config.uid = Some(1),
+            |config| config.cgi = true,
+            |config| config.stderr = proxy_exec::Stderr::Merge,
+            |config| config.confine.no_network = true,
+            |config| config.directory = proxy_exec::Directory::Fixed("/tmp".into()),
+        ] {
+            let mut other = first.clone();
+            change(&mut other);
+            others.push(other);
+        }
+        for other in others {
+            assert_ne!(identity(&first), identity(&other), "{other:?}");
+        }
+    }
 }

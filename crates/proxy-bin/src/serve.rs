@@ -96,6 +96,10 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     }
     own.set(crate::compose::own_addresses(bound.addresses()));
     let composed = compose(config, &resources);
+    if let Some(runner) = &composed.runner {
+        // Now, while this process is small, and not within a request.
+        runner.spawner().prepare()?;
+    }
     let drain = Drain::default();
     let token = config.admin.as_ref().filter(|_| bound.admin.is_some()).and_then(AdminToken::of);
     let upstreams = composed.upstreams.clone();

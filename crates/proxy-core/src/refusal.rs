@@ -191,6 +191,45 @@ pub fn explain(reason: &str) -> Option<&'static str> {
         "connection_terminated" | "http_response_incomplete" => {
             "The upstream server closed the connection before its response was complete."
         }
+        "param_unknown" => "The request has a parameter that this resource does not know.",
+        "param_repeated" => "The request has a parameter more than once.",
+        "param_missing" => "A parameter that this resource needs is missing.",
+        "param_out_of_range" => "A parameter is outside of its range.",
+        "param_too_long" => "A parameter is too long.",
+        "param_not_an_integer" | "param_not_a_number" => "A parameter is expected to be a number.",
+        "param_not_a_boolean" => "A parameter is expected to be true or false.",
+        "param_not_a_choice" => "A parameter has none of the values that it may have.",
+        "param_pattern" => "A parameter does not have the form that is expected.",
+        "param_not_a_url" => "A parameter is expected to be an http or https URL.",
+        "param_not_a_value" | "param_not_an_object" | "param_json" => {
+            "The content is expected to be one flat JSON object."
+        }
+        "param_path" => "A parameter is expected to be a relative path, without `.` and `..`.",
+        "param_path_unknown" => "What a parameter names is not there.",
+        "param_encoding" => "A parameter is no text in UTF-8.",
+        "param_control" => "A parameter has a control character.",
+        "param_leading_dash" => "A parameter begins with a dash, which is not taken here.",
+        "param_media_type" => "The content is not of the media type that this resource reads.",
+        "arguments_too_large" => "The parameters are larger than a program takes.",
+        "content_incomplete" => "The content ended before it was complete.",
+        "cross_site" => "Pages of other sites can not use this resource.",
+        "host_not_local" => "This resource answers under names of its own machine only.",
+        "runs_exhausted" | "processes_exhausted" => {
+            "Too many programs are running here. Try again in a moment."
+        }
+        "program_failed" | "program_ended_by_signal" => {
+            "The program behind this resource failed. The operator's log has more."
+        }
+        "program_silent" | "program_too_slow" => {
+            "The program behind this resource did not answer in time."
+        }
+        "program_output_too_large" => "The output of the program is larger than is allowed.",
+        "program_output_without_fields" => "The output of the program does not begin with fields.",
+        "program_not_found"
+        | "program_not_executable"
+        | "program_directory"
+        | "program_confinement"
+        | "program_not_started" => "The program behind this resource could not be started.",
         "audit_unavailable" => {
             "This server can not record its decisions at present, and serves nothing unrecorded."
         }

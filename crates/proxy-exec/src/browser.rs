@@ -1,7 +1,7 @@
 //! Who may have a browser ask: pages of other sites may not, unless they are named; and a name that
 //! was made to point at this machine is not taken for it.
 
-use http::{HeaderMap, HeaderName, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use proxy_core::target::Authority;
 use proxy_core::{Exchange, Refusal};
 
@@ -9,12 +9,22 @@ use crate::config::Origins;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// What a program may be asked with.
+const METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
 /// Refuses what a page of another site makes a browser ask.
 pub(crate) fn judge<B>(
     request: &Request<B>,
     origins: &Origins,
     any_host: bool,
 ) -> Result<(), Refusal> {
+    // A preflight is no wish to run it, and TRACE would show fields that are not the page's.
+    if !METHODS.contains(request.method()) {
+        let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
+        let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed");
+        return Err(refusal.field(header::ALLOW, allow));
+    }
     let exchange = Exchange::of(request);
     let authority = match request.uri().authority() {
         Some(authority) => Some(authority.as_str()),
@@ -25,8 +35,9 @@ pub(crate) fn judge<B>(
         return Err(Refusal::new(StatusCode::FORBIDDEN, "cross_site"));
     }
     let local = exchange.and_then(|exchange| exchange.connection().local);
-    let on_loopback = local.is_some_and(|local| local.ip().to_canonical().is_loopback());
-    if on_loopback && !any_host && !authority.is_none_or(is_loopback) {
+    // Where nobody knows, it is taken for one.
+    let on_loopback = local.is_none_or(|local| local.ip().to_canonical().is_loopback());
+    if on_loopback && !any_host && !authority.is_some_and(is_loopback) {
         return Err(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "host_not_local"));
     }
     Ok(())
@@ -43,7 +54,10 @@ fn is_allowed(
         Origins::Same => &[][..],
         Origins::Listed(list) => list,
     };
-    let origin = fields.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or("null"));
+    let text = |name| fields.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("null"));
+    // Over clear text browsers say no `Sec-Fetch-Site`, and with a GET no `Origin`; where the page
+    // has not forbidden it, they name the page.
+    let origin = text(header::ORIGIN).or_else(|| text(header::REFERER).map(origin_of));
     if origin.is_some_and(|origin| listed.iter().any(|own| own.eq_ignore_ascii_case(origin))) {
         return true;
     }
@@ -67,6 +81,13 @@ fn is_allowed(
     }
 }
 
+/// The scheme and the authority of a URL.
+fn origin_of(url: &str) -> &str {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |at| start + at);
+    &url[..end]
+}
+
 fn is_loopback(authority: &str) -> bool {
     let Some(authority) = Authority::parse(authority) else { return false };
     let host = authority.host.trim_start_matches('[').trim_end_matches(']');
@@ -78,8 +99,6 @@ fn is_loopback(authority: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -112,6 +131,46 @@ mod tests {
             }
             let found = is_allowed(&fields, origins, "http", Some("me.test"));
             assert_eq!(found, expected, "{site:?} {origin:?} {origins:?}");
+        }
+    }
+
+    #[test]
+    fn the_page_is_asked_for_where_its_origin_is_not_said() {
+        let listed = Origins::Listed(vec!["https://app.test".into()]);
+        for (referer, origins, expected) in [
+            ("http://me.test/page?x=http://evil.test", &Origins::Same, true),
+            ("http://me.test", &Origins::Same, true),
+            ("http://evil.test/http://me.test", &Origins::Same, false),
+            ("http://me.test.evil.test/", &Origins::Same, false),
+            ("http://me.test@evil.test/", &Origins::Same, false),
+            ("about:blank", &Origins::Same, false),
+            ("", &Origins::Same, false),
+            ("https://app.test/page", &listed, true),
+            ("https://evil.test/page", &listed, false),
+        ] {
+            let mut fields = HeaderMap::new();
+            fields.insert(header::REFERER, HeaderValue::from_static(referer));
+            assert_eq!(
+                is_allowed(&fields, origins, "http", Some("me.test")),
+                expected,
+                "{referer}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_word_of_where_it_came_to_it_is_this_machine() {
+        let status = |request: http::request::Builder, any_host| {
+            let request = request.body(()).unwrap();
+            judge(&request, &Origins::Same, any_host).err().map(|refusal| refusal.status.as_u16())
+        };
+        let named = |host: &str| Request::get("/").header("host", host);
+        assert_eq!(status(named("localhost:3000"), false), None);
+        assert_eq!(status(named("rebound.test:3000"), false), Some(421));
+        assert_eq!(status(Request::get("/"), false), Some(421));
+        assert_eq!(status(named("a.test"), true), None);
+        for method in ["OPTIONS", "TRACE", "CONNECT", "BREW"] {
+            assert_eq!(status(named("localhost").method(method), true), Some(405), "{method}");
         }
     }
 

@@ -65,7 +65,8 @@ pub struct ExecConfig {
     /// Which pages of other sites may ask. Default: none.
     pub origins: Origins,
     /// Whether it may be asked under any name where the connection came to a loopback address.
-    /// Default: only under names of this machine, against rebinding of DNS names.
+    /// Default: only under names of this machine, against rebinding of DNS names. Where no
+    /// [`Exchange`](proxy_core::Exchange) says to which address it came, it counts as loopback.
     pub any_host: bool,
     /// Whether each run's output gets an entity tag: for a cache that keeps it. Default: no.
     pub validators: bool,
@@ -232,6 +233,13 @@ impl ExecConfig {
         self
     }
 
+    /// Answers under any name: it is reached from other machines, or asks who asks by itself.
+    #[must_use]
+    pub fn any_host(mut self) -> Self {
+        self.any_host = true;
+        self
+    }
+
     /// What is wrong with it: what part, and how. Empty where it can be used.
     pub fn check(&self) -> Vec<(String, String)> {
         let mut found: Vec<_> = self
@@ -264,6 +272,16 @@ impl ExecConfig {
             );
             found.push((there.to_owned(), text));
         }
+        for (name, word) in &self.env {
+            if word.has_placeholder() && is_read_as_code(name) {
+                let text = "programs read this variable as code, or for where code is";
+                found.push((format!("env.{name}"), text.to_owned()));
+            }
+        }
+        if self.stdin && crate::params::reads_code_from_stdin(&self.program, &self.args) {
+            let text = "the program would read the content as code: give it a script";
+            found.push(("stdin".to_owned(), text.to_owned()));
+        }
         if self.stdin && self.params.content().is_some() {
             let text = "the content is read for parameters, and can not be standard input too";
             found.push(("stdin".to_owned(), text.to_owned()));
@@ -272,5 +290,90 @@ impl ExecConfig {
             found.push(("stderr".to_owned(), "frames have no fields as CGI has".to_owned()));
         }
         found
+    }
+}
+
+/// Whether a variable is one by which whoever sets it has his own code run.
+fn is_read_as_code(name: &str) -> bool {
+    let starts =
+        ["LD_", "DYLD_", "PYTHON", "PERL5", "RUBY", "NODE_", "GIT_", "BASH_", "LUA_", "JAVA"];
+    let names = [
+        "PATH",
+        "ENV",
+        "IFS",
+        "SHELL",
+        "SHELLOPTS",
+        "HOME",
+        "CDPATH",
+        "PS1",
+        "PS4",
+        "PROMPT_COMMAND",
+        "EDITOR",
+        "VISUAL",
+        "PAGER",
+        "MANPAGER",
+        "LESSOPEN",
+        "LESSCLOSE",
+        "BROWSER",
+        "CLASSPATH",
+        "PERLLIB",
+        "PHPRC",
+        "PHP_INI_SCAN_DIR",
+        "AWKPATH",
+        "AWKLIBPATH",
+        "R_PROFILE",
+        "R_ENVIRON",
+        "TCLLIBPATH",
+        "GCONV_PATH",
+        "LOCPATH",
+        "NLSPATH",
+        "TERMINFO",
+        "MAKEFLAGS",
+        "RSYNC_RSH",
+        "TAR_OPTIONS",
+        "SSH_ASKPASS",
+        "OPENSSL_CONF",
+        "XDG_CONFIG_HOME",
+        "_JAVA_OPTIONS",
+        "JDK_JAVA_OPTIONS",
+        "MAGICK_CONFIGURE_PATH",
+        "FREI0R_PATH",
+        "LADSPA_PATH",
+    ];
+    let name = name.to_ascii_uppercase();
+    names.contains(&name.as_str()) || starts.iter().any(|start| name.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::{Kind, Source};
+
+    #[test]
+    fn no_variable_carries_code_of_a_client() {
+        for (name, expected) in [
+            ("LD_PRELOAD", 1),
+            ("PATH", 1),
+            ("BASH_ENV", 1),
+            ("PYTHONPATH", 1),
+            ("GIT_SSH_COMMAND", 1),
+            ("ENV", 1),
+            ("QUALITY", 0),
+            ("WORD", 0),
+        ] {
+            let mut config = ExecConfig::new("tool")
+                .param("a", Param::new(Source::Query, Kind::Integer { min: 0, max: 9 }));
+            config.env.retain(|(known, _)| known != name);
+            config.env.push((name.to_owned(), Template::parse("x{query.a}").unwrap()));
+            assert_eq!(config.check().len(), expected, "{name}: {:?}", config.check());
+        }
+    }
+
+    #[test]
+    fn content_is_no_script() {
+        assert_eq!(ExecConfig::new("bash").stdin().check()[0].0, "stdin");
+        assert!(ExecConfig::new("cat").stdin().check().is_empty());
+        let script = ExecConfig::new("bash").arg("script.sh").unwrap().stdin();
+        assert!(script.check().is_empty());
     }
 }

@@ -16,6 +16,7 @@
 //!         .arg("{query.last}")?
 //!         .param("last", Param::new(Source::Query, range).or("10"))
 //!         .content_type(HeaderValue::from_static("text/plain"));
+//!     // It is asked under names of this machine; `.any_host()` for others.
 //!     let seq = ExecService::new(seq, &ExecRunner::new(warden))?;
 //!     tokio::runtime::Runtime::new()?.block_on(async {
 //!         let app: Router = Router::new().route_service("/seq", seq);
@@ -38,7 +39,8 @@
 //!
 //! # Errors and responses
 //! 200 with the output from its first byte on. Before it: 400 for what is wrong with a parameter,
-//! 403 for a page of another site, 421 for a name that is not this machine's on a loopback address,
+//! 403 for a page of another site, 405 for methods such as OPTIONS, 421 for a name that is not this
+//! machine's on a loopback address (or where no Exchange says on which, see [`ExecConfig::any_host`]),
 //! 404, 413 and 415 for paths and content, 500 where the program can not be started, 502 where it
 //! failed, 503 with `Retry-After` where its turn did not come, 504 where it was silent. After the
 //! first byte a failure ends the message abnormally, never as if it were whole. All refusals carry

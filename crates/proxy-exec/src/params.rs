@@ -12,6 +12,7 @@ mod template;
 
 pub use checked::{Checked, ParamError, Params};
 pub use interpreter::code_arguments;
+pub(crate) use interpreter::reads_code_from_stdin;
 pub use kind::Kind;
 pub use path::PathPattern;
 pub use sources::Source;

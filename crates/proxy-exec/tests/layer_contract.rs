@@ -18,8 +18,8 @@ async fn the_layer_that_answers_some_requests() {
 async fn the_layer_above_a_cache() {
     let program = support::service(ExecConfig::new("true"));
     LayerContract::new(ExecEntryLayer::new(&program))
-        .request(|| Request::get("/").header("host", "a.test").body(()).unwrap())
-        .refuses(|| Request::get("/?unknown=1").body(()).unwrap())
+        .request(|| Request::get("/").header("host", "localhost").body(()).unwrap())
+        .refuses(|| Request::get("/?unknown=1").header("host", "localhost").body(()).unwrap())
         .changes_response_content()
         .run()
         .await;

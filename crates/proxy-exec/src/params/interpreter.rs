@@ -3,101 +3,345 @@
 use super::Template;
 
 /// Which arguments of a program are code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum Code {
-    /// The one after an option with one of these letters; and, where there is no such option, the
-    /// first that is no option: the name of a script.
-    After(&'static [u8]),
+    /// What its options say, and the script.
+    Script(&'static Options),
     /// Words of another command line: every one up to and including the program, and that
     /// program's own code.
     Command,
+    /// What stands in, or after, words that begin so.
+    Named(&'static [&'static str]),
     /// Every one.
     All,
 }
 
+/// The options of an interpreter, as far as they say where its code stands. A letter that is in
+/// none of these lists may take the next word or not: both are reckoned with.
+#[derive(Debug, Default)]
+struct Options {
+    /// Letters whose argument is the code.
+    code: &'static str,
+    /// Letters that take an argument: the rest of the word, or the next one.
+    takes: &'static str,
+    /// Letters whose argument is the rest of the word and never the next one.
+    attached: &'static str,
+    /// Letters that take none.
+    flags: &'static str,
+    /// Words after `--` whose argument is the code.
+    long: &'static [&'static str],
+    /// Whether more options may follow the code: then the first word that is none is data.
+    goes_on: bool,
+    /// Whether letters that take an argument always take the next word: `-euo pipefail`.
+    apart: bool,
+}
+
+/// The code of a shell is its first word that is no option, with `-c` or without.
+const SHELL: &Options = &Options {
+    takes: "oO",
+    flags: "abcefhiklmnprstuvxBCDEHPT",
+    apart: true,
+    code: "",
+    attached: "",
+    long: &[],
+    goes_on: false,
+};
+const PYTHON: &Options = &Options {
+    code: "cm",
+    takes: "WX",
+    flags: "bBdEhiIOPqRsSuvVx",
+    attached: "",
+    long: &[],
+    goes_on: false,
+    apart: false,
+};
+const PERL: &Options = &Options {
+    code: "eE",
+    takes: "I",
+    attached: "MmFilDxC0",
+    flags: "acfghnpsStTuUvVwWX",
+    long: &[],
+    goes_on: true,
+    apart: false,
+};
+const RUBY: &Options = &Options {
+    code: "e",
+    takes: "rICEX",
+    attached: "FiKTWx0",
+    flags: "acdhlnpsSvwy",
+    long: &[],
+    goes_on: true,
+    apart: false,
+};
+const NODE: &Options = &Options {
+    code: "ep",
+    takes: "rC",
+    attached: "",
+    flags: "chiv",
+    long: &["eval", "print"],
+    goes_on: true,
+    apart: false,
+};
+const PHP: &Options = &Options {
+    code: "rBREFf",
+    takes: "cdStz",
+    attached: "",
+    flags: "aCehHilmnqsvw",
+    long: &["run", "file"],
+    goes_on: true,
+    apart: false,
+};
+const LUA: &Options = &Options {
+    code: "e",
+    takes: "l",
+    attached: "jOb",
+    flags: "Eivw",
+    long: &[],
+    // The code of `-e` does not stand for the script.
+    goes_on: false,
+    apart: false,
+};
+const TCL: &Options = &Options {
+    code: "",
+    takes: "",
+    attached: "",
+    flags: "",
+    long: &[],
+    goes_on: false,
+    apart: false,
+};
+const AWK: &Options = &Options {
+    code: "fe",
+    takes: "Fvilo",
+    attached: "dpDLW",
+    flags: "bcCghkMnNOPrsStV",
+    long: &["file", "source", "exec"],
+    goes_on: true,
+    apart: false,
+};
+const SED: &Options = &Options {
+    code: "ef",
+    takes: "l",
+    attached: "i",
+    flags: "bEnrsuz",
+    long: &["expression", "file"],
+    goes_on: true,
+    apart: false,
+};
+const JQ: &Options = &Options {
+    code: "f",
+    takes: "L",
+    attached: "",
+    flags: "aceghijMnrsRSC",
+    long: &["from-file"],
+    goes_on: true,
+    apart: false,
+};
+
+const TAR: Code = Code::Named(&[
+    "-I",
+    "-F",
+    "--to-command",
+    "--use-compress-program",
+    "--checkpoint-action",
+    "--info-script",
+    "--new-volume-script",
+    "--rmt-command",
+    "--rsh-command",
+]);
+
 /// The interpreters by the names of their programs, without version and folder.
-const INTERPRETERS: &[(&str, Code)] = &[
-    ("sh", Code::After(b"c")),
-    ("ash", Code::After(b"c")),
-    ("bash", Code::After(b"c")),
-    ("csh", Code::After(b"c")),
-    ("dash", Code::After(b"c")),
-    ("fish", Code::After(b"c")),
-    ("ksh", Code::After(b"c")),
-    ("mksh", Code::After(b"c")),
-    ("tcsh", Code::After(b"c")),
-    ("zsh", Code::After(b"c")),
-    ("python", Code::After(b"cm")),
-    ("pypy", Code::After(b"cm")),
-    ("perl", Code::After(b"eEMmI")),
-    ("ruby", Code::After(b"erI")),
-    ("node", Code::After(b"epr")),
-    ("nodejs", Code::After(b"epr")),
-    ("deno", Code::All),
-    ("bun", Code::All),
-    ("php", Code::After(b"rBREf")),
-    ("lua", Code::After(b"el")),
-    ("luajit", Code::After(b"el")),
-    ("tclsh", Code::After(b"")),
-    ("Rscript", Code::After(b"e")),
-    ("awk", Code::After(b"ef")),
-    ("gawk", Code::After(b"ef")),
-    ("mawk", Code::After(b"ef")),
-    ("nawk", Code::After(b"ef")),
-    ("sed", Code::After(b"ef")),
-    ("jq", Code::After(b"f")),
-    ("m4", Code::All),
-    ("make", Code::All),
-    ("gdb", Code::All),
-    ("vim", Code::All),
-    ("ssh", Code::All),
-    ("rsh", Code::All),
-    ("eval", Code::All),
-    ("find", Code::All),
-    ("git", Code::All),
-    ("parallel", Code::All),
-    ("docker", Code::All),
-    ("podman", Code::All),
-    ("kubectl", Code::All),
-    ("busybox", Code::Command),
-    ("chroot", Code::Command),
-    ("doas", Code::Command),
-    ("env", Code::Command),
-    ("flock", Code::Command),
-    ("ionice", Code::Command),
-    ("nice", Code::Command),
-    ("nohup", Code::Command),
-    ("nsenter", Code::Command),
-    ("setpriv", Code::Command),
-    ("setsid", Code::Command),
-    ("stdbuf", Code::Command),
-    ("strace", Code::Command),
-    ("su", Code::All),
-    ("sudo", Code::Command),
-    ("taskset", Code::Command),
-    ("time", Code::Command),
-    ("timeout", Code::Command),
-    ("unshare", Code::Command),
-    ("watch", Code::All),
-    ("xargs", Code::Command),
+const INTERPRETERS: &[(&[&str], Code)] = &[
+    (
+        &["sh", "ash", "bash", "rbash", "csh", "dash", "fish", "ksh", "mksh", "tcsh", "zsh"],
+        Code::Script(SHELL),
+    ),
+    (&["python", "pypy"], Code::Script(PYTHON)),
+    (&["perl"], Code::Script(PERL)),
+    (&["ruby"], Code::Script(RUBY)),
+    (&["node", "nodejs"], Code::Script(NODE)),
+    (&["php", "php-cgi"], Code::Script(PHP)),
+    (&["lua", "luajit"], Code::Script(LUA)),
+    (&["tclsh", "wish"], Code::Script(TCL)),
+    (&["awk", "gawk", "mawk", "nawk", "original-awk"], Code::Script(AWK)),
+    (&["sed", "gsed"], Code::Script(SED)),
+    (&["jq"], Code::Script(JQ)),
+    (&["tar", "gtar", "bsdtar"], TAR),
+    (&["rsync"], Code::Named(&["-e", "--rsh", "--rsync-path"])),
+    (&["zip"], Code::Named(&["-TT", "--unzip-command"])),
+    (
+        &[
+            "busybox",
+            "toybox",
+            "bwrap",
+            "capsh",
+            "catchsegv",
+            "choom",
+            "chroot",
+            "chrt",
+            "doas",
+            "dumb-init",
+            "env",
+            "fakeroot",
+            "firejail",
+            "gosu",
+            "ionice",
+            "ld-linux-aarch64.so.1",
+            "ld-linux-x86-64.so.2",
+            "ld.so",
+            "linux32",
+            "linux64",
+            "ltrace",
+            "nice",
+            "nohup",
+            "nsenter",
+            "numactl",
+            "perf",
+            "prlimit",
+            "setarch",
+            "setpriv",
+            "setsid",
+            "softlimit",
+            "stdbuf",
+            "strace",
+            "su-exec",
+            "sudo",
+            "systemd-run",
+            "taskset",
+            "time",
+            "timeout",
+            "tini",
+            "unbuffer",
+            "unshare",
+            "valgrind",
+            "xargs",
+        ],
+        Code::Command,
+    ),
+    (
+        &[
+            "R",
+            "Rscript",
+            "at",
+            "batch",
+            "bun",
+            "clojure",
+            "crontab",
+            "deno",
+            "docker",
+            "ed",
+            "elixir",
+            "emacs",
+            "erl",
+            "eval",
+            "ex",
+            "expect",
+            "find",
+            "flock",
+            "gdb",
+            "ghci",
+            "git",
+            "gnuplot",
+            "groovy",
+            "guile",
+            "irb",
+            "jshell",
+            "julia",
+            "kubectl",
+            "lldb",
+            "m4",
+            "make",
+            "mariadb",
+            "mysql",
+            "nc",
+            "ncat",
+            "netcat",
+            "npm",
+            "npx",
+            "nvim",
+            "ocaml",
+            "octave",
+            "osascript",
+            "parallel",
+            "podman",
+            "powershell",
+            "psql",
+            "pwsh",
+            "racket",
+            "rsh",
+            "runuser",
+            "sbcl",
+            "scala",
+            "scp",
+            "screen",
+            "script",
+            "sftp",
+            "socat",
+            "sqlite",
+            "sqlite3",
+            "ssh",
+            "su",
+            "tmux",
+            "vi",
+            "view",
+            "vim",
+            "watch",
+            "yarn",
+        ],
+        Code::All,
+    ),
 ];
 
 fn code_of(program: &str) -> Option<Code> {
     let name = program.rsplit('/').next().unwrap_or(program);
-    let known = |name: &str| INTERPRETERS.iter().find(|(known, _)| *known == name);
+    let known = |name: &str| INTERPRETERS.iter().find(|(names, _)| names.contains(&name));
     // python3.12, lua5.4, perl5.36.0
     let bare = name.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'));
     known(name).or_else(|| known(bare)).map(|(_, code)| *code)
 }
 
+/// Whether a program, without arguments, or with options only, reads code from its standard input.
+pub(crate) fn reads_code_from_stdin(program: &str, args: &[Template]) -> bool {
+    match code_of(program) {
+        Some(Code::Script(options)) => {
+            // `sh -s` has words for its script, and reads that from there.
+            let forced = |word: &Template| {
+                let start = word.start();
+                let is_s = start.starts_with('-') && !start.starts_with("--");
+                start == "-"
+                    || start == "/dev/stdin"
+                    || options.apart && is_s && start.contains('s')
+            };
+            let is_filter =
+                options.long.iter().any(|long| *long == "from-file" || *long == "source")
+                    || options.long.contains(&"expression");
+            let (end, found) = end_of_code(options, args);
+            !is_filter && (!found || args[..end].iter().any(forced))
+        }
+        Some(Code::Command) => args.iter().enumerate().any(|(at, word)| {
+            !word.has_placeholder()
+                && matches!(code_of(word.start()), Some(Code::Script(_)))
+                && reads_code_from_stdin(word.start(), &args[at + 1..])
+        }),
+        _ => false,
+    }
+}
+
 /// The positions of those arguments that an interpreter would read as code, and that hold a
-/// placeholder.
+/// placeholder. Where it is not known what a word is, it is taken for code.
 pub fn code_arguments(program: &str, args: &[Template]) -> Vec<usize> {
     let Some(code) = code_of(program) else { return Vec::new() };
     let open = |at: &usize| args[*at].has_placeholder();
     match code {
         Code::All => (0..args.len()).filter(open).collect(),
-        Code::After(letters) => code_after(letters, args).into_iter().filter(open).collect(),
+        Code::Script(options) => (0..end_of_code(options, args).0).filter(open).collect(),
+        Code::Named(names) => {
+            let named = |at: usize| names.iter().any(|name| args[at].start().starts_with(name));
+            (0..args.len())
+                .filter(open)
+                .filter(|at| named(*at) || *at > 0 && named(at - 1))
+                .collect()
+        }
         Code::Command => {
             // The program is the first word that is no option, assignment or number; the options
             // of these tools take arguments of their own, so any interpreter further on counts.
@@ -108,13 +352,20 @@ pub fn code_arguments(program: &str, args: &[Template]) -> Vec<usize> {
                     && !start.contains('=')
                     && !start.starts_with(|c: char| c.is_ascii_digit())
             };
-            let program = args.iter().position(is_program).unwrap_or(args.len());
-            let mut found: Vec<usize> = (0..program).filter(open).collect();
-            for (at, word) in args.iter().enumerate().skip(program) {
-                if !word.has_placeholder() && code_of(word.start()).is_some() {
-                    let rest = at + 1;
-                    let inner = code_arguments(word.start(), &args[rest..]);
-                    found.extend(inner.into_iter().map(|inner| inner + rest));
+            let first = args.iter().position(is_program).unwrap_or(args.len());
+            let mut found: Vec<usize> = (0..first).filter(open).collect();
+            for (at, word) in args.iter().enumerate() {
+                let start = word.start();
+                let splits = ["-S", "-vS", "--split-string"].iter().any(|s| start.starts_with(s));
+                let several = start.split_whitespace().count() > 1
+                    && start.split_whitespace().any(|part| code_of(part).is_some());
+                if several || splits && at <= first {
+                    // `env -S "bash -c" CODE`: a command line in one word.
+                    found.extend((at + 1..args.len()).filter(open));
+                }
+                if at >= first && !word.has_placeholder() && code_of(start).is_some() {
+                    let inner = code_arguments(start, &args[at + 1..]);
+                    found.extend(inner.into_iter().map(|inner| inner + at + 1));
                 }
             }
             found.sort_unstable();
@@ -124,90 +375,245 @@ pub fn code_arguments(program: &str, args: &[Template]) -> Vec<usize> {
     }
 }
 
-/// What follows an option with one of these letters, or what stands with it in one word; the
-/// script, where there is none; and every option that a placeholder could make.
-fn code_after(letters: &[u8], args: &[Template]) -> Vec<usize> {
-    let mut found = Vec::new();
-    let mut has_code = false;
-    let mut at = 0;
+/// Where the data of a script begins: every word before it is an option, an argument of one, code,
+/// or may be. And whether there is any code or script before it.
+fn end_of_code(options: &Options, args: &[Template]) -> (usize, bool) {
+    let (mut has_code, mut unsure, mut at) = (false, false, 0);
     while at < args.len() {
-        let start = args[at].start();
-        if let Some(long) = start.strip_prefix("--") {
-            // `--` ends the options; `--eval`, `--expression`, `--execute`, `--file`.
-            if long.is_empty() {
-                at += 1;
-                break;
-            }
-            let code = ["e", "c", "f", "r", "p"].iter().any(|first| long.starts_with(first));
-            if code {
-                found.push(at);
-                if !start.contains('=') {
-                    found.push(at + 1);
-                    at += 1;
-                }
-                has_code = true;
-            }
-        } else if let Some(option) = start.strip_prefix('-').filter(|o| !o.is_empty()) {
-            // Whatever follows a letter in the same word may belong to it.
-            found.push(at);
-            if option.bytes().any(|letter| letters.contains(&letter)) {
-                found.push(at + 1);
-                has_code = true;
-                at += 1;
-            }
-        } else {
-            break;
+        let word = &args[at];
+        let start = word.start();
+        if start == "--" && !word.has_placeholder() {
+            return if has_code { (at + 1, true) } else { ((at + 2).min(args.len()), true) };
         }
+        let is_option = start.len() > 1 && start.starts_with(['-', '+']);
+        if !is_option {
+            if unsure {
+                // It may be an option's argument, or the script already.
+                unsure = false;
+                at += 1;
+                continue;
+            }
+            return if has_code && options.goes_on { (at, true) } else { (at + 1, true) };
+        }
+        let found = match start.strip_prefix("--") {
+            Some(long) => long_option(options, long),
+            None => short_options(options, &start[1..], word.has_placeholder()),
+        };
         at += 1;
+        match found {
+            Found::Nothing => {}
+            Found::Argument => at += 1,
+            Found::Maybe => unsure = true,
+            Found::Code { next } => {
+                has_code = true;
+                at += usize::from(next);
+                if !options.goes_on {
+                    return (at.min(args.len()), true);
+                }
+            }
+        }
     }
-    if !has_code {
-        found.push(at);
+    (args.len(), has_code)
+}
+
+/// What an option is followed by.
+enum Found {
+    Nothing,
+    Argument,
+    /// An argument, or not.
+    Maybe,
+    /// Code, in the next word or in the same.
+    Code {
+        next: bool,
+    },
+}
+
+fn long_option(options: &Options, long: &str) -> Found {
+    match long.split_once('=') {
+        Some((name, _)) if options.long.contains(&name) => Found::Code { next: false },
+        Some(_) => Found::Nothing,
+        None if options.long.contains(&long) => Found::Code { next: true },
+        None => Found::Maybe,
     }
-    found.retain(|at| *at < args.len());
-    found
+}
+
+fn short_options(options: &Options, letters: &str, has_more: bool) -> Found {
+    let mut takes = false;
+    for (at, letter) in letters.char_indices() {
+        let has_rest = at + letter.len_utf8() < letters.len() || has_more;
+        if options.code.contains(letter) {
+            return Found::Code { next: !has_rest };
+        }
+        if options.takes.contains(letter) {
+            match options.apart {
+                true => takes = true,
+                false if has_rest => return Found::Nothing,
+                false => return Found::Argument,
+            }
+        } else if options.attached.contains(letter) {
+            return Found::Nothing;
+        } else if !options.flags.contains(letter) {
+            return Found::Maybe;
+        }
+    }
+    if takes { Found::Argument } else { Found::Nothing }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn found(line: &[&str]) -> Vec<usize> {
-        let args: Vec<_> = line[1..].iter().map(|arg| Template::parse(arg).unwrap()).collect();
-        code_arguments(line[0], &args)
+    fn templates(words: &[&str]) -> Vec<Template> {
+        words.iter().map(|arg| Template::parse(arg).unwrap()).collect()
+    }
+
+    /// A line with `@` for a placeholder, and the positions that are refused. Quotes hold words
+    /// together.
+    fn judge(line: &str) -> Vec<usize> {
+        let mut words = vec![String::new()];
+        let mut quoted = false;
+        for c in line.chars() {
+            match c {
+                '"' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                '@' => words.last_mut().unwrap().push_str("{query.a}"),
+                c => words.last_mut().unwrap().push(c),
+            }
+        }
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        code_arguments(words[0], &templates(&words[1..]))
     }
 
     #[test]
     fn a_placeholder_is_never_code() {
         for (line, expected) in [
-            (&["sh", "-c", "echo {query.a}"][..], &[1][..]),
-            (&["sh", "-c", "echo \"$1\"", "sh", "{query.a}"], &[]),
-            (&["/bin/bash", "-euc", "{query.a}"], &[1]),
-            (&["bash", "-e", "-c", "{query.a}"], &[2]),
-            (&["sh", "{query.a}"], &[0]),
-            (&["sh", "script.sh", "{query.a}"], &[]),
-            (&["python3.12", "-c", "print({query.a})"], &[1]),
-            (&["python3", "-u", "tool.py", "{query.a}"], &[]),
-            (&["python3", "-m", "{query.a}"], &[1]),
-            (&["perl", "-ne", "{query.a}"], &[1]),
-            (&["perl", "-e{query.a}"], &[0]),
-            (&["node", "--eval", "{query.a}"], &[1]),
-            (&["node", "--eval={query.a}"], &[0]),
-            (&["awk", "{query.a}", "file"], &[0]),
-            (&["awk", "-f", "prog", "{query.a}"], &[]),
-            (&["awk", "-v", "{query.a}"], &[1]),
-            (&["sed", "-n", "s/{query.a}//"], &[1]),
-            (&["env", "{query.a}"], &[0]),
-            (&["env", "A={query.a}", "tool"], &[0]),
-            (&["env", "A=b", "tool", "{query.a}"], &[]),
-            (&["env", "-i", "sh", "-c", "{query.a}"], &[3]),
-            (&["timeout", "5", "nice", "-n", "3", "bash", "-c", "x {query.a}"], &[6]),
-            (&["xargs", "{query.a}"], &[0]),
-            (&["ssh", "host", "ls", "{query.a}"], &[2]),
-            (&["find", ".", "-name", "{query.a}"], &[2]),
-            (&["ffmpeg", "-i", "{query.a}"], &[]),
-            (&["printf", "%s", "{query.a}"], &[]),
+            ("sh -c \"echo @\"", &[1][..]),
+            ("/bin/bash -euc @", &[1]),
+            ("bash -e -c @", &[2]),
+            ("bash -euo pipefail -c @", &[3]),
+            ("bash -o pipefail -c @", &[3]),
+            ("bash -oc pipefail @", &[2]),
+            ("bash --norc -c @", &[2]),
+            ("bash --rcfile file -c @", &[3]),
+            ("bash +O extglob -c @", &[3]),
+            ("sh -- @", &[1]),
+            ("sh @", &[0]),
+            ("python3.12 -c print(@)", &[1]),
+            ("python3 -W ignore -c @", &[3]),
+            ("python3 -Ximporttime -c @", &[2]),
+            ("python3 -m @", &[1]),
+            ("python3 -uBc @", &[1]),
+            ("python3 --check-hash-based-pycs always -c @", &[3]),
+            ("perl -ne @", &[1]),
+            ("perl -e@", &[0]),
+            ("perl -Mstrict -e @", &[2]),
+            ("perl -M@ -e 1", &[0]),
+            ("perl -Ilib -e @", &[2]),
+            ("perl -I lib -e @", &[3]),
+            ("perl -e 1 -e @", &[3]),
+            ("perl -F, -ane @", &[2]),
+            ("ruby -rjson -e @", &[2]),
+            ("ruby -r json @", &[2]),
+            ("node --eval @", &[1]),
+            ("node --eval=@", &[0]),
+            ("node --require x @", &[2]),
+            ("node -r x -e @", &[3]),
+            ("php -d a=b -r @", &[3]),
+            ("php -d@ x.php", &[0]),
+            ("lua -l x -e @", &[3]),
+            ("awk @ file", &[0]),
+            ("awk -F , @", &[2]),
+            ("awk -F, @", &[1]),
+            ("awk -v x=1 @", &[2]),
+            ("awk -v @", &[1]),
+            ("gawk --field-separator , @", &[2]),
+            ("sed -n s/@//", &[1]),
+            ("sed -i.bak @ file", &[1]),
+            ("sed -e p -e @", &[3]),
+            ("jq --arg x @ .", &[2]),
+            ("jq -r @", &[1]),
+            ("env @", &[0]),
+            ("env A=@ tool", &[0]),
+            ("env -i sh -c @", &[3]),
+            ("env -S \"bash -c\" @", &[2]),
+            ("env \"-Sbash -c\" @", &[1]),
+            ("env --split-string=bash @", &[1]),
+            ("timeout 5 nice -n 3 bash -c \"x @\"", &[6]),
+            ("flock file -c @", &[2]),
+            ("xargs @", &[0]),
+            ("busybox awk -F , @", &[3]),
+            ("setsid -w bash -euo pipefail -c @", &[5]),
+            ("ld-linux-x86-64.so.2 /bin/bash -c @", &[2]),
+            ("systemd-run --user bash -c @", &[3]),
+            ("tar -I @ -xf x", &[1]),
+            ("tar --to-command=@ -xf x", &[0]),
+            ("rsync -e @ a b", &[1]),
+            ("ssh host ls @", &[2]),
+            ("find . -name @", &[2]),
+            ("socat - EXEC:@", &[1]),
+            ("psql -c @", &[1]),
+            ("sqlite3 db @", &[1]),
+            ("script -c @", &[1]),
+            ("npx @", &[0]),
         ] {
-            assert_eq!(found(line), expected, "{line:?}");
+            assert_eq!(judge(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_data_of_a_script_is_not_code() {
+        for line in [
+            "sh -c \"echo $1\" sh @",
+            "sh script.sh @",
+            "bash -euo pipefail script.sh @",
+            "bash -euo pipefail -c \"echo $1\" sh @",
+            "python3 -u tool.py @",
+            "python3 -W ignore -m module @",
+            "perl -ne print @",
+            "perl -Mstrict -e 1 @",
+            "ruby -rjson -e 1 @",
+            "node app.js @",
+            "php -r 1 -- @",
+            "awk -f prog @",
+            "awk -F , \"{{print}}\" @",
+            "sed -n p @",
+            "sed -e p @",
+            "jq -r . @",
+            "env A=b tool @",
+            "nice -n 3 ffmpeg -c copy -i @",
+            "tar -cf - @",
+            "rsync -a @ /to",
+            "ffmpeg -i @",
+            "printf %s @",
+        ] {
+            assert!(judge(line).is_empty(), "{line}: {:?}", judge(line));
+        }
+    }
+
+    #[test]
+    fn standard_input_of_an_interpreter_without_a_script_is_code() {
+        for (program, args, expected) in [
+            ("sh", &[][..], true),
+            ("bash", &["-s"], true),
+            ("bash", &["-es", "x"], true),
+            ("bash", &["-o", "pipefail"], true),
+            ("python3", &["-u"], true),
+            ("python3", &["-"], true),
+            ("perl", &["/dev/stdin"], true),
+            ("env", &["-i", "sh"], true),
+            ("sh", &["-c", "cat"], false),
+            ("sh", &["script.sh", "x"], false),
+            ("python3", &["tool.py"], false),
+            ("awk", &["{{print}}"], false),
+            ("sed", &["p"], false),
+            ("jq", &["."], false),
+            ("cat", &[], false),
+        ] {
+            assert_eq!(
+                reads_code_from_stdin(program, &templates(args)),
+                expected,
+                "{program} {args:?}"
+            );
         }
     }
 }

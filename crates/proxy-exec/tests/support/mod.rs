@@ -37,11 +37,13 @@ pub async fn get(service: &ExecService, target: &str) -> Answer<Empty<Bytes>> {
     send(service, Request::get(target).body(Empty::new()).unwrap()).await
 }
 
-pub async fn send<B>(service: &ExecService, request: Request<B>) -> Answer<B>
+pub async fn send<B>(service: &ExecService, mut request: Request<B>) -> Answer<B>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    let host = http::HeaderValue::from_static("localhost");
+    request.headers_mut().entry("host").or_insert(host);
     match tokio::time::timeout(PATIENCE, service.clone().oneshot(request)).await.expect("in time") {
         Ok(response) => response,
         Err(never) => match never {},

@@ -56,8 +56,7 @@ impl Resolver<'_> {
         let path = KeyPath::of("routes").index(index);
         if route.redirect.is_some() || route.respond.is_some() {
             if !matches!(route.compress, None | Some(CompressSwitch::Is(false))) {
-                let message =
-                    "only what an upstream answers is compressed, and this route has none";
+                let message = "only what an upstream or a program answers is compressed, and this route has none";
                 self.error_on_key(&path.key("compress"), message);
             }
             return None;

@@ -10,7 +10,7 @@ use proxy_exec::{Confinement, Directory, ExecConfig, Origins, Stderr};
 
 use super::Resolver;
 use crate::config::path::KeyPath;
-use crate::config::raw::{self, Config, ParamDefault, ParamSource, ParamType};
+use crate::config::raw::{self, CacheSwitch, Config, ParamDefault, ParamSource, ParamType};
 use crate::config::units::{Limit, Period, Size};
 
 impl Resolver<'_> {
@@ -88,11 +88,50 @@ impl Resolver<'_> {
                 self.error(&path.within(&place), message);
             }
         }
-        if route.cache.is_some() && raw.cgi {
-            let message = "the program sees who asks: what it writes for one is not for another";
-            self.error_on_key(&KeyPath::of("routes").index(index).key("cache"), message);
-        }
+        self.exec_cache(config, index, raw);
         Some(exec)
+    }
+
+    /// What can not be said of a cache of a program's output.
+    fn exec_cache(&mut self, config: &Config, index: usize, raw: &raw::Exec) {
+        let own = KeyPath::of("routes").index(index).key("cache");
+        let (cache, path) = match (&config.routes[index].cache, &config.defaults.cache) {
+            (Some(cache), _) => (cache, own.clone()),
+            (None, Some(cache)) => (cache, KeyPath::of("defaults.cache")),
+            (None, None) => return,
+        };
+        if matches!(cache, CacheSwitch::Is(false)) {
+            return;
+        }
+        if raw.cgi {
+            let message = "the program sees who asks: what it writes for one is not for another; \
+                           say `cache = false` for the route";
+            self.error_on_key(&path, message);
+        }
+        let params = KeyPath::of("routes").index(index).key("exec").key("params");
+        for (name, _) in raw.params.iter().filter(|(_, param)| {
+            param.secret && matches!(param.source, ParamSource::Query | ParamSource::Path)
+        }) {
+            let message = "the cache would keep the secret in the key of what it stores; take it \
+                           from a field, or say `cache = false` for the route";
+            self.error_on_key(&params.key(name).key("secret"), message);
+        }
+        let CacheSwitch::With(rules) = cache else { return };
+        // What `[defaults]` says of queries is for routes to upstreams: programs have all of them.
+        if path != own {
+            return;
+        }
+        let key = rules.key.as_ref();
+        for (key, given) in [
+            ("key.query_allow", key.is_some_and(|key| key.query_allow.is_some())),
+            ("key.query_deny", key.is_some_and(|key| key.query_deny.is_some())),
+            ("slice", rules.slice.is_some()),
+        ] {
+            if given {
+                let message = "the output of a program is stored whole, by its whole query";
+                self.error_on_key(&path.within(key), message);
+            }
+        }
     }
 
     /// The path of a program; the name where it is not found.
@@ -163,6 +202,10 @@ impl Resolver<'_> {
             let message = "the program fetches the URL by itself: whatever this machine reaches, \
                            clients reach";
             self.warning(path, message);
+        }
+        if raw.secret && raw.source == ParamSource::Path {
+            let message = "paths are in every log; take the secret from a field";
+            self.error_on_key(&path.key("secret"), message);
         }
         let mut param = Param::new(source, kind);
         param.wire_name = raw.name.as_deref().map(Into::into);

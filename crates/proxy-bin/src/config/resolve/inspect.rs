@@ -81,7 +81,7 @@ impl Resolver<'_> {
         let path = KeyPath::of("routes").index(index).key("inspect");
         if route.redirect.is_some() || route.respond.is_some() {
             if !matches!(route.inspect, None | Some(InspectSwitch::Is(false))) {
-                let message = "only what goes to an upstream is inspected, and this route has none";
+                let message = "only what goes to an upstream or a program is inspected, and this route has none";
                 self.error_on_key(&path, message);
             }
             return None;

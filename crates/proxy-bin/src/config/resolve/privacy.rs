@@ -8,7 +8,7 @@ use proxy_observe::Redaction;
 
 use super::Resolver;
 use crate::config::path::KeyPath;
-use crate::config::raw::{ClientAddress, Config};
+use crate::config::raw::{ClientAddress, Config, ParamSource};
 use crate::config::resolved::Privacy;
 
 /// Shorter ones would cost more than they hide.
@@ -43,7 +43,17 @@ impl Resolver<'_> {
             name.parse::<HeaderName>()
                 .map_err(|_| format!("expected the name of a field, found `{name}`"))
         });
-        let redaction = Redaction::new(raw.redact_query.iter().map(String::as_str), fields);
+        // What a program is not to show, nobody else shows.
+        let execs = || config.routes.iter().filter_map(|route| route.exec.as_ref());
+        let secrets = |source| {
+            let params = execs().flat_map(|exec| &exec.params);
+            params.filter(move |(_, param)| param.secret && param.source == source)
+        };
+        let query = secrets(ParamSource::Query).map(|(name, _)| name.as_str());
+        let query = raw.redact_query.iter().map(String::as_str).chain(query);
+        let secret_fields = secrets(ParamSource::Field)
+            .filter_map(|(name, param)| param.name.as_deref().unwrap_or(name).parse().ok());
+        let redaction = Redaction::new(query, fields.into_iter().chain(secret_fields));
         Privacy { log, audit, forwarded, redaction }
     }
 
