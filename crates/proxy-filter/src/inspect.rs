@@ -37,6 +37,7 @@
 mod coding;
 mod config;
 mod detect;
+mod document;
 mod engine;
 pub mod extract;
 mod head;

@@ -47,8 +47,7 @@ fn benign_requests_pass() {
         Some(kind.to_owned())
     };
     let count = refused(&cases, kind)["all"];
-    // The aim is 0.3: what is still refused are mostly words behind an ampersand in markup.
-    assert!(percent(count) <= 0.7, "{count:?} refused");
+    assert!(percent(count) <= 0.3, "{count:?} refused");
 }
 
 #[test]
@@ -87,7 +86,7 @@ fn whole_corpora() {
             assert!(percent(count) >= *floor, "{name} {class}: {count:?}");
         }
     };
-    check("crs", &refused(&read("crs-pl1"), attacks), &[("all", 89.0)]);
+    check("crs", &refused(&read("crs-pl1"), attacks), &[("all", 90.0)]);
     check("waf-bypass", &refused(&read("waf-bypass"), attacks), &[("all", 95.0)]);
     let params = read("httpparams-train");
     check("httpparams", &refused(&params, attacks), &[("all", 98.0)]);

@@ -10,7 +10,8 @@
 //! ModSecurity and the Core Rule Set (installed by apt-get where missing; `--sample N` takes one
 //! case of N, for each takes a millisecond), `--seed N` makes another benign corpus,
 //! `--explain TEXT` says what is found
-//! in a text as a parameter, `--rules` counts what each rule found, `--cost` measures
+//! in a text as a parameter, `--rules-from DIR` takes the rules of its `*.toml` instead of those
+//! that are built in, `--rules` counts what each rule found, `--cost` measures
 //! the cost alone, `--verdicts` prints every verdict word by word, to compare two builds by.
 
 mod apache;
@@ -21,10 +22,10 @@ mod support;
 mod table;
 mod verdicts;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use proxy_filter::inspect::{Engine, InspectConfig};
+use proxy_filter::inspect::{Engine, InspectConfig, RuleSet};
 
 /// What the command line says.
 #[derive(Debug, Default)]
@@ -41,6 +42,7 @@ pub(crate) struct Options {
     pub(crate) sample: usize,
     pub(crate) seed: Option<u64>,
     pub(crate) explain: Option<String>,
+    pub(crate) rules_from: Option<PathBuf>,
 }
 
 impl Options {
@@ -58,6 +60,7 @@ impl Options {
                 "--missed" => options.missed = Some(value()?),
                 "--refused" => options.refused = Some(value()?),
                 "--rules" => options.rules = true,
+                "--rules-from" => options.rules_from = Some(value()?.into()),
                 "--apache" => options.apache = true,
                 "--sample" => {
                     options.sample = value()?.parse().map_err(|_| "--sample needs a number")?;
@@ -89,9 +92,27 @@ fn main() -> ExitCode {
     }
 }
 
+/// The rules about requests of a directory: all files but the one about responses.
+fn rules_from(directory: &Path) -> Result<RuleSet, String> {
+    let mut rules = RuleSet::default();
+    let entries = std::fs::read_dir(directory).map_err(|e| e.to_string())?;
+    for file in entries.filter_map(|e| e.ok().map(|e| e.path())) {
+        if file.extension().is_some_and(|e| e == "toml") && !file.ends_with("response.toml") {
+            let text = std::fs::read_to_string(&file).map_err(|e| e.to_string())?;
+            rules.add(&file.display().to_string(), &text).map_err(|e| e.to_string())?;
+        }
+    }
+    Ok(rules)
+}
+
 fn run() -> Result<(), String> {
     let options = Options::read()?;
-    let engine = Engine::new(InspectConfig::default()).map_err(|e| e.to_string())?;
+    let rules = match &options.rules_from {
+        Some(directory) => rules_from(directory)?,
+        None => RuleSet::built_in().map_err(|e| e.to_string())?,
+    };
+    let engine =
+        Engine::with_rules(InspectConfig::default(), rules).map_err(|e| e.to_string())?;
     let mut out = String::new();
     if let Some(text) = &options.explain {
         table::explain(&mut out, text, &engine);

@@ -95,8 +95,12 @@ fn has_hidden(path: &[u8]) -> bool {
 
 /// Whether a parameter is the cookie of a session of some platform.
 pub(super) fn is_session(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 22] = [
+    const NAMES: [&[u8]; 26] = [
         b"jsessionid",
+        b"sessionid",
+        b"session_id",
+        b"_session_id",
+        b"_sessionid",
         b"phpsessid",
         b"phpsessionid",
         b"phpsession",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::config::{InspectConfig, OnLimit};
 use super::detect::{self, Kinds, Signal, Signals};
+use super::document;
 use super::extract::{Bounds, Sink};
 use super::normalise::{self, Traits};
 use super::rules::{Matcher, RuleBits};
@@ -189,18 +190,26 @@ impl Judge {
             return;
         }
         let mut score = 0u16;
+        // Only what has matched is worth the look.
+        let is_document = document::is_document(value);
         for number in self.bits.iter() {
             let rule = shared.matcher.rule(number);
-            if shared.config.exclusions.iter().any(|e| e.covers(&rule.id, value.name)) {
+            if rule.excepts(value.name)
+                || shared.config.exclusions.iter().any(|e| e.covers(&rule.id, value.name))
+            {
                 continue;
             }
-            score = score.saturating_add(rule.score);
+            let worth = if is_document { rule.quoted } else { rule.score };
+            if worth == 0 && rule.score > 0 {
+                continue;
+            }
+            score = score.saturating_add(worth);
             let is_new = |f: &Finding| !Arc::ptr_eq(&f.rule, &rule.id);
             if self.report.findings.len() < FINDINGS && self.report.findings.iter().all(is_new) {
                 self.report.findings.push(Finding {
                     rule: Arc::clone(&rule.id),
                     class: rule.class,
-                    score: rule.score,
+                    score: worth,
                     place: value.place,
                     parameter: printable(value.name),
                     reason: Arc::clone(&rule.reason),

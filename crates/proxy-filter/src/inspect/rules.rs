@@ -21,7 +21,11 @@
 //! - `signal`: what a reader of a grammar, or the engine itself, says.
 //!
 //! `in` names the places it is about (default: all values), `of` whether it is about `values`,
-//! `names` or `both` (the default).
+//! `names` or `both` (the default). `except` names parameters it is not about.
+//!
+//! `quoted` is what a match scores in a document (see `document.rs`), where code is rather quoted
+//! than injected; by default the same as elsewhere. What counts in full there is evidence of a place
+//! that was left: the end of a string, an attribute, a comment that cuts off the rest.
 
 mod literals;
 mod matcher;
@@ -67,9 +71,12 @@ pub struct Rule {
     pub reason: Arc<str>,
     /// Free words, such as a CWE number.
     pub tags: Vec<String>,
+    /// What a match scores in a document, where code is rather quoted than injected.
+    pub quoted: u16,
     places: Places,
     values: bool,
     names: bool,
+    except: Vec<String>,
     test: Test,
 }
 
@@ -138,6 +145,9 @@ struct RuleText {
     any: Vec<String>,
     words: Option<Vec<String>>,
     signal: Option<Signal>,
+    quoted: Option<u16>,
+    #[serde(default)]
+    except: Vec<String>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Deserialize)]
@@ -226,8 +236,15 @@ impl Rule {
             places: text.places.map_or(Places::VALUES, |p| p.into_iter().collect()),
             values: text.of != Of::Names,
             names: text.of != Of::Values,
+            quoted: text.quoted.unwrap_or(text.score),
+            except: text.except,
             test,
         })
+    }
+
+    /// Whether the rule is not about a parameter of this name.
+    pub(super) fn excepts(&self, name: &[u8]) -> bool {
+        self.except.iter().any(|e| e.as_bytes().eq_ignore_ascii_case(name))
     }
 
     /// Whether the rule is about such a value.

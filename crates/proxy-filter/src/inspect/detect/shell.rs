@@ -83,11 +83,13 @@ fn line(text: &[u8], signals: &mut Signals) {
                 || memchr::memchr(b'-', word.name()).is_some() && text.len() < 80
         }
         Some(Known::Tool) => {
-            matches!(word.after, After::Option | After::Expansion | After::Separator)
+            matches!(word.after, After::Option | After::Expansion)
+                || word.after == After::Separator && ends_a_command(&text[word.end..])
                 || word.after == After::Path && word.slash_follows
         }
         Some(Known::Short) => {
-            matches!(word.after, After::Path | After::Separator | After::Expansion)
+            matches!(word.after, After::Path | After::Expansion)
+                || word.after == After::Separator && ends_a_command(&text[word.end..])
                 || word.hidden && word.after == After::End && text.len() < 8
         }
         Some(Known::Prose) => {
@@ -98,6 +100,17 @@ fn line(text: &[u8], signals: &mut Signals) {
     if fits {
         signals.add(Signal::ShellLine);
     }
+}
+
+/// Whether a separator ends a command: nothing follows it, or another command does. `cat; dog` and
+/// `ID | name` are lists.
+fn ends_a_command(text: &[u8]) -> bool {
+    let separator = |b: &u8| b.is_ascii_whitespace() || matches!(b, b';' | b'|' | b'&' | b')' | b'`');
+    let Some(start) = text.iter().take(64).position(|b| !separator(b)) else { return true };
+    let next = word::read(text, start);
+    !next.name().first().is_some_and(u8::is_ascii_alphabetic)
+        || next.has_path
+        || matches!(known(next.name()), Some(Known::Command | Known::Tool | Known::Short))
 }
 
 /// Whether words are arguments of a command: an option, a path or a pipe is among the first.

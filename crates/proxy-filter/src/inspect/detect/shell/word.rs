@@ -175,7 +175,10 @@ fn after(text: &[u8], at: usize, digits: &mut bool) -> After {
         b';' | b'|' | b'&' | b')' | b'`' | b'}' | b'#' | b',' => {
             return if b == b',' { After::Argument } else { After::Separator };
         }
-        b'<' | b'>' | b'$' | b'{' => return After::Expansion,
+        // `more</p>`, `top{left:0}`: markup and style sheets.
+        b'<' if is_tag(&text[at + 1..]) => return After::Name,
+        b'{' => return After::Name,
+        b'<' | b'>' | b'$' => return After::Expansion,
         _ if is_space(b) => {}
         _ => return After::Name,
     }
@@ -197,6 +200,7 @@ fn after(text: &[u8], at: usize, digits: &mut bool) -> After {
             After::Expansion
         }
         b'*' if rest.len() == 1 => After::Path,
+        b'<' if is_tag(&rest[1..]) => After::Argument,
         b'|' | b';' | b'&' if second != b'#' => After::Separator,
         b'<' | b'>' if matches!(second, b'<' | b'>' | b'/' | b'(' | b'&' | b' ') => {
             After::Separator
@@ -211,6 +215,15 @@ fn after(text: &[u8], at: usize, digits: &mut bool) -> After {
         _ if rest.starts_with(b"http://") || rest.starts_with(b"https://") => After::Path,
         _ => After::Argument,
     }
+}
+
+/// Whether what follows a `<` is a tag without attributes, or the end of an element.
+fn is_tag(rest: &[u8]) -> bool {
+    let rest = rest.strip_prefix(b"/").unwrap_or(rest);
+    let length = rest.iter().take(12).take_while(|b| b.is_ascii_alphanumeric()).count();
+    length > 0
+        && rest[0].is_ascii_alphabetic()
+        && matches!(rest[length..].trim_ascii_start(), [b'>', ..] | [b'/', b'>', ..])
 }
 
 /// Whether a text begins with `name=`.

@@ -74,7 +74,8 @@ impl Reader<'_> {
             self.signals.add(Signal::SqlBoolean);
         }
         // `) like (`: the parentheses of the statement around.
-        if self.closed > 0 && self.first.is_none() && self.compared {
+        let opened = self.first == Some(Kind::Group) && self.state == State::Operand;
+        if self.closed > 0 && (self.first.is_none() || opened) && self.compared {
             self.signals.add(Signal::SqlExpression);
         }
         if self.state == State::Statement && self.context == PLAIN {
