@@ -111,8 +111,7 @@ fn run() -> Result<(), String> {
         Some(directory) => rules_from(directory)?,
         None => RuleSet::built_in().map_err(|e| e.to_string())?,
     };
-    let engine =
-        Engine::with_rules(InspectConfig::default(), rules).map_err(|e| e.to_string())?;
+    let engine = Engine::with_rules(InspectConfig::default(), rules).map_err(|e| e.to_string())?;
     let mut out = String::new();
     if let Some(text) = &options.explain {
         table::explain(&mut out, text, &engine);

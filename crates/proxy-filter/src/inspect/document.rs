@@ -68,9 +68,7 @@ fn begins_whole(text: &[u8]) -> bool {
     match text {
         [b'<', next, ..] => next.is_ascii_alphabetic() || text.starts_with(b"<!--"),
         [b'#' | b'*' | b'-' | b'>', next, ..] => matches!(next, b' ' | b'#' | b'*' | b'>'),
-        [first, ..] => {
-            first.is_ascii_alphanumeric() || *first >= 0x80 || text.starts_with(b"```")
-        }
+        [first, ..] => first.is_ascii_alphanumeric() || *first >= 0x80 || text.starts_with(b"```"),
         [] => false,
     }
 }

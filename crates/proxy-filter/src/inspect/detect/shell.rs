@@ -105,7 +105,8 @@ fn line(text: &[u8], signals: &mut Signals) {
 /// Whether a separator ends a command: nothing follows it, or another command does. `cat; dog` and
 /// `ID | name` are lists.
 fn ends_a_command(text: &[u8]) -> bool {
-    let separator = |b: &u8| b.is_ascii_whitespace() || matches!(b, b';' | b'|' | b'&' | b')' | b'`');
+    let separator =
+        |b: &u8| b.is_ascii_whitespace() || matches!(b, b';' | b'|' | b'&' | b')' | b'`');
     let Some(start) = text.iter().take(64).position(|b| !separator(b)) else { return true };
     let next = word::read(text, start);
     !next.name().first().is_some_and(u8::is_ascii_alphabetic)
@@ -146,7 +147,8 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
         b'`' => {
             let before = if at == 0 { 0 } else { text[at - 1] };
             // In prose such marks stand around words.
-            let marked = before == b' ' && text.len() > 30 && text[0].is_ascii_alphabetic();
+            let whole = text[0].is_ascii_alphabetic() || matches!(text[0], b'>' | b'<' | b'*');
+            let marked = before == b' ' && text.len() > 30 && whole;
             if marked || is_prose(&text[..at]) || before == b'`' || next == b'`' {
                 return at + 1;
             }
@@ -303,8 +305,10 @@ mod tests {
                 "rock & roll; sort of",
                 "fish & chips | who said that",
                 "Something \u{201c}The Title\u{201d}. After ;top something",
+                "> Use `git log` or `ls -la | grep txt`; works for me",
+                "<p>salt & more</p>",
                 "C; C++; Perl; Python",
-            ][..11],
+            ][..13],
         );
     }
 
@@ -313,7 +317,17 @@ mod tests {
         table(
             Signal::ShellLine,
             &["cat /etc/passwd", "/usr/bin/id", "wget http://e.test/x", "id;", "/bin/bash -i"],
-            &["cat food", "find my phone", "id card", "ping pong tables", "who is it", "/bin"],
+            &[
+                "cat food",
+                "find my phone",
+                "id card",
+                "ping pong tables",
+                "who is it",
+                "/bin",
+                "cat; dog",
+                "ID | name",
+                "top{left:0}",
+            ],
         );
         assert!(query("/e??/p?ss?d").has(Signal::ShellPattern));
         assert!(!query("*/5 * * * *").has(Signal::ShellPattern));

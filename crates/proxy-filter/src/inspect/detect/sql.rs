@@ -101,6 +101,7 @@ mod tests {
                 "\"unique\" or \"rare\"",
                 "this or that = fine",
                 "it's 1 or 2",
+                "1 < 2 and 2 > 1; a || b",
             ],
         );
     }

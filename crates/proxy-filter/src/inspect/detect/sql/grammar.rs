@@ -67,6 +67,8 @@ pub(super) struct Reader<'a> {
     logic: Option<Kind>,
     logic_open: bool,
     compared: bool,
+    /// The value begins as a comparison: it is a condition by itself, and joins nothing on.
+    is_condition: bool,
     /// A `SELECT` was read: how sure it is that it is one.
     select: Option<Select>,
     /// Something other than words.
@@ -104,6 +106,7 @@ impl<'a> Reader<'a> {
             logic: None,
             logic_open: false,
             compared: false,
+            is_condition: false,
             select: None,
             syntax: quoted,
             clause: false,
@@ -414,6 +417,7 @@ impl<'a> Reader<'a> {
     }
 
     fn begin_logic(&mut self) {
+        self.is_condition |= self.compared && !self.logic_open && !self.broken_out();
         self.logic_open = true;
         self.logic = None;
         self.compared = false;

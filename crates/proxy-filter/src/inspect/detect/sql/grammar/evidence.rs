@@ -11,8 +11,10 @@ impl Reader<'_> {
         let left = self.logic.unwrap_or(Kind::Name);
         let constant = |kind| matches!(kind, Kind::Constant | Kind::String);
         let sure = self.broken_out()
-            || constant(left) && constant(right)
-            || self.plain_start() && (constant(left) || constant(right) || self.tokens.commented);
+            || !self.is_condition && constant(left) && constant(right)
+            || !self.is_condition
+                && self.plain_start()
+                && (constant(left) || constant(right) || self.tokens.commented);
         self.signals.add(if sure { Signal::SqlCondition } else { Signal::SqlFilter });
     }
 
