@@ -99,6 +99,6 @@ mod tests {
         assert!(!is(long, Place::Form), "too short");
         assert!(!is(&format!("' or 1=1 -- {letter}"), Place::Form), "a fragment");
         assert!(!is(&format!("; cat /etc/passwd {letter}"), Place::Form), "a fragment");
-        assert!(!is(&"1 union select a,b,c,d ".repeat(10), Place::Form), "no sentences");
+        assert!(!is(&"x=1,y=2;z=3 ".repeat(20), Place::Form), "no sentences");
     }
 }
