@@ -38,7 +38,7 @@ pub(super) fn is_document(value: &Value<'_>) -> bool {
     }
     let mut words = 0;
     let mut after_word = false;
-    for word in text.split(|b| b.is_ascii_whitespace()) {
+    for word in text.split(u8::is_ascii_whitespace) {
         let word = word.strip_suffix(b",").unwrap_or(word);
         let word = word.strip_suffix(b".").unwrap_or(word);
         let is_word = !word.is_empty()
