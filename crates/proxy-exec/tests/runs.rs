@@ -239,7 +239,7 @@ async fn a_target_that_is_too_long_is_no_other_run() {
     let entry = proxy_exec::ExecEntryLayer::new(&program).layer(program.clone());
     // Each of these bytes takes three in a target.
     let target = format!("/?x={}", "!".repeat(30_000));
-    let request = Request::get(target).body(Full::<Bytes>::default());
+    let request = Request::get(target).header("host", "localhost").body(Full::<Bytes>::default());
     let response = entry.oneshot(request.unwrap()).await.unwrap();
     assert_eq!((response.status().as_u16(), reason(&response)), (414, "target_too_long"));
 }
