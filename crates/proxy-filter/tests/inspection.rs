@@ -222,6 +222,81 @@ fn codings_are_taken_off() {
     }
 }
 
+fn coded(coding: &str) -> Request<()> {
+    Request::post("/")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("content-encoding", coding)
+        .body(())
+        .expect("a request")
+}
+
+fn gzip(content: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(content).expect("memory");
+    gzip.finish().expect("memory")
+}
+
+fn rules(inspection: &dyn Inspection) -> Vec<String> {
+    inspection.report().findings.iter().map(|f| f.rule.to_string()).collect()
+}
+
+#[test]
+fn a_false_coding_is_refused_and_what_came_is_read_all_the_same() {
+    let attack = b"q=1'+union+select+1,2,3--+-";
+    let excluded = engine(|c| {
+        c.exclusions = vec![Exclusion { rule: "content-coding".into(), parameter: None }];
+    });
+    let high = engine(|c| c.threshold = 50);
+    for coding in ["gzip", "deflate", "br", "zstd", "unheard-of", "gzip, gzip, gzip", "snappy"] {
+        for piece in [1, 7, 1000] {
+            let mut inspection = inspection(&excluded, &coded(coding));
+            assert_eq!(feed(&mut *inspection, attack, piece), Step::Block, "{coding} by {piece}");
+            assert!(rules(&*inspection).contains(&"sqli-union".to_owned()), "{coding} by {piece}");
+        }
+        // Whatever the threshold; and on_limit passes.
+        let mut inspection = inspection(&high, &coded(coding));
+        assert_eq!(feed(&mut *inspection, b"a=hello&b=world", 4), Step::Block, "{coding}");
+        assert!(rules(&*inspection).contains(&"content-coding".to_owned()), "{coding}");
+    }
+    for coding in ["identity", "aws-chunked", "UTF-8"] {
+        let fine = feed(&mut *inspection(&high, &coded(coding)), b"a=hello", 100);
+        assert_eq!(fine, Step::Pass, "{coding}");
+        let found = feed(&mut *inspection(&excluded, &coded(coding)), attack, 100);
+        assert_eq!(found, Step::Block, "{coding}");
+    }
+}
+
+#[test]
+fn coded_content_that_breaks_off_or_goes_on_is_false() {
+    let engine = engine(|_| {});
+    let noise: String = (0..3000u32).map(|n| format!("a{n}={}&", n.wrapping_mul(n))).collect();
+    let content = gzip(noise.as_bytes());
+    let judge = |content: &[u8]| feed(&mut *inspection(&engine, &coded("gzip")), content, 999);
+    assert_eq!(judge(&content), Step::Pass);
+    assert_eq!(judge(&content[..content.len() - 20]), Step::Block);
+    assert_eq!(judge(&[&content[..], b"\x01\x02\x03\x04"].concat()), Step::Block);
+    assert_eq!(judge(b""), Step::Pass);
+}
+
+#[test]
+fn text_that_a_coding_hides_is_read() {
+    let engine = engine(|_| {});
+    let attack = b"&q=1'+union+select+1,2,3--+-&";
+    // A frame to be skipped, before one that is decoded.
+    let mut skipped = b"\x50\x2a\x4d\x18".to_vec();
+    skipped.extend_from_slice(&(attack.len() as u32).to_le_bytes());
+    skipped.extend_from_slice(attack);
+    skipped.extend_from_slice(&zstd::encode_all(&b"a=b"[..], 3).expect("memory"));
+    assert_eq!(feed(&mut *inspection(&engine, &coded("zstd")), &skipped, 9), Step::Block);
+    // The name of a file.
+    let mut named = gzip(b"a=b");
+    named[3] |= 8;
+    let name = [&attack[..], b"\0"].concat();
+    named.splice(10..10, name);
+    assert_eq!(feed(&mut *inspection(&engine, &coded("gzip")), &named, 9), Step::Block);
+}
+
 #[test]
 fn what_inflates_too_much_is_a_limit() {
     use std::io::Write;

@@ -2,6 +2,7 @@
 //!
 //! The content itself is passed on as it came; only the inspection sees it decoded.
 
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use flate2::{Decompress, FlushDecompress, Status};
 
 /// Bytes that one step gives at most.
@@ -16,6 +17,9 @@ pub trait ContentDecoder: Send {
     /// # Errors
     /// Where the input is not of this coding.
     fn decode(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, CodingError>;
+
+    /// Whether what was decoded is whole: the coding says itself where it ends.
+    fn is_complete(&mut self) -> bool;
 }
 
 /// Content that is not in the coding it is said to be in.
@@ -61,6 +65,8 @@ struct Flate {
     raw: Option<Decompress>,
     coding: Coding,
     started: bool,
+    /// Deflate has come to its end.
+    ended: bool,
 }
 
 impl Flate {
@@ -70,6 +76,7 @@ impl Flate {
             raw: None,
             coding: Coding::Gzip,
             started: false,
+            ended: false,
         }
     }
 
@@ -85,12 +92,17 @@ impl Flate {
             self.raw = Some(Decompress::new(first & 0x0F == 8));
             self.started = true;
         }
+        if self.ended && !input.is_empty() {
+            return Err(error);
+        }
         let raw = self.raw.as_mut().ok_or(error)?;
         let before = raw.total_in();
         output.reserve(STEP);
         match raw.decompress_vec(input, output, FlushDecompress::None) {
-            Ok(Status::StreamEnd) => Ok(input.len()),
-            Ok(_) => Ok((raw.total_in() - before) as usize),
+            Ok(status) => {
+                self.ended |= status == Status::StreamEnd;
+                Ok((raw.total_in() - before) as usize)
+            }
             Err(_) => Err(error),
         }
     }
@@ -114,39 +126,76 @@ impl ContentDecoder for Flate {
         output.append(self.inner.get_mut());
         Ok(used)
     }
+
+    fn is_complete(&mut self) -> bool {
+        match self.coding {
+            Coding::Deflate => self.ended,
+            _ => self.inner.try_finish().is_ok(),
+        }
+    }
 }
 
-/// br.
-struct Brotli(brotli_decompressor::DecompressorWriter<Vec<u8>>);
+/// br. Without the large windows that RFC 7932 does not know.
+struct Brotli {
+    state: BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>,
+    ended: bool,
+}
 
 impl Default for Brotli {
     fn default() -> Self {
-        Self(brotli_decompressor::DecompressorWriter::new(Vec::new(), 4096))
+        let alloc = StandardAlloc::default;
+        Self { state: BrotliState::new_strict(alloc(), alloc(), alloc()), ended: false }
     }
 }
 
 impl ContentDecoder for Brotli {
     fn decode(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, CodingError> {
-        use std::io::Write;
-        let piece = &input[..input.len().min(16)];
-        let used = match piece.is_empty() {
-            true => 0,
-            false => self.0.write(piece).map_err(|_| CodingError(Coding::Brotli))?,
-        };
-        output.append(self.0.get_mut());
-        Ok(used)
+        let error = CodingError(Coding::Brotli);
+        if self.ended {
+            return if input.is_empty() { Ok(0) } else { Err(error) };
+        }
+        let from = output.len();
+        // What does not fit waits in the decoder for the next call.
+        output.resize(from + STEP, 0);
+        let (mut more, mut used) = (input.len(), 0);
+        let (mut room, mut made, mut total) = (STEP, 0, 0);
+        let result = BrotliDecompressStream(
+            &mut more,
+            &mut used,
+            input,
+            &mut room,
+            &mut made,
+            &mut output[from..],
+            &mut total,
+            &mut self.state,
+        );
+        output.truncate(from + made);
+        match result {
+            BrotliResult::ResultFailure => Err(error),
+            result => {
+                self.ended = matches!(result, BrotliResult::ResultSuccess);
+                Ok(used)
+            }
+        }
+    }
+
+    fn is_complete(&mut self) -> bool {
+        self.ended
     }
 }
 
 /// zstd.
-struct Zstd(zstd::stream::raw::Decoder<'static>);
+struct Zstd {
+    decoder: zstd::stream::raw::Decoder<'static>,
+    ended: bool,
+}
 
 impl Zstd {
     fn new() -> Option<Self> {
         let mut decoder = zstd::stream::raw::Decoder::new().ok()?;
         // RFC 9659: 8 MiB is what a sender may ask for.
         decoder.set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(23)).ok()?;
-        Some(Self(decoder))
+        Some(Self { decoder, ended: false })
     }
 }
 
@@ -155,10 +204,13 @@ impl ContentDecoder for Zstd {
         use zstd::stream::raw::Operation;
         let from = output.len();
         output.resize(from + STEP, 0);
-        let status = self.0.run_on_buffers(input, &mut output[from..]);
+        let status = self.decoder.run_on_buffers(input, &mut output[from..]);
         match status {
             Ok(status) => {
                 output.truncate(from + status.bytes_written);
+                if status.bytes_read > 0 || status.bytes_written > 0 {
+                    self.ended = status.remaining == 0;
+                }
                 Ok(status.bytes_read)
             }
             Err(_) => {
@@ -166,5 +218,8 @@ impl ContentDecoder for Zstd {
                 Err(CodingError(Coding::Zstd))
             }
         }
+    }
+    fn is_complete(&mut self) -> bool {
+        self.ended
     }
 }

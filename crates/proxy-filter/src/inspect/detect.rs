@@ -112,8 +112,10 @@ signals! {
     LimitValues,
     /// The engine: more content than is inspected.
     LimitContent,
-    /// The engine: content whose coding is unknown, broken or inflates too much.
+    /// The engine: content that inflates too much.
     LimitCoding,
+    /// The engine: content whose coding is unknown, or is not the one that it is said to be.
+    CodingFalse,
     /// The engine: a method that the web does not use.
     MethodUnusual,
     /// The engine: a session's id in a request that another site made.

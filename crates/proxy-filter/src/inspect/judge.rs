@@ -103,6 +103,17 @@ impl Judge {
         self.score(&value, signals);
     }
 
+    /// Something about the request as a whole that refuses it alone, whatever the threshold, unless
+    /// its rule is left out.
+    pub(super) fn refuse(&mut self, signal: Signal, name: &[u8]) {
+        let before = self.request;
+        self.signal(signal, name);
+        if self.request > before {
+            self.request = self.request.max(self.shared.config.threshold);
+            self.add_up();
+        }
+    }
+
     /// A limit was reached; what that means the configuration says.
     pub(super) fn limit(&mut self, signal: Signal) {
         self.signal(signal, b"");

@@ -1,6 +1,7 @@
 //! The inspection of content while it streams.
 
 mod decoding;
+mod raw;
 mod reader;
 
 use bytes::Bytes;
@@ -10,7 +11,8 @@ use proxy_core::RequestHead;
 use super::detect::Signal;
 use super::judge::Judge;
 use super::verdict::{Inspection, Mode, Report, Step};
-pub(super) use decoding::Decoding;
+pub(super) use decoding::{Decoding, Undecodable};
+use raw::Raw;
 use reader::Reader;
 
 /// The inspection of the content of one request.
@@ -18,6 +20,8 @@ pub(super) struct Content {
     judge: Judge,
     reader: Reader,
     decoding: Decoding,
+    /// Coded content as it came, until it is clear that it is not coded so.
+    raw: Option<Raw>,
     seen: u64,
     /// Bytes that the caller holds back.
     held: usize,
@@ -32,24 +36,25 @@ impl Content {
     pub(super) fn of(head: RequestHead<'_>, mut judge: Judge) -> Option<Self> {
         let field = |name| head.fields.get(name).map_or(&b""[..], http::HeaderValue::as_bytes);
         let content_type = field(&CONTENT_TYPE);
-        let (decoding, over) = match Decoding::of(head.fields, judge.shared.config.ratio_limit) {
-            Ok(decoding) => (decoding, false),
-            Err(_) => {
-                judge.limit(Signal::LimitCoding);
-                (Decoding::default(), true)
-            }
-        };
+        let decoding = Decoding::of(head.fields, judge.shared.config.ratio_limit);
+        let is_false = decoding.is_err();
+        if is_false {
+            judge.refuse(Signal::CodingFalse, b"content-encoding");
+        }
+        let decoding = decoding.unwrap_or_default();
         let bounds = judge.shared.bounds();
-        let reader = Reader::of(content_type, bounds, !decoding.is_none() || over)?;
+        let is_coded = !decoding.is_none();
+        let reader = Reader::of(content_type, bounds, is_coded || is_false)?;
         Some(Self {
             // What can not be refused need not wait.
             flows: flows(content_type) || judge.shared.config.mode != Mode::Enforce,
             judge,
             reader,
             decoding,
+            raw: is_coded.then(|| Raw::new(content_type, bounds)),
             seen: 0,
             held: 0,
-            over,
+            over: false,
             blocked: false,
         })
     }
@@ -70,18 +75,36 @@ impl Content {
 
     /// Takes the codings off and shows what comes out.
     fn decode(&mut self, chunk: &[u8]) {
+        let kept = self.raw.as_mut().map_or(0, |raw| raw.push(chunk, &mut self.judge));
         let mut decoding = std::mem::take(&mut self.decoding);
         let decoded = decoding.decode(chunk, &mut |content| {
             self.show(content);
             !self.over && !self.judge.blocks()
         });
-        self.decoding = decoding;
-        if decoded.is_err() {
-            self.over = true;
-            // What was decoded so far is judged all the same.
-            self.reader.finish(&mut self.judge);
-            self.judge.limit(Signal::LimitCoding);
+        match decoded {
+            Ok(()) if self.over => {}
+            Ok(()) => self.decoding = decoding,
+            Err(Undecodable::False) => self.read_as_it_came(&chunk[kept..]),
+            Err(Undecodable::TooLarge) => {
+                self.over = true;
+                // What was decoded so far is judged all the same.
+                self.reader.finish(&mut self.judge);
+                self.judge.limit(Signal::LimitCoding);
+            }
         }
+    }
+
+    /// The content is not in its coding: somebody will read it as it came.
+    fn read_as_it_came(&mut self, rest: &[u8]) {
+        self.decoding = Decoding::default();
+        self.reader.finish(&mut self.judge);
+        self.judge.refuse(Signal::CodingFalse, b"content-encoding");
+        let Some(raw) = self.raw.take() else { return };
+        let (content_type, kept) = raw.into_parts();
+        let bounds = self.judge.shared.bounds();
+        self.reader = Reader::of(&content_type, bounds, true).unwrap_or(Reader::Opaque);
+        self.show(&kept);
+        self.show(rest);
     }
 
     fn verdict(&mut self, chunk: usize) -> Step {
@@ -129,6 +152,12 @@ impl Inspection for Content {
     fn finish(&mut self) -> Step {
         if self.blocked {
             return Step::Block;
+        }
+        if !self.over && !self.decoding.is_complete() {
+            self.read_as_it_came(b"");
+        }
+        if let Some(raw) = &mut self.raw {
+            raw.finish(&mut self.judge);
         }
         if !self.over {
             self.reader.finish(&mut self.judge);

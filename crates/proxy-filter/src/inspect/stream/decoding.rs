@@ -25,9 +25,14 @@ struct Stage {
     made: u64,
 }
 
-/// Content can not be decoded, or becomes too large by it.
+/// Why content can not be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::inspect) struct Undecodable;
+pub(in crate::inspect) enum Undecodable {
+    /// It is not in the coding that it is said to be in, or in one that nobody here knows.
+    False,
+    /// It becomes too large by it.
+    TooLarge,
+}
 
 impl Decoding {
     /// The codings that a head names. What comes out of each may be `ratio` times as large as what
@@ -38,14 +43,14 @@ impl Decoding {
             .iter()
             .flat_map(|value| value.as_bytes().split(|&b| b == b','))
             .map(<[u8]>::trim_ascii)
-            .filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case(b"identity"))
+            .filter(|name| !is_none(name))
             .collect();
         if codings.len() > CODINGS {
-            return Err(Undecodable);
+            return Err(Undecodable::False);
         }
         // The last coding was applied last.
         let stages = codings.iter().rev().map(|name| {
-            let decoder = coding::decoder(name).ok_or(Undecodable)?;
+            let decoder = coding::decoder(name).ok_or(Undecodable::False)?;
             Ok(Stage { decoder, buffer: Vec::new(), made: 0 })
         });
         Ok(Self { stages: stages.collect::<Result<_, _>>()?, ratio: u64::from(ratio), raw: 0 })
@@ -53,6 +58,11 @@ impl Decoding {
 
     pub(in crate::inspect) fn is_none(&self) -> bool {
         self.stages.is_empty()
+    }
+
+    /// Whether all that was decoded is whole.
+    pub(in crate::inspect) fn is_complete(&mut self) -> bool {
+        self.raw == 0 || self.stages.iter_mut().all(|stage| stage.decoder.is_complete())
     }
 
     /// Decodes a chunk and shows what comes out, piece by piece, until `show` gives false.
@@ -67,6 +77,15 @@ impl Decoding {
     }
 }
 
+/// Whether a name stands for no coding: `identity`, the pieces in which stores of objects take
+/// signed uploads, and a charset, which some write into this field by mistake.
+fn is_none(name: &[u8]) -> bool {
+    name.is_empty()
+        || [&b"identity"[..], b"aws-chunked", b"utf-8", b"utf8"]
+            .iter()
+            .any(|none| name.eq_ignore_ascii_case(none))
+}
+
 /// Gives whether more is wanted.
 fn decode(
     stages: &mut [Stage],
@@ -77,11 +96,12 @@ fn decode(
     let Some((stage, rest)) = stages.split_first_mut() else { return Ok(show(input)) };
     loop {
         stage.buffer.clear();
-        let used = stage.decoder.decode(input, &mut stage.buffer).map_err(|_| Undecodable)?;
+        let used =
+            stage.decoder.decode(input, &mut stage.buffer).map_err(|_| Undecodable::False)?;
         input = &input[used..];
         stage.made += stage.buffer.len() as u64;
         if stage.made > most {
-            return Err(Undecodable);
+            return Err(Undecodable::TooLarge);
         }
         if stage.buffer.is_empty() {
             if used == 0 || input.is_empty() {
