@@ -17,6 +17,7 @@ pub struct Asked<'a> {
     exchange: Option<&'a Exchange>,
     authority: Authority<'a>,
     left: RefCell<Left>,
+    again: bool,
 }
 
 /// What policies leave on a request that is passed on.
@@ -50,7 +51,22 @@ impl<'a> Asked<'a> {
             // What has no host is of no name that a list could have.
             authority: authority.unwrap_or(Authority { host: "", port: None }),
             left: RefCell::default(),
+            again: false,
         }
+    }
+
+    /// The same request once more, because a name turned up on its way: what counts requests has
+    /// counted it.
+    #[must_use]
+    pub const fn again(mut self) -> Self {
+        self.again = true;
+        self
+    }
+
+    /// Whether the request was judged and let pass before, and is asked about for a name that
+    /// turned up on its way.
+    pub const fn is_again(&self) -> bool {
+        self.again
     }
 
     /// The head.

@@ -28,6 +28,7 @@
 //! user is written into the [`Exchange`](proxy_core::Exchange), for rules, limits and log.
 
 mod basic;
+mod failures;
 mod htpasswd;
 mod pending;
 mod policy;

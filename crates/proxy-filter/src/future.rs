@@ -97,7 +97,8 @@ where
                             continue;
                         }
                         End::Answer(answer) => {
-                            State::Answered { answer: Some(answer.recorded(&own.request)) }
+                            let left = mem::take(&mut own.left);
+                            State::Answered { answer: Some(answer.recorded(left, &own.request)) }
                         }
                         End::Pass => {
                             let own = *waiting.take().expect("polled after completion");

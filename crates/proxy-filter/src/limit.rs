@@ -19,6 +19,12 @@ pub trait Limit: Send + Sync + 'static {
     /// # Errors
     /// When there were too many.
     fn count(&self, asked: &Asked<'_>) -> Result<(), Exceeded>;
+
+    /// One that says the same and counts for itself, for rules that only report: these must not
+    /// take what others count. None, as by default, where it has no budget that others share.
+    fn apart(&self) -> Option<Arc<dyn Limit>> {
+        None
+    }
 }
 
 impl<F> Limit for F

@@ -13,18 +13,22 @@
 //! A rule in the mode `report` ends nothing and changes nothing: the record says that it matched,
 //! and what it would have done.
 //!
+//! A rule in that mode with `rate_limit` counts apart ([`Limit::apart`]): it takes nothing of what
+//! other rules and layers count.
+//!
 //! In a rehearsal the record says of each rule that was tried, and did not match, which condition
 //! did not hold.
 
 mod compile;
 mod conditions;
+mod connect;
 mod spec;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use proxy_core::{Refusal, Verdict as Recorded};
 
 pub use compile::{Resources, RuleError};
@@ -34,6 +38,7 @@ use crate::asked::Asked;
 use crate::limit::Limit;
 use crate::policy::{Policy, Redirection, Verdict};
 use conditions::Conditions;
+pub(crate) use connect::Connected;
 
 /// Rules in their order, compiled. A [`Policy`].
 #[derive(Debug, Default)]
@@ -41,6 +46,8 @@ pub struct Rules {
     rules: Box<[Rule]>,
     /// What becomes of a request that no rule decided about.
     denies: bool,
+    /// Fields that rules look at.
+    fields: Box<[HeaderName]>,
 }
 
 /// One rule.
@@ -66,7 +73,9 @@ impl Rules {
     /// # Errors
     /// Every mistake in every rule.
     pub fn compile(specs: &[RuleSpec], resources: &Resources) -> Result<Self, Vec<RuleError>> {
-        Ok(Self { rules: compile::rules(specs, resources)?, denies: false })
+        let rules = compile::rules(specs, resources)?;
+        let fields = connect::fields_of(&rules);
+        Ok(Self { rules, denies: false, fields })
     }
 
     /// Refuses what no rule decided about: the rules are then a list of what is allowed.
@@ -94,12 +103,23 @@ impl Policy for Rules {
                 asked.note_skipped(&rule.id, unmet);
                 continue;
             }
-            if let Some(verdict) = rule.apply(asked) {
-                return verdict;
+            match rule.apply(asked) {
+                Some(Verdict::Allow) => return self.passed(asked),
+                Some(verdict) => return verdict,
+                None => {}
             }
         }
         if self.denies {
             return Refusal::new(StatusCode::FORBIDDEN, "no_rule_allows").rule("default").into();
+        }
+        self.passed(asked)
+    }
+}
+
+impl Rules {
+    fn passed(&self, asked: &Asked<'_>) -> Verdict {
+        if *asked.method() == Method::CONNECT && !asked.is_again() {
+            Connected::leave(asked, &self.fields);
         }
         Verdict::Allow
     }
@@ -134,6 +154,8 @@ impl Rule {
                 asked.note(Some(&self.id), Recorded::Modify, what);
                 asked.set_field(name.clone(), value.clone());
             }
+            // A tunnel is counted when it is asked for, not once more for the name in it.
+            Action::RateLimit(_) if asked.is_again() => {}
             Action::RateLimit(limit) => {
                 if let Err(exceeded) = limit.count(asked) {
                     return Some(Verdict::Deny(Box::new(exceeded.refusal(&self.id))));
@@ -153,6 +175,7 @@ impl Rule {
             Action::Redirect { .. } => "redirected_by_rule".into(),
             Action::Tag(tag) => Cow::Owned(format!("tag {tag}")),
             Action::SetField(name, _) => Cow::Owned(format!("set_field {name}")),
+            Action::RateLimit(_) if asked.is_again() => return None,
             Action::RateLimit(limit) => match limit.count(asked) {
                 Ok(()) => return None,
                 Err(_) => "rate_limited".into(),

@@ -51,7 +51,7 @@ where
                 leave(judged.left, &mut request);
                 FilterFuture::passing(self.inner.call(request))
             }
-            End::Answer(answer) => FilterFuture::answered(answer.recorded(&request)),
+            End::Answer(answer) => FilterFuture::answered(answer.recorded(judged.left, &request)),
             End::Wait(deferred, next) => {
                 // The one that was polled ready is kept; a clone takes its place.
                 let clone = self.inner.clone();
@@ -85,9 +85,12 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    /// Writes it into the record.
-    pub(crate) fn recorded<B>(self, request: &Request<B>) -> Self {
+    /// Writes it into the record, and who asked: a user who is refused is known by name, too.
+    pub(crate) fn recorded<B>(self, left: Left, request: &Request<B>) -> Self {
         let exchange = Exchange::of(request);
+        if let (Some(exchange), Some(user)) = (exchange, left.user) {
+            exchange.set_user(user);
+        }
         match self {
             Self::Refusal(refusal) => Self::Refusal(Box::new(refusal.recorded(exchange, LAYER))),
             Self::Redirect(redirect) => {

@@ -13,7 +13,8 @@ use proxy_filter::rate::fields::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use proxy_filter::rate::{
     KeyPart, Rate, RateError, RateLimit, RateLimitLayer, RateLimited, RateLimiter,
 };
-use proxy_filter::{Asked, Limit};
+use proxy_filter::rules::{ActionSpec, MatchSpec, Mode, Resources, RuleSpec, Rules};
+use proxy_filter::{Asked, Limit, Policy};
 use proxy_testkit::{Answer, ExchangeBuilder, LayerContract, ManualClock, StubHandle, StubService};
 use tower::{Layer, Service, ServiceExt};
 
@@ -267,4 +268,54 @@ fn a_limit_that_lets_nothing_pass_is_none() {
     let century = RateLimit::new("slow", "1/d".parse().expect("a rate")).burst(40_000);
     assert_eq!(start(century), Err(RateError::TooLong));
     assert_eq!(start(per_client(5).key([KeyPart::Route]).cost(5)), Ok(()));
+}
+
+#[tokio::test]
+async fn what_only_reported_gets_nothing_back() {
+    let clock = ManualClock::new();
+    let trial = started(RateLimit::new("trial", Rate::per_second(1)).burst(3).report(true), &clock);
+    let narrow = started(RateLimit::new("narrow", Rate::per_second(1)).burst(3), &clock);
+    let mut both = stage(&RateLimitLayer::of([Arc::clone(&trial), narrow]));
+    let mut reports = Vec::new();
+    for _ in 0..3 {
+        both.ask_from("192.0.2.1").await;
+    }
+    let mut alone = stage(&RateLimitLayer::of([trial]));
+    for turn in 0..3 {
+        let (request, exchange) = from("192.0.2.1");
+        let stage = if turn < 2 { &mut both } else { &mut alone };
+        stage.ask(request).await;
+        reports.push(exchange.with_decisions(|decisions| {
+            decisions.iter().any(|decision| decision.verdict == Verdict::Report)
+        }));
+    }
+    assert_eq!(reports, [true; 3]);
+}
+
+#[test]
+fn a_rule_that_reports_takes_nothing_of_a_limit_that_others_count_by() {
+    let clock = ManualClock::new();
+    let shared = started(RateLimit::new("shared", Rate::per_second(1)).burst(2), &clock);
+    let mut resources = Resources::new(Arc::new(clock.clone()));
+    let limit: Arc<dyn Limit> = Arc::<RateLimiter>::clone(&shared);
+    resources.limits.insert("shared".into(), limit);
+    let rule = |id: &str, mode| RuleSpec {
+        id: id.to_owned(),
+        matches: MatchSpec::default(),
+        action: ActionSpec::RateLimit("shared".into()),
+        mode,
+    };
+    let trial = Rules::compile(&[rule("trial", Mode::Report)], &resources).expect("rules");
+    let reported = || {
+        let (request, exchange) = from("192.0.2.1");
+        assert!(trial.judge(&Asked::new(RequestHead::of(&request))).is_allow());
+        exchange.with_decisions(|decisions| decisions.len())
+    };
+    assert_eq!([reported(), reported(), reported(), reported()], [0, 0, 1, 1]);
+    let real = Rules::compile(&[rule("real", Mode::Enforce)], &resources).expect("rules");
+    let passes = || {
+        let (request, _exchange) = from("192.0.2.1");
+        real.judge(&Asked::new(RequestHead::of(&request))).is_allow()
+    };
+    assert_eq!([passes(), passes(), passes()], [true, true, false]);
 }

@@ -5,12 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use proxy_core::{ClientAddr, ClientKey};
 
-/// Checks of one client (IPv4 address or IPv6 /64) at a time.
+use super::pool::QUEUE;
+
+/// Checks of one client (IPv4 address or IPv6 /64) at a time, while fewer than half of the places
+/// are taken.
 const MAX_OF_A_CLIENT: usize = 16;
+/// And from then on: a few clients can not shut out all others.
+const MAX_WHEN_MANY_WAIT: usize = 2;
 
 /// Counts the checks that wait or run. The pool's queue bounds how many clients there are.
 #[derive(Clone, Default)]
-pub(super) struct Pending(Arc<Mutex<HashMap<ClientKey, usize>>>);
+pub(super) struct Pending(Arc<Mutex<Counts>>);
+
+#[derive(Default)]
+struct Counts {
+    of: HashMap<ClientKey, usize>,
+    all: usize,
+}
 
 /// A place of a client, which it gives back when it is dropped.
 pub(super) struct Place {
@@ -23,11 +34,12 @@ impl Pending {
     pub(super) fn take(&self, client: ClientAddr) -> Option<Place> {
         let client = client.key(32, 64);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(client).or_default();
-        if *count >= MAX_OF_A_CLIENT {
+        let most = if counts.all < QUEUE / 2 { MAX_OF_A_CLIENT } else { MAX_WHEN_MANY_WAIT };
+        if counts.of.get(&client).is_some_and(|count| *count >= most) {
             return None;
         }
-        *count += 1;
+        *counts.of.entry(client).or_default() += 1;
+        counts.all += 1;
         Some(Place { pending: self.clone(), client })
     }
 }
@@ -35,10 +47,11 @@ impl Pending {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.pending.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.client) {
+        counts.all -= 1;
+        if let Some(count) = counts.of.get_mut(&self.client) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.client);
+                counts.of.remove(&self.client);
             }
         }
     }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use futures_channel::oneshot;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use proxy_core::{Clock, Refusal, Verdict as Recorded};
+use proxy_core::{ClientAddr, Clock, Refusal, Verdict as Recorded};
 
 use super::basic::Basic;
+use super::failures::{Attempt, Failures};
 use super::htpasswd::Users;
-use super::pending::Pending;
+use super::pending::{Pending, Place};
 use super::pool::Offload;
 use super::remembered::Remembered;
 use crate::asked::Asked;
@@ -75,6 +76,7 @@ struct Shared {
     offload: Arc<dyn Offload>,
     remembered: Remembered,
     pending: Pending,
+    failures: Failures,
 }
 
 impl Credentials {
@@ -86,6 +88,7 @@ impl Credentials {
         offload: Arc<dyn Offload>,
         key: [u8; 32],
     ) -> Self {
+        let now = clock.now();
         let shared = Shared {
             users: users.into(),
             asks,
@@ -94,6 +97,7 @@ impl Credentials {
             offload,
             remembered: Remembered::new(key, REMEMBERED),
             pending: Pending::default(),
+            failures: Failures::new(now),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -168,23 +172,27 @@ impl Credentials {
         // The same name has the same stand-in, and nobody can tell which.
         let chance = shared.remembered.hash(basic.name().as_bytes());
         let chance = u64::from_le_bytes(chance[..8].try_into().unwrap_or_default());
-        if asked.is_rehearsal() {
-            // Nothing is begun, and nothing remembered.
-            let user = shared.users.verify(basic.name(), basic.password(), chance);
-            return shared.conclude(user, admitted, asked);
-        }
-        let Some(place) = shared.pending.take(asked.client()) else {
-            return busy(StatusCode::TOO_MANY_REQUESTS).into();
+        // In a rehearsal the password is checked as well, but nothing is counted or remembered.
+        let place = match asked.is_rehearsal() {
+            true => None,
+            false => match shared.place(asked.client()) {
+                Ok(place) => Some(place),
+                Err(refusal) => return refusal.into(),
+            },
         };
         let (tell, told) = oneshot::channel();
         let own = Arc::clone(shared);
         let work = Box::new(move || {
-            let _place = place;
             // Whoever asked may have left.
             if !tell.is_canceled() {
                 let user = own.users.verify(basic.name(), basic.password(), chance);
-                if let Some(user) = &user {
-                    own.remembered.remember(hash, Arc::clone(user), own.clock.now());
+                if let Some((_, attempt)) = place {
+                    match &user {
+                        Some(user) => {
+                            own.remembered.remember(hash, Arc::clone(user), own.clock.now());
+                        }
+                        None => attempt.failed(),
+                    }
                 }
                 let _ = tell.send(user);
             }
@@ -207,6 +215,16 @@ impl Shared {
             Asks::Proxy => header::PROXY_AUTHORIZATION,
             Asks::Origin => header::AUTHORIZATION,
         }
+    }
+
+    /// A place among the checks that wait, and an attempt of the client's.
+    fn place(&self, client: ClientAddr) -> Result<(Place, Attempt), Refusal> {
+        let attempt = self.failures.begin(client, self.clock.now()).map_err(|wait| {
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            Refusal::new(status, "credentials_guessed").rule("credentials").retry_after(wait)
+        })?;
+        let place = self.pending.take(client);
+        Ok((place.ok_or_else(|| busy(StatusCode::TOO_MANY_REQUESTS))?, attempt))
     }
 
     fn challenge(&self, reason: &'static str) -> Refusal {

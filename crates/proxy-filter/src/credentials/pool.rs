@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Work that waits, at most.
-const QUEUE: usize = 64;
+pub(super) const QUEUE: usize = 64;
 
 /// Runs work that takes the processor for a while, away from whoever serves requests.
 pub trait Offload: Send + Sync + 'static {

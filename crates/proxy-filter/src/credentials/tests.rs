@@ -195,6 +195,68 @@ async fn a_flood_waits_in_bounds() {
     assert!(matches!(ask(&request("anna", "secret")), Verdict::Defer(_)));
 }
 
+#[tokio::test]
+async fn a_few_clients_can_not_shut_out_the_others() {
+    let clock = ManualClock::new();
+    let slow = Arc::new(Desk { kept: Mutex::new(Some(Vec::new())), ..Desk::default() });
+    let policy = credentials(Asks::Proxy, &slow, &clock).any_user();
+    let mut waiting = Vec::new();
+    for (client, expected) in [(1, 16), (2, 16), (3, 2), (4, 2), (5, 2)] {
+        let mut request = request("anna", "wrong");
+        request.extensions_mut().insert(ClientAddr::new([192, 0, 2, client].into()));
+        for n in 0..20 {
+            let verdict = policy.judge(&Asked::new(RequestHead::of(&request)));
+            assert_eq!(matches!(verdict, Verdict::Defer(_)), n < expected, "{client} {n}");
+            waiting.push(verdict);
+        }
+    }
+}
+
+#[tokio::test]
+async fn guessing_is_limited_and_who_is_right_is_not() {
+    let (desk, clock) = (Arc::new(Desk::default()), ManualClock::new());
+    let policy = credentials(Asks::Proxy, &desk, &clock).any_user();
+    judge(&policy, &request("otto", "secret")).await.unwrap();
+    for n in 0..32 {
+        let refusal = judge(&policy, &request("anna", &n.to_string())).await.unwrap_err();
+        assert_eq!(refusal.reason, "credentials_wrong");
+    }
+    let refusal = judge(&policy, &request("anna", "secret")).await.unwrap_err();
+    assert_eq!((refusal.status.as_u16(), refusal.reason), (429, "credentials_guessed"));
+    assert_eq!(refusal.retry_after, Some(Duration::from_secs(1)));
+    assert_eq!(desk.done.load(Ordering::Relaxed), 33, "not checked any more");
+    judge(&policy, &request("otto", "secret")).await.expect("remembered");
+    let mut elsewhere = request("anna", "secret");
+    elsewhere.extensions_mut().insert(ClientAddr::new("192.0.2.2".parse().unwrap()));
+    judge(&policy, &elsewhere).await.expect("another client");
+    // What is right costs nothing: each of these would take the one attempt there is.
+    clock.advance(Duration::from_secs(1));
+    for user in ["ida", "olaf"] {
+        judge(&policy, &request(user, "secret")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_rehearsal_checks_elsewhere_and_leaves_nothing() {
+    let (desk, clock) = (Arc::new(Desk::default()), ManualClock::new());
+    let own = credentials(Asks::Proxy, &desk, &clock);
+    let policy = own.clone().any_user();
+    let rehearsed = |password: &str| {
+        let mut request = request("anna", password);
+        let exchange = proxy_testkit::ExchangeBuilder::new().peer("192.0.2.1").build();
+        exchange.set_rehearsal();
+        request.extensions_mut().insert(exchange);
+        request
+    };
+    judge(&policy, &rehearsed("secret")).await.unwrap();
+    for n in 1..100 {
+        let refusal = judge(&policy, &rehearsed("wrong")).await.unwrap_err();
+        assert_eq!(refusal.reason, "credentials_wrong");
+        assert_eq!(desk.done.load(Ordering::Relaxed), n + 1, "never by whoever asks");
+    }
+    assert_eq!(own.remembered_pairs(), 0);
+}
+
 #[test]
 fn a_pool_does_the_work_and_survives_a_panic() {
     let pool = Pool::start(1).unwrap();

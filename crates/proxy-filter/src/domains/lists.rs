@@ -43,14 +43,14 @@ impl ListHandle {
         self.0.current.load_full()
     }
 
-    /// Puts a new version in its place, for the next request on. One that is empty, or has less
-    /// than half of the names, is more likely a mistake than meant: the last good one stays.
+    /// Puts a new version in its place, for the next request on. One that is empty, or has no
+    /// more than half of the names, is more likely a mistake than meant: the last good one stays.
     ///
     /// # Errors
     /// How many names there were, and how many there would have been.
     pub fn renew(&self, list: DomainList) -> Result<(), Shrunk> {
         let (from, to) = (self.0.current.load().len(), list.len());
-        if from > 0 && (to == 0 || to < from / 2) {
+        if from > 0 && to <= from / 2 {
             return Err(Shrunk { from, to });
         }
         self.0.current.store(Arc::new(list));

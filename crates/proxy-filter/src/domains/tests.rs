@@ -135,7 +135,7 @@ fn only_names_refuse_all_others_whatever_is_excepted() {
 fn a_list_is_swapped_unless_it_lost_too_much() {
     let handle = ListHandle::new("l", set(&["a.test", "b.test", "c.test", "d.test"]));
     let lists = DomainLists::new().with(Purpose::Block, handle.clone());
-    handle.renew(set(&["e.test", "f.test"])).unwrap();
+    handle.renew(set(&["e.test", "f.test", "i.test"])).unwrap();
     assert!(matches!(lists.judge("e.test", true), lists::Listed::Blocked { .. }));
     assert_eq!(lists.judge("a.test", true), lists::Listed::Free);
     handle.renew(set(&["e.test", "f.test", "g.test", "h.test"])).unwrap();
@@ -143,7 +143,10 @@ fn a_list_is_swapped_unless_it_lost_too_much() {
         handle.renew(set(&["a.test"])).unwrap_err().to_string(),
         "it went from 4 names to 1"
     );
+    assert!(handle.renew(set(&["a.test", "b.test"])).is_err(), "half of them");
     assert!(handle.renew(DomainList::default()).is_err());
+    handle.renew(set(&["f.test", "g.test", "h.test"])).unwrap();
+    assert!(handle.renew(set(&["a.test"])).is_err(), "less than half of three");
     assert!(matches!(lists.judge("h.test", true), lists::Listed::Blocked { .. }));
     // What begins empty may grow, and may stay so.
     let empty = ListHandle::new("l", DomainList::default());

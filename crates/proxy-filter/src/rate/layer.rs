@@ -98,12 +98,19 @@ pub struct RateLimited<S> {
 /// The refusal, or what the answer is to tell.
 fn judge(limiters: &[Member], head: &RequestHead<'_>) -> Result<Vec<Advertised>, Box<Refusal>> {
     let mut told = head.exchange().map(Advertised::take_from).unwrap_or_default();
+    // Those that only reported took nothing, and get nothing back.
+    let mut untaken = Vec::new();
     for (index, limiter) in limiters.iter().enumerate() {
         let Some(judged) = limiter.judge(head) else { continue };
+        if !judged.taken {
+            untaken.push(index);
+        }
         told.extend(judged.advertised);
         let Some(mut refusal) = judged.refusal else { continue };
-        for earlier in &limiters[..index] {
-            earlier.give_back(head);
+        for (index, earlier) in limiters[..index].iter().enumerate() {
+            if !untaken.contains(&index) {
+                earlier.give_back(head);
+            }
         }
         for advertised in told {
             advertised.append_to(refusal.fields.get_or_insert_default());

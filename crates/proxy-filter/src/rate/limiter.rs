@@ -250,7 +250,8 @@ impl RateLimiter {
             let wait = refusal.as_ref().and_then(|refusal| refusal.retry_after);
             Advertised::new(&self.policy, standing.left, wait.unwrap_or(standing.until_clear))
         });
-        Some(Judged { verdict, used: standing.used, refusal, advertised })
+        let taken = taken.wait.is_none();
+        Some(Judged { verdict, taken, used: standing.used, refusal, advertised })
     }
 
     /// The decision in the record: in a rehearsal with the level at the moment.
@@ -301,6 +302,8 @@ pub const REASON: &str = "rate_limited";
 /// What became of a request.
 pub(crate) struct Judged {
     pub(crate) verdict: Verdict,
+    /// Whether its cost was taken: not where there were too many, also where that is only reported.
+    pub(crate) taken: bool,
     /// How much of the burst is used.
     used: u64,
     pub(crate) refusal: Option<Box<Refusal>>,
@@ -334,6 +337,13 @@ impl Limit for RateLimiter {
             }
             (None, None) => Ok(()),
         }
+    }
+
+    /// With a table of its own; clients are told nothing of it, and it is in no metrics.
+    fn apart(&self) -> Option<Arc<dyn Limit>> {
+        let limit = self.limit.clone().fields(false);
+        let limiter = limit.start(Arc::clone(&self.clock)).ok()?;
+        Some(Arc::new(limiter))
     }
 }
 

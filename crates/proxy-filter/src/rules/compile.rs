@@ -12,7 +12,7 @@ use proxy_core::{Clock, IpSet, NamePattern};
 use regex::Regex;
 
 use super::conditions::{Conditions, PathCondition};
-use super::spec::{ActionSpec, FieldTest, MatchSpec, RuleSpec};
+use super::spec::{ActionSpec, FieldTest, MatchSpec, Mode, RuleSpec};
 use super::{Action, Rule};
 use crate::limit::Limit;
 
@@ -104,7 +104,12 @@ pub(super) fn rules(
             None => drop(ids.insert(&spec.id, index)),
         }
         let conditions = conditions(&spec.matches, resources, &mut mistakes);
-        if let Some(action) = action(&spec.action, resources, &mut mistakes) {
+        if let Some(mut action) = action(&spec.action, resources, &mut mistakes) {
+            if let (Mode::Report, Action::RateLimit(limit)) = (spec.mode, &mut action)
+                && let Some(apart) = limit.apart()
+            {
+                *limit = apart;
+            }
             let id = spec.id.as_str().into();
             rules.push(Rule { id, conditions, action, mode: spec.mode });
         }

@@ -10,10 +10,13 @@ use proxy_core::{
 
 use crate::asked::Asked;
 use crate::policy::{Policy, Verdict};
+use crate::rules::Connected;
 
 /// Asks a policy, such as [`Rules`](crate::Rules), what it would say had CONNECT named the server
-/// that the ClientHello names: same client, user, listener and tags, without the fields of the
-/// request. It is a rehearsal, so nothing is counted a second time. Aliases it lets pass.
+/// that the ClientHello names: same client, user, listener and tags. Nothing is counted a second
+/// time. Where [`Rules`](crate::Rules) let the CONNECT pass, the fields of it that they look at are
+/// there as well, and a server name that is the host of CONNECT is not asked about again; behind
+/// another policy the request has no fields. Aliases it lets pass.
 pub struct ServerNamesBy {
     policy: Arc<dyn Policy>,
 }
@@ -36,6 +39,10 @@ impl NamePolicy for ServerNamesBy {
         if found.source != NameSource::ServerName {
             return Vec::new();
         }
+        let connected = exchange.and_then(Exchange::get::<Connected>);
+        if connected.as_ref().is_some_and(|own| own.is_for(found.name, found.port)) {
+            return Vec::new();
+        }
         let Ok(target) = format!("{}:{}", found.name, found.port).parse::<Uri>() else {
             // No name that a rule could permit.
             return vec![Finding::refuse("filter", "host_malformed")];
@@ -43,12 +50,15 @@ impl NamePolicy for ServerNamesBy {
         let mut request = Request::new(());
         (*request.method_mut(), *request.uri_mut()) = (Method::CONNECT, target);
         request.extensions_mut().insert(ServerName(found.name.into()));
+        if let Some(connected) = connected {
+            request.headers_mut().clone_from(connected.fields());
+        }
         let rehearsal = exchange.map(rehearse);
         if let Some(rehearsal) = &rehearsal {
             rehearsal.insert(ServerName(found.name.into()));
             request.extensions_mut().insert(rehearsal.clone());
         }
-        let verdict = self.policy.judge(&Asked::new(RequestHead::of(&request)));
+        let verdict = self.policy.judge(&Asked::new(RequestHead::of(&request)).again());
         let mut findings = Vec::new();
         if let Some(rehearsal) = rehearsal {
             rehearsal.with_decisions(|decisions| {

@@ -177,3 +177,48 @@ fn rules_judge_the_server_name_as_if_connect_had_named_it() {
     exchange.set_user("ann".into());
     assert!(found("video.test").is_empty());
 }
+
+/// A tunnel that CONNECT was granted is not refused for being counted: real rules, a real limit.
+#[test]
+fn the_name_in_a_tunnel_is_not_counted_once_more() {
+    use crate::rate::{Rate, RateLimit};
+    use crate::rules::{ActionSpec, FieldTest, MatchSpec, Mode, Resources, RuleSpec, Rules};
+    use crate::{Asked, Limit, Policy};
+
+    let clock = proxy_testkit::ManualClock::new();
+    let limit = RateLimit::new("few", Rate::per_second(1)).burst(1);
+    let limit: Arc<dyn Limit> = Arc::new(limit.start(Arc::new(clock.clone())).expect("a limit"));
+    let mut resources = Resources::new(Arc::new(clock));
+    resources.limits.insert("few".into(), limit);
+    let rule = |id: &str, matches, action| RuleSpec {
+        id: id.to_owned(),
+        matches,
+        action,
+        mode: Mode::Enforce,
+    };
+    let hosts = MatchSpec { hosts: vec!["bad.test".to_owned()], ..MatchSpec::default() };
+    let field = vec![("X-Key".to_owned(), FieldTest::Exact("k".to_owned()))];
+    let keyed = MatchSpec { fields: field, ..MatchSpec::default() };
+    let specs = [
+        rule("few", MatchSpec::default(), ActionSpec::RateLimit("few".into())),
+        rule("bad", hosts, ActionSpec::Deny { status: 403, page: None }),
+        rule("keyed", keyed, ActionSpec::Allow),
+    ];
+    let rules = Rules::compile(&specs, &resources).expect("rules").deny_by_default();
+    let rules: Arc<dyn Policy> = Arc::new(rules);
+    let exchange = proxy_testkit::ExchangeBuilder::new().build();
+    let connect = http::Request::connect("x.test:443").header("x-key", "k");
+    let connect = connect.extension(exchange.clone()).body(()).expect("a request");
+    let asked = Asked::new(proxy_core::RequestHead::of(&connect));
+    assert!(rules.judge(&asked).is_allow());
+    let tunnel = TunnelRules::new().names(Arc::new(ServerNamesBy::new(rules)));
+    for (name, refused) in
+        [("x.test", None), ("X.test", None), ("y.test", None), ("a.bad.test", Some("bad"))]
+    {
+        let opening = hello(Some(name), false);
+        let opening = TunnelOpening::Hello(&opening);
+        let found = tunnel.judge_opening("x.test", 443, &opening, Some(&exchange));
+        let found: Vec<&str> = found.iter().map(|finding| &*finding.rule).collect();
+        assert_eq!(found, refused.into_iter().collect::<Vec<_>>(), "{name}");
+    }
+}
