@@ -309,7 +309,7 @@ fn a_rule_that_reports_takes_nothing_of_a_limit_that_others_count_by() {
     let reported = || {
         let (request, exchange) = from("192.0.2.1");
         assert!(trial.judge(&Asked::new(RequestHead::of(&request))).is_allow());
-        exchange.with_decisions(|decisions| decisions.len())
+        exchange.with_decisions(<[proxy_core::Decision]>::len)
     };
     assert_eq!([reported(), reported(), reported(), reported()], [0, 0, 1, 1]);
     let real = Rules::compile(&[rule("real", Mode::Enforce)], &resources).expect("rules");
