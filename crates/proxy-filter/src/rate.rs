@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Where no server puts an [`Exchange`](proxy_core::Exchange) into the requests, the client's
-//! address is what [`RateLimit::client`] finds; `examples/limited_axum.rs` shows it.
+//! address is what [`RateLimit::client`] finds.
 //!
 //! The arithmetic is in [`gcra`], the bounded table of keys and what a flood of new keys does to it
 //! in [`table`].
