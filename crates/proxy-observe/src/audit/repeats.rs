@@ -1,9 +1,10 @@
 //! Repeated events become one record and a count, so that a client can not fill the disk.
 //!
-//! The first of its kind is recorded at once. What is like it (the same client's network, and the
+//! The first sixteen of a kind are recorded at once, each with its own target. What is like them (the same client's network, and the
 //! same in everything but time, exchange, method and target) is counted while a window lasts that
 //! began with the first; when it is over one more record says how many there were. So a client
-//! makes at most two records a window for each way to be refused.
+//! makes at most seventeen records a window for each way to be refused, and two while many clients
+//! are refused: then only the first is recorded whole.
 //!
 //! The table is bounded. What finds no place is counted together with others of its kind, whoever
 //! their clients are; and where that finds none either, with all others.
@@ -30,8 +31,10 @@ pub(super) struct Repeated {
     pub(super) rest: Vec<u8>,
     /// Their client as it is shown, where it is one.
     pub(super) client: Option<Vec<u8>>,
-    /// How many, without the one that was recorded.
+    /// How many, without those that were recorded.
     pub(super) count: u64,
+    /// Those that were recorded.
+    whole: u32,
     /// The first and the last of them.
     pub(super) first: SystemTime,
     pub(super) last: SystemTime,
@@ -47,6 +50,12 @@ pub(super) struct Repeats {
     limit: usize,
     table: HashMap<Kind, Repeated>,
 }
+
+/// Of one kind so many are recorded, each by itself, before they are counted,
+const WHOLE: u32 = 16;
+/// while no more than this share of the table is taken: what many clients do together must not
+/// fill the disk either.
+const WHOLE_SHARE: usize = 16;
 
 /// Kinds that may be counted without their client.
 const OTHERS: usize = 256;
@@ -80,6 +89,10 @@ impl Repeats {
                 kind.rest = None;
             }
         }
+        let whole = match kind.client {
+            Some(_) if self.table.len() <= self.limit / WHOLE_SHARE => WHOLE,
+            _ => 1,
+        };
         let entry = match self.table.entry(kind) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
@@ -88,6 +101,7 @@ impl Repeats {
                     rest: kind.rest.as_deref().map(<[u8]>::to_vec).unwrap_or_default(),
                     client: kind.client.map(|_| event.shown.to_vec()),
                     count: 0,
+                    whole: 1,
                     first: event.time,
                     last: event.time,
                     carried: None,
@@ -97,6 +111,10 @@ impl Repeats {
                 return false;
             }
         };
+        if entry.count == 0 && entry.whole < whole {
+            entry.whole += 1;
+            return false;
+        }
         if entry.count == 0 {
             entry.first = event.time;
         }
@@ -159,6 +177,20 @@ mod tests {
         assert_eq!(over.len(), 1, "what was not repeated needs no second record");
         assert_eq!((over[0].count, over[0].carried), (3, Some((3, 6))));
         assert!(!repeats.count(&event(1, b"a"), start + WINDOW), "a new window");
+    }
+
+    #[test]
+    fn while_few_are_refused_the_first_of_them_are_recorded_whole() {
+        let start = Instant::now();
+        let mut repeats = Repeats::new(WINDOW, 64);
+        let recorded = (0..100).filter(|_| !repeats.count(&event(1, b"a"), start)).count();
+        assert_eq!(recorded, 16);
+        for client in 2..10 {
+            assert!(!repeats.count(&event(client, b"a"), start));
+        }
+        assert!(repeats.count(&event(9, b"a"), start), "many are refused now");
+        let over = repeats.take_over(start + WINDOW, false);
+        assert_eq!(over.iter().map(|entry| entry.count).sum::<u64>(), 100 - 16 + 1);
     }
 
     #[test]
