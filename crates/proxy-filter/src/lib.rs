@@ -21,8 +21,7 @@
 //! [`FilterLayer`] asks a list of [`Policy`]s, in their order; the first that does not allow ends
 //! it. [`policies`] has those for one thing each, [`rules`] an ordered list of rules,
 //! [`domains`] lists of up to millions of names that change while they are used, [`credentials`]
-//! names and passwords. [`Shadow`] makes a policy report what it would do, `ShadowLayer` any
-//! layer.
+//! names and passwords. [`Shadow`] makes a policy report what it would do.
 //!
 //! [`inspect`] looks into requests: a library without input or output of its own, driven by
 //! whoever has a request head and, chunk by chunk, its content.
