@@ -56,7 +56,9 @@ fn a_page_with_50_assets_loads_over_http_and_https() {
         let before = nginx.log().lines().count();
         let dom = browse(&proxy, &url);
         assert!(dom.contains("loaded 50"), "{url}: {dom}");
-        assert_eq!(nginx.log().lines().count() - before, ASSETS + 1, "{url}");
+        let asked = || nginx.log().lines().count() - before;
+        waiting::until("nginx has logged all", || (asked() > ASSETS).then_some(()));
+        assert_eq!(asked(), ASSETS + 1, "{url}");
         // It really went through the proxy.
         waiting::until("the access log has it", || {
             let log = proxy.log();

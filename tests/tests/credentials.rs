@@ -97,6 +97,39 @@ fn a_route_names_its_users_and_others_ask_for_none() {
 }
 
 #[test]
+fn who_is_taken_out_of_the_file_is_out_though_remembered() {
+    let scratch = Scratch::new("users");
+    let file = scratch.write("users.htpasswd", USERS);
+    let proxy = configured::gateway_routes(
+        "http://127.0.0.1:9",
+        &format!("credentials = {{ file = \"{}\" }}", file.display()),
+        "[[routes]]\nname = \"all\"\nrespond = { status = 200, body = \"hello\" }\nusers = [\"*\"]\n",
+    )
+    .start();
+    let ask =
+        |who: &str| get(&proxy, "/", "origin.test", &format!("Authorization: {who}\r\n")).status();
+    assert_eq!((ask(ANNA), ask(ANNA), ask(OTTO)), (200, 200, 200));
+    let swap = |text: &str| {
+        let new = scratch.write("users.new", text);
+        std::fs::rename(new, &file).unwrap();
+    };
+    swap("anna without a colon\n");
+    waiting::until("the broken file", || proxy.stderr().contains("line 1: expected").then_some(()));
+    assert_eq!((ask(ANNA), ask(OTTO)), (200, 200));
+    let otto = USERS.lines().find(|line| line.starts_with("otto:")).unwrap();
+    swap(&format!("{otto}\n"));
+    waiting::until("the shorter file", || (ask(ANNA) == 401).then_some(()));
+    assert_eq!(ask(OTTO), 200);
+    for outcome in ["kept", "swapped"] {
+        let own =
+            format!("proxy_filter_users_reloads_total{{listener=\"web\",outcome=\"{outcome}\"}} 1");
+        waiting::until("it is counted", || {
+            proxy.ask_admin("/metrics").text().contains(&own).then_some(())
+        });
+    }
+}
+
+#[test]
 fn what_is_wrong_is_told_and_no_hash_is_shown() {
     let scratch = Scratch::new("users");
     scratch.write("users.htpasswd", "anna:$apr1$abcdefgh$xyz\n");

@@ -5,7 +5,6 @@
 //! address, when it is dialled, whatever is said here.)
 
 mod passwords;
-mod watch;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +23,6 @@ use crate::config::resolved::{Listener, Resolved};
 use crate::rate_limits::RateLimits;
 
 use passwords::Passwords;
-pub use watch::Watch;
 
 /// The policies of a configuration. All listeners share them.
 pub struct Filters {
@@ -35,6 +33,8 @@ pub struct Filters {
     route_users: Arc<HashMap<String, Arc<Admitted>>>,
     connect_ports: Arc<PortPolicy>,
     http_ports: Arc<PortPolicy>,
+    /// Whether limits or inspection stand between here and the forward role.
+    more_follows: bool,
 }
 
 impl Filters {
@@ -58,7 +58,9 @@ impl Filters {
         let ports = |ports: &crate::config::resolved::Ports| -> Arc<PortPolicy> {
             Arc::new(ports.ranges().iter().cloned().collect())
         };
+        let more_follows = !config.rate_limits.is_empty() || config.forward.inspect.is_some();
         Self {
+            more_follows,
             domains: domains(&own.lists),
             forward_domains: domains(&own.forward_lists),
             rules: (!rules.is_empty()).then(|| Arc::new(rules) as Arc<dyn Policy>),
@@ -79,10 +81,11 @@ impl Filters {
             policies = policies.then_shared(Arc::clone(rules));
         }
         let credentials = self.credentials(listener);
-        if policies.is_empty() && credentials.is_none() {
+        let ports_first = self.more_follows && listener.role == Role::Forward;
+        if policies.is_empty() && credentials.is_none() && !ports_first {
             return None;
         }
-        // The role judges ports too, but only behind the lists and rules.
+        // The role judges ports too, but only behind all that stands here and follows.
         let policies = match listener.role {
             Role::Forward => Policies::new().then(self.ports()).then_all(policies),
             Role::Gateway => policies,

@@ -15,6 +15,7 @@ pub mod compress;
 pub mod config;
 pub mod exec;
 pub mod explain;
+pub mod files;
 pub mod filter;
 pub mod forward;
 pub mod gateway;

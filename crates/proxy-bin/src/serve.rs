@@ -27,7 +27,7 @@ use crate::compress::Coders;
 use crate::config::resolved::{Address, CacheStores, Listener, LogTarget, Resolved};
 use crate::config::{Loaded, raw};
 use crate::explain::Explainer;
-use crate::filter::Watch;
+use crate::files::Watch;
 use crate::memory_guard::MemoryGuard;
 
 /// How often idle connections are swept and metrics are kept in order.
@@ -113,7 +113,7 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     let destinations = resources.destinations.clone();
     let upkeep = tokio::spawn(upkeep(state.clone(), destinations.clone(), guard));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let watch = Watch::new(&config.filter.files, clock, resources.recorder.as_deref());
+    let watch = Watch::of(config, clock, resources.recorder.as_deref());
     let watch = watch.map(|watch| tokio::spawn(watch.run()));
     if let Some(greeting) = greeting {
         let _ = io::stderr().write_all(greeting.as_bytes());

@@ -26,9 +26,12 @@
 //!
 //! What was sent is taken off the request: it is never passed on, logged or made part of a key. The
 //! user is written into the [`Exchange`](proxy_core::Exchange), for rules, limits and log.
+//!
+//! Users may be swapped while they are in use: keep a [`UsersHandle`].
 
 mod basic;
 mod failures;
+mod handle;
 mod htpasswd;
 mod pending;
 mod policy;
@@ -36,6 +39,7 @@ mod pool;
 mod remembered;
 mod secret;
 
+pub use handle::UsersHandle;
 pub use htpasswd::{HtpasswdError, Users};
 pub use policy::{Admitted, Asks, Credentials, CredentialsPolicy, RealmError};
 pub use pool::{Offload, Pool};

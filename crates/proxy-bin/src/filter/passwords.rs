@@ -34,7 +34,7 @@ impl Passwords {
         let mut key = [0; 32];
         let random = getrandom::fill(&mut key).is_ok();
         let clock = Arc::new(SystemClock);
-        let users = Arc::clone(&own.users);
+        let users = own.users.clone();
         let credentials = Credentials::new(users, asks, clock, Arc::clone(&self.offload), key);
         // Without a key that nobody knows, nothing is remembered.
         let remember = if random { own.remember } else { std::time::Duration::ZERO };

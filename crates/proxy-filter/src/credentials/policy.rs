@@ -10,7 +10,7 @@ use proxy_core::{ClientAddr, Clock, Refusal, Verdict as Recorded};
 
 use super::basic::Basic;
 use super::failures::{Attempt, Failures};
-use super::htpasswd::Users;
+use super::handle::UsersHandle;
 use super::pending::{Pending, Place};
 use super::pool::Offload;
 use super::remembered::Remembered;
@@ -69,7 +69,7 @@ pub struct Credentials {
 }
 
 struct Shared {
-    users: Arc<Users>,
+    users: UsersHandle,
     asks: Asks,
     challenge: HeaderValue,
     clock: Arc<dyn Clock>,
@@ -82,7 +82,7 @@ struct Shared {
 impl Credentials {
     /// Checks against these users. `key` is random, and different in each process.
     pub fn new(
-        users: impl Into<Arc<Users>>,
+        users: impl Into<UsersHandle>,
         asks: Asks,
         clock: Arc<dyn Clock>,
         offload: Arc<dyn Offload>,
@@ -152,7 +152,7 @@ impl Credentials {
 
     /// Whether there is a user of this name.
     pub fn has(&self, user: &str) -> bool {
-        self.shared.users.has(user)
+        self.shared.users.current().has(user)
     }
 
     /// Judges a request: for policies that ask for credentials only sometimes.
@@ -166,7 +166,8 @@ impl Credentials {
             return shared.challenge(reason).into();
         };
         let hash = shared.remembered.hash(basic.pair());
-        if let Some(user) = shared.remembered.user(&hash, shared.clock.now()) {
+        let generation = shared.users.generation();
+        if let Some(user) = shared.remembered.user(&hash, generation, shared.clock.now()) {
             return shared.conclude(Some(user), admitted, asked);
         }
         // The same name has the same stand-in, and nobody can tell which.
@@ -185,11 +186,13 @@ impl Credentials {
         let work = Box::new(move || {
             // Whoever asked may have left.
             if !tell.is_canceled() {
-                let user = own.users.verify(basic.name(), basic.password(), chance);
+                let users = own.users.current();
+                let user = users.verify(basic.name(), basic.password(), chance);
                 if let Some((_, attempt)) = place {
                     match &user {
                         Some(user) => {
-                            own.remembered.remember(hash, Arc::clone(user), own.clock.now());
+                            let (user, now) = (Arc::clone(user), own.clock.now());
+                            own.remembered.remember(hash, user, generation, now);
                         }
                         None => attempt.failed(),
                     }

@@ -16,6 +16,8 @@ pub(super) struct Remembered {
 
 struct Pair {
     user: Arc<str>,
+    /// Of the users among whom it was right.
+    generation: u64,
     until: Instant,
 }
 
@@ -34,19 +36,20 @@ impl Remembered {
     }
 
     /// Whose pair it is, where it was right not long ago.
-    pub(super) fn user(&self, hash: &[u8; 32], now: Instant) -> Option<Arc<str>> {
+    pub(super) fn user(&self, hash: &[u8; 32], generation: u64, now: Instant) -> Option<Arc<str>> {
         let pairs = self.pairs.read().unwrap_or_else(PoisonError::into_inner);
-        pairs.get(hash).filter(|pair| now < pair.until).map(|pair| Arc::clone(&pair.user))
+        let good = |pair: &&Pair| now < pair.until && pair.generation == generation;
+        pairs.get(hash).filter(good).map(|pair| Arc::clone(&pair.user))
     }
 
     /// Remembers a pair. Where there are too many, the one that is nearest to its end makes room.
-    pub(super) fn remember(&self, hash: [u8; 32], user: Arc<str>, now: Instant) {
+    pub(super) fn remember(&self, hash: [u8; 32], user: Arc<str>, generation: u64, now: Instant) {
         if self.time.is_zero() {
             return;
         }
         let mut pairs = self.pairs.write().unwrap_or_else(PoisonError::into_inner);
         if pairs.len() >= MAX_PAIRS {
-            pairs.retain(|_, pair| now < pair.until);
+            pairs.retain(|_, pair| now < pair.until && pair.generation == generation);
         }
         if pairs.len() >= MAX_PAIRS
             && let Some(oldest) = pairs.iter().min_by_key(|(_, pair)| pair.until)
@@ -54,7 +57,7 @@ impl Remembered {
             let oldest = *oldest.0;
             pairs.remove(&oldest);
         }
-        pairs.insert(hash, Pair { user, until: now + self.time });
+        pairs.insert(hash, Pair { user, generation, until: now + self.time });
     }
 
     #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Names and passwords: files read, and the routes that ask for them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use proxy_filter::credentials::{HtpasswdError, Users};
@@ -10,6 +9,7 @@ use crate::config::path::KeyPath;
 use crate::config::raw::{self, Config, Role};
 use crate::config::resolved::{Credentials, Listener};
 use crate::config::units::Period;
+use crate::files::Stamp;
 
 /// How long a password that was right is not checked again.
 const REMEMBER: Duration = Duration::from_secs(600);
@@ -29,6 +29,7 @@ impl Resolver<'_> {
             let message = "expected 1 to 100 characters of ASCII without quotes and backslashes";
             self.error(&path.key("realm"), message);
         }
+        let stamp = Stamp::of(&file);
         let users = Users::open(&file).map_err(|error| match error {
             HtpasswdError::Read(error) => {
                 format!("cannot read {}: {}", file.display(), super::plain(&error))
@@ -37,7 +38,7 @@ impl Resolver<'_> {
         });
         let users = self.take(&path_of_file, users)?;
         let remember = raw.remember.map_or(REMEMBER, Period::duration);
-        Some(Credentials { users: Arc::new(users), realm, remember })
+        Some(Credentials { users: users.into(), path: file, stamp, realm, remember })
     }
 
     /// Checks that routes name users who can prove it.
@@ -69,7 +70,7 @@ impl Resolver<'_> {
             }
             for (at, user) in users.iter().enumerate().filter(|(_, user)| *user != "*") {
                 let known = |listener: &&Listener| {
-                    listener.credentials.as_ref().is_some_and(|own| own.users.has(user))
+                    listener.credentials.as_ref().is_some_and(|own| own.users.current().has(user))
                 };
                 if !serving.iter().any(known) {
                     self.warning(&path.index(at), "no user of this name has a password");

@@ -16,6 +16,7 @@ use crate::config::raw::{
     self, Config, FieldMatch, FilterDefault, Port, RuleAction, RuleMatch, RuleMode, Scheme,
 };
 use crate::config::resolved::{Filter, ListFile};
+use crate::files::Stamp;
 
 /// A list of one key: each file by itself, and the names that are written in line.
 type Read = Vec<(Purpose, ListHandle)>;
@@ -71,9 +72,9 @@ impl Resolver<'_> {
                 continue;
             };
             let list = self.list_file(&path, file);
-            let (file, list) = list.unwrap_or_default();
+            let Some((path, stamp, list)) = list else { continue };
             let list = ListHandle::new(&item[1..], list);
-            files.push(ListFile { path: file, list: list.clone() });
+            files.push(ListFile { path, stamp, list: list.clone() });
             read.push((purpose, list));
         }
         if !patterns.is_empty() {
@@ -85,12 +86,13 @@ impl Resolver<'_> {
     }
 
     /// The list of a file. What is wrong in it names the file and the line.
-    fn list_file(&mut self, path: &KeyPath, file: &str) -> Option<(PathBuf, DomainList)> {
+    fn list_file(&mut self, path: &KeyPath, file: &str) -> Option<(PathBuf, Stamp, DomainList)> {
         if file.is_empty() {
             self.error(path, "expected the path of a file after `@`");
             return None;
         }
         let file = self.origins.folder(path).join(file);
+        let stamp = Stamp::of(&file);
         let read = DomainList::open(&file).map_err(|error| {
             let what = match &error {
                 proxy_filter::domains::ListError::Read(error) => {
@@ -114,7 +116,7 @@ impl Resolver<'_> {
         if list.is_empty() {
             self.warning(path, format!("{}: no names in it", file.display()));
         }
-        Some((file, list))
+        Some((file, stamp, list))
     }
 
     fn rules(&mut self, path: &KeyPath, config: &Config) -> Vec<RuleSpec> {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use proxy_filter::domains::{DomainLists, ListHandle};
 use proxy_filter::rules::RuleSpec;
 
+use crate::files::Stamp;
+
 /// What is let through, beside what listeners and routes say.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -25,6 +27,8 @@ pub struct Filter {
 pub struct ListFile {
     /// Where it is.
     pub path: PathBuf,
+    /// The version of it that was read.
+    pub stamp: Stamp,
     /// Where its names are used.
     pub list: ListHandle,
 }
