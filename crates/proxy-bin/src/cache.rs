@@ -142,7 +142,7 @@ pub fn layer(
         .keying(keying(policy, role))
         .metrics(metrics);
     match coder {
-        Some(coder) => builder.coder(coder, resources.coders.queue().clone()).build(),
+        Some(coder) => builder.coder(coder, resources.coders.queues().clone()).build(),
         None => builder.build(),
     }
 }

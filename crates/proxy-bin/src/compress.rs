@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use metrics::Recorder;
+use proxy_cache::DerivingQueues;
 use proxy_compress::{
     CompressConfig, CompressLayer, CompressMetrics, DecodeLayer, EncoderLimits, EncoderPool,
     LoadGuard, LoadLimits, Rules, StoredCoder, StoredLimits, Unacceptable,
@@ -13,7 +14,8 @@ use proxy_core::{ContentCoder, SystemClock, TokioSpawn, WorkQueue};
 use crate::cache::CacheRole;
 use crate::config::resolved::{CompressLimits, CompressPolicy};
 
-/// Coded forms that wait to be made for the cache, at most.
+/// Coded forms that wait to be made for the cache, at most: as many first ones, and as many
+/// thorough ones.
 const QUEUED: usize = 64;
 
 /// What all that compress share: they have one processor and one memory.
@@ -21,7 +23,7 @@ const QUEUED: usize = 64;
 pub struct Coders {
     pool: EncoderPool,
     guard: LoadGuard,
-    queue: WorkQueue,
+    queues: DerivingQueues,
 }
 
 impl Coders {
@@ -34,17 +36,23 @@ impl Coders {
             share: limits.cpu_percent,
             processors: u16::try_from(processors).unwrap_or(u16::MAX),
         };
+        let queue = || WorkQueue::new(Arc::new(TokioSpawn), 1, QUEUED);
         Self {
             pool: EncoderPool::new(encoders, recorder),
             guard: LoadGuard::new(Arc::new(SystemClock), load, recorder),
-            // One at a time: the rest of the machine is for those who wait.
-            queue: WorkQueue::new(Arc::new(TokioSpawn), 1, QUEUED),
+            // One of a kind at a time: the rest of the machine is for those who wait.
+            queues: DerivingQueues { quick: queue(), thorough: queue() },
         }
     }
 
     /// Where forms for the cache are made.
-    pub const fn queue(&self) -> &WorkQueue {
-        &self.queue
+    pub const fn queues(&self) -> &DerivingQueues {
+        &self.queues
+    }
+
+    /// Brings the gauge of the guard up to date: nothing else does while nothing is asked for.
+    pub fn upkeep(&self) {
+        self.guard.step();
     }
 
     /// The layer that codes.

@@ -111,7 +111,8 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     start(config, &resources, composed, bound, &workers, &drain, &state)?;
     let guard = resources.cache.clone().and_then(MemoryGuard::new);
     let destinations = resources.destinations.clone();
-    let upkeep = tokio::spawn(upkeep(state.clone(), destinations.clone(), guard));
+    let coders = resources.coders.clone();
+    let upkeep = tokio::spawn(upkeep(state.clone(), destinations.clone(), coders, guard));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let watch = Watch::of(config, clock, resources.recorder.as_deref());
     let watch = watch.map(|watch| tokio::spawn(watch.run()));
@@ -407,6 +408,7 @@ async fn settled(drain: &Drain, state: &State, destinations: &proxy_upstream::De
 async fn upkeep(
     state: State,
     destinations: proxy_upstream::Destinations,
+    coders: Coders,
     guard: Option<MemoryGuard>,
 ) {
     let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
@@ -414,6 +416,7 @@ async fn upkeep(
         ticks.tick().await;
         state.upkeep();
         destinations.sweep();
+        coders.upkeep();
         if let Some(keep) = guard.as_ref().and_then(MemoryGuard::check) {
             tracing::warn!(keep, "memory is short: the cache has been shrunk");
         }

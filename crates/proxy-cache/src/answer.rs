@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use proxy_core::Refusal;
+use proxy_core::coding::StoredForm;
 
 use crate::body::CacheBody;
 use crate::fill::{Fill, FillReader};
@@ -77,6 +78,9 @@ pub(crate) fn from_stored<B>(
     let mut response = Response::new(whole(asked, head, &stored.body));
     *response.status_mut() = head.status;
     *response.headers_mut() = head.fields.clone();
+    if head.derived.is_some() {
+        response.extensions_mut().insert(StoredForm);
+    }
     if has_length(head) {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(stored.body.len()));
     }

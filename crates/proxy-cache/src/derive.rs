@@ -1,14 +1,15 @@
 //! Coded forms of stored responses: made once, kept beside the original, gone with it.
 //!
 //! The quick form is made first: at once where there is little content, else in the background. Where
-//! it is used again, the thorough one is made in the background and takes its place.
+//! it is used again, the thorough one is made in the background, in a queue of its own, and takes its
+//! place. What waits there holds no content: what the store drops meanwhile is gone.
 //!
 //! Where a coder is given, the cache owns `Accept-Encoding` towards upstream: it asks for identity
 //! and codes by itself, so that one stored response serves every client.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, VARY};
 use http::{HeaderMap, HeaderValue};
 use proxy_core::{ContentCoder, Effort, NotCoded, WorkQueue, coding};
 
-use crate::semantics::vary::{self, Vary};
+use crate::semantics::vary::{self, VariantKey, Vary};
 use crate::shared::Shared;
 use crate::store::{KeyHash, StoreError, Stored, StoredBody, StoredHead, Variants};
 
@@ -30,10 +31,22 @@ const REMEMBERED: usize = 16 * 1024;
 /// the coder no time or memory.
 const NO_ROOM: Duration = Duration::from_secs(10);
 
+/// Where coded forms are made, away from those who asked for them.
+///
+/// A thorough form may take a second, and many may wait at once: behind them a first form, of which
+/// every client has use, would come late.
+#[derive(Clone, Debug)]
+pub struct DerivingQueues {
+    /// For first forms ([`Effort::Quick`]).
+    pub quick: WorkQueue,
+    /// For those that take their place ([`Effort::Thorough`]).
+    pub thorough: WorkQueue,
+}
+
 /// The coder, and what it is busy with.
 pub(crate) struct Coder {
     coder: Arc<dyn ContentCoder>,
-    queue: WorkQueue,
+    queues: DerivingQueues,
     busy: Mutex<HashSet<Form>>,
     useless: quick_cache::sync::Cache<Form, Useless>,
     originals: RandomState,
@@ -59,10 +72,10 @@ enum Useless {
 }
 
 impl Coder {
-    pub(crate) fn new(coder: Arc<dyn ContentCoder>, queue: WorkQueue) -> Self {
+    pub(crate) fn new(coder: Arc<dyn ContentCoder>, queues: DerivingQueues) -> Self {
         Self {
             coder,
-            queue,
+            queues,
             busy: Mutex::default(),
             useless: quick_cache::sync::Cache::new(REMEMBERED),
             originals: RandomState::new(),
@@ -172,7 +185,8 @@ impl Shared {
             attempt.queue(stored, chunks);
             return original();
         }
-        attempt.derive(stored, chunks, u64::MAX).unwrap_or_else(original)
+        let content = Arc::downgrade(chunks);
+        attempt.derive(&content, stored.head.variant.as_ref(), u64::MAX).unwrap_or_else(original)
     }
 
     /// A form that is used again is worth more effort.
@@ -211,9 +225,14 @@ impl Attempt {
     fn queue_smaller(self, stored: &Arc<Stored>, chunks: &Arc<[Bytes]>, than: u64) {
         let shared = Arc::clone(&self.shared);
         let Some(coder) = &shared.coder else { return };
-        let (form, stored, chunks) = (self.form, Arc::clone(stored), Arc::clone(chunks));
-        let taken = coder.queue.push(Box::new(move || {
-            self.derive(&stored, &chunks, than);
+        let (form, variant, content) =
+            (self.form, stored.head.variant.clone(), Arc::downgrade(chunks));
+        let queue = match form.effort {
+            Effort::Quick => &coder.queues.quick,
+            Effort::Thorough => &coder.queues.thorough,
+        };
+        let taken = queue.push(Box::new(move || {
+            self.derive(&content, variant.as_ref(), than);
         }));
         if !taken {
             coder.useless.insert(form, Useless::Until(shared.clock.now() + NO_ROOM));
@@ -221,12 +240,18 @@ impl Attempt {
     }
 
     /// Makes a coded form of this content, and stores it where it is smaller than so many bytes.
-    fn derive(mut self, stored: &Arc<Stored>, chunks: &[Bytes], than: u64) -> Option<Arc<Stored>> {
+    fn derive(
+        mut self,
+        content: &Weak<[Bytes]>,
+        variant: Option<&VariantKey>,
+        than: u64,
+    ) -> Option<Arc<Stored>> {
         let shared = Arc::clone(&self.shared);
         let Form { coding, effort, .. } = self.form;
         let coder = shared.coder.as_ref()?;
         // It may have gone while this waited.
-        self.original(stored)?;
+        let chunks = &content.upgrade()?;
+        self.original(chunks, variant)?;
         // Also where the coder panics.
         self.useless = Some(Useless::Ever);
         let content = match coder.coder.code(coding, chunks, effort) {
@@ -242,7 +267,7 @@ impl Attempt {
             return None;
         }
         // It may have been replaced while this was made, or confirmed: then its head is another.
-        let Some(stored) = &self.original(stored) else {
+        let Some(stored) = &self.original(chunks, variant) else {
             self.useless = None;
             return None;
         };
@@ -271,12 +296,11 @@ impl Attempt {
     }
 
     /// The original as it is stored now: with the same content, under whatever head.
-    fn original(&self, stored: &Stored) -> Option<Arc<Stored>> {
-        let StoredBody::Memory { chunks, .. } = &stored.body else { return None };
+    fn original(&self, chunks: &Arc<[Bytes]>, variant: Option<&VariantKey>) -> Option<Arc<Stored>> {
         let is_it = |now: &&Arc<Stored>| match &now.body {
             StoredBody::Memory { chunks: these, .. } => {
                 now.head.derived.is_none()
-                    && now.head.variant == stored.head.variant
+                    && now.head.variant.as_ref() == variant
                     && Arc::ptr_eq(these, chunks)
             }
             _ => false,

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use proxy_core::{Clock, ContentCoder, Spawn, WorkQueue};
+use proxy_core::{Clock, ContentCoder, Spawn};
 use tower_layer::Layer;
 
+use crate::derive::DerivingQueues;
 use crate::keying::Keying;
 use crate::metrics::{CacheMetrics, Counts};
 use crate::purge::{Selector, purge};
@@ -29,7 +30,7 @@ pub struct CacheBuilder {
     rules: CacheRules,
     keying: Keying,
     metrics: CacheMetrics,
-    coder: Option<(Arc<dyn ContentCoder>, WorkQueue)>,
+    coder: Option<(Arc<dyn ContentCoder>, DerivingQueues)>,
 }
 
 impl CacheLayer {
@@ -109,10 +110,10 @@ impl CacheBuilder {
     }
 
     /// Makes coded forms of what is stored: of little content while its client waits, of more in
-    /// this queue, and there all of them again with more effort, once they are used again. Upstream
-    /// is then asked for identity.
-    pub fn coder(mut self, coder: Arc<dyn ContentCoder>, queue: WorkQueue) -> Self {
-        self.coder = Some((coder, queue));
+    /// these queues, and there all of them again with more effort, once they are used again.
+    /// Upstream is then asked for identity.
+    pub fn coder(mut self, coder: Arc<dyn ContentCoder>, queues: DerivingQueues) -> Self {
+        self.coder = Some((coder, queues));
         self
     }
 

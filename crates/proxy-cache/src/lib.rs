@@ -74,6 +74,7 @@ pub mod store;
 mod wakers;
 
 pub use body::CacheBody;
+pub use derive::DerivingQueues;
 pub use explain::CacheExplanation;
 pub use fill::BrokenContent;
 pub use keying::{Keying, QueryRule};

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use http::{HeaderMap, Method, StatusCode, Uri};
-use proxy_core::{Clock, ContentCoder, Spawn, WorkQueue};
+use proxy_core::{Clock, ContentCoder, Spawn};
 
-use crate::derive::Coder;
+use crate::derive::{Coder, DerivingQueues};
 
 use crate::fill::{Budget, Fill, FillObserver};
 use crate::flight::{Flight, Flights};
@@ -62,7 +62,7 @@ impl Shared {
         rules: CacheRules,
         keying: Keying,
         metrics: CacheMetrics,
-        coder: Option<(Arc<dyn ContentCoder>, WorkQueue)>,
+        coder: Option<(Arc<dyn ContentCoder>, DerivingQueues)>,
     ) -> Self {
         let budget = Budget::new(rules.fill_memory);
         Self {
@@ -74,7 +74,7 @@ impl Shared {
             flights: Arc::default(),
             similar: Similar::default(),
             metrics,
-            coder: coder.map(|(coder, queue)| Coder::new(coder, queue)),
+            coder: coder.map(|(coder, queues)| Coder::new(coder, queues)),
             unshareable: quick_cache::sync::Cache::new(REMEMBERED),
             purges: AtomicU64::new(0),
             invalidated: quick_cache::sync::Cache::new(REMEMBERED),

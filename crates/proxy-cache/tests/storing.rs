@@ -251,6 +251,26 @@ async fn one_stored_response_serves_every_coding() {
     assert_eq!(coder.0.load(Ordering::Relaxed), 1);
 }
 
+/// What a response to HEAD says of a stored one does not undo that it comes in several codings.
+#[tokio::test]
+async fn a_head_response_leaves_vary_as_it_is() {
+    let coder = Arc::new(Turn(AtomicUsize::new(0)));
+    let fields = [
+        ("cache-control", "max-age=10"),
+        ("content-type", "text/plain"),
+        ("etag", "\"1\""),
+        ("vary", "origin"),
+    ];
+    let stage = Stage::coding(coder, script(vec![answer(&fields, "abc"), answer(&fields, "")]));
+    text_of(stage.ask(get("/a")).await).await;
+    stage.clock.advance(Duration::from_secs(20));
+    text_of(stage.ask(Request::head("/a").header("host", "a.test")).await).await;
+    let hit = stage.ask(get("/a")).await;
+    assert!(status(&hit).contains("hit"), "{}", status(&hit));
+    let vary: Vec<_> = hit.headers().get_all("vary").iter().collect();
+    assert_eq!(vary, ["origin", "accept-encoding"]);
+}
+
 /// A slice with this validator, range and content.
 fn slice(tag: &'static str, range: &'static str, text: &'static str) -> Stub {
     let fields = [("cache-control", "max-age=60"), ("etag", tag), ("content-range", range)];

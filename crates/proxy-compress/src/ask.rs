@@ -16,8 +16,10 @@ pub(crate) struct Ask {
     pub(crate) refuses_identity: bool,
     pub(crate) head: bool,
     pub(crate) authorized: bool,
-    /// Nothing of this exchange is coded: a tunnel, or `no-transform` by the client.
+    /// Nothing of this exchange is coded: `no-transform` by the client.
     pub(crate) hands_off: bool,
+    /// It has no content that could be coded: CONNECT.
+    pub(crate) is_tunnel: bool,
     /// Tags of coded forms that the client has.
     pub(crate) tags: Option<Box<CodedTags>>,
 }
@@ -27,19 +29,23 @@ impl Ask {
     pub(crate) fn of<B>(request: &mut Request<B>, codings: &Codings, from_inside: bool) -> Self {
         let is_user = Exchange::of(request).is_some_and(|exchange| exchange.user().is_some());
         let head = *request.method() == Method::HEAD;
+        let is_tunnel = *request.method() == Method::CONNECT;
+        let is_safe = request.method().is_safe();
         let fields = request.headers_mut();
         let best = codings.best(fields);
         let names_codings = fields.contains_key(ACCEPT_ENCODING);
         let refuses_identity = names_codings && coding::weight(fields, "identity").is_none();
         let hands_off = is_not_to_be_transformed(fields);
         let authorized = is_user || is_authorized(fields);
-        let tags =
-            if hands_off { None } else { validators::map(fields, &codings.tokens, best.is_some()) };
+        let tags = if hands_off {
+            None
+        } else {
+            validators::map(fields, &codings.tokens, best.is_some(), is_safe)
+        };
         if from_inside && names_codings {
             codings.name_in_short(fields, best);
         }
-        let hands_off = hands_off || *request.method() == Method::CONNECT;
-        Self { best, refuses_identity, head, authorized, hands_off, tags }
+        Self { best, refuses_identity, head, authorized, hands_off, is_tunnel, tags }
     }
 }
 

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 use proxy_core::{BoxError, coding};
 
 use crate::codings::Coding;
-use crate::encoder::{EncodeError, Settings};
+use crate::encoder::EncodeError;
 use crate::pool::Lease;
 use crate::service::Shared;
 
@@ -23,10 +23,9 @@ const FRAME: usize = 16 * 1024;
 /// Coded bytes that are copied out of the buffer instead of giving it away.
 const SMALL: usize = 4 * 1024;
 
-/// Content that one poll codes, at most, in bytes: at the slowest of the levels that are meant for
-/// it, some milliseconds. At levels beyond them, less.
+/// Content that one poll takes in, at most, in bytes: at the highest of the levels that are meant
+/// for it ([`Levels::MOST_ON_THE_FLY`](crate::Levels::MOST_ON_THE_FLY)), some milliseconds.
 const SLICE: usize = 64 * 1024;
-const SMALL_SLICE: usize = 8 * 1024;
 
 /// What one call of an encoder is given, at most.
 const PIECE: usize = 16 * 1024;
@@ -81,7 +80,6 @@ pub(crate) struct Coded {
     /// A flush has begun: nothing else may be done before it is at its end.
     flushing: bool,
     then: Then,
-    slice: usize,
     bytes_in: u64,
     bytes_out: u64,
     took: Duration,
@@ -99,17 +97,7 @@ enum Then {
 }
 
 impl Coded {
-    pub(crate) fn new(
-        lease: Lease,
-        coding: Coding,
-        settings: Settings,
-        shared: &Arc<Shared>,
-    ) -> Self {
-        let slow = match coding {
-            Coding::Gzip => false,
-            Coding::Brotli => settings.level > 6,
-            Coding::Zstd => settings.level > 9,
-        };
+    pub(crate) fn new(lease: Lease, coding: Coding, shared: &Arc<Shared>) -> Self {
         Self {
             lease: Some(lease),
             coding,
@@ -119,7 +107,6 @@ impl Coded {
             dirty: false,
             flushing: false,
             then: Then::Read,
-            slice: if slow { SMALL_SLICE } else { SLICE },
             bytes_in: 0,
             bytes_out: 0,
             took: Duration::ZERO,
@@ -255,10 +242,14 @@ where
     B::Error: Into<BoxError>,
 {
     let give = |coded: &mut Coded| Poll::Ready(Ok(Some(Ok(Frame::data(coded.give())))));
-    let mut budget = coded.slice;
+    let mut budget = SLICE;
     loop {
         if coded.flushing {
             coded.flush()?;
+            // A flush that ended just where the frame before did leaves nothing to give.
+            if coded.out.is_empty() {
+                continue;
+            }
             return give(coded);
         }
         coded.code_input(&mut budget)?;
@@ -288,7 +279,7 @@ where
                     Err(frame) => {
                         if let Ok(mut trailers) = frame.into_trailers() {
                             coding::remove_digests(&mut trailers);
-                            coded.then = Then::Finish(Some(trailers));
+                            coded.then = Then::Finish(Some(trailers).filter(|t| !t.is_empty()));
                         }
                     }
                 },

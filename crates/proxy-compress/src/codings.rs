@@ -74,6 +74,11 @@ impl Levels {
     /// For what a client waits for.
     pub const ON_THE_FLY: Self = Self { zstd: 3, br: 3, gzip: 4 };
 
+    /// The highest for what a client waits for. An encoder takes in a block and codes it in one go,
+    /// while everybody else on the same worker waits: up to these levels that is 64 to 128 KiB and
+    /// some milliseconds, beyond them up to half a second.
+    pub const MOST_ON_THE_FLY: Self = Self { zstd: 9, br: 6, gzip: 9 };
+
     /// For what is stored and used again.
     pub const STORED: Self = Self { zstd: 19, br: 11, gzip: 9 };
 

@@ -37,8 +37,6 @@ pub trait Eligibility: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Skip {
-    /// The client takes none of the codings, or prefers the content as it is.
-    NotAccepted,
     /// A status without content of its own: 1xx, 204, 205, 304, or a part (206).
     Status,
     /// It has a coding already.
@@ -59,8 +57,7 @@ pub enum Skip {
 
 impl Skip {
     /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::NotAccepted,
+    pub const ALL: [Self; 8] = [
         Self::Status,
         Self::Coded,
         Self::NoTransform,
@@ -74,7 +71,6 @@ impl Skip {
     /// One word for it, in logs and metrics.
     pub const fn token(self) -> &'static str {
         match self {
-            Self::NotAccepted => "not_accepted",
             Self::Status => "status",
             Self::Coded => "coded",
             Self::NoTransform => "no_transform",

@@ -13,6 +13,10 @@ use crate::metrics;
 /// Over what time the share is taken.
 const WINDOW: Duration = Duration::from_millis(500);
 
+/// Windows at or below the share in a row, after which a step is taken back though more than half of
+/// it is used: what the lower levels leave may be just what is asked for.
+const CALM: u8 = 8;
+
 /// The levels of step 1 and of step 2.
 const LESS: Levels = Levels { zstd: 1, br: 2, gzip: 3 };
 const LEAST: Levels = Levels { zstd: 1, br: 1, gzip: 1 };
@@ -51,7 +55,8 @@ pub enum LoadStep {
 ///
 /// What is measured is how long each slice of work takes from begin to end by the injected clock:
 /// where the machine is busy with other things, slices take longer, and the guard steps in sooner.
-/// Each half second above the limit is one [`LoadStep`] further, each below half of it one back.
+/// Each half second above the limit is one [`LoadStep`] further, each below half of it one back, and
+/// so are four seconds in between.
 #[derive(Clone)]
 pub struct LoadGuard(Arc<Inner>);
 
@@ -64,6 +69,8 @@ struct Inner {
     /// Nanoseconds of work in it.
     busy: AtomicU64,
     step: AtomicU8,
+    /// Windows in a row that were neither above the share nor below half of it.
+    calm: AtomicU8,
     exported: Option<Gauge>,
 }
 
@@ -81,12 +88,14 @@ impl LoadGuard {
             window: AtomicU64::new(0),
             busy: AtomicU64::new(0),
             step: AtomicU8::new(0),
+            calm: AtomicU8::new(0),
             exported,
         };
         Self(Arc::new(inner))
     }
 
-    /// Where coding stands now.
+    /// Where coding stands now. The gauge follows when this is asked for: by every response that
+    /// might be coded, and by whoever has it exported, while there are none.
     pub fn step(&self) -> LoadStep {
         self.turn(self.0.clock.now());
         match self.0.step.load(Ordering::Relaxed) {
@@ -129,13 +138,17 @@ impl LoadGuard {
         let step = inner.step.load(Ordering::Relaxed);
         // Several windows may have passed while nobody looked: nothing was coded in them.
         let idle = u8::try_from(u128::from(passed) / WINDOW.as_nanos()).unwrap_or(u8::MAX);
-        let step = if share < 100 && percent > u128::from(share) {
-            (step + 1).min(LoadStep::Skip as u8)
+        let calm = inner.calm.load(Ordering::Relaxed);
+        let (step, calm) = if share < 100 && percent > u128::from(share) {
+            ((step + 1).min(LoadStep::Skip as u8), 0)
         } else if percent * 2 < u128::from(share) {
-            step.saturating_sub(idle)
+            (step.saturating_sub(idle), 0)
+        } else if calm + 1 >= CALM {
+            (step.saturating_sub(1), 0)
         } else {
-            step
+            (step, calm + 1)
         };
+        inner.calm.store(calm, Ordering::Relaxed);
         inner.step.store(step, Ordering::Relaxed);
         if let Some(exported) = &inner.exported {
             exported.set(f64::from(step));
@@ -205,6 +218,23 @@ mod tests {
         assert_eq!(guard.step().lower(Levels::STORED), None);
         clock.advance(WINDOW * 10);
         assert_eq!(guard.step(), LoadStep::Full);
+    }
+
+    #[test]
+    fn what_stays_below_the_limit_for_long_ends_it_too() {
+        let clock = ManualClock::new();
+        let limits = LoadLimits { share: 50, processors: 1 };
+        let guard = LoadGuard::new(Arc::new(clock.clone()), limits, None);
+        let work = |percent: u32| {
+            guard.measure(|| clock.advance(WINDOW * percent / 100));
+            clock.advance(WINDOW - WINDOW * percent / 100);
+            guard.step()
+        };
+        assert_eq!(work(90), LoadStep::Less);
+        for _ in 1..CALM {
+            assert_eq!(work(40), LoadStep::Less);
+        }
+        assert_eq!(work(40), LoadStep::Full);
     }
 
     #[test]

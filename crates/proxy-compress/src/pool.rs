@@ -36,6 +36,8 @@ pub struct EncoderPool(Arc<Inner>);
 struct Inner {
     limits: EncoderLimits,
     in_use: AtomicUsize,
+    /// Of it, of encoders of what comes in drops.
+    live: AtomicUsize,
     encoders: AtomicUsize,
     idle: Mutex<Idle>,
     exported: Option<Gauge>,
@@ -53,6 +55,7 @@ pub(crate) struct Lease {
     encoder: Option<Encoder>,
     coding: Coding,
     weight: usize,
+    live: bool,
     pool: Arc<Inner>,
 }
 
@@ -102,18 +105,22 @@ impl EncoderPool {
 
     pub(crate) fn take(&self, coding: Coding, settings: Settings) -> Result<Lease, NoEncoder> {
         let weight = encoder::weight(coding, settings);
+        let Inner { in_use, live, limits, .. } = &*self.0;
+        charge(in_use, weight, limits.in_use)?;
         // Many who listen for long must not keep the pages of all others from being coded.
-        let limit = self.0.limits.in_use / if settings.live { 2 } else { 1 };
-        let took = self.0.in_use.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |in_use| {
-            in_use.checked_add(weight).filter(|&sum| sum <= limit)
-        });
-        took.map_err(|_| NoEncoder::Full)?;
+        if settings.live
+            && let Err(full) = charge(live, weight, limits.in_use / 2)
+        {
+            in_use.fetch_sub(weight, Ordering::Relaxed);
+            return Err(full);
+        }
         self.0.encoders.fetch_add(1, Ordering::Relaxed);
         if let Some(exported) = &self.0.exported {
             exported.increment(1.0);
         }
         // From here on it is given back whatever comes.
-        let mut lease = Lease { encoder: None, coding, weight, pool: Arc::clone(&self.0) };
+        let mut lease =
+            Lease { encoder: None, coding, weight, live: settings.live, pool: Arc::clone(&self.0) };
         while let Some(mut used) = self.0.rested(coding, weight) {
             if used.renew(settings) {
                 lease.encoder = Some(used);
@@ -123,6 +130,14 @@ impl EncoderPool {
         lease.encoder = Some(Encoder::new(coding, settings)?);
         Ok(lease)
     }
+}
+
+/// Adds to what is used, up to a limit.
+fn charge(used: &AtomicUsize, weight: usize, limit: usize) -> Result<(), NoEncoder> {
+    let charged = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+        used.checked_add(weight).filter(|&sum| sum <= limit)
+    });
+    charged.map(|_| ()).map_err(|_| NoEncoder::Full)
 }
 
 impl Inner {
@@ -155,6 +170,9 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.pool.in_use.fetch_sub(self.weight, Ordering::Relaxed);
+        if self.live {
+            self.pool.live.fetch_sub(self.weight, Ordering::Relaxed);
+        }
         self.pool.encoders.fetch_sub(1, Ordering::Relaxed);
         if let Some(exported) = &self.pool.exported {
             exported.decrement(1.0);
@@ -227,6 +245,16 @@ mod tests {
             assert!(leases.len() < 100);
         }
         assert!(leases.len() > 1 && pool.take(Coding::Gzip, SETTINGS).is_ok());
+        // Nor do pages that take more than half of it keep out those who listen.
+        drop(leases);
+        let mut pages = Vec::new();
+        while let Ok(lease) = pool.take(Coding::Gzip, SETTINGS) {
+            pages.push(lease);
+            if pages.len() * 320 * 1024 > 5 << 20 {
+                break;
+            }
+        }
+        assert!(pool.take(Coding::Zstd, live).is_ok());
     }
 
     #[test]

@@ -160,6 +160,15 @@ fn respond<B: Body<Data = Bytes>>(
         return Response::from_parts(parts, CompressBody::plain(body));
     }
     let plain = |parts, body| Response::from_parts(parts, CompressBody::plain(body));
+    if parts.extensions.get::<coding::StoredForm>().is_some() {
+        // A cache inside has the coded form: nothing was left out.
+        note(exchange, token.unwrap_or(Skip::Coded.token()));
+        return plain(parts, body);
+    }
+    if ask.is_tunnel || parts.extensions.get::<Refusal>().is_some() {
+        // Whoever writes the page that a refusal becomes knows nothing of its coding.
+        return plain(parts, body);
+    }
     let skip = |skip: Skip| {
         if token.is_some() {
             shared.metrics.skip(skip);
@@ -192,7 +201,7 @@ fn respond<B: Body<Data = Bytes>>(
         CompressBody::plain(body)
     } else {
         match shared.pool.take(coding, settings) {
-            Ok(lease) => CompressBody::coded(body, Coded::new(lease, coding, settings, shared)),
+            Ok(lease) => CompressBody::coded(body, Coded::new(lease, coding, shared)),
             Err(_) => {
                 skip(Skip::Encoders);
                 return plain(parts, body);
@@ -231,7 +240,8 @@ impl Shared {
 
     /// How hard the encoder tries; `None`: there is too much to do.
     fn settings(&self, coding: Coding, len: Option<u64>, live: bool) -> Option<Settings> {
-        let mut levels = self.guard.step().lower(self.config.levels)?;
+        let levels = self.guard.step().lower(self.config.levels)?;
+        let mut levels = levels.at_most(Levels::MOST_ON_THE_FLY);
         if live || len.is_none_or(|len| len > LARGE) {
             levels = levels.at_most(STREAM);
         }

@@ -13,9 +13,6 @@ use crate::encoder::{Encoder, Settings};
 use crate::load::{LoadGuard, LoadStep};
 use crate::pool::EncoderPool;
 
-/// The highest levels of a form that a client may wait for.
-const QUICK: Levels = Levels { zstd: 9, br: 6, gzip: 9 };
-
 /// How far coding for a cache goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredLimits {
@@ -87,7 +84,10 @@ impl StoredCoder {
             Effort::Thorough if step > LoadStep::Full => return Err(NotCoded::NotNow),
             Effort::Thorough => {}
             Effort::Quick => {
-                let left = step.lower(self.quick).ok_or(NotCoded::NotNow)?.at_most(QUICK);
+                let left = step
+                    .lower(self.quick)
+                    .ok_or(NotCoded::NotNow)?
+                    .at_most(Levels::MOST_ON_THE_FLY);
                 level = level.min(left.of(coding));
             }
         }

@@ -23,15 +23,18 @@ const MAX_TAGS: usize = 64;
 /// needed for a 304.
 ///
 /// A coding that the client does not take now is no use to it: a shared cache may ask with the tags
-/// of all it has, and a 304 says which of them to use.
+/// of all it has, and a 304 says which of them to use. A request that changes something (`is_safe`
+/// is false) has no use for content: what it names is the state that must not be there.
 ///
 /// A range is asked for where a part is there already, of the coded form it may be, and only the
 /// uncoded one has ranges here. A tag tells them apart. A date (RFC 9110 section 13.1.5) does not:
-/// who `takes_coded` forms then gets the whole.
+/// who `takes_coded` forms then gets the whole, as section 14.2 lets a server do with any range. A
+/// client that resumes uncoded content by date and says so (`Accept-Encoding: identity`) gets its range.
 pub(crate) fn map(
     request: &mut HeaderMap,
     codings: &[&'static str],
     takes_coded: bool,
+    is_safe: bool,
 ) -> Option<Box<CodedTags>> {
     let is_date = |value: &HeaderValue| !value.as_bytes().ends_with(b"\"");
     if takes_coded && request.get(IF_RANGE).is_some_and(is_date) {
@@ -46,7 +49,8 @@ pub(crate) fn map(
     if !request.contains_key(IF_NONE_MATCH) {
         return None;
     }
-    let takes = |request: &HeaderMap, coding: &str| coding::weight(request, coding).is_some();
+    let takes =
+        |request: &HeaderMap, coding: &str| !is_safe || coding::weight(request, coding).is_some();
     let tags = read(request, &IF_NONE_MATCH, codings, takes);
     add(request, IF_NONE_MATCH, &tags.coded);
     (!tags.coded.is_empty()).then(|| Box::new(tags))
@@ -59,7 +63,9 @@ pub(crate) fn not_modified(
     best: Option<&'static str>,
 ) {
     if response.contains_key(VARY) || tags.is_some() {
-        // The fields of a 304 take the place of stored ones: this one must not get lost.
+        // The fields of a 304 take the place of stored ones: this one must not get lost. Where the
+        // 304 has no `Vary`, the stored one stays (RFC 9111 section 3.2); to add it everywhere would
+        // split what caches have of content that is never coded.
         coding::vary_by_coding(response);
     }
     let (Some(tags), Some(tag)) = (tags, response.get(ETAG)) else { return };
@@ -162,7 +168,7 @@ mod tests {
         ] {
             let mut fields =
                 request(&[("if-none-match", given), ("if-match", given), ("accept-encoding", "*")]);
-            map(&mut fields, &CODINGS, true);
+            map(&mut fields, &CODINGS, true, true);
             assert_eq!(fields["if-none-match"], expected);
             assert_eq!(fields["if-match"], expected);
         }
@@ -175,7 +181,7 @@ mod tests {
             ("if-match", r#""a-br""#),
             ("accept-encoding", "gzip"),
         ]);
-        let tags = map(&mut fields, &CODINGS, true).expect("one of them");
+        let tags = map(&mut fields, &CODINGS, true, true).expect("one of them");
         assert_eq!(fields["if-none-match"], r#""a", "a-br", "a-gzip""#);
         assert_eq!(fields["if-match"], r#""a", "a-br""#);
         assert_eq!(tags.coded.len(), 1);
@@ -195,12 +201,21 @@ mod tests {
             (r#""a-br""#, Some("br"), r#""a-br""#, r#""a-br""#),
         ] {
             let mut fields = request(&[("if-none-match", listed), ("accept-encoding", "br, gzip")]);
-            let tags = map(&mut fields, &CODINGS, true);
+            let tags = map(&mut fields, &CODINGS, true, true);
             let mut response = request(&[("etag", tag)]);
             not_modified(&mut response, tags.as_deref(), best);
             assert_eq!(response["etag"], expected, "{listed}");
             assert_eq!(response["vary"], "accept-encoding");
         }
+    }
+
+    #[test]
+    fn what_changes_something_names_a_state_in_whatever_coding() {
+        let mut fields = request(&[("if-none-match", r#"W/"a-br""#)]);
+        assert!(map(&mut fields, &CODINGS, false, true).is_none());
+        assert_eq!(fields["if-none-match"], r#"W/"a-br""#);
+        map(&mut fields, &CODINGS, false, false);
+        assert_eq!(fields["if-none-match"], r#""a", W/"a-br""#);
     }
 
     #[test]
@@ -223,12 +238,12 @@ mod tests {
             (r#"W/"a-br""#, true, true),
         ] {
             let mut fields = request(&[("range", "bytes=9-"), ("if-range", condition)]);
-            map(&mut fields, &CODINGS, takes_coded);
+            map(&mut fields, &CODINGS, takes_coded, true);
             assert_eq!(fields.contains_key("range"), ranges, "{condition}");
             assert_eq!(fields.contains_key("if-range"), ranges, "{condition}");
         }
         let mut fields = request(&[("range", "bytes=9-"), ("if-match", r#""a-br""#)]);
-        map(&mut fields, &CODINGS, true);
+        map(&mut fields, &CODINGS, true, true);
         assert_eq!(fields["if-match"], r#""a-br""#, "a condition that does not hold: 412");
     }
 
@@ -238,7 +253,7 @@ mod tests {
         let value = HeaderValue::from_str(&long).expect("a value");
         let mut fields = request(&[("accept-encoding", "br")]);
         fields.insert(IF_NONE_MATCH, value.clone());
-        assert!(map(&mut fields, &CODINGS, true).is_none());
+        assert!(map(&mut fields, &CODINGS, true, true).is_none());
         assert_eq!(fields[IF_NONE_MATCH], value);
     }
 }

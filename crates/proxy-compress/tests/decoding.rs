@@ -89,6 +89,10 @@ fn every_coding_and_codings_over_each_other() {
     assert_eq!(decoded(&fields("gzip"), &members), b"one, two");
     let frames = [coded("zstd", b"one, "), coded("zstd", b"two")].concat();
     assert_eq!(decoded(&fields("zstd"), &frames), b"one, two");
+    let members = [coded("gzip", b"one"), b"\x1f\0\0".to_vec()].concat();
+    assert_eq!(decoded(&fields("gzip"), &members), b"one", "it begins as a member would");
+    let padded = [frames, vec![0; 1000]].concat();
+    assert_eq!(decoded(&fields("zstd"), &padded), b"one, two");
 }
 
 #[test]

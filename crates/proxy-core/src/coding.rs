@@ -35,6 +35,11 @@ pub enum NotCoded {
     NotNow,
 }
 
+/// In the extensions of a response: it is a coded form that was made here, for a cache, and not by
+/// the origin server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredForm;
+
 /// Makes coded forms of content that is wholly there.
 pub trait ContentCoder: Send + Sync + 'static {
     /// The codings it makes, the preferred one first, in lower case.

@@ -67,7 +67,8 @@ impl Stage {
         };
         let coder = Arc::new(coder);
         let (clock, tasks) = (ManualClock::new(), CollectedTasks::new());
-        let queue = WorkQueue::new(Arc::new(tasks.clone()), 1, 2);
+        let queue = || WorkQueue::new(Arc::new(tasks.clone()), 1, 2);
+        let queues = DerivingQueues { quick: queue(), thorough: queue() };
         let shared = Arc::new(Shared::new(
             Arc::new(store.clone()),
             Arc::new(clock.clone()),
@@ -75,7 +76,7 @@ impl Stage {
             CacheRules::default(),
             Keying::default(),
             CacheMetrics::default(),
-            Some((Arc::clone(&coder) as Arc<dyn ContentCoder>, queue)),
+            Some((Arc::clone(&coder) as Arc<dyn ContentCoder>, queues)),
         ));
         Self { shared, store, coder, clock, tasks }
     }
@@ -365,4 +366,35 @@ fn who_wants_nothing_changed_gets_the_original() {
     request.insert(ACCEPT_ENCODING, HeaderValue::from_static("turn"));
     request.insert(CACHE_CONTROL, HeaderValue::from_static("max-age=0, No-Transform"));
     assert!(!is_coded(&stage.shared.best_form(sample.key(), &variants, original, &request)));
+}
+
+#[test]
+fn a_first_form_does_not_wait_behind_thorough_ones() {
+    let stage = Stage::with(large_store(), true, by_effort);
+    let used = Sample::new("/used", 1, 1000);
+    used.store(&stage.store).unwrap();
+    stage.hit(&used);
+    stage.hit(&used);
+    assert_eq!(stage.calls(), 1, "the thorough one waits");
+    let new = Sample::new("/new", 2, 100_000);
+    new.store(&stage.store).unwrap();
+    stage.hit(&new);
+    assert_eq!(stage.tasks.unfinished(), 2, "each has a thread of its own");
+}
+
+#[test]
+fn what_waits_to_be_coded_holds_no_content_that_has_gone() {
+    let stage = Stage::new(large_store(), |_| Some(Bytes::from_static(b"coded")));
+    let sample = Sample::new("/", 1, 100_000);
+    sample.store(&stage.store).unwrap();
+    let held = {
+        let variants = stage.store.lookup(&sample.key()).expect("it is stored");
+        let StoredBody::Memory { chunks, .. } = &variants[0].body else { panic!("in memory") };
+        Arc::downgrade(chunks)
+    };
+    stage.hit(&sample);
+    stage.store.remove(&sample.key(), None);
+    assert!(held.upgrade().is_none(), "nobody holds it");
+    stage.tasks.run_until_stalled();
+    assert_eq!((stage.calls(), stage.busy()), (0, 0));
 }

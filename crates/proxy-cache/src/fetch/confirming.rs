@@ -86,6 +86,10 @@ impl Fetch {
             return;
         }
         validation::update_fields(&mut head.fields, fields);
+        if let Some(coder) = &self.shared.coder {
+            // It replaces `Vary`, which names more here than the origin server knows.
+            coder.mark(&mut head.fields, Some(len));
+        }
         let view = ResponseView { status: head.status, headers: &head.fields };
         match self.judge_as(&Method::GET, &view, requested_at, received_at) {
             Ok(lifetime) => {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use proxy_cache::store::MemoryStore;
-use proxy_cache::{Cache, CacheBody, CacheBuilder, CacheLayer, CacheRules, Keying};
+use proxy_cache::{Cache, CacheBody, CacheBuilder, CacheLayer, CacheRules, DerivingQueues, Keying};
 use proxy_core::{ContentCoder, TokioSpawn, WorkQueue};
 use proxy_testkit::{
     Answer, BodyProbe, CollectedTasks, ManualClock, ScriptedBody, Step, StubHandle, StubService,
@@ -41,8 +41,9 @@ impl Stage {
         coder: Arc<impl ContentCoder>,
         answer: impl FnMut() -> Stub + Send + 'static,
     ) -> Self {
-        let queue = WorkQueue::new(Arc::new(TokioSpawn), 1, 8);
-        Self::build(answer, |builder| builder.coder(coder, queue))
+        let queue = || WorkQueue::new(Arc::new(TokioSpawn), 1, 8);
+        let queues = DerivingQueues { quick: queue(), thorough: queue() };
+        Self::build(answer, |builder| builder.coder(coder, queues))
     }
 
     pub(crate) fn keyed(

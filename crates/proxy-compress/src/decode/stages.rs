@@ -39,12 +39,17 @@ pub fn decoder(name: &str) -> Option<Box<dyn ContentDecoder>> {
     None
 }
 
+/// The first bytes of every gzip member (RFC 1952 section 2.3.1).
+const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
+
 /// gzip: one member or several (RFC 1952 section 2.2). What follows them and is none is ignored.
 #[derive(Default)]
 struct Gzip {
     member: Option<Box<Decompress>>,
     ended: bool,
     garbage: bool,
+    /// The first byte of the magic number has come after a member, and nothing else yet.
+    has_first: bool,
 }
 
 impl ContentDecoder for Gzip {
@@ -54,11 +59,21 @@ impl ContentDecoder for Gzip {
         }
         if self.member.is_none() {
             let Some(&first) = input.first() else { return Ok(0) };
-            if self.ended && first != 0x1F {
+            if self.ended && !self.has_first {
+                self.has_first = first == GZIP_MAGIC[0];
+                self.garbage = !self.has_first;
+                return Ok(if self.garbage { input.len() } else { 1 });
+            }
+            if self.ended && first != GZIP_MAGIC[1] {
                 self.garbage = true;
                 return Ok(input.len());
             }
-            self.member = Some(Box::new(Decompress::new_gzip(15)));
+            let mut member = Box::new(Decompress::new_gzip(15));
+            if std::mem::take(&mut self.has_first) {
+                inflate(&mut member, &GZIP_MAGIC[..1], out)
+                    .map_err(|()| DecodeError::Malformed("gzip"))?;
+            }
+            self.member = Some(member);
             self.ended = false;
         }
         let Some(member) = &mut self.member else { return Ok(0) };
@@ -157,10 +172,11 @@ impl ContentDecoder for Brotli {
     }
 }
 
-/// zstd: one frame or several.
+/// zstd: one frame or several, and zero bytes after them, which some pad with.
 struct Zstd {
     context: DCtx<'static>,
     ended: bool,
+    padding: bool,
 }
 
 impl Zstd {
@@ -168,13 +184,18 @@ impl Zstd {
         let mut context = DCtx::try_create()?;
         // RFC 9659: 8 MiB is what a sender may ask for.
         context.set_parameter(DParameter::WindowLogMax(23)).ok()?;
-        Some(Self { context, ended: false })
+        Some(Self { context, ended: false, padding: false })
     }
 }
 
 impl ContentDecoder for Zstd {
     fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, DecodeError> {
         let from = out.len();
+        if self.ended && (self.padding || input.first() == Some(&0)) {
+            // No frame begins so.
+            self.padding = true;
+            return Ok(input.len());
+        }
         if out.capacity() == from || (self.ended && input.is_empty()) {
             return Ok(0);
         }

@@ -43,11 +43,12 @@ pub struct CompressRules {
     /// `["zstd", "br", "gzip"]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codings: Option<Vec<CodingName>>,
-    /// Levels for what a client waits for: `zstd` 1 to 22, `br` 0 to 11, `gzip` 1 to 9. Default
+    /// Levels for what a client waits for: `zstd` 1 to 9, `br` 0 to 6, `gzip` 1 to 9. Default
     /// `{ zstd = 3, br = 3, gzip = 4 }`; streams get at most zstd 1, br 3, gzip 3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<CodingLevels>,
-    /// Levels for what a cache stores, made in the background. Default
+    /// Levels for what a cache stores, made in the background: `zstd` 1 to 22, `br` 0 to 11, `gzip`
+    /// 1 to 9. Default
     /// `{ zstd = 19, br = 11, gzip = 9 }`, less for content of more than 256KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stored_level: Option<CodingLevels>,
@@ -97,10 +98,10 @@ pub enum CodingName {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CodingLevels {
-    /// 1 to 22.
+    /// 1 to 22; up to 9 for what a client waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zstd: Option<u8>,
-    /// 0 to 11.
+    /// 0 to 11; up to 6 for what a client waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub br: Option<u8>,
     /// 1 to 9.

@@ -118,8 +118,18 @@ impl Resolver<'_> {
         };
         CompressPolicy {
             codings,
-            levels: self.levels(&path.key("level"), raw.level, Levels::ON_THE_FLY),
-            stored_levels: self.levels(&path.key("stored_level"), raw.stored_level, stored.levels),
+            levels: self.levels(
+                &path.key("level"),
+                raw.level,
+                Levels::ON_THE_FLY,
+                Some(Levels::MOST_ON_THE_FLY),
+            ),
+            stored_levels: self.levels(
+                &path.key("stored_level"),
+                raw.stored_level,
+                stored.levels,
+                None,
+            ),
             max_stored: raw.max_stored.map_or(stored.max_size, Size::bytes),
             min_size: raw.min_size.map_or(rules.min_size, Size::bytes),
             content_types,
@@ -130,13 +140,23 @@ impl Resolver<'_> {
         }
     }
 
-    fn levels(&mut self, path: &KeyPath, raw: Option<CodingLevels>, default: Levels) -> Levels {
+    fn levels(
+        &mut self,
+        path: &KeyPath,
+        raw: Option<CodingLevels>,
+        default: Levels,
+        most: Option<Levels>,
+    ) -> Levels {
         let raw = raw.unwrap_or_default();
         let mut level = |coding: Coding, level: Option<u8>| {
             let Some(level) = level else { return default.of(coding) };
             let known = coding.levels();
-            if !known.contains(&level) {
-                let message = format!("expected a level from {} to {}", known.start(), known.end());
+            let last = most.map_or(*known.end(), |most| most.of(coding));
+            if !(*known.start()..=last).contains(&level) {
+                let mut message = format!("expected a level from {} to {last}", known.start());
+                if known.contains(&level) {
+                    message.push_str("; for what a cache stores, `stored_level` goes further");
+                }
                 self.error(&path.key(coding.token()), message);
             }
             level
