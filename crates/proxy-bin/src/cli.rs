@@ -7,16 +7,22 @@
 
 mod ask;
 mod audit;
+mod ca;
 mod exec;
 mod explain;
+mod generated;
 mod greeting;
+mod health;
 mod options;
 mod purge;
 
 pub use ask::{AdminError, AdminListener};
 pub use audit::{AuditCommand, AuditVerify, Verified, verify};
+pub use ca::{CaCommand, CaError, CaInit, make_authority};
 pub use explain::{ExplainError, ExplainOrder, explain};
+pub use generated::{Completions, completions, manual};
 pub use greeting::greeting;
+pub use health::{Health, HealthOrder, health};
 pub use options::{
     ConfigCommand, ConfigFile, ExecMode, Explain, ForwardMode, Options, Purge, ReverseMode,
 };
@@ -42,7 +48,7 @@ const EXEC_ADDRESS: &str = "127.0.0.1:8080";
 const ADMIN_ADDRESS: &str = "127.0.0.1:9901";
 
 /// Commands that come with later features.
-const UNBUILT: [&str; 6] = ["test", "top", "health", "ca", "completions", "man"];
+const UNBUILT: [&str; 2] = ["test", "top"];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -98,6 +104,15 @@ pub enum Command {
     /// Check the files of an audit log
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Ask a running proxy whether it serves: the health check of containers
+    Health(Health),
+    /// Make an authority for the interception of TLS
+    #[command(subcommand)]
+    Ca(CaCommand),
+    /// Print a script that completes commands and options in a shell
+    Completions(Completions),
+    /// Print the pages of the manual
+    Man,
     /// Show a configuration or the schema of its file
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -117,6 +132,10 @@ pub enum Action {
     Purge(Box<PurgeOrder>),
     /// Check the files of an audit log.
     Verify(Box<AuditVerify>),
+    /// Ask a running process whether it serves.
+    Health(Box<HealthOrder>),
+    /// Make an authority.
+    MakeAuthority(Box<CaInit>),
     /// Explain a request, by a file or in a running process.
     Explain(Box<ExplainOrder>),
 }
@@ -179,6 +198,15 @@ pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action
         Some(Command::Audit(AuditCommand::Verify(order))) => {
             return Ok(Action::Verify(Box::new(order)));
         }
+        Some(Command::Health(order)) => {
+            let order = HealthOrder::new(&order, options.admin.as_deref())?;
+            return Ok(Action::Health(Box::new(order)));
+        }
+        Some(Command::Ca(CaCommand::Init(order))) => {
+            return Ok(Action::MakeAuthority(Box::new(order)));
+        }
+        Some(Command::Completions(order)) => return Ok(Action::Print(completions(&order))),
+        Some(Command::Man) => return Ok(Action::Print(manual())),
         Some(Command::Config(ConfigCommand::Show(file))) => {
             return Ok(Action::Print(show::effective(&from_file(&file.config)?)));
         }
@@ -250,7 +278,19 @@ fn unknown_command(words: &[OsString]) -> Diagnostics {
         format!("`{name}` is not built yet")
     } else {
         let built = [
-            "forward", "reverse", "exec", "run", "check", "config", "explain", "purge", "audit",
+            "forward",
+            "reverse",
+            "exec",
+            "run",
+            "check",
+            "config",
+            "explain",
+            "purge",
+            "audit",
+            "health",
+            "ca",
+            "completions",
+            "man",
             "help",
         ];
         match config::suggest::nearest(&name, built) {

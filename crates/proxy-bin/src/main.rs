@@ -48,6 +48,26 @@ fn main() -> ExitCode {
                 ExitCode::from(2)
             }
         },
+        Ok(Action::Health(order)) => match cli::health(&order) {
+            Ok(text) => {
+                println!("{}", text.trim_end());
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("proxyd: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Ok(Action::MakeAuthority(order)) => match cli::make_authority(&order) {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("proxyd: {error}");
+                ExitCode::from(if error.was_told_wrong() { 2 } else { 1 })
+            }
+        },
         Ok(Action::Explain(order)) => match cli::explain(&order) {
             Ok(text) => {
                 print!("{text}");

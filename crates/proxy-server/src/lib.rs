@@ -12,6 +12,7 @@ mod exchanges;
 mod h1;
 mod h2;
 mod hang_up;
+pub mod intercept;
 mod limiter;
 mod listener;
 mod patience;

@@ -77,7 +77,8 @@ impl AdminListener {
                 .map_err(|source| AdminError::Token { path: file.clone(), source })?,
         };
         let failed = |source| AdminError::Admin { address: self.address.to_string(), source };
-        let (status, content) = self.ask(path, token.trim(), request).map_err(failed)?;
+        let (status, content) =
+            self.send(|host| post(path, host, token.trim(), request)).map_err(failed)?;
         let answer: Value = serde_json::from_str(&content).unwrap_or_default();
         if status != 200 {
             let reason = answer["error"].as_str().unwrap_or(content.trim()).to_owned();
@@ -86,18 +87,31 @@ impl AdminListener {
         Ok(answer)
     }
 
-    /// One request and its answer: status and content.
-    fn ask(&self, path: &str, token: &str, request: &Value) -> io::Result<(u16, String)> {
+    /// Asks for what everyone may know.
+    ///
+    /// # Errors
+    /// What kept it from being answered with 200.
+    pub(super) fn get(&self, path: &str) -> Result<String, AdminError> {
+        let failed = |source| AdminError::Admin { address: self.address.to_string(), source };
+        let (status, content) = self.send(|host| get(path, host)).map_err(failed)?;
+        match status {
+            200 => Ok(content),
+            status => Err(AdminError::Refused { status, reason: content.trim().to_owned() }),
+        }
+    }
+
+    /// One request, made for a host, and its answer: status and content.
+    fn send(&self, request: impl Fn(&str) -> String) -> io::Result<(u16, String)> {
         match &self.address {
             Address::Tcp(address) => {
                 let stream = TcpStream::connect_timeout(address, CONNECT_TIMEOUT)?;
                 stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-                exchange(stream, &address.to_string(), path, token, request)
+                exchange(stream, &request(&address.to_string()))
             }
             Address::Unix(socket) => {
                 let stream = UnixStream::connect(socket)?;
                 stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-                exchange(stream, "localhost", path, token, request)
+                exchange(stream, &request("localhost"))
             }
         }
     }
@@ -140,20 +154,21 @@ impl AdminError {
     }
 }
 
-fn exchange(
-    mut stream: impl Read + Write,
-    host: &str,
-    path: &str,
-    token: &str,
-    request: &Value,
-) -> io::Result<(u16, String)> {
+fn get(path: &str, host: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+}
+
+fn post(path: &str, host: &str, token: &str, request: &Value) -> String {
     let content = request.to_string();
-    write!(
-        stream,
+    format!(
         "POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{content}",
         content.len()
-    )?;
+    )
+}
+
+fn exchange(mut stream: impl Read + Write, request: &str) -> io::Result<(u16, String)> {
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
