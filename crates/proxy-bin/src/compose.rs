@@ -17,6 +17,7 @@ use proxy_core::hygiene::{Hygiene, HygieneLayer, Role};
 use proxy_core::trust::{AddressSource, ClientAddrLayer, TrustedClient};
 use proxy_core::{Body, CatchPanicLayer, ErrorPagesLayer, HeadLimits, IpSet, PathPolicy};
 use proxy_filter::FilterLayer;
+use proxy_filter::input::InputLayer;
 use proxy_filter::tunnel::TunnelRules;
 use proxy_observe::audit::{AuditGate, Door};
 use proxy_observe::{AuditGateLayer, Observe, ObserveLayer, Observer};
@@ -154,7 +155,7 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
         .collect();
     let find = |name: &str| upstreams.iter().map(|(u, _)| u).find(|u| &**u.name() == name);
     let mut caches = Caches::new(resources.cache.clone());
-    let limits = RateLimits::new(&config.rate_limits, resources.recorder.as_deref());
+    let limits = RateLimits::new(config, resources.recorder.as_deref());
     let misses = limits.misses();
     let filters = Filters::new(config, &limits);
     let runner = exec::runner(config, resources);
@@ -211,8 +212,12 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                 let table = Arc::clone(&config.table);
                 let dispatch = Dispatch::new(targets(listener, &mut caches))
                     .show_clients(config.privacy.forwarded.clone());
-                let filtered =
-                    before_dispatch(MaybeStacked::new(dispatch), filters.layer(listener), &limits);
+                let filtered = before_dispatch(
+                    MaybeStacked::new(dispatch),
+                    config,
+                    filters.layer(listener),
+                    &limits,
+                );
                 let gateway = Gateway::new(&listener.name, access(listener), table, filtered);
                 gateways.push((listener.clone(), gateway));
             }
@@ -277,7 +282,7 @@ fn forward_role(
     let proxy = around_route(proxy, inspect, compress, &CacheRole::Forward, resources);
     let dispatch = ForwardDispatch::new(proxy, tunnels, listener.limits.body);
     let filter = filters.layer(listener);
-    let filtered = before_dispatch(MaybeStacked::new(dispatch), filter, limits);
+    let filtered = before_dispatch(MaybeStacked::new(dispatch), config, filter, limits);
     ForwardRole::new(access(listener), filtered)
 }
 
@@ -306,6 +311,7 @@ fn tunnel_rules(tunnel: &Tunnel, names: &Names) -> TunnelRules {
 /// layer is put around those above it in this text: the innermost comes first.
 fn before_dispatch<S>(
     dispatch: MaybeStacked<S>,
+    config: &Resolved,
     filter: Option<FilterLayer>,
     limits: &RateLimits,
 ) -> MaybeStacked<S>
@@ -314,7 +320,15 @@ where
     S: Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    dispatch.wrap(limits.requests()).wrap(filter)
+    let input = config.input.as_ref().map(|input| {
+        let routes = input.routes.iter().cloned();
+        let all = InputLayer::new(input.all.clone());
+        routes.fold(all, |layer, (name, rules)| layer.route(name, rules))
+    });
+    let inner = dispatch.wrap(input);
+    // The first of the file is the outermost.
+    let inner = limits.concurrency().rev().fold(inner, |inner, layer| inner.wrap(Some(layer)));
+    inner.wrap(limits.requests()).wrap(filter)
 }
 
 /// What stands around the service of a route, or of the forward role: above its cache, which is

@@ -7,22 +7,24 @@ use std::task::{Context, Poll};
 use http::{Request, Response};
 use metrics::Recorder;
 use proxy_core::{Body, Exchange, ProxyError, RequestHead, SystemClock};
+use proxy_filter::concurrency::{ConcurrencyLayer, ConcurrencyLimiter};
 use proxy_filter::rate::{Member, RateLimitLayer, RateLimited, RateLimiter};
 use proxy_upstream::ForwardFuture;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::config::resolved::{Holds, RateLimit};
+use crate::config::resolved::{ConcurrencyLimit, Holds, RateLimit, Resolved};
 
 /// The limiters of a configuration. All listeners share them; a clone is the same limiters.
 #[derive(Clone, Debug, Default)]
 pub struct RateLimits {
     limiters: Vec<(RateLimit, Arc<RateLimiter>)>,
+    concurrency: Vec<Arc<ConcurrencyLimiter>>,
 }
 
 impl RateLimits {
     /// Begins to count.
-    pub fn new(limits: &[RateLimit], recorder: Option<&(dyn Recorder + Send + Sync)>) -> Self {
+    pub fn new(config: &Resolved, recorder: Option<&(dyn Recorder + Send + Sync)>) -> Self {
         let start = |own: &RateLimit| {
             // What can not be started was an error of the configuration.
             let limiter = own.limit.clone().start(Arc::new(SystemClock)).ok()?;
@@ -32,7 +34,22 @@ impl RateLimits {
             };
             Some((own.clone(), Arc::new(limiter)))
         };
-        Self { limiters: limits.iter().filter_map(start).collect() }
+        let open = |own: &ConcurrencyLimit| {
+            let limit = match &own.holds {
+                Holds::Everywhere => own.limit.clone(),
+                Holds::Routes(routes) => own.limit.clone().applies(on_routes(routes)),
+            };
+            let limiter = limit.start(Arc::new(SystemClock)).ok()?;
+            let limiter = match recorder {
+                Some(recorder) => limiter.metrics(recorder),
+                None => limiter,
+            };
+            Some(Arc::new(limiter))
+        };
+        Self {
+            limiters: config.rate_limits.iter().filter_map(start).collect(),
+            concurrency: config.concurrency_limits.iter().filter_map(open).collect(),
+        }
     }
 
     /// All of them.
@@ -55,6 +72,11 @@ impl RateLimits {
         self.layer(true)
     }
 
+    /// The layers that limit what is under way, in the order of the file.
+    pub fn concurrency(&self) -> impl DoubleEndedIterator<Item = ConcurrencyLayer> {
+        self.concurrency.iter().map(|limiter| ConcurrencyLayer::of(Arc::clone(limiter)))
+    }
+
     fn layer(&self, misses: bool) -> Option<RateLimitLayer> {
         let own = self.limiters.iter().filter(|(limit, _)| limit.misses == misses);
         let members: Vec<_> = own.filter_map(|(limit, limiter)| member(limit, limiter)).collect();
@@ -68,13 +90,16 @@ fn member(limit: &RateLimit, limiter: &Arc<RateLimiter>) -> Option<Member> {
         Holds::Everywhere => Some(limiter.into()),
         // Rules alone name it, and ask it themselves.
         Holds::Routes(routes) if routes.is_empty() => None,
-        Holds::Routes(routes) => {
-            let routes = routes.clone();
-            Some(Member::when(limiter, move |head: &RequestHead<'_>| {
-                let route = head.exchange().and_then(Exchange::route);
-                route.is_some_and(|route| routes.iter().any(|own| **own == **route))
-            }))
-        }
+        Holds::Routes(routes) => Some(Member::when(limiter, on_routes(routes))),
+    }
+}
+
+/// Whether a request matched one of these routes.
+fn on_routes(routes: &[String]) -> impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static {
+    let routes = routes.to_vec();
+    move |head| {
+        let route = head.exchange().and_then(Exchange::route);
+        route.is_some_and(|route| routes.iter().any(|own| **own == **route))
     }
 }
 
@@ -175,7 +200,8 @@ mod tests {
     async fn what_nobody_sent_is_not_counted() {
         let says = Says::new("misses", Rate::new(1, std::time::Duration::from_secs(3600)).unwrap());
         let limit = RateLimit { limit: says, misses: true, holds: Holds::Everywhere };
-        let limits = RateLimits::new(&[limit], None);
+        let limiter = Arc::new(limit.limit.clone().start(Arc::new(SystemClock)).unwrap());
+        let limits = RateLimits { limiters: vec![(limit, limiter)], ..RateLimits::default() };
         assert!(limits.requests().is_none() && limits.by_id("misses").is_some());
         let service = MissLimited::new(Upstream, limits.misses().as_ref());
         let status = async |exchange: Option<Exchange>| {

@@ -26,7 +26,7 @@
 //! [`inspect`] looks into requests: a library without input or output of its own, driven by
 //! whoever has a request head and, chunk by chunk, its content.
 //!
-//! [`rate`] limits how often is asked, [`concurrency`] how many at a time. [`tunnel`] judges what
+//! [`input`] says what requests may look like. [`rate`] limits how often is asked, [`concurrency`] how many at a time. [`tunnel`] judges what
 //! tunnels begin with.
 //!
 //! # Ordering
@@ -52,6 +52,7 @@ pub mod concurrency;
 pub mod credentials;
 pub mod domains;
 mod future;
+pub mod input;
 pub mod inspect;
 mod layer;
 mod limit;

@@ -8,7 +8,9 @@ mod cache;
 mod compress;
 mod credentials;
 mod exec;
+mod concurrency_limit;
 mod filter;
+mod input;
 mod inspect;
 mod listener;
 mod log;
@@ -32,7 +34,9 @@ pub use exec::{
     Exec, ExecLimits, ExecSandbox, ExecShared, ExecStderr, ExecTimeouts, Param, ParamDefault,
     ParamSource, ParamType,
 };
+pub use concurrency_limit::ConcurrencyLimit;
 pub use filter::{Filter, FilterDefault};
+pub use input::{Input, InputJson};
 pub use inspect::{
     Exclusion, FileKind, Inspect, InspectMode, InspectResponse, InspectRules, InspectSwitch,
     OnLimit,

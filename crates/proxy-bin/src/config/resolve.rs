@@ -8,6 +8,7 @@ mod credentials;
 mod exec;
 mod filter;
 mod forward;
+mod input;
 mod inspect;
 mod listener;
 mod log;
@@ -66,6 +67,8 @@ pub(super) fn resolve(
     let compress = resolver.compress(&config, used);
     let filter = resolver.filter(&config);
     resolver.route_users(&config, &listeners);
+    let concurrency_limits = resolver.concurrency_limits(&config);
+    let input = resolver.input(&config);
     let access_log = resolver.access_log(&config);
     let audit_log = resolver.audit_log(&config);
     let privacy = resolver.privacy(&config);
@@ -91,6 +94,8 @@ pub(super) fn resolve(
         rate_limits,
         compress,
         filter,
+        concurrency_limits,
+        input,
         access_log,
         audit_log,
         privacy,

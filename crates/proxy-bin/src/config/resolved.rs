@@ -5,6 +5,7 @@ mod cache;
 mod compress;
 mod credentials;
 mod filter;
+mod input;
 mod inspect;
 mod privacy;
 mod rate_limit;
@@ -24,9 +25,10 @@ pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
 pub use compress::{CompressLimits, CompressPolicy};
 pub use credentials::Credentials;
 pub use filter::{Filter, ListFile};
+pub use input::Input;
 pub use inspect::InspectPolicy;
 pub use privacy::{AuditLog, Privacy};
-pub use rate_limit::{Holds, RateLimit};
+pub use rate_limit::{ConcurrencyLimit, Holds, RateLimit};
 
 use super::raw;
 use super::units::{Limit, Size};
@@ -60,6 +62,10 @@ pub struct Resolved {
     pub compress: CompressLimits,
     /// What is let through.
     pub filter: Filter,
+    /// How many at a time, in the order of the file.
+    pub concurrency_limits: Vec<ConcurrencyLimit>,
+    /// What requests may look like, if anything is said about it.
+    pub input: Option<Input>,
     /// The access log, if there is one.
     pub access_log: Option<AccessLog>,
     /// The audit log, if there is one.

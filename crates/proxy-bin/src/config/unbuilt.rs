@@ -19,7 +19,6 @@ use Which::{All, StartsWith, Word};
 /// Paths, where `*` stands for any name or index.
 const UNBUILT: &[(&str, Which)] = &[
     // Layers of their own.
-    ("filter.input", All),
     ("traces", All),
     ("extensions", All),
     // Listeners.

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::concurrency_limit::ConcurrencyLimit;
+use super::input::Input;
 use super::inspect::Inspect;
 use super::rate_limit::RateLimit;
 use super::rule::Rule;
@@ -31,6 +33,12 @@ pub struct Filter {
     /// What an attack looks like, and what should not leave.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inspect: Option<Inspect>,
+    /// How many requests at a time.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub concurrency_limits: Vec<ConcurrencyLimit>,
+    /// What requests may look like.
+    #[serde(skip_serializing_if = "Input::is_empty")]
+    pub input: Input,
 }
 
 impl Filter {

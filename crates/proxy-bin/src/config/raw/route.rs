@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::cache::CacheSwitch;
 use super::compress::CompressSwitch;
 use super::exec::Exec;
+use super::input::Input;
 use super::inspect::InspectSwitch;
 use super::server::{RouteLimits, RouteTimeouts};
 
@@ -70,6 +71,10 @@ pub struct Route {
     /// there is a table `[filter.inspect]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inspect: Option<InspectSwitch>,
+    /// What requests may look like, in the place of `[filter.input]`, key by
+    /// key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Input>,
     /// Overrides the listener's and the server's limits.
     #[serde(default, skip_serializing_if = "RouteLimits::is_empty")]
     pub limits: RouteLimits,

@@ -207,6 +207,10 @@ pub struct RouteLimits {
     /// ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Vec<String>>,
+    /// Limits of `[[filter.concurrency_limits]]` that hold for this route, by
+    /// their ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Vec<String>>,
 }
 
 impl RouteLimits {

@@ -1,6 +1,6 @@
 //! How often may be asked.
 
-use proxy_filter::rate;
+use proxy_filter::{concurrency, rate};
 
 /// A rate limit, and for which requests it holds.
 #[derive(Clone, Debug)]
@@ -13,7 +13,16 @@ pub struct RateLimit {
     pub holds: Holds,
 }
 
-/// Where a rate limit holds.
+/// A concurrency limit, and for which requests it holds.
+#[derive(Clone, Debug)]
+pub struct ConcurrencyLimit {
+    /// What it says. It can be started.
+    pub limit: concurrency::ConcurrencyLimit,
+    /// Where it holds.
+    pub holds: Holds,
+}
+
+/// Where a limit holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holds {
     /// For all requests.

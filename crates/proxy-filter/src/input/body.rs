@@ -1,0 +1,132 @@
+//! `InputBody`: a request's content on its way to the inner service.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use proxy_core::BoxError;
+
+use super::content::Check;
+use super::fault::{Fault, Verdict};
+
+pin_project! {
+    /// The client's content, judged as it passes, or what was held of it for a schema.
+    #[derive(Debug)]
+    pub struct InputBody<B> {
+        #[pin]
+        content: Content<B>,
+        watch: Option<Box<Watch>>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = ContentProj]
+    enum Content<B> {
+        Streamed { #[pin] body: B },
+        Held { held: Option<Box<Held>> },
+    }
+}
+
+/// Content that was read.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) content: Bytes,
+    pub(super) trailers: Option<HeaderMap>,
+}
+
+/// What is looked for, and where a fault is left.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) check: Check,
+    pub(super) verdict: Verdict,
+}
+
+impl Watch {
+    fn fault(&self, fault: Fault) -> BoxError {
+        self.verdict.leave(fault);
+        fault.error()
+    }
+}
+
+impl<B> InputBody<B> {
+    pub(super) const fn streamed(body: B, watch: Option<Box<Watch>>) -> Self {
+        Self { content: Content::Streamed { body }, watch }
+    }
+
+    pub(super) fn held(held: Held) -> Self {
+        let held = (!held.content.is_empty() || held.trailers.is_some()).then(|| Box::new(held));
+        Self { content: Content::Held { held }, watch: None }
+    }
+}
+
+impl<B> Body for InputBody<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.project();
+        let mut body = match this.content.project() {
+            ContentProj::Held { held } => return Poll::Ready(take(held)),
+            ContentProj::Streamed { body } => body,
+        };
+        let frame = ready!(body.as_mut().poll_frame(cx));
+        let frame = frame.map(|frame| frame.map_err(Into::into));
+        let Some(watch) = this.watch else { return Poll::Ready(frame) };
+        // What a framer says to be the last piece is judged before it goes on.
+        let judged = match &frame {
+            Some(Ok(piece)) => {
+                let read = piece.data_ref().map_or(Ok(()), |data| watch.check.read(data));
+                match read {
+                    Ok(()) if body.is_end_stream() || piece.is_trailers() => watch.check.end(),
+                    read => read,
+                }
+            }
+            Some(Err(_)) => Ok(()),
+            None => watch.check.end(),
+        };
+        match judged {
+            Ok(()) => Poll::Ready(frame),
+            Err(fault) => Poll::Ready(Some(Err(watch.fault(fault)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Streamed { body } => body.is_end_stream(),
+            Content::Held { held } => held.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Streamed { body } => body.size_hint(),
+            Content::Held { held } => {
+                SizeHint::with_exact(held.as_ref().map_or(0, |held| held.content.len() as u64))
+            }
+        }
+    }
+}
+
+fn take(slot: &mut Option<Box<Held>>) -> Option<Result<Frame<Bytes>, BoxError>> {
+    let held = slot.as_mut()?;
+    if !held.content.is_empty() {
+        let content = std::mem::take(&mut held.content);
+        if held.trailers.is_none() {
+            *slot = None;
+        }
+        return Some(Ok(Frame::data(content)));
+    }
+    let trailers = slot.take()?.trailers?;
+    Some(Ok(Frame::trailers(trailers)))
+}

@@ -1,0 +1,116 @@
+//! `InputLayer`.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use proxy_core::{BoxError, Exchange, Refusal, Reply, RequestHead};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::body::{InputBody, Watch};
+use super::content::Check;
+use super::fault::Verdict;
+use super::future::InputFuture;
+use super::rules::InputRules;
+
+/// The name of this layer in decisions.
+pub(super) const LAYER: &str = "input";
+
+/// Judges what requests look like. See the [module](super).
+#[derive(Clone, Debug)]
+pub struct InputLayer {
+    rules: Arc<RuleSet>,
+}
+
+/// Rules for all requests, and others for some routes.
+#[derive(Clone, Debug)]
+struct RuleSet {
+    all: Arc<InputRules>,
+    routes: Vec<(Arc<str>, Arc<InputRules>)>,
+}
+
+impl RuleSet {
+    fn of(&self, exchange: Option<&Exchange>) -> &Arc<InputRules> {
+        let route = exchange.filter(|_| !self.routes.is_empty()).and_then(Exchange::route);
+        let own = route.and_then(|route| self.routes.iter().find(|(name, _)| name == route));
+        own.map_or(&self.all, |(_, rules)| rules)
+    }
+}
+
+impl InputLayer {
+    /// A layer of these rules.
+    pub fn new(rules: InputRules) -> Self {
+        Self { rules: Arc::new(RuleSet { all: Arc::new(rules), routes: Vec::new() }) }
+    }
+
+    /// These rules take the place of the others for the route of this name in the [`Exchange`].
+    #[must_use]
+    pub fn route(self, name: impl Into<Arc<str>>, rules: InputRules) -> Self {
+        let mut set = Arc::unwrap_or_clone(self.rules);
+        set.routes.push((name.into(), Arc::new(rules)));
+        Self { rules: Arc::new(set) }
+    }
+}
+
+impl<S> Layer<S> for InputLayer {
+    type Service = Input<S>;
+    fn layer(&self, inner: S) -> Input<S> {
+        Input { inner, rules: Arc::clone(&self.rules) }
+    }
+}
+
+/// The service of [`InputLayer`].
+#[derive(Clone, Debug)]
+pub struct Input<S> {
+    inner: S,
+    rules: Arc<RuleSet>,
+}
+
+impl<S, ReqB, ResB> Service<Request<ReqB>> for Input<S>
+where
+    S: Service<Request<InputBody<ReqB>>, Response = Response<ResB>> + Clone,
+    ReqB: Body<Data = Bytes>,
+    ReqB::Error: Into<BoxError>,
+{
+    type Response = Response<Reply<ResB>>;
+    type Error = S::Error;
+    type Future = InputFuture<S, ReqB, S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqB>) -> Self::Future {
+        let head = RequestHead::of(&request);
+        let rules = self.rules.of(head.exchange());
+        let due = match rules.judge(&head, !request.body().is_end_stream()) {
+            Ok(due) => due,
+            Err(refusal) => {
+                let exchange = Exchange::of(&request);
+                return InputFuture::refused(Box::new(Refusal::recorded(
+                    *refusal, exchange, LAYER,
+                )));
+            }
+        };
+        if due.is_nothing() {
+            let request = request.map(|body| InputBody::streamed(body, None));
+            return InputFuture::calling(self.inner.call(request), None);
+        }
+        let check = Check::new(rules, due);
+        if due.schema {
+            // The one that was polled ready waits; a clone takes its place.
+            let rules = Arc::clone(rules);
+            let clone = self.inner.clone();
+            let inner = std::mem::replace(&mut self.inner, clone);
+            return InputFuture::reading(inner, request, check, rules);
+        }
+        let verdict = Verdict::default();
+        let exchange = Exchange::of(&request).cloned();
+        let watch = Watch { check, verdict: verdict.clone() };
+        let request = request.map(|body| InputBody::streamed(body, Some(Box::new(watch))));
+        InputFuture::calling(self.inner.call(request), Some((verdict, exchange)))
+    }
+}
