@@ -21,13 +21,15 @@
 //! [`FilterLayer`] asks a list of [`Policy`]s, in their order; the first that does not allow ends
 //! it. [`policies`] has those for one thing each, [`rules`] an ordered list of rules,
 //! [`domains`] lists of up to millions of names that change while they are used, [`credentials`]
-//! names and passwords. [`Shadow`] makes a policy report what it would do.
+//! names and passwords. [`Shadow`] makes a policy report what it would do, [`ShadowLayer`] any
+//! layer.
 //!
 //! [`inspect`] looks into requests: a library without input or output of its own, driven by
 //! whoever has a request head and, chunk by chunk, its content.
 //!
-//! [`input`] says what requests may look like. [`rate`] limits how often is asked, [`concurrency`] how many at a time. [`tunnel`] judges what
-//! tunnels begin with.
+//! [`input`] says what requests may look like. [`rate`] limits how often is asked, [`concurrency`]
+//! how many at a time, [`bandwidth`] how fast content flows. [`tunnel`] judges what tunnels begin
+//! with.
 //!
 //! # Ordering
 //! Behind what makes paths normal ([`HygieneLayer`](proxy_core::HygieneLayer)) and finds the
@@ -48,6 +50,7 @@
 //! None of its own: what was decided stands in the [`Exchange`](proxy_core::Exchange).
 
 mod asked;
+pub mod bandwidth;
 pub mod concurrency;
 pub mod credentials;
 pub mod domains;
@@ -71,7 +74,7 @@ pub use limit::{Exceeded, Limit};
 pub use policy::{Conclusion, Deferred, Policy, Redirection, Verdict, policy};
 pub use rules::Rules;
 pub use service::Filter;
-pub use shadow::Shadow;
+pub use shadow::{Probe, Shadow, ShadowFuture, ShadowLayer, Shadowed};
 
 /// The user whose credentials were verified, in the extensions of a request that has no
 /// [`Exchange`](proxy_core::Exchange).

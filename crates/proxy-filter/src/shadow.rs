@@ -1,9 +1,14 @@
-//! `Shadow`: what would have been done, without doing it.
+//! `Shadow` and `ShadowLayer`: what would have been done, without doing it.
+
+mod layer;
+mod scratch;
 
 use std::fmt;
 use std::sync::Arc;
 
 use proxy_core::{Refusal, Verdict as Recorded};
+
+pub use layer::{Probe, ShadowFuture, ShadowLayer, Shadowed};
 
 use crate::asked::Asked;
 use crate::policy::{Policy, Redirection, Verdict};

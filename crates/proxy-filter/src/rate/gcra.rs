@@ -50,6 +50,15 @@ impl Gcra {
         }
     }
 
+    /// Promises up to `wanted`: all that conforms now, or, where that is less than `piece`, as much
+    /// as a piece, later. Gives the cost, what the key owes then, and the time until it conforms.
+    pub fn reserve(self, due: u64, now: u64, wanted: u64, piece: u64) -> (u64, u64, u64) {
+        let left = self.standing(due, now).left;
+        let cost = wanted.min(left.max(piece));
+        let after = due.max(now).saturating_add(self.interval.saturating_mul(cost));
+        (cost, after, after.saturating_sub(now.saturating_add(self.tolerance)))
+    }
+
     /// The opposite of a `take` of this cost.
     pub fn give_back(self, due: u64, cost: u64) -> u64 {
         due.saturating_sub(self.interval.saturating_mul(cost))

@@ -109,6 +109,24 @@ impl KeyTable {
         }
     }
 
+    /// Promises a part of what is wanted, whose time comes: its cost, and how long until then.
+    /// [`Gcra::reserve`] says how much.
+    pub fn reserve(
+        &self,
+        key: KeyHash,
+        limit: Gcra,
+        now: u64,
+        wanted: u64,
+        piece: u64,
+    ) -> (u64, u64) {
+        let mut shard = self.shard(key);
+        let slots = &mut shard.slots[self.set(key)];
+        let (index, _) = find(slots, key, now);
+        let (cost, after, wait) = limit.reserve(slots[index][1], now, wanted, piece);
+        slots[index] = [key.0, after];
+        (cost, wait)
+    }
+
     /// What [`take`](Self::take) would give, without taking.
     pub fn look(&self, key: KeyHash, limit: Gcra, now: u64, cost: u64) -> Taken {
         let mut shard = self.shard(key);
