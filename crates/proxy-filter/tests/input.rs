@@ -57,14 +57,20 @@ fn pieces(text: &str, size: usize) -> Content {
 async fn judged(rules: &InputRules, request: Request<Content>) -> (u16, &'static str, String) {
     let inner = service_fn(|request: Request<_>| async move {
         let body: proxy_filter::input::InputBody<Content> = request.into_body();
-        let text = body.collect().await.map(|all| all.to_bytes()).unwrap_or_default();
+        let text =
+            body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         Ok::<_, Infallible>(Response::new(http_body_util::Full::new(text)))
     });
     let response = InputLayer::new(rules.clone()).layer(inner).oneshot(request).await;
     let Ok(response) = response;
     let reason = response.extensions().get::<Refusal>().map_or("", |refusal| refusal.reason);
     let status = response.status().as_u16();
-    let text = response.into_body().collect().await.map(|all| all.to_bytes()).unwrap_or_default();
+    let text = response
+        .into_body()
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     (status, reason, String::from_utf8_lossy(&text).into_owned())
 }
 
