@@ -48,7 +48,7 @@ fn the_matrix() {
         "limits.body = \"1KiB\"\n\n[filter.input]\nmethods = [\"GET\", \"POST\"]\n\
          content_types = [\"application/json\", \"text/*\"]\ntarget_length = 100\n\
          parameters = 3\nparameter_name_length = 10\nparameter_value_length = 20\n\
-         required_parameters = [\"id\"]\nfields = 16\nfield_length = 50\nfields_size = 1000\n\
+         required_parameters = [\"id\"]\nfields = 16\nfield_length = 100\nfields_size = 1000\n\
          required_fields = [\"X-Must\"]\nutf8 = true\n\
          json = { depth = 3, members = 2, string_length = 10 }\n",
     );
@@ -69,7 +69,7 @@ fn the_matrix() {
         (get("/?a=1", ""), 400, "parameter_required"),
         (get("/?id=%C3%28", ""), 400, "target_not_utf8"),
         ("GET /?id=1 HTTP/1.1\r\nHost: a.test\r\n\r\n".into(), 400, "field_required"),
-        (get("/?id=1", &format!("X-Long: {long}\r\n")), 431, "field_too_long"),
+        (get("/?id=1", &format!("X-Long: {long}{long}\r\n")), 431, "field_too_long"),
         (get("/?id=1", &"X-Many: 1\r\n".repeat(17)), 431, "too_many_fields"),
         (post("application/json", "{\"a\": [1]}"), 200, ""),
         (post("text/csv", "a,b"), 200, ""),

@@ -6,9 +6,9 @@
 
 mod cache;
 mod compress;
+mod concurrency_limit;
 mod credentials;
 mod exec;
-mod concurrency_limit;
 mod filter;
 mod input;
 mod inspect;
@@ -29,12 +29,12 @@ pub use cache::{
 pub use compress::{
     CodingLevels, CodingName, Compress, CompressRules, CompressSwitch, Unacceptable,
 };
+pub use concurrency_limit::ConcurrencyLimit;
 pub use credentials::Credentials;
 pub use exec::{
     Exec, ExecLimits, ExecSandbox, ExecShared, ExecStderr, ExecTimeouts, Param, ParamDefault,
     ParamSource, ParamType,
 };
-pub use concurrency_limit::ConcurrencyLimit;
 pub use filter::{Filter, FilterDefault};
 pub use input::{Input, InputJson};
 pub use inspect::{
