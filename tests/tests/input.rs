@@ -48,7 +48,7 @@ fn the_matrix() {
         "limits.body = \"1KiB\"\n\n[filter.input]\nmethods = [\"GET\", \"POST\"]\n\
          content_types = [\"application/json\", \"text/*\"]\ntarget_length = 100\n\
          parameters = 3\nparameter_name_length = 10\nparameter_value_length = 20\n\
-         required_parameters = [\"id\"]\nfields = 16\nfield_length = 100\nfields_size = 1000\n\
+         required_parameters = [\"id\"]\nfields = 6\nfield_length = 50\nfields_size = 200\n\
          required_fields = [\"X-Must\"]\nutf8 = true\n\
          json = { depth = 3, members = 2, string_length = 10 }\n",
     );
@@ -69,9 +69,12 @@ fn the_matrix() {
         (get("/?a=1", ""), 400, "parameter_required"),
         (get("/?id=%C3%28", ""), 400, "target_not_utf8"),
         ("GET /?id=1 HTTP/1.1\r\nHost: a.test\r\n\r\n".into(), 400, "field_required"),
-        (get("/?id=1", &format!("X-Long: {long}{long}\r\n")), 431, "field_too_long"),
-        (get("/?id=1", &"X-Many: 1\r\n".repeat(17)), 431, "too_many_fields"),
+        (get("/?id=1", &format!("X-Long: {long}\r\n")), 431, "field_too_long"),
+        (get("/?id=1", &"X-Many: 1\r\n".repeat(5)), 431, "too_many_fields"),
+        (get("/?id=1", &"X-Many: 1\r\n".repeat(4)), 200, ""),
+        (get("/?id=1", &format!("X-A: {}\r\n", &long[..50]).repeat(4)), 431, "fields_too_large"),
         (post("application/json", "{\"a\": [1]}"), 200, ""),
+        (post("application/json", "{\"a\":1,\"a\":2}"), 422, "json_member_repeated"),
         (post("text/csv", "a,b"), 200, ""),
         (post("image/png", "x"), 415, "content_type_not_allowed"),
         (post("text/plain; charset=latin1", "x"), 415, "charset_not_allowed"),
@@ -88,6 +91,67 @@ fn the_matrix() {
     }
     let put = client::get(proxy.address(), "a.test", "/");
     assert_eq!(put.status(), 400, "nothing is echoed: {}", put.text());
+}
+
+#[test]
+fn a_trial_refuses_nothing_and_says_what_it_would_refuse() {
+    let folder = Scratch::new("trial");
+    let audit = folder.path().join("audit.log");
+    let origin = Origin::saying("fine");
+    let proxy = judging(
+        &origin,
+        &format!(
+            "[filter.input]\nmode = \"report\"\nmethods = [\"GET\", \"POST\"]\n\
+             json = {{ depth = 1 }}\n\n[log.audit]\npath = \"{}\"\n",
+            audit.display()
+        ),
+    );
+    let put = "PUT /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n";
+    for request in [post("application/json", "[[1]]"), post("application/json", "[1]"), put.into()]
+    {
+        assert_eq!(judged(&proxy, &request).0, 200, "{request}");
+    }
+    assert_eq!(origin.requests().len(), 3);
+    for line in [
+        "proxy_filter_input_requests_total{outcome=\"passed\"} 1",
+        "proxy_filter_input_requests_total{outcome=\"reported\"} 2",
+        "proxy_filter_input_requests_total{outcome=\"refused\"} 0",
+        "proxy_filter_input_faults_total{reason=\"json_too_deep\"} 1",
+        "proxy_filter_input_faults_total{reason=\"method_not_allowed\"} 1",
+    ] {
+        waiting::until(line, || {
+            proxy.ask_admin("/metrics").text().lines().any(|own| own == line).then_some(())
+        });
+    }
+    for rule in ["input.json_too_deep", "input.method_not_allowed"] {
+        waiting::until(rule, || {
+            let text = std::fs::read_to_string(&audit).unwrap_or_default();
+            text.lines().any(|line| line.contains(rule) && line.contains("report")).then_some(())
+        });
+    }
+}
+
+#[test]
+fn explain_says_what_would_be_refused() {
+    let folder = Scratch::new("input-explain");
+    folder.write(
+        "a.toml",
+        "listeners.web = { address = \"127.0.0.1:0\", role = \"gateway\" }\n\
+         [[routes]]\nname = \"all\"\nrespond = { status = 200 }\n\
+         [filter.input]\nmethods = [\"POST\"]\ncontent_types = [\"text/*\"]\n",
+    );
+    for (arguments, expected) in [
+        (&["GET", "http://a.test/"][..], "input.method_not_allowed"),
+        (
+            &["POST", "http://a.test/", "-H", "Content-Type: image/png"],
+            "input.content_type_not_allowed",
+        ),
+        (&["POST", "http://a.test/"], "as_asked_for"),
+    ] {
+        let arguments = [&["explain", "--config", "a.toml"], arguments].concat();
+        let outcome = run_to_end(folder.path(), &arguments);
+        assert!(outcome.stdout.contains(expected), "{arguments:?}: {outcome:?}");
+    }
 }
 
 #[test]
@@ -151,7 +215,7 @@ fn wrong_words_are_named() {
     ] {
         folder.write(
             "a.toml",
-            &format!(
+            format!(
                 "listeners.web = {{ address = \"127.0.0.1:0\", role = \"gateway\" }}\n\
                  [[routes]]\nname = \"all\"\nrespond = {{ status = 200 }}\n\
                  [filter.input]\n{input}\n"

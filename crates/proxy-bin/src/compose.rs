@@ -217,6 +217,7 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                     config,
                     filters.layer(listener),
                     &limits,
+                    resources,
                 );
                 let gateway = Gateway::new(&listener.name, access(listener), table, filtered);
                 gateways.push((listener.clone(), gateway));
@@ -282,7 +283,7 @@ fn forward_role(
     let proxy = around_route(proxy, inspect, compress, &CacheRole::Forward, resources);
     let dispatch = ForwardDispatch::new(proxy, tunnels, listener.limits.body);
     let filter = filters.layer(listener);
-    let filtered = before_dispatch(MaybeStacked::new(dispatch), config, filter, limits);
+    let filtered = before_dispatch(MaybeStacked::new(dispatch), config, filter, limits, resources);
     ForwardRole::new(access(listener), filtered)
 }
 
@@ -314,6 +315,7 @@ fn before_dispatch<S>(
     config: &Resolved,
     filter: Option<FilterLayer>,
     limits: &RateLimits,
+    resources: &Resources,
 ) -> MaybeStacked<S>
 where
     S: Service<Request<Body>, Response = Response<MaybeCachedBody>, Error = Infallible>,
@@ -323,6 +325,10 @@ where
     let input = config.input.as_ref().map(|input| {
         let routes = input.routes.iter().cloned();
         let all = InputLayer::new(input.all.clone());
+        let all = match resources.recorder.as_deref() {
+            Some(recorder) => all.metrics(recorder),
+            None => all,
+        };
         routes.fold(all, |layer, (name, rules)| layer.route(name, rules))
     });
     let inner = dispatch.wrap(input);

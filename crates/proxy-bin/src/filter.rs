@@ -58,7 +58,10 @@ impl Filters {
         let ports = |ports: &crate::config::resolved::Ports| -> Arc<PortPolicy> {
             Arc::new(ports.ranges().iter().cloned().collect())
         };
-        let more_follows = !config.rate_limits.is_empty() || config.forward.inspect.is_some();
+        let more_follows = !config.rate_limits.is_empty()
+            || !config.concurrency_limits.is_empty()
+            || config.input.is_some()
+            || config.forward.inspect.is_some();
         Self {
             more_follows,
             domains: domains(&own.lists),

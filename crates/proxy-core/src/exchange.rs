@@ -8,6 +8,7 @@ mod decision;
 mod known;
 mod program_run;
 mod rehearsal;
+mod sent_fields;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ pub use decision::{Decision, Verdict};
 pub use known::{ServerName, Tags};
 pub use program_run::ProgramRun;
 pub use rehearsal::Sending;
+pub use sent_fields::SentFields;
 
 use crate::client_address::ClientAddr;
 use crate::error::ErrorKind;
@@ -60,6 +62,8 @@ pub struct RequestFacts {
     pub takes_trailers: bool,
     /// Whether the client waits for 100 (Continue).
     pub expects_continue: bool,
+    /// Its fields, before any was taken away or added.
+    pub sent_fields: SentFields,
 }
 
 /// Relays interim (1xx) responses to the client while the final one is awaited.

@@ -19,7 +19,8 @@
 //! ```
 //!
 //! Content is judged while it streams: its charset, and the structure of JSON, without building a
-//! tree. Only a schema needs the whole document, which is then held, up to a limit.
+//! tree. Only a schema needs the whole document, which is then held, up to a limit. With
+//! [`InputRules::report`] what is wrong is said, and passes.
 //!
 //! # Ordering
 //! Behind what limits how often and how much is asked, before what works on requests; behind what
@@ -28,12 +29,12 @@
 //! # Errors and responses
 //! | status | reasons |
 //! |---|---|
-//! | 400 | `parameter_required`, `field_required`, `too_many_parameters`, `parameter_too_long`, `target_not_utf8`, `content_not_utf8`, `json_malformed` |
+//! | 400 | `parameter_required`, `field_required`, `too_many_parameters`, `parameter_too_long`, `target_not_utf8`, `content_not_utf8`, `content_incomplete`, `json_malformed` |
 //! | 405, with `Allow` | `method_not_allowed` |
-//! | 413 | `content_too_large`: beyond what is held for a schema |
+//! | 413 | `content_too_large`: more than may come, or than is held for a schema |
 //! | 414 | `target_too_long` |
 //! | 415 | `content_type_not_allowed`, `charset_not_allowed`, `content_coding_not_allowed` |
-//! | 422 | `json_too_deep`, `json_too_many_members`, `json_string_too_long`, `schema_mismatch` |
+//! | 422 | `json_too_deep`, `json_too_many_members`, `json_member_repeated`, `json_string_too_long`, `schema_mismatch` |
 //! | 431 | `too_many_fields`, `field_too_long`, `fields_too_large` |
 //!
 //! Nothing of the request is echoed. Where content turns out to be wrong after the inner service
@@ -44,7 +45,9 @@
 //! Holds a document for a schema, nothing else; dropped with the future.
 //!
 //! # Metrics
-//! None of its own: refusals are in the [`Exchange`](proxy_core::Exchange).
+//! [`metrics::REQUESTS`] by outcome and [`metrics::FAULTS`] by reason, where
+//! [`InputLayer::metrics`] was called. What is refused or reported is in the
+//! [`Exchange`](proxy_core::Exchange), with the rule id `input.REASON`.
 
 pub mod body;
 mod content;
@@ -52,7 +55,9 @@ mod fault;
 pub mod future;
 mod json;
 pub mod layer;
+pub mod metrics;
 mod query;
+mod record;
 pub mod rules;
 mod schema;
 

@@ -10,9 +10,11 @@ use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::{BodyExt, StreamBody};
-use proxy_core::Refusal;
+use proxy_core::hygiene::{HygieneLayer, Role};
+use proxy_core::trust::{AddressSource, ClientAddrLayer};
+use proxy_core::{Exchange, IpSet, Refusal, Verdict};
 use proxy_filter::input::{ContentSchema, InputLayer, InputRules, JsonRules};
-use proxy_testkit::LayerContract;
+use proxy_testkit::{ExchangeBuilder, LayerContract};
 use tower::{Layer, ServiceExt, service_fn};
 
 /// Accepts objects only.
@@ -223,6 +225,8 @@ async fn content_is_judged_as_it_passes() {
         ("[\"12345\"]", (422, "json_string_too_long")),
         ("{\"a\": 1", (400, "json_malformed")),
         ("{\"a\": 1}}", (400, "json_malformed")),
+        ("{\"a\": 1, \"a\": 2}", (422, "json_member_repeated")),
+        ("{\"a\": 1, \"\\u0061\": 2}", (422, "json_string_too_long")),
     ] {
         for piece in [1, 3, 100] {
             let (status, reason, read) = judged(&rules, json(text, piece)).await;
@@ -253,6 +257,8 @@ async fn a_schema_sees_the_whole_document() {
         ("{\"a\": 1}", (200, "")),
         ("[1]", (422, "schema_mismatch")),
         ("{", (400, "json_malformed")),
+        // A schema would see the last of them, and who stands behind perhaps the first.
+        ("{\"a\":1,\"a\":2}", (422, "json_member_repeated")),
         ("{\"a\": \"more than that\"}", (413, "content_too_large")),
     ] {
         for piece in [1, 100] {
@@ -279,4 +285,121 @@ async fn in_axum_a_fault_in_the_content_is_the_answer() {
     let status =
         async |text| app.clone().oneshot(post(text)).await.expect("an answer").status().as_u16();
     assert_eq!([status("[1]").await, status("[1").await], [200, 400]);
+}
+
+#[tokio::test]
+async fn size_of_content() {
+    let rules = InputRules { content_size: Some(5), ..InputRules::default() };
+    for (text, expected) in [("12345", 200), ("123456", 413)] {
+        for piece in [1, 100] {
+            let (status, _, read) = judged(&rules, json(text, piece)).await;
+            assert_eq!(status, expected, "{text} by {piece}");
+            assert!(status != 200 || read == text);
+        }
+    }
+    let announced = Request::post("/").body(AxumBody::from("123456")).expect("a request");
+    let app: Router = Router::new().route("/", any(|| async {})).layer(InputLayer::new(rules));
+    assert_eq!(app.oneshot(announced).await.expect("an answer").status(), 413);
+}
+
+/// What is in the record: verdict and rule of each decision.
+fn decisions(exchange: &Exchange) -> Vec<(Verdict, String)> {
+    exchange.with_decisions(|all| {
+        let all = all.iter().filter(|decision| decision.layer == "input");
+        all.map(|one| (one.verdict, one.rule.as_deref().unwrap_or("").to_owned())).collect()
+    })
+}
+
+#[tokio::test]
+async fn reports_pass_and_are_recorded_once() {
+    let rules = InputRules {
+        methods: vec![Method::POST],
+        json: Some(JsonRules { depth: 1, ..JsonRules::default() }),
+        schema: Some(Arc::new(Objects)),
+        schema_size: 20,
+        report: true,
+        ..InputRules::default()
+    };
+    for (method, text, rule) in [
+        ("POST", "{\"a\": 1}", ""),
+        ("PUT", "{}", "input.method_not_allowed"),
+        ("POST", "[[[1]]]", "input.json_too_deep"),
+        ("POST", "[", "input.json_malformed"),
+        ("POST", "[1]", "input.schema_mismatch"),
+        ("POST", "[\"more than is held of it\"]", "input.content_too_large"),
+    ] {
+        for piece in [1, 100] {
+            let mut request = json(text, piece);
+            *request.method_mut() = method.parse().expect("a method");
+            let exchange = ExchangeBuilder::new().build();
+            request.extensions_mut().insert(exchange.clone());
+            let (status, _, read) = judged(&rules, request).await;
+            assert_eq!((status, read.as_str()), (200, text), "{method} {text}");
+            let expected: &[(Verdict, String)] = match rule {
+                "" => &[],
+                rule => &[(Verdict::Report, rule.to_owned())],
+            };
+            assert_eq!(decisions(&exchange), expected, "{method} {text} by {piece}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_recorded_once() {
+    let rules = InputRules { json: Some(JsonRules::default()), ..InputRules::default() };
+    let mut request = json("[1,", 1);
+    let exchange = ExchangeBuilder::new().build();
+    request.extensions_mut().insert(exchange.clone());
+    assert_eq!(judged(&rules, request).await.0, 400);
+    assert_eq!(decisions(&exchange), [(Verdict::Deny, "input.json_malformed".to_owned())]);
+    assert!(exchange.error().is_some());
+}
+
+#[tokio::test]
+async fn who_asks_what_would_be_is_told_of_the_content_that_would_come() {
+    let rules = InputRules { content_types: vec!["text/*".into()], ..InputRules::default() };
+    for (kind, verdict, rule) in [
+        ("text/plain", Verdict::Allow, ""),
+        ("image/png", Verdict::Deny, "input.content_type_not_allowed"),
+    ] {
+        let exchange = ExchangeBuilder::new().build();
+        exchange.set_rehearsal();
+        let request = Request::post("/").header("content-type", kind).extension(exchange.clone());
+        judged(&rules, request.body(pieces("", 1)).expect("a request")).await;
+        assert_eq!(decisions(&exchange), [(verdict, rule.to_owned())], "{kind}");
+    }
+}
+
+/// Behind hygiene and the client's address, which take fields away and add some.
+#[tokio::test]
+async fn fields_are_counted_as_they_were_sent() {
+    let judged = async |rules: InputRules, fields: &[(&str, &str)]| {
+        let inner = service_fn(|_: Request<_>| async {
+            Ok::<_, Infallible>(Response::new(http_body_util::Empty::<Bytes>::new()))
+        });
+        let service = InputLayer::new(rules).layer(inner);
+        let service =
+            ClientAddrLayer::new(IpSet::default(), AddressSource::XForwardedFor).layer(service);
+        let service = HygieneLayer::new(Role::Gateway, "test").layer(service);
+        let mut request = Request::get("/").extension(ExchangeBuilder::new().build());
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(http_body_util::Empty::<Bytes>::new()).expect("a request");
+        let Ok(response) = service.oneshot(request).await;
+        response.extensions().get::<Refusal>().map_or("", |refusal| refusal.reason)
+    };
+    let rules = || InputRules {
+        fields: Some(2),
+        field_length: Some(8),
+        fields_size: Some(22),
+        ..InputRules::default()
+    };
+    let host = ("host", "a.test");
+    assert_eq!(judged(rules(), &[host, ("x-one", "1")]).await, "");
+    assert_eq!(judged(rules(), &[host, ("x-one", "1"), ("x-two", "1")]).await, "too_many_fields");
+    // One that does not go on counts, too.
+    assert_eq!(judged(rules(), &[host, ("te", "trailers"), ("a", "1")]).await, "too_many_fields");
+    assert_eq!(judged(rules(), &[host, ("a", "123456789")]).await, "field_too_long");
+    assert_eq!(judged(rules(), &[host, ("x-long", "1234567")]).await, "fields_too_large");
 }

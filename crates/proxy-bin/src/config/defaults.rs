@@ -2,7 +2,7 @@
 
 use super::raw::{
     Cache, CacheKey, CacheRules, CacheSwitch, CodingLevels, CompressRules, Config, FieldNames,
-    InspectMode, InspectRules, Limits, OnDisconnect, OnLimit, Port, RequestDirectives,
+    Input, InspectMode, InspectRules, Limits, OnDisconnect, OnLimit, Port, RequestDirectives,
 };
 use super::units::{Limit, Size};
 
@@ -173,6 +173,29 @@ fn caches(config: &Config) -> bool {
     let routes = config.routes.iter().map(|route| &route.cache);
     let mut all = routes.chain([&config.defaults.cache, &config.forward.cache]);
     all.any(|switch| !matches!(switch, None | Some(CacheSwitch::Is(false))))
+}
+
+/// What requests may look like by a specific table, with what it does not say taken from a more
+/// general one.
+pub fn layered_input(specific: &Input, general: &Input) -> Input {
+    let (own, other) = (specific.clone(), general.clone());
+    Input {
+        mode: own.mode.or(other.mode),
+        methods: own.methods.or(other.methods),
+        content_types: own.content_types.or(other.content_types),
+        target_length: own.target_length.or(other.target_length),
+        parameters: own.parameters.or(other.parameters),
+        parameter_name_length: own.parameter_name_length.or(other.parameter_name_length),
+        parameter_value_length: own.parameter_value_length.or(other.parameter_value_length),
+        required_parameters: own.required_parameters.or(other.required_parameters),
+        fields: own.fields.or(other.fields),
+        field_length: own.field_length.or(other.field_length),
+        fields_size: own.fields_size.or(other.fields_size),
+        required_fields: own.required_fields.or(other.required_fields),
+        content_size: own.content_size.or(other.content_size),
+        utf8: own.utf8.or(other.utf8),
+        json: own.json.or(other.json),
+    }
 }
 
 /// Fills in what serde cannot: `[server.limits]`, whose keys are optional

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 
 use super::via::Loop;
 use super::{Config, Role};
-use crate::exchange::{Exchange, RequestFacts};
+use crate::exchange::{Exchange, RequestFacts, SentFields};
 use crate::fields;
 use crate::refusal::Refusal;
 use crate::target::{AsteriskTarget, Authority, TargetForm};
@@ -29,8 +29,8 @@ fn bad(reason: &'static str) -> Box<Refusal> {
     Box::new(Refusal::new(StatusCode::BAD_REQUEST, reason).close())
 }
 
-/// Which fields are there that hygiene asks about: one walk over the names is cheaper than a
-/// look-up for each that is mostly not there.
+/// Which fields are there that hygiene asks about, and how many there are: one walk over them is
+/// cheaper than a look-up for each that is mostly not there.
 #[derive(Clone, Copy, Default)]
 struct Seen {
     expect: bool,
@@ -39,12 +39,14 @@ struct Seen {
     length: bool,
     upgrade: bool,
     via: bool,
+    sent: SentFields,
 }
 
 impl Seen {
     fn of(fields: &HeaderMap) -> Self {
         let mut seen = Self::default();
-        for name in fields.keys() {
+        for (name, value) in fields {
+            seen.sent.add(name, value);
             match *name {
                 EXPECT => seen.expect = true,
                 TE => seen.te = true,
@@ -85,6 +87,7 @@ impl Config {
                 version,
                 takes_trailers: seen.te && fields::takes_trailers(request.headers()),
                 expects_continue: matches!(expects_continue, Ok(true)),
+                sent_fields: seen.sent,
             });
         }
         if seen.length {

@@ -10,7 +10,8 @@ use pin_project_lite::pin_project;
 use proxy_core::BoxError;
 
 use super::content::Check;
-use super::fault::{Fault, Verdict};
+use super::fault::Answer;
+use super::record::Record;
 
 pin_project! {
     /// The client's content, judged as it passes, or what was held of it for a schema.
@@ -38,17 +39,40 @@ pub(super) struct Held {
     pub(super) trailers: Option<HeaderMap>,
 }
 
-/// What is looked for, and where a fault is left.
+/// What is looked for, and where the answer to a fault is left.
 #[derive(Debug)]
 pub(super) struct Watch {
     pub(super) check: Check,
-    pub(super) verdict: Verdict,
+    pub(super) record: Record,
+    pub(super) answer: Answer,
 }
 
 impl Watch {
-    fn fault(&self, fault: Fault) -> BoxError {
-        self.verdict.leave(fault);
-        fault.error()
+    /// Judges a frame, or the end; whether anything is still to be judged. What is only reported
+    /// passes, and what follows with it.
+    fn judge(
+        &mut self,
+        frame: Option<&Frame<Bytes>>,
+        is_last: impl FnOnce() -> bool,
+    ) -> Result<bool, BoxError> {
+        let (read, is_last) = match frame {
+            Some(frame) => {
+                let read = frame.data_ref().map_or(Ok(()), |data| self.check.read(data));
+                (read, frame.is_trailers() || is_last())
+            }
+            None => (Ok(()), true),
+        };
+        let judged = if is_last { read.and_then(|()| self.check.end()) } else { read };
+        match judged {
+            Ok(()) => Ok(!is_last),
+            Err(fault) => match self.record.fault(fault, true) {
+                None => Ok(false),
+                Some(refusal) => {
+                    self.answer.leave(refusal);
+                    Err(fault.error())
+                }
+            },
+        }
     }
 }
 
@@ -85,20 +109,17 @@ where
         let Some(watch) = this.watch else { return Poll::Ready(frame) };
         // What a framer says to be the last piece is judged before it goes on.
         let judged = match &frame {
-            Some(Ok(piece)) => {
-                let read = piece.data_ref().map_or(Ok(()), |data| watch.check.read(data));
-                match read {
-                    Ok(()) if body.is_end_stream() || piece.is_trailers() => watch.check.end(),
-                    read => read,
-                }
-            }
-            Some(Err(_)) => Ok(()),
-            None => watch.check.end(),
+            Some(Err(_)) => Ok(false),
+            Some(Ok(frame)) => watch.judge(Some(frame), || body.is_end_stream()),
+            None => watch.judge(None, || true),
         };
-        match judged {
-            Ok(()) => Poll::Ready(frame),
-            Err(fault) => Poll::Ready(Some(Err(watch.fault(fault)))),
+        if !matches!(judged, Ok(true)) {
+            *this.watch = None;
         }
+        Poll::Ready(match judged {
+            Ok(_) => frame,
+            Err(error) => Some(Err(error)),
+        })
     }
 
     fn is_end_stream(&self) -> bool {

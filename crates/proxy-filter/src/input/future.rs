@@ -4,10 +4,9 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -16,9 +15,9 @@ use tower_service::Service;
 
 use super::body::{Held, InputBody};
 use super::content::Check;
-use super::fault::{Fault, Verdict};
+use super::fault::{Answer, Fault};
 use super::layer::LAYER;
-use super::rules::InputRules;
+use super::record::Record;
 
 pin_project! {
     /// The future of [`Input`](super::Input).
@@ -33,7 +32,7 @@ pin_project! {
     enum State<S, B, F> {
         Refused { refusal: Option<Box<Refusal>> },
         Reading { reading: Option<Box<Reading<S, B>>> },
-        Calling { #[pin] inner: F, watched: Option<(Verdict, Option<Exchange>)> },
+        Calling { #[pin] inner: F, answer: Option<Answer> },
     }
 }
 
@@ -43,9 +42,14 @@ struct Reading<S, B> {
     head: http::request::Parts,
     body: Pin<Box<B>>,
     check: Check,
-    rules: Arc<InputRules>,
-    content: BytesMut,
+    record: Record,
     trailers: Option<HeaderMap>,
+}
+
+/// Why a document can not be judged, or is refused; with a fault, whether some was left unread.
+enum Stop {
+    Fault(Fault, bool),
+    Broken(BoxError),
 }
 
 impl<S, B> Reading<S, B>
@@ -53,44 +57,39 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<Refusal>>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
         loop {
             let Some(frame) = ready!(self.body.as_mut().poll_frame(cx)) else { break };
             // Content that breaks off: the client left, or an edge says what it did wrong.
-            let frame = frame.map_err(|error| broken(&error.into()))?;
+            let frame = frame.map_err(|error| Stop::Broken(error.into()))?;
             match frame.into_data() {
-                Ok(data) if self.content.len() + data.len() > self.rules.schema_size => {
-                    return Poll::Ready(Err(unread(Fault(413, "content_too_large"))));
-                }
-                Ok(data) => {
-                    self.check.read(&data).map_err(unread)?;
-                    self.content.extend_from_slice(&data);
-                }
+                Ok(data) => self.check.read(&data).map_err(|fault| Stop::Fault(fault, true))?,
                 Err(frame) => self.trailers = frame.into_trailers().ok(),
             }
         }
-        self.check.end().map_err(read)?;
-        let schema = self.rules.schema.as_ref();
-        Poll::Ready(match schema.map_or(Some(true), |schema| schema.accepts(&self.content)) {
-            Some(true) => Ok(()),
-            Some(false) => Err(read(Fault(422, "schema_mismatch"))),
-            None => Err(read(Fault(400, "json_malformed"))),
-        })
+        Poll::Ready(self.check.end().map_err(|fault| Stop::Fault(fault, false)))
     }
-}
 
-fn unread(fault: Fault) -> Box<Refusal> {
-    Box::new(fault.refusal(true))
-}
+    /// The request with what was held.
+    fn into_request(self) -> (S, Request<InputBody<B>>) {
+        let held = Held { content: self.check.into_document(), trailers: self.trailers };
+        (self.inner, Request::from_parts(self.head, InputBody::held(held)))
+    }
 
-fn read(fault: Fault) -> Box<Refusal> {
-    Box::new(fault.refusal(false))
-}
-
-fn broken(error: &BoxError) -> Box<Refusal> {
-    match ProxyError::find(&**error) {
-        Some(own) => Box::new(Refusal::from_error(own)),
-        None => unread(Fault(400, "content_incomplete")),
+    fn into_refusal(mut self, stop: Stop) -> Box<Refusal> {
+        let fault = match stop {
+            Stop::Fault(fault, unread) => self.record.fault(fault, unread),
+            Stop::Broken(error) => match ProxyError::find(&*error) {
+                Some(own) => {
+                    let exchange = self.head.extensions.get::<Exchange>();
+                    let refusal = Refusal::from_error(own).recorded(exchange, LAYER);
+                    self.record.failed();
+                    return Box::new(refusal);
+                }
+                None => self.record.fault(Fault::ContentIncomplete, true),
+            },
+        };
+        fault.expect("what only reports reads nothing ahead")
     }
 }
 
@@ -102,22 +101,13 @@ where
         Self { state: State::Refused { refusal: Some(refusal) } }
     }
 
-    pub(super) const fn calling(
-        inner: S::Future,
-        watched: Option<(Verdict, Option<Exchange>)>,
-    ) -> Self {
-        Self { state: State::Calling { inner, watched } }
+    pub(super) const fn calling(inner: S::Future, answer: Option<Answer>) -> Self {
+        Self { state: State::Calling { inner, answer } }
     }
 
-    pub(super) fn reading(
-        inner: S,
-        request: Request<B>,
-        check: Check,
-        rules: Arc<InputRules>,
-    ) -> Self {
+    pub(super) fn reading(inner: S, request: Request<B>, check: Check, record: Record) -> Self {
         let (head, body) = request.into_parts();
-        let (body, content) = (Box::pin(body), BytesMut::new());
-        let reading = Reading { inner, head, body, check, rules, content, trailers: None };
+        let reading = Reading { inner, head, body: Box::pin(body), check, record, trailers: None };
         Self { state: State::Reading { reading: Some(Box::new(reading)) } }
     }
 }
@@ -144,28 +134,16 @@ where
                     let own = *reading.take().expect("a state that is left is replaced");
                     match outcome {
                         Ok(()) => {
-                            let Reading { mut inner, head, content, trailers, .. } = own;
-                            let held = Held { content: content.freeze(), trailers };
-                            let request = Request::from_parts(head, InputBody::held(held));
-                            State::Calling { inner: inner.call(request), watched: None }
+                            let (mut inner, request) = own.into_request();
+                            State::Calling { inner: inner.call(request), answer: None }
                         }
-                        Err(refusal) => {
-                            let exchange = own.head.extensions.get::<Exchange>();
-                            let refusal = Box::new(refusal.recorded(exchange, LAYER));
-                            State::Refused { refusal: Some(refusal) }
-                        }
+                        Err(stop) => State::Refused { refusal: Some(own.into_refusal(stop)) },
                     }
                 }
-                StateProj::Calling { inner, watched } => {
+                StateProj::Calling { inner, answer } => {
                     let polled = inner.poll(cx);
-                    let fault = watched.as_ref().and_then(|(verdict, exchange)| {
-                        verdict.look(cx.waker()).map(|fault| (fault, exchange))
-                    });
-                    match fault {
-                        Some((fault, exchange)) => {
-                            let refusal = fault.refusal(true).recorded(exchange.as_ref(), LAYER);
-                            State::Refused { refusal: Some(Box::new(refusal)) }
-                        }
+                    match answer.as_ref().and_then(|answer| answer.take(cx.waker())) {
+                        Some(refusal) => State::Refused { refusal: Some(refusal) },
                         None => {
                             return Poll::Ready(ready!(polled).map(|r| r.map(Reply::inner)));
                         }

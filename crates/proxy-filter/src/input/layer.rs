@@ -6,15 +6,18 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use proxy_core::{BoxError, Exchange, Refusal, Reply, RequestHead};
+use metrics::Recorder;
+use proxy_core::{BoxError, Exchange, Reply, RequestHead};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::{InputBody, Watch};
 use super::content::Check;
-use super::fault::Verdict;
+use super::fault::Answer;
 use super::future::InputFuture;
-use super::rules::InputRules;
+use super::metrics::InputMetrics;
+use super::record::Record;
+use super::rules::{Due, InputRules};
 
 /// The name of this layer in decisions.
 pub(super) const LAYER: &str = "input";
@@ -30,6 +33,7 @@ pub struct InputLayer {
 struct RuleSet {
     all: Arc<InputRules>,
     routes: Vec<(Arc<str>, Arc<InputRules>)>,
+    metrics: Arc<InputMetrics>,
 }
 
 impl RuleSet {
@@ -43,7 +47,16 @@ impl RuleSet {
 impl InputLayer {
     /// A layer of these rules.
     pub fn new(rules: InputRules) -> Self {
-        Self { rules: Arc::new(RuleSet { all: Arc::new(rules), routes: Vec::new() }) }
+        let (routes, metrics) = (Vec::new(), Arc::default());
+        Self { rules: Arc::new(RuleSet { all: Arc::new(rules), routes, metrics }) }
+    }
+
+    /// Counts in this recorder, too.
+    #[must_use]
+    pub fn metrics(self, recorder: &dyn Recorder) -> Self {
+        let mut set = Arc::unwrap_or_clone(self.rules);
+        set.metrics = Arc::new(InputMetrics::new(recorder));
+        Self { rules: Arc::new(set) }
     }
 
     /// These rules take the place of the others for the route of this name in the [`Exchange`].
@@ -86,31 +99,33 @@ where
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         let head = RequestHead::of(&request);
         let rules = self.rules.of(head.exchange());
-        let due = match rules.judge(&head, !request.body().is_end_stream()) {
-            Ok(due) => due,
-            Err(refusal) => {
-                let exchange = Exchange::of(&request);
-                return InputFuture::refused(Box::new(Refusal::recorded(
-                    *refusal, exchange, LAYER,
-                )));
+        let mut record = Record::new(rules, &self.rules.metrics, head.exchange());
+        let is_empty = request.body().is_end_stream();
+        let due = match rules.judge(&head, (!is_empty).then(|| request.body().size_hint())) {
+            Ok(due) => {
+                record.head_passed(due);
+                due
             }
+            Err(fault) => match record.fault(fault, false) {
+                Some(refusal) => return InputFuture::refused(refusal),
+                None => Due::default(),
+            },
         };
-        if due.is_nothing() {
+        if due.is_nothing() || is_empty {
             let request = request.map(|body| InputBody::streamed(body, None));
             return InputFuture::calling(self.inner.call(request), None);
         }
         let check = Check::new(rules, due);
-        if due.schema {
+        // What only reports must not keep content back.
+        if due.schema && !rules.report {
             // The one that was polled ready waits; a clone takes its place.
-            let rules = Arc::clone(rules);
             let clone = self.inner.clone();
             let inner = std::mem::replace(&mut self.inner, clone);
-            return InputFuture::reading(inner, request, check, rules);
+            return InputFuture::reading(inner, request, check, record);
         }
-        let verdict = Verdict::default();
-        let exchange = Exchange::of(&request).cloned();
-        let watch = Watch { check, verdict: verdict.clone() };
-        let request = request.map(|body| InputBody::streamed(body, Some(Box::new(watch))));
-        InputFuture::calling(self.inner.call(request), Some((verdict, exchange)))
+        let answer = Answer::default();
+        let watch = Box::new(Watch { check, record, answer: answer.clone() });
+        let request = request.map(|body| InputBody::streamed(body, Some(watch)));
+        InputFuture::calling(self.inner.call(request), Some(answer))
     }
 }

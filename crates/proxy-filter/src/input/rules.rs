@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use proxy_core::{Refusal, RequestHead};
+use http_body::SizeHint;
+use proxy_core::RequestHead;
+use proxy_core::exchange::{Exchange, SentFields};
 
 use super::fault::Fault;
 use super::query;
@@ -25,7 +27,8 @@ pub struct InputRules {
     pub parameter_name_length: Option<usize>,
     /// Bytes of the value of a query parameter, decoded.
     pub parameter_value_length: Option<usize>,
-    /// Field lines.
+    /// Field lines, as the client sent them: what a proxy takes away or adds is not counted,
+    /// where an [`Exchange`] knows of it.
     pub fields: Option<usize>,
     /// Bytes of the value of a field line.
     pub field_length: Option<usize>,
@@ -35,14 +38,20 @@ pub struct InputRules {
     pub required_fields: Vec<HeaderName>,
     /// Query parameters that must be there, decoded.
     pub required_parameters: Vec<String>,
+    /// Bytes of content; more get 413.
+    pub content_size: Option<u64>,
     /// Path, query and textual content must be UTF-8.
     pub utf8: bool,
     /// The structure of JSON content.
     pub json: Option<JsonRules>,
-    /// What JSON content must be; content that is no JSON gets 415.
+    /// What JSON content must be; content that is no JSON gets 415. The content must have the
+    /// structure that `json` says, or the default one.
     pub schema: Option<Arc<dyn ContentSchema>>,
     /// Bytes of content that are held for the schema; more get 413.
     pub schema_size: usize,
+    /// Says what is wrong, and lets it pass. The first fault of a request is said; content is then
+    /// copied for a schema, and not kept back.
+    pub report: bool,
 }
 
 impl Default for InputRules {
@@ -59,20 +68,24 @@ impl Default for InputRules {
             fields_size: None,
             required_fields: Vec::new(),
             required_parameters: Vec::new(),
+            content_size: None,
             utf8: false,
             json: None,
             schema: None,
             schema_size: DEFAULT_SCHEMA_SIZE,
+            report: false,
         }
     }
 }
 
-/// The structure of JSON. Content must be well formed JSON, too.
+/// The structure of JSON. Content must be well formed JSON, too, no object may have two members of
+/// one name, and half a surrogate pair is no character: readers disagree on what those mean
+/// (RFC 8259 section 4, RFC 7493 sections 2.1 and 2.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonRules {
     /// Containers within containers. Default 32.
     pub depth: usize,
-    /// Members of one object. Default 1000.
+    /// Members of one object; of each that is open, 8 bytes are kept. Default 1000.
     pub members: u32,
     /// Bytes of a name or a string, as they are written. Default 65,536.
     pub string_length: u64,
@@ -87,6 +100,7 @@ impl Default for JsonRules {
 /// What is to be looked for in the content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Due {
+    pub(super) size: bool,
     pub(super) utf8: bool,
     pub(super) json: bool,
     pub(super) schema: bool,
@@ -99,19 +113,33 @@ impl Due {
 }
 
 impl InputRules {
-    /// Judges the head; what is due of the content. `content`: whether there is any.
-    pub(super) fn judge(&self, head: &RequestHead<'_>, content: bool) -> Result<Due, Box<Refusal>> {
+    /// Judges the head; what is due of the content. `content`: how much there is, where there is
+    /// any.
+    pub(super) fn judge(
+        &self,
+        head: &RequestHead<'_>,
+        content: Option<SizeHint>,
+    ) -> Result<Due, Fault> {
         if !self.methods.is_empty() && !self.methods.contains(head.method) {
-            let refusal = Fault(405, "method_not_allowed").refusal(false);
-            return Err(Box::new(refusal.field(header::ALLOW, self.allow())));
+            return Err(Fault::MethodNotAllowed);
         }
-        let fault = self.judge_target(head).and_then(|()| self.judge_fields(head.fields));
-        fault
-            .and_then(|()| if content { self.judge_type(head.fields) } else { Ok(Due::default()) })
-            .map_err(|fault| Box::new(fault.refusal(false)))
+        self.judge_target(head)?;
+        self.judge_fields(head)?;
+        // Who asks what would be says what content would come, and sends none.
+        let is_asked = || head.exchange().is_some_and(Exchange::is_rehearsal);
+        let content = content.or_else(|| {
+            (head.fields.contains_key(header::CONTENT_TYPE) && is_asked()).then(SizeHint::new)
+        });
+        let Some(size) = content else { return Ok(Due::default()) };
+        if self.content_size.is_some_and(|most| size.lower() > most) {
+            return Err(Fault::ContentTooLarge);
+        }
+        let due = self.judge_type(head.fields)?;
+        Ok(Due { size: self.content_size.is_some() && size.exact().is_none(), ..due })
     }
 
-    fn allow(&self) -> HeaderValue {
+    /// The methods, as a field.
+    pub(super) fn allow(&self) -> HeaderValue {
         let names: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
         HeaderValue::try_from(names.join(", ")).unwrap_or(HeaderValue::from_static(""))
     }
@@ -120,14 +148,14 @@ impl InputRules {
         let (path, query) = (head.target.path(), head.target.query());
         let length = path.len() + query.map_or(0, |query| query.len() + 1);
         if over(length, self.target_length) {
-            return Err(Fault(414, "target_too_long"));
+            return Err(Fault::TargetTooLong);
         }
         let query = query.unwrap_or("");
         if self.utf8 && !(query::is_utf8(path) && query::is_utf8(query)) {
-            return Err(Fault(400, "target_not_utf8"));
+            return Err(Fault::TargetNotUtf8);
         }
         if over(query::parameters(query).count(), self.parameters) {
-            return Err(Fault(400, "too_many_parameters"));
+            return Err(Fault::TooManyParameters);
         }
         if self.parameter_name_length.is_some() || self.parameter_value_length.is_some() {
             let long = query::parameters(query).any(|(name, value)| {
@@ -135,35 +163,39 @@ impl InputRules {
                     || over(query::len(value), self.parameter_value_length)
             });
             if long {
-                return Err(Fault(400, "parameter_too_long"));
+                return Err(Fault::ParameterTooLong);
             }
         }
         let has = |own: &String| query::parameters(query).any(|(name, _)| query::is(name, own));
         match self.required_parameters.iter().all(has) {
             true => Ok(()),
-            false => Err(Fault(400, "parameter_required")),
+            false => Err(Fault::ParameterRequired),
         }
     }
 
-    fn judge_fields(&self, fields: &HeaderMap) -> Result<(), Fault> {
-        if over(fields.len(), self.fields) {
-            return Err(Fault(431, "too_many_fields"));
-        }
-        if fields.values().any(|value| over(value.len(), self.field_length)) {
-            return Err(Fault(431, "field_too_long"));
-        }
-        let size = || fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        if self.fields_size.is_some() && over(size(), self.fields_size) {
-            return Err(Fault(431, "fields_too_large"));
+    fn judge_fields(&self, head: &RequestHead<'_>) -> Result<(), Fault> {
+        let fields = head.fields;
+        if self.fields.is_some() || self.field_length.is_some() || self.fields_size.is_some() {
+            let facts = head.exchange().and_then(Exchange::facts);
+            let sent = facts.map_or_else(|| SentFields::of(fields), |facts| facts.sent_fields);
+            if over(sent.lines, self.fields) {
+                return Err(Fault::TooManyFields);
+            }
+            if over(sent.longest, self.field_length) {
+                return Err(Fault::FieldTooLong);
+            }
+            if over(sent.size, self.fields_size) {
+                return Err(Fault::FieldsTooLarge);
+            }
         }
         match self.required_fields.iter().all(|name| fields.contains_key(name)) {
             true => Ok(()),
-            false => Err(Fault(400, "field_required")),
+            false => Err(Fault::FieldRequired),
         }
     }
 
     fn judge_type(&self, fields: &HeaderMap) -> Result<Due, Fault> {
-        let wrong = Fault(415, "content_type_not_allowed");
+        let wrong = Fault::ContentTypeNotAllowed;
         let mut lines = fields.get_all(header::CONTENT_TYPE).iter();
         let line = lines.next().map(|value| value.to_str().map_err(|_| wrong)).transpose()?;
         if lines.next().is_some() {
@@ -181,22 +213,24 @@ impl InputRules {
         }
         let due = Due {
             utf8: self.utf8 && (json || is_text(&media)),
-            json: json && self.json.is_some(),
+            json: json && (self.json.is_some() || self.schema.is_some()),
             schema: json && self.schema.is_some(),
+            size: false,
         };
         if due.is_nothing() {
             return Ok(due);
         }
-        if let Some(charset) = parts.find_map(charset)
-            && !["utf-8", "utf8", "us-ascii"].iter().any(|own| charset.eq_ignore_ascii_case(own))
-        {
-            return Err(Fault(415, "charset_not_allowed"));
+        let known = |name: &str| {
+            ["utf-8", "utf8", "us-ascii"].iter().any(|own| name.eq_ignore_ascii_case(own))
+        };
+        if !parts.filter_map(charset).all(known) {
+            return Err(Fault::CharsetNotAllowed);
         }
         // What is coded can not be judged, and what can not be judged does not pass.
         let coded = fields.get_all(header::CONTENT_ENCODING).iter();
         match coded.into_iter().all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
             true => Ok(due),
-            false => Err(Fault(415, "content_coding_not_allowed")),
+            false => Err(Fault::ContentCodingNotAllowed),
         }
     }
 }

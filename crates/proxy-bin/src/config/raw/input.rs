@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::tunnel::Mode;
 use crate::config::units::Size;
 
 /// `[filter.input]`: what requests may look like; `input` of a route takes its
@@ -10,6 +11,10 @@ use crate::config::units::Size;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Input {
+    /// `"enforce"` (default), or `"report"`: what would be refused is recorded,
+    /// and passes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
     /// The methods; others get 405 with `Allow`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub methods: Option<Vec<String>>,
@@ -32,7 +37,7 @@ pub struct Input {
     /// Query parameters that must be there; 400 without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required_parameters: Option<Vec<String>>,
-    /// Number of field lines; more is 431.
+    /// Number of field lines that the client sent; more is 431.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fields: Option<u64>,
     /// Length of the value of a field line; longer is 431.
@@ -44,6 +49,9 @@ pub struct Input {
     /// Fields that must be there; 400 without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required_fields: Option<Vec<String>>,
+    /// Bytes of content; more is 413.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_size: Option<Size>,
     /// Path, query and textual content must be UTF-8; 400 if not. Default
     /// false.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +61,8 @@ pub struct Input {
     pub json: Option<InputJson>,
 }
 
-/// `json` of `[filter.input]`: JSON content must be well formed, else 400.
+/// `json` of `[filter.input]`: JSON content must be well formed, else 400, and
+/// no object may have two members of one name, else 422.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InputJson {

@@ -7,106 +7,94 @@ use http::{HeaderName, Method};
 use proxy_filter::input::{DEFAULT_SCHEMA_SIZE, InputRules, JsonRules, JsonSchema};
 
 use super::Resolver;
+use crate::config::defaults;
 use crate::config::path::KeyPath;
 use crate::config::raw::{self, Config, InputJson};
 use crate::config::resolved::Input;
 use crate::config::source::plain;
 use crate::config::units::Size;
 
+/// Fields that are there or not whatever the client sends: taken away as of one connection only,
+/// or written anew.
+const NOT_THE_CLIENTS: [&str; 14] = [
+    "connection",
+    "forwarded",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "traceparent",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+];
+
 impl Resolver<'_> {
     /// The rules; none where nothing is said.
     pub(super) fn input(&mut self, config: &Config) -> Option<Input> {
         let general = &config.filter.input;
         let path = KeyPath::of("filter.input");
-        let all = self.input_rules(&path, general, &path, general);
+        let all = self.input_rules(&path, &path, general);
         let mut routes = Vec::new();
         for (index, route) in config.routes.iter().enumerate() {
             let Some(own) = &route.input else { continue };
             let own_path = KeyPath::of("routes").index(index).key("input");
-            routes.push((route.name.clone(), self.input_rules(&own_path, own, &path, general)));
+            // What is wrong is said where it stands.
+            self.input_rules(&own_path, &own_path, own);
+            let json_path = if own.json.is_some() { &own_path } else { &path };
+            let whole = defaults::layered_input(own, general);
+            let rules = self.silently(|own| own.input_rules(&own_path, json_path, &whole));
+            routes.push((route.name.clone(), rules));
         }
         let said = !general.is_empty() || !routes.is_empty();
         said.then_some(Input { all, routes })
     }
 
-    /// The rules of a table over those of the general one.
-    fn input_rules(
-        &mut self,
-        path: &KeyPath,
-        own: &raw::Input,
-        general_path: &KeyPath,
-        general: &raw::Input,
-    ) -> InputRules {
-        let size = |own: Option<Size>, general: Option<Size>| own.or(general).map(length);
-        let count = |own: Option<u64>, general: Option<u64>| {
-            own.or(general).map(|n| usize::try_from(n).unwrap_or(usize::MAX))
-        };
+    /// The rules of a table; its `json` stands at a path of its own.
+    fn input_rules(&mut self, path: &KeyPath, json_path: &KeyPath, raw: &raw::Input) -> InputRules {
+        let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let method = |text: &str| {
             Method::from_bytes(text.as_bytes()).map_err(|_| format!("`{text}` is no method"))
         };
         let field = |text: &str| {
             text.parse::<HeaderName>().map_err(|_| format!("`{text}` is no name of a field"))
         };
-        let media = |text: &str| match text.split_once('/') {
-            Some((kind, sub)) if !kind.is_empty() && !sub.is_empty() && !text.contains(';') => {
-                Ok(text.to_owned())
+        let required_fields = raw.required_fields.as_deref().unwrap_or(&[]);
+        let fields = path.key("required_fields");
+        for (index, name) in required_fields.iter().enumerate() {
+            if NOT_THE_CLIENTS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+                let message = "says nothing of the client: the proxy takes this field away or writes it itself";
+                self.warning(&fields.index(index), message);
             }
-            _ => Err(format!(
-                "expected a media type such as `application/json` or `text/*`, found `{text}`"
-            )),
-        };
-        // A key that is not the table's own was judged where it stands.
-        let own_list = |list: &Option<Vec<String>>| list.is_some();
-        macro_rules! list {
-            ($key:ident, $read:expr) => {{
-                let at = if own_list(&own.$key) { path } else { general_path };
-                let items = own.$key.as_ref().or(general.$key.as_ref());
-                let own = own_list(&own.$key) || std::ptr::eq(path, general_path);
-                let before = self.found.len();
-                let read = self.list(&at.key(stringify!($key)), items.map_or(&[], |v| v), $read);
-                if !own {
-                    self.found.truncate(before);
-                }
-                read
-            }};
         }
-        let methods = list!(methods, method);
-        let content_types = list!(content_types, media);
-        let required_fields = list!(required_fields, field);
-        let required_parameters =
-            list!(required_parameters, |text: &str| { Ok::<_, String>(text.to_owned()) });
-        let (json_path, json) = match (&own.json, &general.json) {
-            (Some(json), _) => (path, Some(json)),
-            (None, json) => (general_path, json.as_ref()),
-        };
-        let inherited = own.json.is_none() && !std::ptr::eq(path, general_path);
-        let before = self.found.len();
-        let schema = json.and_then(|json| {
-            self.schema(&json_path.key("json").key("schema"), json.schema.as_ref()?)
-        });
-        if inherited {
-            self.found.truncate(before);
-        }
-        let limit = |size: Option<Size>, default| size.map_or(default, length);
+        let methods = raw.methods.as_deref().unwrap_or(&[]);
+        let types = raw.content_types.as_deref().unwrap_or(&[]);
+        let json = raw.json.as_ref();
+        let schema_path = json_path.key("json").key("schema");
         InputRules {
-            methods,
-            content_types,
-            target_length: size(own.target_length, general.target_length),
-            parameters: count(own.parameters, general.parameters),
-            parameter_name_length: size(own.parameter_name_length, general.parameter_name_length),
-            parameter_value_length: size(
-                own.parameter_value_length,
-                general.parameter_value_length,
-            ),
-            fields: count(own.fields, general.fields),
-            field_length: size(own.field_length, general.field_length),
-            fields_size: size(own.fields_size, general.fields_size),
-            required_fields,
-            required_parameters,
-            utf8: own.utf8.or(general.utf8).unwrap_or(false),
+            methods: self.list(&path.key("methods"), methods, method),
+            content_types: self.list(&path.key("content_types"), types, media_range),
+            target_length: raw.target_length.map(length),
+            parameters: raw.parameters.map(count),
+            parameter_name_length: raw.parameter_name_length.map(length),
+            parameter_value_length: raw.parameter_value_length.map(length),
+            fields: raw.fields.map(count),
+            field_length: raw.field_length.map(length),
+            fields_size: raw.fields_size.map(length),
+            required_fields: self.list(&fields, required_fields, field),
+            required_parameters: raw.required_parameters.clone().unwrap_or_default(),
+            content_size: raw.content_size.map(Size::bytes),
+            utf8: raw.utf8.unwrap_or(false),
             json: json.map(json_rules),
-            schema: schema.map(|schema| Arc::new(schema) as _),
-            schema_size: limit(json.and_then(|json| json.schema_size), DEFAULT_SCHEMA_SIZE),
+            schema: json
+                .and_then(|json| self.schema(&schema_path, json.schema.as_ref()?))
+                .map(|schema| Arc::new(schema) as _),
+            schema_size: json.and_then(|json| json.schema_size).map_or(DEFAULT_SCHEMA_SIZE, length),
+            report: raw.mode == Some(raw::Mode::Report),
         }
     }
 
@@ -117,6 +105,17 @@ impl Resolver<'_> {
         let text = self.take(path, text)?;
         let schema = JsonSchema::compile(&text);
         self.take(path, schema.map_err(|error| format!("{}: {error}", file.display())))
+    }
+}
+
+fn media_range(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        Some((kind, sub)) if !kind.is_empty() && !sub.is_empty() && !text.contains(';') => {
+            Ok(text.to_owned())
+        }
+        _ => Err(format!(
+            "expected a media type such as `application/json` or `text/*`, found `{text}`"
+        )),
     }
 }
 
