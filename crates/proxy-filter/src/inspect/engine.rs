@@ -9,7 +9,7 @@ use super::head;
 use super::judge::{Judge, Shared};
 use super::rules::{Matcher, RuleSet};
 use super::stream::Content;
-use super::verdict::{Inspector, Mode, Next, Report, Start};
+use super::verdict::{Inspection as _, Inspector, Mode, Next, Report, Start};
 
 /// The built-in inspector: rules, compiled once, and a configuration. A clone shares them.
 #[derive(Clone)]
@@ -53,6 +53,9 @@ impl Engine {
         };
         let content = bytes::Bytes::copy_from_slice(content);
         let mut blocked = inspection.chunk(&content) == super::Step::Block;
+        while inspection.is_busy() {
+            blocked |= inspection.chunk(&bytes::Bytes::new()) == super::Step::Block;
+        }
         blocked = blocked || inspection.finish() == super::Step::Block;
         report.extend(inspection.report());
         (blocked, report)
@@ -72,21 +75,19 @@ impl Inspector for Engine {
         }
         let mut judge = Judge::new(Arc::clone(&self.0));
         head::judge(head, &mut judge);
-        let next = if judge.blocks() {
-            Next::Block
-        } else if has_content {
-            match Content::of(head, judge.continued()) {
-                Some(content) => Next::Content(Box::new(content)),
-                None => Next::Pass,
-            }
-        } else {
-            Next::Pass
-        };
-        let next = match next {
-            // Choosing a reader may have found something about the fields of the content.
-            Next::Pass if judge.blocks() => Next::Block,
-            next => next,
-        };
-        Start::new(judge.take_report(), next)
+        let blocks = judge.blocks();
+        let mut report = judge.take_report();
+        if blocks {
+            return Start::new(report, Next::Block);
+        }
+        if !has_content {
+            return Start::new(report, Next::Pass);
+        }
+        let content = Content::of(head, judge.continued());
+        if content.blocks() {
+            report.extend(content.report());
+            return Start::new(report, Next::Block);
+        }
+        Start::new(report, Next::Content(Box::new(content)))
     }
 }

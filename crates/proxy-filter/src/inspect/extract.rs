@@ -14,7 +14,7 @@ mod xml;
 
 pub use form::{FormReader, cookies, decode_form, is_odd, pairs};
 pub use json::JsonReader;
-pub use multipart::{MultipartReader, boundary};
+pub use multipart::{Boundary, MultipartReader, boundary};
 pub use text::TextReader;
 pub use window::Window;
 pub use xml::XmlReader;

@@ -1,7 +1,7 @@
 //! Judges the head of a request.
 
 use http::header::{CONTENT_TYPE, COOKIE, HOST, REFERER, USER_AGENT};
-use http::{HeaderName, Method};
+use http::{HeaderMap, HeaderName, Method};
 use proxy_core::RequestHead;
 
 use super::detect::Signal;
@@ -14,7 +14,7 @@ use super::value::{Place, Value};
 pub(super) fn judge(head: RequestHead<'_>, judge: &mut Judge) {
     method(head.method, judge);
     target(head, judge);
-    fields(head, judge);
+    fields(head.fields, judge);
 }
 
 fn method(method: &Method, judge: &mut Judge) {
@@ -237,9 +237,10 @@ fn is_charset(name: &[u8]) -> bool {
     .any(starts)
 }
 
-fn fields(head: RequestHead<'_>, judge: &mut Judge) {
+/// Judges the fields of a head, or of trailers.
+pub(super) fn fields(fields: &HeaderMap, judge: &mut Judge) {
     let shared = std::sync::Arc::clone(&judge.shared);
-    for (name, value) in head.fields {
+    for (name, value) in fields {
         let bytes = value.as_bytes();
         match *name {
             COOKIE => {

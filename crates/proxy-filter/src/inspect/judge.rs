@@ -1,6 +1,7 @@
 //! Judges values one by one, and adds up what the rules say.
 
 mod apart;
+mod clean;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use super::normalise::{self, Traits};
 use super::rules::{Matcher, RuleBits};
 use super::value::{Place, Value};
 use super::verdict::{Finding, Mode, Report};
+use clean::{Clean, Key};
 
 /// The most findings of one report.
 const FINDINGS: usize = 16;
@@ -48,6 +50,9 @@ pub(super) struct Judge {
     values: u32,
     depth: u8,
     bits: RuleBits,
+    /// How many values a rule matched.
+    matched: u32,
+    clean: Clean,
     /// Buffers that are not in use.
     spare: Vec<Vec<u8>>,
 }
@@ -62,6 +67,8 @@ impl Judge {
             values: 0,
             depth: 0,
             bits: RuleBits::default(),
+            matched: 0,
+            clean: Clean::default(),
             spare: Vec::new(),
         }
     }
@@ -140,6 +147,20 @@ impl Judge {
             }
             return;
         }
+        let key = if self.depth == 0 { Key::of(&value, self.values) } else { None };
+        if key.is_some_and(|key| self.clean.has(&key)) {
+            return;
+        }
+        let matched = self.matched;
+        self.judge(value);
+        if let Some(key) = key
+            && self.matched == matched
+        {
+            self.clean.add(key);
+        }
+    }
+
+    fn judge(&mut self, value: Value<'_>) {
         let kinds = Kinds::of(value.bytes);
         if self.depth < DEPTH && !value.is_name && self.take_apart(value, kinds) {
             return;
@@ -200,6 +221,7 @@ impl Judge {
         if !shared.matcher.matches(value, signals, &mut self.bits) {
             return;
         }
+        self.matched = self.matched.wrapping_add(1);
         let mut score = 0u16;
         // Only what has matched is worth the look.
         let is_document = document::is_document(value);

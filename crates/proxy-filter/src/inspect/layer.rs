@@ -16,7 +16,8 @@
 //! reaches nobody before it is judged. What comes later is judged piece by piece as it is asked
 //! for, and an attack breaks it off. Content of a request that waits for 100 (Continue) is asked
 //! for by the inner service, so there the head goes first. No more than [`SLICE`] bytes are judged
-//! in one turn of a task.
+//! in one turn of a task; of coded content, what about as many become, or one step of a decoder gives
+//! (256 KiB at most). Trailer fields are judged as fields are.
 //!
 //! # Ordering
 //! Inside hygiene, routes and access rules; outside of caches, so that a hit is judged too.

@@ -16,6 +16,10 @@
 //! is, whatever the head says), texts that leak what belongs inside (private keys, stack traces,
 //! errors of databases, source code), and the size. Codings are taken off for that.
 //!
+//! Kinds of files, leaks and sizes are judged by the whole content: where one of them refuses,
+//! `Range` and `If-Range` are taken off the request, and the client gets all of it with 200, as RFC
+//! 9110 section 14.2 allows.
+//!
 //! The head waits for the beginning of the content: for all of it where its length is known and at
 //! most the window; else for what comes without a pause, up to the window. Event streams do not
 //! wait. What leaks later breaks the content off.

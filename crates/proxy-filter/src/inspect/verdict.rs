@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use proxy_core::RequestHead;
 use serde::Deserialize;
 
@@ -22,6 +23,20 @@ pub trait Inspector: Send + Sync + 'static {
 pub trait Inspection: Send {
     /// Takes the next piece of content, in order.
     fn chunk(&mut self, chunk: &Bytes) -> Step;
+
+    /// Whether the chunk is not judged to its end, for there was much to do: then
+    /// [`chunk`](Self::chunk) is to be called with an empty one, in a later turn, until it is. The last
+    /// step is about the chunk; who does not ask, or calls with another chunk, has all judged at
+    /// once. Default: no.
+    fn is_busy(&self) -> bool {
+        false
+    }
+
+    /// Takes the trailer fields, which come before [`finish`](Self::finish). Default: they pass.
+    fn trailers(&mut self, trailers: &HeaderMap) -> Step {
+        let _ = trailers;
+        Step::Pass
+    }
 
     /// Says that the content is complete. Called at most once; whatever is held goes on unless
     /// this says [`Step::Block`] or [`Step::Replace`].

@@ -109,8 +109,12 @@ impl FormReader {
                 false => memchr2(b'=', b'&', rest),
             };
             let piece = &rest[..end.unwrap_or(rest.len())];
-            // What begins and ends in this chunk need not be copied.
-            if end.is_some() && self.in_value && self.value.is_empty() {
+            // What begins and ends in this chunk, and fits the window, need not be copied.
+            if end.is_some()
+                && self.in_value
+                && self.value.is_empty()
+                && piece.len() <= self.bounds.window
+            {
                 self.say_value(piece, sink);
                 self.begin();
                 rest = &rest[piece.len() + 1..];
@@ -150,10 +154,8 @@ impl FormReader {
     }
 
     fn say_value(&mut self, raw: &[u8], sink: &mut dyn Sink) {
-        for raw in raw.chunks(self.bounds.window) {
-            decode_form(raw, &mut self.value_text);
-            sink.found(self.place, &self.name_text, &self.value_text, false);
-        }
+        decode_form(raw, &mut self.value_text);
+        sink.found(self.place, &self.name_text, &self.value_text, false);
         self.say_pair(sink);
     }
 
@@ -221,6 +223,18 @@ mod tests {
                 ],
                 "{step}"
             );
+        }
+    }
+
+    #[test]
+    fn a_value_longer_than_the_window_is_said_with_overlap() {
+        let attack = "<script>%27";
+        for before in 4080..4100 {
+            let text = format!("a={}{attack}{}&b=1", "x".repeat(before), "y".repeat(5000));
+            for step in [100, 100_000] {
+                let all = read(text.as_bytes(), step);
+                assert!(all.iter().any(|note| note.contains("<script>'")), "{before} by {step}");
+            }
         }
     }
 

@@ -63,6 +63,8 @@ pub(in crate::inspect) struct Watch {
     verdict: Verdict,
     /// Came from below and is not judged yet.
     unjudged: Bytes,
+    /// A slice that is not judged to its end, and whether more follows it.
+    judging: Option<(Bytes, bool)>,
     /// Judged, but not free to go. Copied, so that small pieces do not keep large buffers alive.
     held: BytesMut,
     /// Free to go, in this order.
@@ -87,6 +89,7 @@ impl Watch {
             record: Some(record),
             verdict,
             unjudged: Bytes::new(),
+            judging: None,
             held: BytesMut::new(),
             data: Bytes::new(),
             trailers: None,
@@ -132,7 +135,14 @@ impl Watch {
     {
         let mut turn = SLICE;
         while !self.has_something() && !self.is_ended {
-            if self.unjudged.is_empty() {
+            if turn == 0 && (self.judging.is_some() || !self.unjudged.is_empty()) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if let Some((slice, unread)) = self.judging.take() {
+                turn = 0;
+                self.judge(&Bytes::new(), slice, unread);
+            } else if self.unjudged.is_empty() {
                 let polled = body.as_mut().poll_frame(cx);
                 if polled.is_pending() && self.goes_on_when_pending && !self.held.is_empty() {
                     self.data = self.held.split().freeze();
@@ -142,9 +152,13 @@ impl Watch {
                     Some(Ok(frame)) => match frame.into_data() {
                         Ok(data) => self.unjudged = data,
                         Err(frame) => {
-                            self.finish();
+                            let trailers = frame.into_trailers().ok();
+                            self.judge_trailers(trailers.as_ref());
+                            if !self.is_ended {
+                                self.finish();
+                            }
                             if self.error.is_none() {
-                                self.trailers = frame.into_trailers().ok();
+                                self.trailers = trailers;
                                 // The body says itself when it is at its end.
                                 self.is_ended = false;
                             }
@@ -160,17 +174,12 @@ impl Watch {
                     None => self.finish(),
                 }
             } else {
-                if turn == 0 {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
                 let slice = self.unjudged.split_to(turn.min(self.unjudged.len()));
                 turn -= slice.len();
                 let unread = !self.unjudged.is_empty() || !body.is_end_stream();
-                self.judge(slice, unread);
-                if !unread {
-                    // A reader that knows the length need not ask again.
-                    self.finish();
+                self.judge(&slice.clone(), slice, unread);
+                if self.judging.is_some() {
+                    turn = 0;
                 }
             }
         }
@@ -181,16 +190,36 @@ impl Watch {
         !self.data.is_empty() || self.trailers.is_some() || self.error.is_some()
     }
 
-    fn judge(&mut self, slice: Bytes, unread: bool) {
-        let Some(inspection) = &mut self.inspection else {
+    /// Judges a slice, or goes on with it.
+    fn judge(&mut self, chunk: &Bytes, slice: Bytes, unread: bool) {
+        if let Some(inspection) = &mut self.inspection {
+            let step = inspection.chunk(chunk);
+            if inspection.is_busy() {
+                self.judging = Some((slice, unread));
+                return;
+            }
+            if let Some(record) = &mut self.record {
+                record.seen(slice.len(), inspection.report());
+            }
+            self.take_step(step, slice, unread);
+        } else {
             self.data = slice;
-            return;
-        };
-        let step = inspection.chunk(&slice);
-        if let Some(record) = &mut self.record {
-            record.seen(slice.len(), inspection.report());
         }
-        self.take_step(step, slice, unread);
+        if !unread {
+            // A reader that knows the length need not ask again.
+            self.finish();
+        }
+    }
+
+    fn judge_trailers(&mut self, trailers: Option<&HeaderMap>) {
+        let (Some(trailers), Some(inspection)) = (trailers, &mut self.inspection) else { return };
+        let step = inspection.trailers(trailers);
+        if let Some(record) = &mut self.record {
+            record.seen(0, inspection.report());
+        }
+        if step == Step::Block {
+            self.block(false);
+        }
     }
 
     fn take_step(&mut self, step: Step, slice: Bytes, unread: bool) {
@@ -250,6 +279,7 @@ impl Watch {
         }
         self.end();
         self.unjudged.clear();
+        self.judging = None;
         self.held.clear();
         self.data.clear();
         let denied = ProxyError::new(ErrorKind::HttpRequestDenied).detail(reason);
@@ -259,11 +289,15 @@ impl Watch {
     pub(in crate::inspect) fn is_end_stream(&self, body: &impl Body) -> bool {
         !self.has_something()
             && (self.is_ended
-                || self.held.is_empty() && self.unjudged.is_empty() && body.is_end_stream())
+                || self.held.is_empty()
+                    && self.unjudged.is_empty()
+                    && self.judging.is_none()
+                    && body.is_end_stream())
     }
 
     pub(in crate::inspect) fn size_hint(&self, body: &impl Body) -> SizeHint {
-        let ready = (self.data.len() + self.held.len() + self.unjudged.len()) as u64;
+        let judging = self.judging.as_ref().map_or(0, |(slice, _)| slice.len());
+        let ready = (self.data.len() + self.held.len() + self.unjudged.len() + judging) as u64;
         if self.may_replace && !self.is_ended {
             return SizeHint::default();
         }

@@ -40,8 +40,9 @@ impl ResponseContent {
         config: Arc<ResponseInspectConfig>,
         judge: Judge,
     ) -> Option<Self> {
-        // A piece from the middle has no beginning.
-        let whole = !head.headers.contains_key(CONTENT_RANGE);
+        // A piece from the middle has no beginning. None was asked for where it would be refused.
+        let range = head.headers.get(CONTENT_RANGE).map(http::HeaderValue::as_bytes);
+        let whole = config.mode == Mode::Enforce || range.is_none_or(begins_at_zero);
         let files = whole && !config.block_files.is_empty();
         let text = config.leaks && is_text(content_type);
         if !files && !text && config.max_size.is_none() {
@@ -133,6 +134,14 @@ impl Inspection for ResponseContent {
     fn holds(&self) -> bool {
         self.holds
     }
+}
+
+/// Whether a range begins with the first byte: `bytes 0-99/200`.
+fn begins_at_zero(range: &[u8]) -> bool {
+    range
+        .trim_ascii()
+        .strip_prefix(b"bytes")
+        .is_some_and(|r| r.trim_ascii_start().starts_with(b"0-"))
 }
 
 /// Whether content of this type is text that people read. Scripts and style sheets are not: they

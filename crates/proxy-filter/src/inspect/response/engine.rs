@@ -11,7 +11,7 @@ use crate::inspect::config::InspectError;
 use crate::inspect::detect::Signal;
 use crate::inspect::judge::{Judge, Shared};
 use crate::inspect::rules::{Matcher, Rule, RuleSet};
-use crate::inspect::verdict::{Next, Report, Start};
+use crate::inspect::verdict::{Mode, Next, Report, Start};
 
 /// Judges responses. A clone shares rules and configuration.
 #[derive(Clone)]
@@ -39,6 +39,13 @@ impl ResponseEngine {
         let matcher = Arc::clone(&self.shared.matcher);
         let shared = Shared { config: config.of_values()?, matcher };
         Ok(Self { config: Arc::new(config), shared: Arc::new(shared) })
+    }
+
+    /// Whether content is refused by what only the whole of it shows: then no ranges are asked for.
+    pub(super) fn wants_the_whole(&self) -> bool {
+        let config = &self.config;
+        config.mode == Mode::Enforce
+            && (config.leaks || config.max_size.is_some() || !config.block_files.is_empty())
     }
 
     /// The rules.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::header::{IF_RANGE, RANGE};
 use http::{Request, Response};
 use http_body::Body;
 use proxy_core::{BoxError, Exchange, Reply};
@@ -47,7 +48,11 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqB>) -> Self::Future {
+    fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
+        if self.shared.engine.wants_the_whole() {
+            request.headers_mut().remove(RANGE);
+            request.headers_mut().remove(IF_RANGE);
+        }
         let exchange = Exchange::of(&request).cloned();
         ResponseInspectFuture::new(self.inner.call(request), exchange, Arc::clone(&self.shared))
     }

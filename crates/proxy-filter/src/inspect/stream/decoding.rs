@@ -21,7 +21,10 @@ pub(in crate::inspect) struct Decoding {
 
 struct Stage {
     decoder: Box<dyn ContentDecoder>,
+    /// What came out last.
     buffer: Vec<u8>,
+    /// How much of it the next stage has taken.
+    taken: usize,
     made: u64,
 }
 
@@ -51,7 +54,7 @@ impl Decoding {
         // The last coding was applied last.
         let stages = codings.iter().rev().map(|name| {
             let decoder = coding::decoder(name).ok_or(Undecodable::False)?;
-            Ok(Stage { decoder, buffer: Vec::new(), made: 0 })
+            Ok(Stage { decoder, buffer: Vec::new(), taken: 0, made: 0 })
         });
         Ok(Self { stages: stages.collect::<Result<_, _>>()?, ratio: u64::from(ratio), raw: 0 })
     }
@@ -71,9 +74,32 @@ impl Decoding {
         chunk: &[u8],
         show: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<(), Undecodable> {
-        self.raw += chunk.len() as u64;
+        self.begin(chunk.len());
+        let mut rest = chunk;
+        while let Some(content) = self.next(&mut rest)? {
+            if !show(content) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// So many bytes are about to be decoded.
+    pub(in crate::inspect) fn begin(&mut self, bytes: usize) {
+        self.raw += bytes as u64;
+    }
+
+    /// Decodes some of a chunk: gives the next piece that comes out, at most some 256 KiB, or `None`
+    /// where nothing more does before the next chunk.
+    pub(in crate::inspect) fn next(
+        &mut self,
+        chunk: &mut &[u8],
+    ) -> Result<Option<&[u8]>, Undecodable> {
         let most = self.raw.saturating_mul(self.ratio).max(SMALL);
-        decode(&mut self.stages, chunk, most, show).map(|_| ())
+        if !fill(&mut self.stages, chunk, most)? {
+            return Ok(None);
+        }
+        Ok(self.stages.last().map(|last| &last.buffer[..]))
     }
 }
 
@@ -86,30 +112,31 @@ fn is_none(name: &[u8]) -> bool {
             .any(|none| name.eq_ignore_ascii_case(none))
 }
 
-/// Gives whether more is wanted.
-fn decode(
-    stages: &mut [Stage],
-    mut input: &[u8],
-    most: u64,
-    show: &mut dyn FnMut(&[u8]) -> bool,
-) -> Result<bool, Undecodable> {
-    let Some((stage, rest)) = stages.split_first_mut() else { return Ok(show(input)) };
+/// Lets the last stage give something; gives whether it does.
+fn fill(stages: &mut [Stage], chunk: &mut &[u8], most: u64) -> Result<bool, Undecodable> {
+    let Some((stage, before)) = stages.split_last_mut() else { return Ok(false) };
     loop {
         stage.buffer.clear();
+        stage.taken = 0;
+        let input = match before.last() {
+            Some(before) => &before.buffer[before.taken..],
+            None => chunk,
+        };
         let used =
             stage.decoder.decode(input, &mut stage.buffer).map_err(|_| Undecodable::False)?;
-        input = &input[used..];
+        let is_dry = used == 0 || used == input.len();
+        match before.last_mut() {
+            Some(before) => before.taken += used,
+            None => *chunk = &chunk[used..],
+        }
         stage.made += stage.buffer.len() as u64;
         if stage.made > most {
             return Err(Undecodable::TooLarge);
         }
-        if stage.buffer.is_empty() {
-            if used == 0 || input.is_empty() {
-                return Ok(true);
-            }
-            continue;
+        if !stage.buffer.is_empty() {
+            return Ok(true);
         }
-        if !decode(rest, &stage.buffer, most, show)? {
+        if is_dry && (before.is_empty() || !fill(before, chunk, most)?) {
             return Ok(false);
         }
     }

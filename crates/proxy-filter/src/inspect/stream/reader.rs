@@ -37,40 +37,51 @@ pub(super) enum Reader {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hint {
     Form,
+    Multipart,
     Json,
     Xml,
     Text,
     Nothing,
 }
 
-impl Reader {
-    /// A reader of content of this type; `None` for types that hold no text, unless they are coded.
-    pub(super) fn of(content_type: &[u8], bounds: Bounds, coded: bool) -> Option<Self> {
+impl Hint {
+    /// What a content type says. Of types that hold no text it says nothing: the first bytes say
+    /// whether that is true.
+    pub(super) fn of(content_type: &[u8]) -> Self {
         let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
         let kind = content_type[..end].trim_ascii().to_ascii_lowercase();
         let starts = |prefix: &[u8]| kind.starts_with(prefix);
-        let hint = match &kind[..] {
-            b"application/x-www-form-urlencoded" => Hint::Form,
-            k if k.ends_with(b"json") => Hint::Json,
-            k if k.ends_with(b"/xml") || k.ends_with(b"+xml") => Hint::Xml,
-            _ if starts(b"multipart/") => match boundary(content_type) {
-                Some(boundary) => {
-                    return Some(Self::Multipart(MultipartReader::new(bounds, boundary)));
-                }
-                None => Hint::Text,
-            },
-            _ if starts(b"text/") => Hint::Text,
-            _ if !coded
-                && (starts(b"image/")
-                    || starts(b"video/")
-                    || starts(b"audio/")
-                    || starts(b"font/")) =>
-            {
-                return None;
+        match &kind[..] {
+            b"application/x-www-form-urlencoded" => Self::Form,
+            k if k.ends_with(b"json") => Self::Json,
+            k if k.ends_with(b"/xml") || k.ends_with(b"+xml") => Self::Xml,
+            _ if starts(b"multipart/") => Self::Multipart,
+            _ if starts(b"text/") => Self::Text,
+            _ => Self::Nothing,
+        }
+    }
+
+    /// Whether content of this kind is taken apart by its own grammar.
+    pub(super) const fn is_structured(self) -> bool {
+        matches!(self, Self::Form | Self::Multipart | Self::Json | Self::Xml)
+    }
+}
+
+impl Reader {
+    /// A reader of content of this type.
+    pub(super) fn of(content_type: &[u8], bounds: Bounds, sink: &mut dyn Sink) -> Self {
+        let mut hint = Hint::of(content_type);
+        if hint == Hint::Multipart {
+            let boundary = boundary(content_type);
+            if boundary.is_ambiguous {
+                sink.ambiguous();
             }
-            _ => Hint::Nothing,
-        };
-        Some(Self::Unknown { bounds, hint, seen: Vec::new() })
+            if let Some(text) = boundary.text {
+                return Self::Multipart(MultipartReader::new(bounds, text));
+            }
+            hint = Hint::Text;
+        }
+        Self::Unknown { bounds, hint, seen: Vec::new() }
     }
 
     pub(super) fn push(&mut self, chunk: &[u8], sink: &mut dyn Sink) {

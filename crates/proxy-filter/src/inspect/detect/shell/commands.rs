@@ -26,7 +26,7 @@ pub(super) fn known(name: &[u8]) -> Option<Known> {
         _ => name,
     };
     let letter = usize::from(name[0].wrapping_sub(b'a'));
-    if letter >= 26 {
+    if letter >= 26 || LENGTHS[pair(name[0], name[1])] & 1 << name.len() == 0 {
         return None;
     }
     let lists = [
@@ -39,6 +39,32 @@ pub(super) fn known(name: &[u8]) -> Option<Known> {
         let range = usize::from(letters[letter])..usize::from(letters[letter + 1]);
         list[range].contains(&name).then_some(known)
     })
+}
+
+/// By the first two letters, the lengths of the names that begin so, a bit for each: most words are
+/// none of them.
+static LENGTHS: [u32; PAIRS] = {
+    let mut lengths = [0; PAIRS];
+    let lists = [COMMANDS, TOOLS, SHORT, PROSE];
+    let mut list = 0;
+    while list < lists.len() {
+        let mut at = 0;
+        while at < lists[list].len() {
+            let name = lists[list][at];
+            lengths[pair(name[0], name[1])] |= 1 << name.len();
+            at += 1;
+        }
+        list += 1;
+    }
+    lengths
+};
+
+/// A first letter, and a second one or something else.
+const PAIRS: usize = 26 * 27;
+
+const fn pair(first: u8, second: u8) -> usize {
+    let second = second.wrapping_sub(b'a');
+    (first - b'a') as usize * 27 + if second < 26 { second as usize } else { 26 }
 }
 
 /// Where in a sorted list the names with each letter begin.

@@ -1,0 +1,95 @@
+//! Short values that were judged before in the same request, and had nothing.
+//!
+//! Names of members repeat in each object of a list, and so do many values: what nothing was found
+//! in once has nothing in it the next time. Values are compared as they are, so that none passes for
+//! another.
+
+use crate::inspect::value::{Place, Value};
+
+/// The longest value that is remembered, in bytes.
+const LONGEST: usize = 24;
+
+/// How many values are remembered; a power of two. Each takes 32 bytes.
+const SLOTS: usize = 128;
+
+/// Values of one request before any is remembered: most requests have fewer.
+const FIRST: u32 = 16;
+
+/// A value: its bytes, with zeros behind, and where it stood. Zeros where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Key {
+    words: [u64; LONGEST / 8],
+    /// Its length plus one, its place, and whether it is a name.
+    kind: u32,
+}
+
+/// The values that had nothing.
+#[derive(Debug, Default)]
+pub(super) struct Clean(Option<Box<[Key; SLOTS]>>);
+
+impl Key {
+    /// The key of the value of this number, if it is worth remembering.
+    pub(super) fn of(value: &Value<'_>, number: u32) -> Option<Self> {
+        let bytes = value.bytes;
+        if number < FIRST || bytes.len() > LONGEST {
+            return None;
+        }
+        let mut padded = [0; LONGEST];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        let mut words = [0; LONGEST / 8];
+        for (word, chunk) in words.iter_mut().zip(padded.as_chunks::<8>().0) {
+            *word = u64::from_le_bytes(*chunk);
+        }
+        let place = value.place as u32;
+        debug_assert!((place as usize) < Place::ALL.len());
+        let kind = (bytes.len() as u32 + 1) << 8 | place << 1 | u32::from(value.is_name);
+        Some(Self { words, kind })
+    }
+
+    fn slot(&self) -> usize {
+        let mix = |hash: u64, word: u64| {
+            (hash.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        };
+        let hash = self.words.iter().fold(u64::from(self.kind), |hash, &word| mix(hash, word));
+        (hash >> 32) as usize % SLOTS
+    }
+}
+
+impl Clean {
+    /// Whether such a value had nothing.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.0.as_ref().is_some_and(|slots| slots[key.slot()] == *key)
+    }
+
+    /// It had nothing.
+    pub(super) fn add(&mut self, key: Key) {
+        self.0.get_or_insert_with(|| Box::new([Key::default(); SLOTS]))[key.slot()] = key;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_the_same_is_known() {
+        let value = Value { place: Place::Json, name: b"a", bytes: b"red", is_name: false };
+        let key = |value: Value<'_>| Key::of(&value, FIRST).expect("a short value");
+        let mut clean = Clean::default();
+        assert!(!clean.has(&key(value)));
+        clean.add(key(value));
+        assert!(clean.has(&key(value)));
+        assert!(clean.has(&key(Value { name: b"b", ..value })));
+        for other in [
+            Value { place: Place::Form, ..value },
+            Value { is_name: true, ..value },
+            Value { bytes: b"red\0", ..value },
+            Value { bytes: b"", ..value },
+            Value { bytes: b"blue", ..value },
+        ] {
+            assert!(!clean.has(&key(other)), "{other:?}");
+        }
+        assert!(Key::of(&value, FIRST - 1).is_none());
+        assert!(Key::of(&Value { bytes: &[b'a'; LONGEST + 1], ..value }, FIRST).is_none());
+    }
+}
