@@ -114,13 +114,16 @@ async fn begins_with_preface<T: AsyncRead + Unpin>(io: &mut T, buffer: &mut Byte
 }
 
 /// Reports a connection's end however it ends.
-struct Open {
+pub(crate) struct Open {
     events: Arc<dyn proxy_core::ConnectionEvents>,
     info: Arc<ConnectionInfo>,
 }
 
 impl Open {
-    fn begin(events: &Arc<dyn proxy_core::ConnectionEvents>, info: &Arc<ConnectionInfo>) -> Self {
+    pub(crate) fn begin(
+        events: &Arc<dyn proxy_core::ConnectionEvents>,
+        info: &Arc<ConnectionInfo>,
+    ) -> Self {
         events.on_event(info, ConnectionEvent::Opened);
         Self { events: Arc::clone(events), info: Arc::clone(info) }
     }

@@ -10,11 +10,8 @@
 mod answer;
 mod client_io;
 mod content;
-mod head;
-mod interim;
 mod liveness;
 mod sending;
-mod streams;
 mod tunnel_io;
 
 use std::future::{Future, poll_fn};
@@ -32,12 +29,12 @@ use tower_service::Service;
 
 use crate::drain::{Drain, DrainGuard, DrainPhase};
 use crate::edge::Edge;
+use crate::multiplex::streams::Streams;
 use crate::prefixed::Prefixed;
 use crate::settings::EdgeSettings;
 use crate::transport::Transport;
 use client_io::{ClientIo, Socket, WRITE_TIMEOUT};
 use liveness::Liveness;
-use streams::Streams;
 
 /// Request content that a client may send ahead, a stream and all streams together.
 const WINDOW: u32 = 1024 * 1024;
@@ -51,7 +48,7 @@ struct Connection {
     info: Arc<ConnectionInfo>,
     edge: Arc<Edge>,
     drain: Drain,
-    streams: Streams,
+    streams: Arc<Streams>,
     socket: Arc<Socket>,
 }
 
@@ -78,7 +75,7 @@ pub(crate) async fn serve<T, S, B>(
         info: Arc::clone(&info),
         edge: Arc::clone(&edge),
         drain,
-        streams: Streams::new(settings.h2_resets),
+        streams: Arc::new(Streams::new(settings.h2_resets)),
         socket: Arc::clone(&socket),
     });
     let timed_out = |reason| edge.events.on_event(&info, ConnectionEvent::TimedOut { reason });

@@ -1,4 +1,5 @@
-//! The server side: listeners, workers, the HTTP/1.1 and HTTP/2 edges, CONNECT tunnels, drain.
+//! The server side: listeners, workers, the HTTP/1.1, HTTP/2 and HTTP/3 edges, CONNECT tunnels,
+//! drain.
 //!
 //! [`accept`] takes any tower service over [`Body`](proxy_core::Body) and serves it on a
 //! [`Bound`] socket. The service must always be ready: what limits the number of requests waits
@@ -11,10 +12,13 @@ mod edge;
 mod exchanges;
 mod h1;
 mod h2;
+#[cfg(feature = "http3")]
+mod h3;
 mod hang_up;
 pub mod intercept;
 mod limiter;
 mod listener;
+mod multiplex;
 mod patience;
 mod prefixed;
 mod proxy_protocol;
@@ -26,6 +30,8 @@ mod workers;
 pub use drain::{Drain, DrainPhase};
 pub use edge::Edge;
 pub use exchanges::Exchanges;
+#[cfg(feature = "http3")]
+pub use h3::{BoundUdp, QuicSettings, accept_quic};
 pub use limiter::{LimitReached, Limiter, Place};
 pub use listener::{Bound, ListenAddress, ListenerSettings, accept};
 pub use settings::{EdgeSettings, EdgeTimeouts};

@@ -22,10 +22,15 @@ impl Patience {
 
     /// The peer moved `n` bytes.
     pub(crate) fn progress(&mut self, n: usize) {
-        self.bytes += n as u64;
+        self.earn(n as u64);
         if let Some(since) = self.since.take() {
             self.waited += since.elapsed();
         }
+    }
+
+    /// `n` bytes count for the peer, whatever it does at the moment.
+    pub(crate) fn earn(&mut self, n: u64) {
+        self.bytes += n;
     }
 
     /// We wait; gives the instant at which patience ends.

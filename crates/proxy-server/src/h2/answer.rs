@@ -8,24 +8,22 @@ use std::task::Poll;
 use bytes::{Bytes, BytesMut};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
-use http::header::{CONTENT_LENGTH, DATE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::CONTENT_LENGTH;
+use http::{Method, Request, Response};
 use http_body::Body as HttpBody;
 use http_body_util::Full;
 use proxy_core::error_pages::Page;
-use proxy_core::{
-    Body, BoxError, ConnectionEvent, Ending, Exchange, Fault, InterimSink, Refusal, fields,
-};
+use proxy_core::{Body, BoxError, ConnectionEvent, Ending, Exchange, Fault, InterimSink, Refusal};
 use tower_service::Service;
 
 use super::Connection;
 use super::client_io::WRITE_TIMEOUT;
 use super::content::Content;
-use super::head;
-use super::interim::Interim;
 use super::sending::{self, Sent};
-use super::streams::{Open, Unanswered};
 use super::tunnel_io::TunnelIo;
+use crate::multiplex::interim::Interim;
+use crate::multiplex::streams::{Open, Unanswered};
+use crate::multiplex::{head, response_head};
 use crate::tunnel::{self, TunnelUpstream};
 
 /// A request that has come, and where its answer goes.
@@ -53,7 +51,8 @@ impl Stream {
         respond: SendResponse<Bytes>,
         connection: Arc<Connection>,
     ) -> Self {
-        let (unanswered, _open) = (Unanswered::new(&connection), Open::begin(&connection));
+        let (unanswered, _open) =
+            (Unanswered::new(&connection.streams), Open::begin(&connection.streams));
         Self { request, respond, connection, unanswered, _open }
     }
 
@@ -157,12 +156,7 @@ impl Answering {
     {
         let Self { mut respond, connection, to_head, unanswered, _open } = self;
         let (mut head, content) = response.into_parts();
-        // Fields of a connection do not exist in HTTP/2.
-        fields::remove_hop_by_hop(&mut head.headers);
-        if !head.headers.contains_key(DATE) {
-            let now = httpdate::fmt_http_date(std::time::SystemTime::now());
-            head.headers.extend(HeaderValue::try_from(now).ok().map(|now| (DATE, now)));
-        }
+        response_head::prepare(&mut head);
         let upstream = head.extensions.remove::<TunnelUpstream>();
         let mut response = Response::new(());
         *response.status_mut() = head.status;
@@ -176,7 +170,7 @@ impl Answering {
             let stream = TunnelIo::new(receiving, sending);
             return run_tunnel(stream, upstream, exchange, &connection).await;
         }
-        set_length(head.status, response.headers_mut(), &content);
+        response_head::set_length(head.status, response.headers_mut(), &content);
         let no_content = to_head || content.is_end_stream();
         let sending = match respond.send_response(response, no_content) {
             Ok(sending) => {
@@ -197,17 +191,6 @@ impl Answering {
             let event = ConnectionEvent::TimedOut { reason: WRITE_TIMEOUT };
             edge.events.on_event(&connection.info, event);
         }
-    }
-}
-
-/// Says how long content is whose length is known.
-fn set_length<B: HttpBody>(status: StatusCode, fields: &mut HeaderMap, content: &B) {
-    let has_none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if has_none || content.is_end_stream() || fields.contains_key(CONTENT_LENGTH) {
-        return;
-    }
-    if let Some(length) = content.size_hint().exact() {
-        fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
 }
 

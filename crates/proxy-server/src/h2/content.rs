@@ -15,8 +15,8 @@ use proxy_core::framing::TRAILERS_LIMIT;
 use proxy_core::{ErrorKind, Fault, ProxyError};
 
 use super::Connection;
-use super::interim::Interim;
-use super::streams::Open;
+use crate::multiplex::interim::Interim;
+use crate::multiplex::streams::Open;
 use crate::patience::Patience;
 
 pub(super) struct Content {
@@ -59,7 +59,7 @@ impl Content {
             deadline: Deadline::default(),
             awaited: false,
             phase: Phase::Data,
-            _open: Open::begin(connection),
+            _open: Open::begin(&connection.streams),
             connection: Arc::clone(connection),
         }
     }

@@ -12,7 +12,7 @@ use proxy_core::{InterimSink, fields};
 const MAX_INTERIM: u8 = 32;
 
 #[derive(Debug, Default)]
-pub(super) struct Interim {
+pub(crate) struct Interim {
     shared: Mutex<Shared>,
 }
 
@@ -26,7 +26,7 @@ struct Shared {
 
 impl Interim {
     /// The next one to be sent; where there is none the waker is kept.
-    pub(super) fn next(&self, waker: &Waker) -> Option<Response<()>> {
+    pub(crate) fn next(&self, waker: &Waker) -> Option<Response<()>> {
         let mut shared = self.lock();
         let next = shared.queue.pop_front();
         if next.is_none() && !shared.waker.as_ref().is_some_and(|w| w.will_wake(waker)) {
@@ -35,13 +35,15 @@ impl Interim {
         next
     }
 
-    /// The final response is on its way.
-    pub(super) fn close(&self) {
-        self.lock().closed = true;
+    /// The final response is on its way. True: some still wait, which go before it.
+    pub(crate) fn close(&self) -> bool {
+        let mut shared = self.lock();
+        shared.closed = true;
+        !shared.queue.is_empty()
     }
 
     /// The content is wanted: a client that waits for 100 (Continue) hears it.
-    pub(super) fn send_continue(&self) {
+    pub(crate) fn send_continue(&self) {
         self.push(StatusCode::CONTINUE, HeaderMap::new());
     }
 
@@ -68,7 +70,7 @@ impl Interim {
 
 impl InterimSink for Interim {
     fn send(&self, status: StatusCode, interim: &HeaderMap) -> bool {
-        // 100 is ours to send, when the content is first asked for; HTTP/2 has no 101.
+        // 100 is ours to send, when the content is first asked for; HTTP/2 and HTTP/3 have no 101.
         if !status.is_informational() || matches!(status.as_u16(), 100 | 101) {
             return false;
         }

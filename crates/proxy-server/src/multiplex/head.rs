@@ -1,7 +1,8 @@
 //! Request heads, held to the limits and the rules of the HTTP/1 edge.
 //!
-//! h2 has judged before: pseudo fields, names in lower case, control bytes in values, fields of a
-//! connection, `TE`. What it refuses it resets, or ends the connection for; no request is seen.
+//! The h2 crate, or the HTTP/3 edge's reading of pseudo fields, has judged before: pseudo fields,
+//! names in lower case, control bytes in values, fields of a connection, `TE`. What they refuse
+//! they reset, or end the connection for; no request is seen.
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, COOKIE};
@@ -17,8 +18,8 @@ const LINE: usize = 12;
 const FIELD_LINE: usize = 4;
 
 /// Judges a head, and brings its target to the one form that HTTP/1's has.
-pub(super) fn judge(head: &mut Parts, limits: &HeadLimits) -> Result<(), Fault> {
-    debug_assert_eq!(head.version, Version::HTTP_2);
+pub(crate) fn judge(head: &mut Parts, limits: &HeadLimits) -> Result<(), Fault> {
+    debug_assert!(head.version >= Version::HTTP_2);
     let connect = head.method == Method::CONNECT;
     let authority = head.uri.authority().map_or("", |authority| authority.as_str());
     let path = head.uri.path_and_query().map_or("", PathAndQuery::as_str);

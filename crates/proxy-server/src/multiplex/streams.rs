@@ -7,10 +7,8 @@ use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
 
-use super::Connection;
-
 #[derive(Debug)]
-pub(super) struct Streams {
+pub(crate) struct Streams {
     open: AtomicUsize,
     unread: AtomicUsize,
     /// Streams that the client may yet break off, and the most that it may.
@@ -24,7 +22,7 @@ pub(super) struct Streams {
 
 impl Streams {
     /// None is open, and so many may be broken off.
-    pub(super) fn new(resets: u32) -> Self {
+    pub(crate) fn new(resets: u32) -> Self {
         Self {
             open: AtomicUsize::new(0),
             unread: AtomicUsize::new(0),
@@ -36,7 +34,7 @@ impl Streams {
     }
 
     /// Whether the client breaks off more than it may.
-    pub(super) fn has_overdone(&self) -> bool {
+    pub(crate) fn has_overdone(&self) -> bool {
         self.overdone.load(Ordering::Acquire)
     }
 
@@ -57,18 +55,18 @@ impl Streams {
     }
 
     /// Requests, responses and tunnels under way.
-    pub(super) fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Acquire)
     }
 
     /// Contents for which nobody asks at the moment. What came of them takes room in the window
     /// that all streams share, so that a client may be unable to send for another.
-    pub(super) fn unread(&self) -> usize {
+    pub(crate) fn unread(&self) -> usize {
         self.unread.load(Ordering::Acquire)
     }
 
     /// Somebody asks for a stream's content now, or no longer does.
-    pub(super) fn set_unread(&self, unread: bool) {
+    pub(crate) fn set_unread(&self, unread: bool) {
         if unread {
             self.unread.fetch_add(1, Ordering::AcqRel);
         } else {
@@ -76,24 +74,24 @@ impl Streams {
         }
     }
 
-    pub(super) fn set_waker(&self, waker: &Waker) {
+    pub(crate) fn set_waker(&self, waker: &Waker) {
         self.waker.register(waker);
     }
 }
 
 /// A stream counts as open while this lives.
-pub(super) struct Open(Arc<Connection>);
+pub(crate) struct Open(Arc<Streams>);
 
 impl Open {
-    pub(super) fn begin(connection: &Arc<Connection>) -> Self {
-        connection.streams.open.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(connection))
+    pub(crate) fn begin(streams: &Arc<Streams>) -> Self {
+        streams.open.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(streams))
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let streams = &self.0.streams;
+        let streams = &self.0;
         if streams.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             streams.waker.wake();
         }
@@ -101,25 +99,25 @@ impl Drop for Open {
 }
 
 /// A request whose answer has not begun. Dropped like that, the client broke it off.
-pub(super) struct Unanswered {
-    connection: Arc<Connection>,
+pub(crate) struct Unanswered {
+    streams: Arc<Streams>,
     answered: bool,
 }
 
 impl Unanswered {
-    pub(super) fn new(connection: &Arc<Connection>) -> Self {
-        Self { connection: Arc::clone(connection), answered: false }
+    pub(crate) fn new(streams: &Arc<Streams>) -> Self {
+        Self { streams: Arc::clone(streams), answered: false }
     }
 
     /// Its answer begins, or we break it off.
-    pub(super) fn answered(mut self) {
+    pub(crate) fn answered(mut self) {
         self.answered = true;
     }
 }
 
 impl Drop for Unanswered {
     fn drop(&mut self) {
-        let streams = &self.connection.streams;
+        let streams = &self.streams;
         if self.answered {
             streams.answered();
         } else {
