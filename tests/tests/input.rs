@@ -1,5 +1,7 @@
 //! What requests may look like, and how many at a time, as a client sees it.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use proxyd_tests::client::{self, Client};
 use proxyd_tests::configured;
 use proxyd_tests::origin::{Act, Origin, ok};
@@ -124,6 +126,10 @@ fn a_trial_refuses_nothing_and_says_what_it_would_refuse() {
         });
     }
     for rule in ["input.json_too_deep", "input.method_not_allowed"] {
+        let in_log = format!("\"reported\":[\"{rule}\"]");
+        waiting::until("the rule in the access log", || {
+            proxy.log().contains(&in_log).then_some(())
+        });
         waiting::until(rule, || {
             let text = std::fs::read_to_string(&audit).unwrap_or_default();
             text.lines().any(|line| line.contains(rule) && line.contains("report")).then_some(())
@@ -284,4 +290,44 @@ fn a_client_that_leaves_gives_its_place_back() {
     first.reset();
     assert_eq!(second.expect("GET").text(), "quick");
     gate.open();
+}
+
+/// A gateway whose route `slow` alone has a limit.
+fn one_at_a_time(origin: &Origin, key: &str) -> Proxyd {
+    configured::gateway_routes(
+        &origin.url(),
+        "",
+        &format!(
+            "[[routes]]\nname = \"slow\"\nmatch = {{ paths = [\"/slow\"] }}\nupstream = \"app\"\n\
+             limits.concurrency = [\"one\"]\n\n[[routes]]\nname = \"all\"\nupstream = \"app\"\n\n\
+             {ONE}queue = 0\nkey = {key}\n"
+        ),
+    )
+    .start()
+}
+
+#[test]
+fn places_are_for_each_key_and_for_the_routes_that_name_them() {
+    let other = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+    for (key, status, is_others) in [
+        ("\"client\"", 429, false),
+        ("[\"client\", \"route\"]", 429, false),
+        ("\"route\"", 503, true),
+        ("\"all\"", 503, true),
+    ] {
+        let gate = Gate::new();
+        let origin = slow(&gate);
+        let proxy = one_at_a_time(&origin, key);
+        let mut first = Client::connect(proxy.address());
+        first.send("GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        first.head().expect("a head");
+        let refused = client::get(proxy.address(), "a.test", "/slow");
+        assert_eq!((refused.status(), refused.field("retry-after")), (status, Some("1")), "{key}");
+        assert_eq!(client::get(proxy.address(), "a.test", "/quick").status(), 200, "{key}");
+        let mut second = Client::connect_from(other, proxy.address());
+        second.send("GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        let head = second.head().expect("a head");
+        assert_eq!(head.status, if is_others { status } else { 200 }, "{key}");
+        gate.open();
+    }
 }

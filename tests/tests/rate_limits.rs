@@ -196,6 +196,32 @@ fn misses_alone() {
 }
 
 #[test]
+fn misses_of_a_program_are_its_runs() {
+    for (cache, expected) in
+        [("{ ttl = \"10m\" }", [200, 200, 200, 429]), ("false", [200, 200, 429, 429])]
+    {
+        let proxy = configured::gateway_routes(
+            "http://127.0.0.1:9",
+            "",
+            &format!(
+                "[[routes]]\nname = \"run\"\ncache = {cache}\n\
+                 [routes.exec]\nprogram = \"echo\"\nargs = [\"{{query.a}}\"]\n\
+                 params.a = {{ in = \"query\", type = \"integer\", min = 1, max = 9 }}\n\n\
+                 [cache]\nmemory = \"8MiB\"\n\n\
+                 [[filter.rate_limits]]\nid = \"runs\"\nrate = \"1/h\"\nburst = 2\n\
+                 count = \"misses\"\n"
+            ),
+        )
+        .start();
+        // The second asks for the output of the first again.
+        let seen = ["/?a=1", "/?a=1", "/?a=2", "/?a=3"].map(|path| statuses(&proxy, path, 1)[0]);
+        assert_eq!(seen, expected, "cache = {cache}");
+        let passed = "proxy_filter_rate_limit_requests_total{limit=\"runs\",outcome=\"allowed\"} 2";
+        assert!(metric(&proxy, passed));
+    }
+}
+
+#[test]
 fn explain_shows_the_level_and_counts_nothing() {
     let proxy = configured::gateway_routes(
         "http://127.0.0.1:9",

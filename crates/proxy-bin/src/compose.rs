@@ -47,8 +47,9 @@ use crate::filter::Filters;
 use crate::forward::{ForwardDispatch, ForwardRole, Tunnels};
 use crate::gateway::{Dispatch, Gateway, RouteTarget};
 use crate::inspection::Inspection;
+use crate::miss_limited::MissLimited;
 use crate::names::Names;
-use crate::rate_limits::{MissLimited, RateLimits};
+use crate::request_limits::RequestLimits;
 use crate::routes::Action;
 use crate::stack::MaybeStacked;
 
@@ -155,7 +156,7 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
         .collect();
     let find = |name: &str| upstreams.iter().map(|(u, _)| u).find(|u| &**u.name() == name);
     let mut caches = Caches::new(resources.cache.clone());
-    let limits = RateLimits::new(config, resources.recorder.as_deref());
+    let limits = RequestLimits::new(config, resources.recorder.as_deref());
     let misses = limits.misses();
     let filters = Filters::new(config, &limits);
     let runner = exec::runner(config, resources);
@@ -174,6 +175,7 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                         listener,
                         caches,
                         programs.get(&own.name),
+                        misses.as_ref(),
                         resources,
                     );
                 }
@@ -239,7 +241,7 @@ fn forward_role(
     resources: &Resources,
     caches: &mut Caches,
     filters: &Filters,
-    limits: &RateLimits,
+    limits: &RequestLimits,
 ) -> ForwardRole {
     let forward = &config.forward;
     let guard = Guard::new(GuardConfig {
@@ -267,7 +269,8 @@ fn forward_role(
     );
     let limiter = Limiter::new(listener.limits.tunnels, listener.limits.tunnels_per_client);
     let tunnels = Tunnels::new(dialer, ports(&forward.connect_ports), limiter, timeouts.connect)
-        .beginning_by(tunnel_rules(&forward.tunnel, &names), forward.tunnel.limits);
+        .beginning_by(tunnel_rules(&forward.tunnel, &names), forward.tunnel.limits)
+        .paced_by(limits.of_tunnels());
     // Who may use a forward proxy does not change what an origin server answers: `allow_clients`
     // makes nothing personal here. What clients send of themselves the layer judges by the request;
     // their credentials for us it does not see.
@@ -314,7 +317,7 @@ fn before_dispatch<S>(
     dispatch: MaybeStacked<S>,
     config: &Resolved,
     filter: Option<FilterLayer>,
-    limits: &RateLimits,
+    limits: &RequestLimits,
     resources: &Resources,
 ) -> MaybeStacked<S>
 where
@@ -333,6 +336,7 @@ where
     });
     let inner = dispatch.wrap(input);
     // The first of the file is the outermost.
+    let inner = limits.bandwidth().rev().fold(inner, |inner, layer| inner.wrap(Some(layer)));
     let inner = limits.concurrency().rev().fold(inner, |inner, layer| inner.wrap(Some(layer)));
     inner.wrap(limits.requests()).wrap(filter)
 }

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use proxy_exec::{ExecConfig, ExecEntryLayer, ExecRunner, ExecService};
+use proxy_filter::rate::RateLimitLayer;
 use proxy_upstream::Upstream;
 use tower_layer::Layer as _;
 
@@ -15,7 +16,7 @@ use crate::config::resolved::{CacheQuery, Listener, Resolved, Route};
 use crate::config::units::Size;
 use crate::gateway::RouteTarget;
 use crate::inspection::Inspection;
-use crate::rate_limits::MissLimited;
+use crate::miss_limited::MissLimited;
 use crate::routes;
 use crate::stack::{Erased, MaybeStacked};
 
@@ -43,14 +44,16 @@ pub(crate) fn programs(config: &Resolved, runner: &ExecRunner) -> HashMap<String
     config.routes.iter().filter_map(with_program).collect()
 }
 
-/// The program of a route: below a cache where there is one, and above that what judges who asks
-/// for what, so that a stored response passes the same judgement.
+/// The program of a route: below limits of runs (`misses`), these below a cache where there is one,
+/// and above that what judges who asks for what, so that a stored response passes the same
+/// judgement.
 pub(crate) fn target(
     own: &Route,
     route: &routes::Route,
     listener: &Listener,
     caches: &mut Caches,
     program: Option<&ExecService>,
+    misses: Option<&RateLimitLayer>,
     resources: &Resources,
 ) -> RouteTarget {
     let Some((config, program)) = own.exec.as_ref().zip(program) else {
@@ -73,9 +76,11 @@ pub(crate) fn target(
         caches.layer(&policy, &role, personal, coder, resources)
     });
     let entry = ExecEntryLayer::new(&program);
-    let service = match cache {
-        Some(cache) => Erased::new(entry.layer(cache.layer(program))),
-        None => Erased::new(entry.layer(program)),
+    let service = match (cache, misses) {
+        (None, None) => Erased::new(entry.layer(program)),
+        (None, Some(misses)) => Erased::new(entry.layer(misses.layer(program))),
+        (Some(cache), None) => Erased::new(entry.layer(cache.layer(program))),
+        (Some(cache), Some(misses)) => Erased::new(entry.layer(cache.layer(misses.layer(program)))),
     };
     let body = match own.body {
         Some(own) => own.some().map(Size::bytes),

@@ -20,7 +20,7 @@ use proxy_upstream::guard::PortPolicy;
 
 use crate::config::raw::Role;
 use crate::config::resolved::{Listener, Resolved};
-use crate::rate_limits::RateLimits;
+use crate::request_limits::RequestLimits;
 
 use passwords::Passwords;
 
@@ -39,7 +39,7 @@ pub struct Filters {
 
 impl Filters {
     /// The policies that a configuration asks for.
-    pub fn new(config: &Resolved, limits: &RateLimits) -> Self {
+    pub fn new(config: &Resolved, limits: &RequestLimits) -> Self {
         let own = &config.filter;
         let domains = |lists: &DomainLists| {
             (!lists.is_empty()).then(|| Arc::new(DomainPolicy::new(lists.clone())))
@@ -47,7 +47,7 @@ impl Filters {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         // What can not be compiled was an error of the configuration; it does not open the door.
         let mut resources = RuleResources::new(clock);
-        for limit in limits.all() {
+        for limit in limits.rates() {
             let id = limit.id().to_string();
             let limit: Arc<dyn Limit> = Arc::<RateLimiter>::clone(limit);
             resources.limits.insert(id, limit);

@@ -14,10 +14,11 @@ use pin_project_lite::pin_project;
 use proxy_core::target::Authority;
 use proxy_core::{
     Attempt, Body, BoxError, Decision, ErrorKind, Exchange, OpeningLimits, ProxyError, Refusal,
-    Sending, TunnelCheck, Verdict,
+    RequestHead, Sending, TunnelCheck, Verdict,
 };
+use proxy_filter::bandwidth::{BandwidthLimiter, Pacer};
 use proxy_filter::tunnel::TunnelRules;
-use proxy_server::{Limiter, TunnelUpstream};
+use proxy_server::{Limiter, TunnelStream, TunnelUpstream};
 use proxy_upstream::dial::{DialTarget, Dialer, Trust};
 use proxy_upstream::guard::PortPolicy;
 use proxy_upstream::{ForwardFuture, ForwardProxy};
@@ -27,7 +28,8 @@ use tower_service::Service;
 use crate::access::ListenerAccess;
 use crate::body_limit;
 use crate::cache::{MaybeCached, MaybeCachedBody, MaybeCachedFuture};
-use crate::rate_limits::MissLimited;
+use crate::miss_limited::MissLimited;
+use crate::paced_stream::PacedStream;
 use crate::stack::{MaybeStacked, MaybeStackedFuture};
 
 /// The forward role of one listener. A clone is the same.
@@ -171,6 +173,8 @@ pub struct Tunnels {
     connect_timeout: Duration,
     /// What a tunnel may begin with, and how long and how much of that is waited for.
     opening: Option<(Arc<TunnelRules>, OpeningLimits)>,
+    /// How fast its bytes may flow; the first is the outermost.
+    bandwidth: Arc<[Arc<BandwidthLimiter>]>,
 }
 
 impl Tunnels {
@@ -181,13 +185,21 @@ impl Tunnels {
         limiter: Limiter,
         connect_timeout: Duration,
     ) -> Self {
-        Self { dialer, ports: Arc::new(ports), limiter, connect_timeout, opening: None }
+        let (ports, bandwidth) = (Arc::new(ports), Arc::default());
+        Self { dialer, ports, limiter, connect_timeout, opening: None, bandwidth }
     }
 
     /// Reads what each tunnel begins with, where the rules ask for that.
     #[must_use]
     pub fn beginning_by(mut self, rules: TunnelRules, limits: OpeningLimits) -> Self {
         self.opening = Some((Arc::new(rules), limits));
+        self
+    }
+
+    /// Lets bytes flow no faster than these limits say, both ways.
+    #[must_use]
+    pub fn paced_by(mut self, limiters: &[Arc<BandwidthLimiter>]) -> Self {
+        self.bandwidth = limiters.into();
         self
     }
 }
@@ -202,8 +214,10 @@ impl Service<Request<Body>> for Tunnels {
     }
 
     fn call(&mut self, request: Request<Body>) -> ForwardFuture {
-        let Self { dialer, ports, limiter, connect_timeout, opening } = self.clone();
+        let Self { dialer, ports, limiter, connect_timeout, opening, bandwidth } = self.clone();
         let exchange = Exchange::of(&request).cloned();
+        let pacers: Vec<_> =
+            bandwidth.iter().map(|own| own.pacers(&RequestHead::of(&request))).collect();
         Box::pin(async move {
             let bad = || ProxyError::new(ErrorKind::HttpRequestError);
             let authority = request.uri().authority().ok_or_else(bad)?;
@@ -249,7 +263,7 @@ impl Service<Request<Body>> for Tunnels {
                 exchange.with_attempts(|attempts| attempts.push(attempt));
             }
             let mut response = Response::new(Body::empty());
-            let mut upstream = TunnelUpstream::new(dialed?.stream).keeping(place);
+            let mut upstream = paced(dialed?.stream, pacers).keeping(place);
             if let Some((policy, limits)) = opening.filter(|(rules, _)| rules.asks(port)) {
                 upstream =
                     upstream.checked(TunnelCheck { policy, host: host.into(), port, limits });
@@ -258,4 +272,14 @@ impl Service<Request<Body>> for Tunnels {
             Ok(response)
         })
     }
+}
+
+/// The upstream end of a tunnel, below limits of bandwidth; the first is the outermost.
+fn paced(stream: impl TunnelStream + 'static, pacers: Vec<[Option<Pacer>; 2]>) -> TunnelUpstream {
+    if pacers.is_empty() {
+        return TunnelUpstream::new(stream);
+    }
+    let bare: Box<dyn TunnelStream> = Box::new(stream);
+    let pace = |inner, pacers| Box::new(PacedStream::new(inner, pacers)) as Box<dyn TunnelStream>;
+    TunnelUpstream::new(pacers.into_iter().rev().fold(bare, pace))
 }

@@ -24,6 +24,8 @@
 //! while it waits nothing more is read, so the sender is slowed down and nothing is buffered.
 //! Bodies of one key take turns, piece by piece, in the order in which they asked.
 //!
+//! What is no body, such as a tunnel, is paced by [`BandwidthLimiter::pacers`].
+//!
 //! What a key owes is kept when its body has ended: many small downloads are one burst, not many.
 //! It stands in a bounded table, [`rate::table`](crate::rate::table), which holds no key itself.
 //!
@@ -46,8 +48,10 @@ pub mod layer;
 pub mod limiter;
 pub mod metrics;
 mod pace;
+pub mod pacer;
 
 pub use body::BandwidthBody;
 pub use layer::{Bandwidth, BandwidthFuture, BandwidthLayer};
 pub use limiter::{BandwidthError, BandwidthLimit, BandwidthLimiter};
 pub use pace::{ByteRate, DEFAULT_KEYS};
+pub use pacer::Pacer;

@@ -44,7 +44,7 @@ pub mod metrics;
 pub mod quota;
 pub mod table;
 
-pub use key::{FindClient, KeyPart};
+pub use key::{Applies, FindClient, KeyPart};
 pub use layer::{Member, RateLimitFuture, RateLimitLayer, RateLimited};
-pub use limiter::{Applies, DEFAULT_KEYS, REASON, RateLimit, RateLimiter};
+pub use limiter::{DEFAULT_KEYS, REASON, RateLimit, RateLimiter};
 pub use quota::{Rate, RateError};

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as _;
 use http_body_util::Empty;
-use proxy_core::{Exchange, Refusal, Verdict};
+use proxy_core::{ClientAddr, Exchange, Refusal, Verdict};
 use proxy_filter::concurrency::{
     Concurrency, ConcurrencyBody, ConcurrencyFuture, ConcurrencyLayer, ConcurrencyLimit,
 };
-use proxy_filter::rate::KeyPart;
+use proxy_filter::rate::{FindClient, KeyPart};
 use proxy_testkit::{
     Answer, ExchangeBuilder, LayerContract, ManualClock, ScriptedBody, Step, StubHandle,
     StubService, poll_once,
@@ -213,4 +213,36 @@ async fn reports_and_rehearsals_take_nothing() {
     }
     let _held = answered(&mut stage.ask("192.0.2.1").await).expect("an answer");
     assert_eq!(said(&mut stage).await, (429, "1 of 1 taken, 0 waiting".to_owned()));
+}
+
+/// In a service that has no record of ours the address is in the extensions, or is found there.
+#[tokio::test]
+async fn clients_without_a_record() {
+    #[derive(Clone, Copy)]
+    struct Peer(ClientAddr);
+    let addr = |text: &str| ClientAddr::new(text.parse().expect("an address"));
+    let limit = || ConcurrencyLimit::new("one", 1).queue(0);
+    let find: FindClient = Arc::new(|head| head.extensions.get::<Peer>().map(|peer| peer.0));
+    let mut asked = Request::builder().extension(addr("192.0.2.1"));
+    let mut found = Request::builder().extension(Peer(addr("192.0.2.1")));
+    let mut other = Request::builder().extension(addr("192.0.2.2"));
+    let mut found_other = Request::builder().extension(Peer(addr("192.0.2.2")));
+    for (limit, own, other) in
+        [(limit(), &mut asked, &mut other), (limit().client(find), &mut found, &mut found_other)]
+    {
+        let mut stage = stage(limit);
+        let mut ask = async |request: &mut http::request::Builder| {
+            let request = std::mem::take(request).body(Empty::new()).expect("a request");
+            let again = request.clone();
+            let Ok(ready) = ServiceExt::<Request<Content>>::ready(&mut stage.service).await;
+            let first = answered(&mut Box::pin(ready.call(request))).expect("an answer");
+            let Ok(ready) = ServiceExt::<Request<Content>>::ready(&mut stage.service).await;
+            let second = answered(&mut Box::pin(ready.call(again))).expect("an answer");
+            (first, second)
+        };
+        let (first, second) = ask(own).await;
+        assert_eq!((first.status().as_u16(), second.status().as_u16()), (200, 429));
+        assert_eq!(second.headers()["retry-after"], "1");
+        assert_eq!(ask(other).await.0.status(), 200);
+    }
 }

@@ -22,6 +22,7 @@
 //! | `route` | the route's name |
 //! | `error` | the error token (RFC 9209) that the answer stands for |
 //! | `denied_by`, `rule`, `reason` | layer, rule id and reason of the denial |
+//! | `reported` | the ids of rules that only report and would have refused, each once, at most 16; the layer's name where a rule has no id |
 //! | `ending` | `complete`, `client_left`, `upstream_broke`, `tunnel`; `head_refused` where there was no request |
 //! | `tunnel_end` | why the tunnel ended |
 //! | `user_agent`, `referer` | as sent, but for what [`Redaction`] hides |

@@ -221,9 +221,10 @@ pub(super) fn fill_routes(config: &mut Config) {
     let defaults = &config.defaults;
     for route in &mut config.routes {
         route.limits.body = route.limits.body.or(defaults.limits.body);
-        route.limits.rate = route.limits.rate.take().or(defaults.limits.rate.clone());
-        let concurrency = route.limits.concurrency.take();
-        route.limits.concurrency = concurrency.or(defaults.limits.concurrency.clone());
+        let (own, default) = (&mut route.limits, defaults.limits.clone());
+        own.rate = own.rate.take().or(default.rate);
+        own.concurrency = own.concurrency.take().or(default.concurrency);
+        own.bandwidth = own.bandwidth.take().or(default.bandwidth);
         let (own, default) = (&mut route.timeouts, &defaults.timeouts);
         own.connect = own.connect.or(default.connect);
         own.first_byte = own.first_byte.or(default.first_byte);

@@ -4,6 +4,7 @@
 //! and of `config show`. Addresses, networks, patterns and templates are still
 //! text here; the step called resolve turns them into what the proxy works with.
 
+mod bandwidth_limit;
 mod cache;
 mod compress;
 mod concurrency_limit;
@@ -22,6 +23,7 @@ mod server;
 mod tunnel;
 mod upstream;
 
+pub use bandwidth_limit::BandwidthLimit;
 pub use cache::{
     Bypass, Cache, CacheKey, CacheRules, CacheSwitch, Disk, FieldNames, OnDisconnect,
     RequestDirectives, Ttl,

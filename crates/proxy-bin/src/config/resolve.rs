@@ -2,16 +2,20 @@
 //! first error: all are collected, each with the path of its value.
 
 mod address;
+mod bandwidth_limit;
 mod cache;
 mod compress;
+mod concurrency_limit;
 mod credentials;
 mod exec;
 mod filter;
 mod forward;
 mod input;
 mod inspect;
+mod limit_key;
 mod listener;
 mod log;
+mod named_limits;
 mod privacy;
 mod rate_limit;
 mod route;
@@ -68,6 +72,7 @@ pub(super) fn resolve(
     let filter = resolver.filter(&config);
     resolver.route_users(&config, &listeners);
     let concurrency_limits = resolver.concurrency_limits(&config);
+    let bandwidth_limits = resolver.bandwidth_limits(&config);
     let input = resolver.input(&config);
     let access_log = resolver.access_log(&config);
     let audit_log = resolver.audit_log(&config);
@@ -95,6 +100,7 @@ pub(super) fn resolve(
         compress,
         filter,
         concurrency_limits,
+        bandwidth_limits,
         input,
         access_log,
         audit_log,

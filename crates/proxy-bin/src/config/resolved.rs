@@ -28,7 +28,7 @@ pub use filter::{Filter, ListFile};
 pub use input::Input;
 pub use inspect::InspectPolicy;
 pub use privacy::{AuditLog, Privacy};
-pub use rate_limit::{ConcurrencyLimit, Holds, RateLimit};
+pub use rate_limit::{BandwidthLimit, ConcurrencyLimit, Holds, RateLimit};
 
 use super::raw;
 use super::units::{Limit, Size};
@@ -64,6 +64,8 @@ pub struct Resolved {
     pub filter: Filter,
     /// How many at a time, in the order of the file.
     pub concurrency_limits: Vec<ConcurrencyLimit>,
+    /// How fast content may flow.
+    pub bandwidth_limits: Vec<BandwidthLimit>,
     /// What requests may look like, if anything is said about it.
     pub input: Option<Input>,
     /// The access log, if there is one.

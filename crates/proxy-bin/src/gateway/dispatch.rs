@@ -20,7 +20,7 @@ use tower_service::Service;
 use super::Matched;
 use crate::body_limit;
 use crate::cache::{MaybeCached, MaybeCachedBody, MaybeCachedFuture};
-use crate::rate_limits::MissLimited;
+use crate::miss_limited::MissLimited;
 use crate::routes::{Action, FieldContext, PreparedFields, RedirectContext, Route};
 use crate::stack::{MaybeStacked, MaybeStackedFuture};
 

@@ -1,24 +1,13 @@
 //! `BandwidthBody`: content that passes no faster than a rate.
 
-use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use proxy_core::Sleep;
 
-use super::limiter::{BandwidthLimiter, Direction};
-use crate::rate::table::KeyHash;
-
-/// Which rate slows a body.
-pub(super) struct Flow {
-    pub(super) limiter: Arc<BandwidthLimiter>,
-    pub(super) direction: Direction,
-    pub(super) key: KeyHash,
-}
+use super::pacer::Pacer;
 
 pin_project! {
     /// The inner content, in time.
@@ -31,70 +20,27 @@ pin_project! {
 }
 
 impl<B: Body> BandwidthBody<B> {
-    pub(super) fn new(body: B, flow: Option<Flow>) -> Self {
-        let flow = flow.filter(|_| !body.is_end_stream());
-        let slowed = flow
-            .map(|flow| Box::new(Slowed { flow, held: Bytes::new(), promised: 0, sleep: None }));
+    pub(super) fn new(body: B, pacer: Option<Pacer>) -> Self {
+        let pacer = pacer.filter(|_| !body.is_end_stream());
+        let slowed = pacer.map(|pacer| Box::new(Slowed { pacer, held: Bytes::new() }));
         Self { body, slowed }
     }
 }
 
 /// A frame on its way.
+#[derive(Debug)]
 struct Slowed {
-    flow: Flow,
+    pacer: Pacer,
     /// What is left of the frame that was read last.
     held: Bytes,
-    /// How much of it may pass when the sleep is over.
-    promised: usize,
-    sleep: Option<Sleep>,
 }
 
 impl Slowed {
     /// The next piece of the held frame, which is not empty.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
-        if self.promised == 0 {
-            self.ask();
-        }
-        if let Some(sleep) = &mut self.sleep {
-            ready!(sleep.as_mut().poll(cx));
-            self.sleep = None;
-        }
-        Poll::Ready(self.held.split_to(std::mem::take(&mut self.promised)))
-    }
-
-    fn ask(&mut self) {
-        let Flow { limiter, direction, key } = &self.flow;
-        let held = self.held.len();
-        let Some(pace) = limiter.pace(*direction) else {
-            self.promised = held;
-            return;
-        };
-        let promise = pace.promise(*key, held as u64, limiter.clock.now());
-        self.promised = usize::try_from(promise.bytes).unwrap_or(held);
-        self.sleep = promise.at.map(|at| {
-            limiter.metrics.waits(*direction);
-            limiter.clock.sleep_until(at)
-        });
-    }
-}
-
-impl Drop for Slowed {
-    fn drop(&mut self) {
-        let Flow { limiter, direction, key } = &self.flow;
-        if self.promised > 0
-            && let Some(pace) = limiter.pace(*direction)
-        {
-            pace.take_back(*key, self.promised as u64);
-        }
-    }
-}
-
-impl fmt::Debug for Slowed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slowed")
-            .field("direction", &self.flow.direction)
-            .field("held", &self.held.len())
-            .finish_non_exhaustive()
+        let n = ready!(self.pacer.poll_turn(cx, self.held.len()));
+        self.pacer.passed(n);
+        Poll::Ready(self.held.split_to(n))
     }
 }
 

@@ -10,12 +10,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use proxy_core::RequestHead;
+use proxy_core::{Exchange, RequestHead};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::body::{BandwidthBody, Flow};
+use super::body::BandwidthBody;
 use super::limiter::BandwidthLimiter;
+use super::pacer::Pacer;
 
 /// Slows content down. See the [module](super).
 #[derive(Clone, Debug)]
@@ -69,7 +70,11 @@ where
     }
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
-        let [upload, download] = self.limiter.flows(&RequestHead::of(&request));
+        let [upload, download] = self.limiter.pacers(&RequestHead::of(&request));
+        let holds = upload.is_some() || download.is_some();
+        if let Some(exchange) = Exchange::of(&request).filter(|own| holds && own.is_rehearsal()) {
+            self.limiter.note(exchange);
+        }
         let request = request.map(|body| BandwidthBody::new(body, upload));
         BandwidthFuture { inner: self.inner.call(request), download }
     }
@@ -80,7 +85,7 @@ pin_project! {
     pub struct BandwidthFuture<F> {
         #[pin]
         inner: F,
-        download: Option<Flow>,
+        download: Option<Pacer>,
     }
 }
 

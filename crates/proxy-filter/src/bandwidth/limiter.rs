@@ -6,11 +6,11 @@ use std::sync::Arc;
 use metrics::Recorder;
 use proxy_core::{Clock, Decision, Exchange, RequestHead, Verdict};
 
-use super::body::Flow;
 use super::metrics::BandwidthMetrics;
 use super::pace::{ByteRate, DEFAULT_KEYS, Pace};
-use crate::rate::key::KeyMaker;
-use crate::rate::{Applies, FindClient, KeyPart};
+use super::pacer::Pacer;
+use crate::rate::KeyPart;
+use crate::rate::key::{Scope, scope_methods};
 
 /// What a limit says: how much, in which direction, for whom.
 #[derive(Clone)]
@@ -21,8 +21,7 @@ pub struct BandwidthLimit {
     download: Option<ByteRate>,
     burst: Option<u64>,
     keys: usize,
-    key: KeyMaker,
-    applies: Option<Applies>,
+    scope: Scope,
 }
 
 /// Why there is no such limit.
@@ -41,6 +40,8 @@ pub enum BandwidthError {
 }
 
 impl BandwidthLimit {
+    scope_methods!();
+
     /// A limit for each connection, with no rate yet. The id is the label of metrics.
     pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self {
@@ -49,8 +50,7 @@ impl BandwidthLimit {
             download: None,
             burst: None,
             keys: DEFAULT_KEYS,
-            key: KeyMaker { parts: vec![KeyPart::Connection], client: None },
-            applies: None,
+            scope: Scope::of(vec![KeyPart::Connection]),
         }
     }
 
@@ -80,27 +80,6 @@ impl BandwidthLimit {
         self
     }
 
-    /// What has a rate together. Nothing: all requests. Default: the connection.
-    pub fn key(mut self, parts: impl IntoIterator<Item = KeyPart>) -> Self {
-        self.key.parts = parts.into_iter().collect();
-        self
-    }
-
-    /// Where the client's address is found; see [`RateLimit::client`](crate::rate::RateLimit::client).
-    pub fn client(mut self, find: FindClient) -> Self {
-        self.key.client = Some(find);
-        self
-    }
-
-    /// Which requests are slowed down. Default: all.
-    pub fn applies(
-        mut self,
-        applies: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.applies = Some(Arc::new(applies));
-        self
-    }
-
     /// Begins to count.
     ///
     /// # Errors
@@ -124,7 +103,7 @@ impl fmt::Debug for BandwidthLimit {
             .field("upload", &self.upload)
             .field("download", &self.download)
             .field("burst", &self.burst)
-            .field("key", &self.key)
+            .field("key", &self.scope)
             .finish_non_exhaustive()
     }
 }
@@ -161,25 +140,18 @@ impl BandwidthLimiter {
         self.paces[direction as usize].as_ref()
     }
 
-    /// What slows the content of a request and of its response.
-    pub(super) fn flows(self: &Arc<Self>, head: &RequestHead<'_>) -> [Option<Flow>; 2] {
-        if self.limit.applies.as_ref().is_some_and(|applies| !applies(head)) {
-            return [None, None];
-        }
-        if let Some(exchange) = head.exchange()
-            && exchange.is_rehearsal()
-        {
-            self.note(exchange);
-        }
+    /// What paces the content of a request, and that of its response; or, for a tunnel, what the
+    /// client sends and what it gets. None where there is no rate, or it does not hold.
+    pub fn pacers(self: &Arc<Self>, head: &RequestHead<'_>) -> [Option<Pacer>; 2] {
         [Direction::Upload, Direction::Download].map(|direction| {
             let pace = self.pace(direction)?;
-            let key = pace.hash(self.limit.key.of(head, None));
-            Some(Flow { limiter: Arc::clone(self), direction, key })
+            let key = pace.hash(self.limit.scope.key(head, None)?);
+            Some(Pacer::new(Arc::clone(self), direction, key))
         })
     }
 
     /// Said only to who asks what would be: it is decided of every request alike.
-    fn note(&self, exchange: &Exchange) {
+    pub(super) fn note(&self, exchange: &Exchange) {
         let said = [("up", self.limit.upload), ("down", self.limit.download)];
         let said = said.iter().filter_map(|(way, rate)| Some((way, (*rate)?.bytes())));
         let said: Vec<_> = said.map(|(way, bytes)| format!("{bytes} bytes/s {way}")).collect();

@@ -10,8 +10,8 @@ use proxy_core::{Clock, Decision, Exchange, Refusal, RequestHead, Verdict};
 
 use super::metrics::{ConcurrencyMetrics, Outcome};
 use super::places::{Arrival, Places};
-use crate::rate::key::KeyMaker;
-use crate::rate::{Applies, FindClient, KeyPart};
+use crate::rate::KeyPart;
+use crate::rate::key::{Scope, scope_methods};
 
 /// The name of this layer in decisions.
 const LAYER: &str = "concurrency";
@@ -33,9 +33,8 @@ pub struct ConcurrencyLimit {
     places: usize,
     queue: usize,
     timeout: Duration,
-    key: KeyMaker,
+    scope: Scope,
     report: bool,
-    applies: Option<Applies>,
 }
 
 /// Why there is no such limit.
@@ -48,6 +47,8 @@ pub enum ConcurrencyError {
 }
 
 impl ConcurrencyLimit {
+    scope_methods!();
+
     /// So many requests at a time for each client address. The id is the rule id of refusals and
     /// the label of metrics.
     pub fn new(id: impl Into<Arc<str>>, places: usize) -> Self {
@@ -56,9 +57,8 @@ impl ConcurrencyLimit {
             places,
             queue: DEFAULT_QUEUE,
             timeout: DEFAULT_QUEUE_TIMEOUT,
-            key: KeyMaker { parts: vec![KeyPart::CLIENT], client: None },
+            scope: Scope::of(vec![KeyPart::CLIENT]),
             report: false,
-            applies: None,
         }
     }
 
@@ -74,31 +74,10 @@ impl ConcurrencyLimit {
         self
     }
 
-    /// What is counted together. Nothing: all requests. Default: the client's address.
-    pub fn key(mut self, parts: impl IntoIterator<Item = KeyPart>) -> Self {
-        self.key.parts = parts.into_iter().collect();
-        self
-    }
-
-    /// Where the client's address is found; see [`RateLimit::client`](crate::rate::RateLimit::client).
-    pub fn client(mut self, find: FindClient) -> Self {
-        self.key.client = Some(find);
-        self
-    }
-
     /// Counts and says what it would have refused, and lets it pass at once. What passes so is not
     /// counted.
     pub fn report(mut self, report: bool) -> Self {
         self.report = report;
-        self
-    }
-
-    /// Which requests are counted. Default: all.
-    pub fn applies(
-        mut self,
-        applies: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.applies = Some(Arc::new(applies));
         self
     }
 
@@ -119,7 +98,7 @@ impl ConcurrencyLimit {
 
     /// Whether it tells clients apart: then it is the client that has too many.
     fn is_personal(&self) -> bool {
-        self.key.parts.iter().any(|part| {
+        self.scope.parts.iter().any(|part| {
             matches!(
                 part,
                 KeyPart::Client { .. } | KeyPart::User | KeyPart::Connection | KeyPart::Field(_)
@@ -135,7 +114,7 @@ impl fmt::Debug for ConcurrencyLimit {
             .field("places", &self.places)
             .field("queue", &self.queue)
             .field("timeout", &self.timeout)
-            .field("key", &self.key)
+            .field("key", &self.scope)
             .finish_non_exhaustive()
     }
 }
@@ -177,10 +156,8 @@ impl ConcurrencyLimiter {
     }
 
     pub(super) fn judge(&self, head: &RequestHead<'_>) -> Judged {
-        if self.limit.applies.as_ref().is_some_and(|applies| !applies(head)) {
-            return Judged::Pass;
-        }
-        let key = self.places.hash(self.limit.key.of(head, None));
+        let Some(key) = self.limit.scope.key(head, None) else { return Judged::Pass };
+        let key = self.places.hash(key);
         if let Some(exchange) = head.exchange()
             && exchange.is_rehearsal()
         {

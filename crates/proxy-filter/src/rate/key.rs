@@ -46,22 +46,32 @@ impl KeyPart {
 /// Finds the client's address where there is no [`Exchange`].
 pub type FindClient = Arc<dyn Fn(&RequestHead<'_>) -> Option<ClientAddr> + Send + Sync>;
 
-/// What makes a key of a request.
+/// Whether a limit holds for a request at all.
+pub type Applies = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
+
+/// For which requests a limit holds, and which of them it counts together.
 #[derive(Clone)]
-pub(crate) struct KeyMaker {
+pub(crate) struct Scope {
     pub(crate) parts: Vec<KeyPart>,
     pub(crate) client: Option<FindClient>,
+    pub(crate) applies: Option<Applies>,
 }
 
-impl KeyMaker {
-    /// The key of this request, to be hashed.
-    /// `user`: who it is known to be, where the record does not say so yet.
-    pub(crate) fn of<'a>(
+impl Scope {
+    /// All requests, counted together where they are alike in these parts.
+    pub(crate) const fn of(parts: Vec<KeyPart>) -> Self {
+        Self { parts, client: None, applies: None }
+    }
+
+    /// The key of this request, to be hashed; none where the limit does not hold for it. `user`:
+    /// who it is known to be, where the record does not say so yet.
+    pub(crate) fn key<'a>(
         &'a self,
         head: &'a RequestHead<'a>,
         user: Option<Arc<str>>,
-    ) -> RequestKey<'a> {
-        RequestKey { maker: self, head, user }
+    ) -> Option<RequestKey<'a>> {
+        let holds = self.applies.as_ref().is_none_or(|applies| applies(head));
+        holds.then_some(RequestKey { scope: self, head, user })
     }
 
     fn client(&self, head: &RequestHead<'_>) -> ClientAddr {
@@ -73,7 +83,36 @@ impl KeyMaker {
     }
 }
 
-impl fmt::Debug for KeyMaker {
+/// What every limit lets its maker say of its [`Scope`].
+macro_rules! scope_methods {
+    () => {
+        /// What is counted together. Nothing: all requests.
+        pub fn key(mut self, parts: impl IntoIterator<Item = $crate::rate::KeyPart>) -> Self {
+            self.scope.parts = parts.into_iter().collect();
+            self
+        }
+
+        /// Where the client's address is found. Default: in the
+        /// [`Exchange`](proxy_core::Exchange), else as a [`ClientAddr`](proxy_core::ClientAddr) in
+        /// the request's extensions.
+        pub fn client(mut self, find: $crate::rate::FindClient) -> Self {
+            self.scope.client = Some(find);
+            self
+        }
+
+        /// For which requests it holds. Default: all.
+        pub fn applies(
+            mut self,
+            applies: impl Fn(&proxy_core::RequestHead<'_>) -> bool + Send + Sync + 'static,
+        ) -> Self {
+            self.scope.applies = Some(std::sync::Arc::new(applies));
+            self
+        }
+    };
+}
+pub(crate) use scope_methods;
+
+impl fmt::Debug for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.parts.fmt(f)
     }
@@ -81,7 +120,7 @@ impl fmt::Debug for KeyMaker {
 
 /// A request's key.
 pub(crate) struct RequestKey<'a> {
-    maker: &'a KeyMaker,
+    scope: &'a Scope,
     head: &'a RequestHead<'a>,
     user: Option<Arc<str>>,
 }
@@ -97,10 +136,10 @@ impl RequestKey<'_> {
 impl Hash for RequestKey<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let head = self.head;
-        for part in &self.maker.parts {
+        for part in &self.scope.parts {
             match part {
                 KeyPart::Client { ipv4_prefix, ipv6_prefix } => {
-                    self.maker.client(head).key(*ipv4_prefix, *ipv6_prefix).hash(state);
+                    self.scope.client(head).key(*ipv4_prefix, *ipv6_prefix).hash(state);
                 }
                 KeyPart::User => {
                     self.user().hash(state);
@@ -145,10 +184,12 @@ mod tests {
     use proxy_testkit::ExchangeBuilder;
 
     fn keys(parts: Vec<KeyPart>, requests: &[Request<()>]) -> Vec<KeyHash> {
-        let (maker, table) = (KeyMaker { parts, client: None }, KeyTable::new(16));
+        let (scope, table) = (Scope::of(parts), KeyTable::new(16));
         requests
             .iter()
-            .map(|request| table.hash(maker.of(&RequestHead::of(request), None)))
+            .map(|request| {
+                table.hash(scope.key(&RequestHead::of(request), None).expect("it holds"))
+            })
             .collect()
     }
 

@@ -13,7 +13,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::fields::Advertised;
-use super::limiter::{Applies, Judged, RateLimiter};
+use super::key::Applies;
+use super::limiter::{Judged, RateLimiter};
 
 /// Refuses requests beyond a rate. See the [module](super).
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use proxy_core::{Clock, Decision, ErrorKind, Exchange, Refusal, RequestHead, Ver
 
 use super::fields::{Advertised, PolicyItem};
 use super::gcra::Gcra;
-use super::key::{FindClient, KeyMaker, KeyPart};
+use super::key::{KeyPart, Scope, scope_methods};
 use super::metrics::{Outcome, RateMetrics};
 use super::quota::{Rate, RateError};
 use super::table::KeyTable;
@@ -23,9 +23,6 @@ pub(crate) const LAYER: &str = "rate_limit";
 
 /// Keys that a limit keeps apart where nothing is said.
 pub const DEFAULT_KEYS: usize = 65_536;
-
-/// Whether a request is counted at all.
-pub type Applies = Arc<dyn Fn(&RequestHead<'_>) -> bool + Send + Sync>;
 
 /// What a rate limit says: how much, for whom, and what happens beyond it.
 ///
@@ -43,14 +40,15 @@ pub struct RateLimit {
     rate: Rate,
     burst: Option<u64>,
     cost: u64,
-    key: KeyMaker,
+    scope: Scope,
     report: bool,
     fields: bool,
     keys: usize,
-    applies: Option<Applies>,
 }
 
 impl RateLimit {
+    scope_methods!();
+
     /// So many requests in so long for each client address. The id is the rule id of refusals, the
     /// label of metrics and the name in `RateLimit`.
     pub fn new(id: impl Into<Arc<str>>, rate: Rate) -> Self {
@@ -59,11 +57,10 @@ impl RateLimit {
             rate,
             burst: None,
             cost: 1,
-            key: KeyMaker { parts: vec![KeyPart::CLIENT], client: None },
+            scope: Scope::of(vec![KeyPart::CLIENT]),
             report: false,
             fields: false,
             keys: DEFAULT_KEYS,
-            applies: None,
         }
     }
 
@@ -77,19 +74,6 @@ impl RateLimit {
     /// What a request takes of the burst. Default 1.
     pub fn cost(mut self, cost: u64) -> Self {
         self.cost = cost;
-        self
-    }
-
-    /// What is counted together. Nothing: all requests. Default: the client's address.
-    pub fn key(mut self, parts: impl IntoIterator<Item = KeyPart>) -> Self {
-        self.key.parts = parts.into_iter().collect();
-        self
-    }
-
-    /// Where the client's address is found. Default: in the [`Exchange`], else as a
-    /// [`ClientAddr`](proxy_core::ClientAddr) in the request's extensions.
-    pub fn client(mut self, find: FindClient) -> Self {
-        self.key.client = Some(find);
         self
     }
 
@@ -108,15 +92,6 @@ impl RateLimit {
     /// Keys that are kept apart, 32 bytes each; see [`table`](super::table). Default 65,536.
     pub fn keys(mut self, keys: usize) -> Self {
         self.keys = keys;
-        self
-    }
-
-    /// Which requests are counted. Default: all.
-    pub fn applies(
-        mut self,
-        applies: impl Fn(&RequestHead<'_>) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.applies = Some(Arc::new(applies));
         self
     }
 
@@ -169,7 +144,7 @@ impl fmt::Debug for RateLimit {
             .field("id", &self.id)
             .field("rate", &self.rate)
             .field("burst", &self.burst)
-            .field("key", &self.key)
+            .field("key", &self.scope)
             .finish_non_exhaustive()
     }
 }
@@ -221,10 +196,7 @@ impl RateLimiter {
     /// Counts a request, unless it is a rehearsal; `None` where it is not counted. `user`: who it
     /// is known to be, where the record does not say so yet.
     fn weigh(&self, head: &RequestHead<'_>, user: Option<Arc<str>>) -> Option<Judged> {
-        if self.limit.applies.as_ref().is_some_and(|applies| !applies(head)) {
-            return None;
-        }
-        let key = self.table.hash(self.limit.key.of(head, user));
+        let key = self.table.hash(self.limit.scope.key(head, user)?);
         let rehearsal = head.exchange().is_some_and(Exchange::is_rehearsal);
         let (now, cost) = (self.now(), self.limit.cost);
         let taken = if rehearsal {
@@ -269,12 +241,9 @@ impl RateLimiter {
 
     /// Undoes what [`judge`](Self::judge) took of a request that another limit refused.
     pub(crate) fn give_back(&self, head: &RequestHead<'_>) {
-        if self.limit.applies.as_ref().is_some_and(|applies| !applies(head)) {
-            return;
-        }
-        if !head.exchange().is_some_and(Exchange::is_rehearsal) {
-            let key = self.table.hash(self.limit.key.of(head, None));
-            self.table.give_back(key, self.gcra, self.limit.cost);
+        let is_rehearsal = head.exchange().is_some_and(Exchange::is_rehearsal);
+        if let Some(key) = self.limit.scope.key(head, None).filter(|_| !is_rehearsal) {
+            self.table.give_back(self.table.hash(key), self.gcra, self.limit.cost);
         }
     }
 

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::Method;
-use proxy_core::Exchange;
 use proxy_core::exchange::{Attempts, ProgramRun};
+use proxy_core::{Exchange, Verdict};
 
 use super::{AccessLogConfig, RefusedHead};
 use crate::date::Civil;
@@ -74,6 +74,9 @@ pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLo
         token(out, ",\"error\":\"", error.token());
     }
     denial(out, exchange);
+    if exchange.is_audited() {
+        reported(out, exchange);
+    }
     token(out, ",\"ending\":\"", record.ending.token());
     if let Some(tunnel) = record.tunnel {
         token(out, ",\"tunnel_end\":\"", tunnel.end.token());
@@ -172,6 +175,30 @@ fn denial(out: &mut Vec<u8>, exchange: &Exchange) {
             text(out, ",\"rule\":\"", rule.as_bytes());
         }
         text(out, ",\"reason\":\"", denial.reason.as_bytes());
+    });
+}
+
+/// The most rules that a line names.
+const REPORTED: usize = 16;
+
+/// The rules that would have refused, each once: by their ids, or the layer's name where it has
+/// none.
+fn reported(out: &mut Vec<u8>, exchange: &Exchange) {
+    exchange.with_decisions(|decisions| {
+        let mut named: Vec<&str> = Vec::new();
+        for decision in decisions.iter().filter(|decision| decision.verdict == Verdict::Report) {
+            let name = decision.rule.as_deref().unwrap_or(decision.layer);
+            if named.len() < REPORTED && !named.contains(&name) {
+                named.push(name);
+            }
+        }
+        for (index, name) in named.iter().enumerate() {
+            let before = if index == 0 { ",\"reported\":[\"" } else { ",\"" };
+            text(out, before, name.as_bytes());
+        }
+        if !named.is_empty() {
+            out.push(b']');
+        }
     });
 }
 

@@ -73,6 +73,9 @@ async fn a_json_line_says_all() {
         };
         exchange.decide(deny("first", Verdict::Deny));
         exchange.decide(deny("last", Verdict::Report));
+        exchange.decide(deny("last", Verdict::Report));
+        exchange.decide(deny("say \"hi\"", Verdict::Report));
+        exchange.decide(Decision { rule: None, ..deny("none", Verdict::Report) });
         exchange.with_attempts(|attempts| {
             attempts.push(Attempt::default());
             attempts.push(Attempt {
@@ -118,6 +121,7 @@ async fn a_json_line_says_all() {
             "denied_by": "filter",
             "rule": "first",
             "reason": "blocked",
+            "reported": ["last", "say \"hi\"", "filter"],
             "ending": "complete",
             "user_agent": "curl/8",
             "referer": "http://r.test/",

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bandwidth_limit::BandwidthLimit;
 use super::concurrency_limit::ConcurrencyLimit;
 use super::input::Input;
 use super::inspect::Inspect;
@@ -36,6 +37,9 @@ pub struct Filter {
     /// How many requests at a time.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub concurrency_limits: Vec<ConcurrencyLimit>,
+    /// How fast content may flow.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bandwidth_limits: Vec<BandwidthLimit>,
     /// What requests may look like.
     #[serde(skip_serializing_if = "Input::is_empty")]
     pub input: Input,

@@ -211,6 +211,10 @@ pub struct RouteLimits {
     /// their ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Vec<String>>,
+    /// Limits of `[[filter.bandwidth_limits]]` that hold for this route, by
+    /// their ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<Vec<String>>,
 }
 
 impl RouteLimits {

@@ -1,6 +1,6 @@
-//! How often may be asked.
+//! How often may be asked, how much at a time and how fast.
 
-use proxy_filter::{concurrency, rate};
+use proxy_filter::{bandwidth, concurrency, rate};
 
 /// A rate limit, and for which requests it holds.
 #[derive(Clone, Debug)]
@@ -18,6 +18,15 @@ pub struct RateLimit {
 pub struct ConcurrencyLimit {
     /// What it says. It can be started.
     pub limit: concurrency::ConcurrencyLimit,
+    /// Where it holds.
+    pub holds: Holds,
+}
+
+/// A bandwidth limit, and for which requests it holds.
+#[derive(Clone, Debug)]
+pub struct BandwidthLimit {
+    /// What it says. It can be started.
+    pub limit: bandwidth::BandwidthLimit,
     /// Where it holds.
     pub holds: Holds,
 }
