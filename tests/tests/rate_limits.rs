@@ -204,7 +204,7 @@ fn misses_of_a_program_are_its_runs() {
             "http://127.0.0.1:9",
             "",
             &format!(
-                "[[routes]]\nname = \"run\"\ncache = {cache}\n\
+                "[[routes]]\nname = \"run\"\nmatch = {{ hosts = [\"a.test\"] }}\ncache = {cache}\n\
                  [routes.exec]\nprogram = \"echo\"\nargs = [\"{{query.a}}\"]\n\
                  params.a = {{ in = \"query\", type = \"integer\", min = 1, max = 9 }}\n\n\
                  [cache]\nmemory = \"8MiB\"\n\n\

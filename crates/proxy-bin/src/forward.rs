@@ -216,8 +216,8 @@ impl Service<Request<Body>> for Tunnels {
     fn call(&mut self, request: Request<Body>) -> ForwardFuture {
         let Self { dialer, ports, limiter, connect_timeout, opening, bandwidth } = self.clone();
         let exchange = Exchange::of(&request).cloned();
-        let pacers: Vec<_> =
-            bandwidth.iter().map(|own| own.pacers(&RequestHead::of(&request))).collect();
+        let pacers = bandwidth.iter().map(|own| own.pacers(&RequestHead::of(&request)));
+        let pacers: Vec<_> = pacers.filter(|both| both.iter().any(Option::is_some)).collect();
         Box::pin(async move {
             let bad = || ProxyError::new(ErrorKind::HttpRequestError);
             let authority = request.uri().authority().ok_or_else(bad)?;

@@ -59,6 +59,5 @@ pub use respond::Respond;
 pub use rewrite::{Rewrite, RewriteError};
 pub use spec::{
     FieldsSpec, MatchSpec, RedirectSpec, ReplaceSpec, RespondSpec, RewriteSpec, RouteSpec,
-    ValueSpec,
 };
 pub use table::{Action, Lookup, Route, RouteQuery, RouteTable};

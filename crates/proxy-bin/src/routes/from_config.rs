@@ -11,7 +11,6 @@ use bytes::Bytes;
 
 use super::spec::{
     FieldsSpec, MatchSpec, RedirectSpec, ReplaceSpec, RespondSpec, RewriteSpec, RouteSpec,
-    ValueSpec,
 };
 use crate::config::raw;
 
@@ -83,10 +82,10 @@ fn inherit<T: Clone>(
 }
 
 fn match_spec(matches: &raw::Match) -> MatchSpec {
-    let schemes = matches.schemes.iter().map(|scheme| match scheme {
-        raw::Scheme::Http => "http".to_owned(),
-        raw::Scheme::Https => "https".to_owned(),
-    });
+    let schemes = matches.schemes.iter().map(|scheme| scheme.word().to_owned());
+    let tests = |tests: &BTreeMap<String, raw::FieldMatch>| {
+        tests.iter().map(|(name, own)| (name.clone(), own.test())).collect()
+    };
     MatchSpec {
         hosts: matches.hosts.clone(),
         paths: matches.paths.clone(),
@@ -94,18 +93,9 @@ fn match_spec(matches: &raw::Match) -> MatchSpec {
         path_regex: matches.path_regex.clone(),
         methods: matches.methods.clone(),
         schemes: schemes.collect(),
-        fields: values(&matches.fields),
-        query: values(&matches.query),
+        fields: tests(&matches.fields),
+        query: tests(&matches.query),
     }
-}
-
-fn values(matches: &BTreeMap<String, raw::FieldMatch>) -> Vec<(String, ValueSpec)> {
-    let value = |value: &raw::FieldMatch| match value {
-        raw::FieldMatch::Present(present) => ValueSpec::Present(*present),
-        raw::FieldMatch::Value(exact) => ValueSpec::Exact(exact.clone()),
-        raw::FieldMatch::Pattern(pattern) => ValueSpec::Regex(pattern.regex.clone()),
-    };
-    matches.iter().map(|(name, spec)| (name.clone(), value(spec))).collect()
 }
 
 fn rewrite_spec(rewrite: &raw::Rewrite) -> RewriteSpec {
@@ -138,6 +128,8 @@ fn pairs(map: &BTreeMap<String, String>) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use proxy_filter::rules::FieldTest;
+
     use super::super::{Action, RouteTable};
     use super::*;
 
@@ -189,11 +181,11 @@ mod tests {
                 methods: vec![text("GET")],
                 schemes: vec![text("http"), text("https")],
                 fields: vec![
-                    (text("X-D"), ValueSpec::Exact(text("e"))),
-                    (text("X-F"), ValueSpec::Regex(text("g"))),
-                    (text("X-H"), ValueSpec::Present(false)),
+                    (text("X-D"), FieldTest::Exact(text("e"))),
+                    (text("X-F"), FieldTest::Regex(text("g"))),
+                    (text("X-H"), FieldTest::Present(false)),
                 ],
-                query: vec![(text("i"), ValueSpec::Present(true))],
+                query: vec![(text("i"), FieldTest::Present(true))],
             },
             upstream: Some(text("app")),
             allow_clients: Some(vec![text("10.0.0.0/8")]),

@@ -17,6 +17,7 @@
 use http::{HeaderName, Method};
 use proxy_core::matching::{HostRule, ValueTest, anchored};
 use proxy_core::names::NamePattern;
+use proxy_filter::rules::FieldTest;
 use regex::Regex;
 
 use crate::config::suggest::nearest;
@@ -25,7 +26,7 @@ use super::error::Problems;
 use super::fields::is_hop_by_hop;
 use super::gate::HostBits;
 use super::path::{self, Prefix};
-use super::spec::{MatchSpec, ValueSpec};
+use super::spec::MatchSpec;
 use super::table::RouteQuery;
 
 /// The compiled conditions of one route.
@@ -215,11 +216,11 @@ fn hosts(hosts: &[String], problems: &mut Problems<'_>) -> (HostRule, HostBits) 
 }
 
 /// The condition on one field or query parameter.
-fn value_test(key: &str, spec: &ValueSpec, problems: &mut Problems<'_>) -> Option<ValueTest> {
+fn value_test(key: &str, spec: &FieldTest, problems: &mut Problems<'_>) -> Option<ValueTest> {
     Some(match spec {
-        ValueSpec::Exact(value) => ValueTest::exact(value),
-        ValueSpec::Regex(pattern) => problems.take(key, ValueTest::regex(pattern))?,
-        ValueSpec::Present(present) => ValueTest::Present(*present),
+        FieldTest::Exact(value) => ValueTest::exact(value),
+        FieldTest::Regex(pattern) => problems.take(key, ValueTest::regex(pattern))?,
+        FieldTest::Present(present) => ValueTest::Present(*present),
     })
 }
 
@@ -267,7 +268,7 @@ fn schemes(names: &[String], problems: &mut Problems<'_>) -> Box<[&'static str]>
 }
 
 fn fields(
-    specs: &[(String, ValueSpec)],
+    specs: &[(String, FieldTest)],
     problems: &mut Problems<'_>,
 ) -> Box<[(HeaderName, ValueTest)]> {
     let mut fields = Vec::new();
@@ -289,7 +290,7 @@ fn fields(
 }
 
 fn query(
-    specs: &[(String, ValueSpec)],
+    specs: &[(String, FieldTest)],
     problems: &mut Problems<'_>,
 ) -> Box<[(Box<str>, ValueTest)]> {
     let mut query = Vec::new();

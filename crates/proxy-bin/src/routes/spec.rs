@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use proxy_filter::rules::FieldTest;
 
 /// One route. Exactly one of `upstream`, `exec`, `redirect` and `respond` is given.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -58,20 +59,9 @@ pub struct MatchSpec {
     /// `http` and `https`. Empty: both.
     pub schemes: Vec<String>,
     /// Fields of the request, by name; all must hold.
-    pub fields: Vec<(String, ValueSpec)>,
+    pub fields: Vec<(String, FieldTest)>,
     /// Query parameters, by name; all must hold. Names and values are compared decoded.
-    pub query: Vec<(String, ValueSpec)>,
-}
-
-/// What a field or a query parameter must be. Of several values under one name, one is enough.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ValueSpec {
-    /// Exactly this value.
-    Exact(String),
-    /// A regular expression that the whole value matches.
-    Regex(String),
-    /// `true`: there, with whatever value; `false`: not there.
-    Present(bool),
+    pub query: Vec<(String, FieldTest)>,
 }
 
 /// Changes of the path, made in this order: strip, replace, add.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use proxy_filter::rules::FieldTest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +129,17 @@ pub enum FieldMatch {
     Pattern(ValuePattern),
 }
 
+impl FieldMatch {
+    /// The same for rules and routes alike, still to be compiled.
+    pub fn test(&self) -> FieldTest {
+        match self {
+            Self::Present(present) => FieldTest::Present(*present),
+            Self::Value(value) => FieldTest::Exact(value.clone()),
+            Self::Pattern(pattern) => FieldTest::Regex(pattern.regex.clone()),
+        }
+    }
+}
+
 /// A pattern for a value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -144,6 +156,16 @@ pub enum Scheme {
     Http,
     /// TLS.
     Https,
+}
+
+impl Scheme {
+    /// As it stands in a URL.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
 }
 
 /// `redirect` of a route.

@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use proxy_core::{NamePattern, SystemClock};
 use proxy_filter::domains::{DomainList, DomainLists, DomainSet, ListHandle, Purpose};
-use proxy_filter::rules::{ActionSpec, FieldTest, MatchSpec, Mode, Resources, RuleSpec};
-
+use proxy_filter::rules::{ActionSpec, MatchSpec, Mode, Resources, RuleSpec};
 use proxy_filter::{Asked, Limit, Rules};
 
 use super::Resolver;
 use crate::config::path::KeyPath;
 use crate::config::raw::{
-    self, Config, FieldMatch, FilterDefault, Port, RuleAction, RuleMatch, RuleMode, Scheme,
+    self, Config, FieldMatch, FilterDefault, Port, RuleAction, RuleMatch, RuleMode,
 };
 use crate::config::resolved::{Filter, ListFile};
 use crate::files::Stamp;
@@ -222,16 +221,7 @@ fn route_names(config: &Config) -> Vec<String> {
 
 fn match_spec(raw: &RuleMatch) -> MatchSpec {
     let tests = |tests: &BTreeMap<String, FieldMatch>| {
-        let test = |test: &FieldMatch| match test {
-            FieldMatch::Present(present) => FieldTest::Present(*present),
-            FieldMatch::Value(value) => FieldTest::Exact(value.clone()),
-            FieldMatch::Pattern(pattern) => FieldTest::Regex(pattern.regex.clone()),
-        };
-        tests.iter().map(|(name, own)| (name.clone(), test(own))).collect()
-    };
-    let scheme = |scheme: &Scheme| match scheme {
-        Scheme::Http => "http".to_owned(),
-        Scheme::Https => "https".to_owned(),
+        tests.iter().map(|(name, own)| (name.clone(), own.test())).collect()
     };
     let port = |port: &Port| match port {
         Port::One(port) => port.to_string(),
@@ -243,7 +233,7 @@ fn match_spec(raw: &RuleMatch) -> MatchSpec {
         path_prefixes: raw.path_prefixes.clone(),
         path_regex: raw.path_regex.clone(),
         methods: raw.methods.clone(),
-        schemes: raw.schemes.iter().map(scheme).collect(),
+        schemes: raw.schemes.iter().map(|own| own.word().to_owned()).collect(),
         fields: tests(&raw.fields),
         query: tests(&raw.query),
         ports: raw.ports.iter().map(port).collect(),

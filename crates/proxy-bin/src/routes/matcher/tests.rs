@@ -125,8 +125,8 @@ fn fields_match_by_line() {
     fields.append("x-kind", "beta".parse().unwrap());
     fields.append("x-kind", "gamma-7".parse().unwrap());
     fields.append("x-bytes", http::HeaderValue::from_bytes(b"\xff\xfe").unwrap());
-    let exact = |value: &str| ValueSpec::Exact(value.into());
-    let regex = |value: &str| ValueSpec::Regex(value.into());
+    let exact = |value: &str| FieldTest::Exact(value.into());
+    let regex = |value: &str| FieldTest::Regex(value.into());
     let cases = [
         ("X-Kind", exact("beta"), true),
         ("x-kind", exact("gamma-7"), true),
@@ -135,12 +135,12 @@ fn fields_match_by_line() {
         ("x-kind", regex(r"gamma-\d"), true),
         ("x-kind", regex("gamma"), false),
         ("x-kind", regex("b|beta"), true),
-        ("x-kind", ValueSpec::Present(true), true),
-        ("x-kind", ValueSpec::Present(false), false),
-        ("x-bytes", ValueSpec::Present(true), true),
+        ("x-kind", FieldTest::Present(true), true),
+        ("x-kind", FieldTest::Present(false), false),
+        ("x-bytes", FieldTest::Present(true), true),
         ("x-bytes", regex("(?-u:.)+"), true),
-        ("x-none", ValueSpec::Present(true), false),
-        ("x-none", ValueSpec::Present(false), true),
+        ("x-none", FieldTest::Present(true), false),
+        ("x-none", FieldTest::Present(false), true),
         ("x-none", exact(""), false),
     ];
     for (name, value, expected) in cases {
@@ -154,8 +154,8 @@ fn fields_match_by_line() {
 /// An encoding of a name or a value is not a way around a condition.
 #[test]
 fn query_parameters_match_decoded() {
-    let exact = |value: &str| ValueSpec::Exact(value.into());
-    let regex = |value: &str| ValueSpec::Regex(value.into());
+    let exact = |value: &str| FieldTest::Exact(value.into());
+    let regex = |value: &str| FieldTest::Regex(value.into());
     let cases = [
         ("/?v=1", "v", exact("1"), true),
         ("/?a&v=1&b", "v", exact("1"), true),
@@ -170,11 +170,11 @@ fn query_parameters_match_decoded() {
         ("/?v", "v", exact(""), true),
         ("/?v=%31%32", "v", regex(r"\d+"), true),
         ("/?v=12a", "v", regex(r"\d+"), false),
-        ("/?v", "v", ValueSpec::Present(true), true),
-        ("/?w", "v", ValueSpec::Present(true), false),
-        ("/?w", "v", ValueSpec::Present(false), true),
-        ("/", "v", ValueSpec::Present(false), true),
-        ("/?", "v", ValueSpec::Present(true), false),
+        ("/?v", "v", FieldTest::Present(true), true),
+        ("/?w", "v", FieldTest::Present(true), false),
+        ("/?w", "v", FieldTest::Present(false), true),
+        ("/", "v", FieldTest::Present(false), true),
+        ("/?", "v", FieldTest::Present(true), false),
     ];
     for (target, name, value, expected) in cases {
         let shown = format!("{target} {name} {value:?}");
@@ -185,7 +185,7 @@ fn query_parameters_match_decoded() {
 
 #[test]
 fn mistakes_are_all_reported() {
-    let present = ValueSpec::Present(true);
+    let present = FieldTest::Present(true);
     let spec = MatchSpec {
         hosts: texts(&["x.test", "http://y.test"]),
         paths: texts(&["a", "/a?b", "/%7Ea"]),
@@ -197,9 +197,9 @@ fn mistakes_are_all_reported() {
             ("a b".into(), present.clone()),
             ("Host".into(), present.clone()),
             ("Connection".into(), present),
-            ("x".into(), ValueSpec::Regex("(".into())),
+            ("x".into(), FieldTest::Regex("(".into())),
         ],
-        query: vec![("q".into(), ValueSpec::Regex("[".into()))],
+        query: vec![("q".into(), FieldTest::Regex("[".into()))],
     };
     let errors = compiled(|problems| Matcher::compile(Some(&[]), &spec, problems)).unwrap_err();
     let expected = [
