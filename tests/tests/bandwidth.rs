@@ -24,7 +24,7 @@ fn limit(more: &str) -> String {
 }
 
 fn large() -> Origin {
-    Origin::answering(|_, _| ok(&"x".repeat(CONTENT)))
+    Origin::answering(|_, _| ok("x".repeat(CONTENT)))
 }
 
 /// Whether so much may have passed since then.
@@ -125,7 +125,7 @@ fn a_limit_that_a_route_names_holds_for_it_alone() {
 
 #[test]
 fn connections_have_a_rate_each_and_clients_one() {
-    let origin = Origin::answering(|_, _| ok(&"x".repeat(BURST)));
+    let origin = Origin::answering(|_, _| ok("x".repeat(BURST)));
     // So slow that what a burst took is not earned again while the test runs.
     let limited = |key: &str| {
         let limit = format!(
