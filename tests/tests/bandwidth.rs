@@ -29,7 +29,7 @@ fn large() -> Origin {
 
 /// Whether so much may have passed since then.
 fn is_paid(bytes: usize, since: Instant) -> bool {
-    let earned = since.elapsed().as_millis() * RATE as u128 / 1000;
+    let earned = since.elapsed().as_micros() * RATE as u128 / 1_000_000;
     bytes as u128 <= BURST as u128 + earned + 1
 }
 
