@@ -22,6 +22,7 @@ pub mod http_date;
 pub mod nginx;
 pub mod origin;
 pub mod ports;
+pub mod processes;
 pub mod programs;
 pub mod proxyd;
 pub mod received;

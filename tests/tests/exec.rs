@@ -1,10 +1,12 @@
 //! Programs as resources: the stack as it is deployed, with ffmpeg and curl.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use proxyd_tests::client;
 use proxyd_tests::ports;
+use proxyd_tests::processes::descendants;
 use proxyd_tests::proxyd::{self, Proxyd};
 use proxyd_tests::waiting;
 
@@ -40,28 +42,7 @@ params.size = { in = "query", type = "string", pattern = "[0-9]{2,4}x[0-9]{2,4}"
 
 /// The processes below another one that run this program.
 fn below(proxy: &Proxyd, program: &str) -> usize {
-    let stats: Vec<(u32, u32, String)> = std::fs::read_dir("/proc")
-        .expect("proc")
-        .flatten()
-        .filter_map(|entry| {
-            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-            let (head, rest) = stat.rsplit_once(')')?;
-            let (pid, name) = head.split_once(" (")?;
-            let parent = rest.split_whitespace().nth(1)?.parse().ok()?;
-            Some((pid.parse().ok()?, parent, name.to_owned()))
-        })
-        .collect();
-    let is_below = |pid: u32| {
-        let mut at = pid;
-        while let Some((_, parent, _)) = stats.iter().find(|(own, ..)| *own == at) {
-            if *parent == proxy.id() {
-                return true;
-            }
-            at = *parent;
-        }
-        false
-    };
-    stats.iter().filter(|(pid, _, name)| name == program && is_below(*pid)).count()
+    descendants(proxy.id()).iter().filter(|process| process.name == program).count()
 }
 
 fn curl(url: &str, to: &Path) -> Command {
@@ -135,26 +116,6 @@ fn different_clips_never_exceed_the_limit() {
         assert!(status.success(), "{status}");
     }
     assert!((1..=4).contains(&most), "{most}");
-}
-
-#[test]
-fn the_proxy_killed_takes_its_programs_along() {
-    let mut proxy = before(
-        "[[routes]]\nname = \"sleep\"\n[routes.exec]\nprogram = \"sh\"\n\
-         args = [\"-c\", \"trap '' TERM; echo $$; while :; do sleep 0.1; done\"]\n\
-         timeouts = { kill_after = \"200ms\" }\n",
-    );
-    let to = proxy.folder().join("out");
-    let mut client = curl(&proxy.url(), &to).arg("-N").stdout(Stdio::null()).spawn().expect("curl");
-    let pid = waiting::until("it runs", || {
-        let text = std::fs::read_to_string(&to).ok()?;
-        text.lines().next().filter(|_| text.ends_with('\n')).map(str::to_owned)
-    });
-    proxy.signal("KILL");
-    proxy.wait_exit();
-    let gone = || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(());
-    waiting::until("its program is gone", gone);
-    client.wait().expect("curl");
 }
 
 #[test]
@@ -232,6 +193,90 @@ fn a_compressed_stream_stays_live() {
     output.read_to_string(&mut rest).expect("the rest");
     assert_eq!(rest, "last\n");
     assert!(client.wait().expect("curl").success());
+}
+
+/// What is uploaded is transcoded while it arrives: the route of examples/exec.toml.
+#[test]
+fn an_uploaded_film_comes_back_smaller() {
+    let example =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/exec.toml"));
+    let address = ports::free();
+    let config = example.expect("an example").replace("127.0.0.1:8080", &address.to_string());
+    let log = std::env::temp_dir().join(format!("proxyd-exec-{}.log", address.port()));
+    std::fs::write(&log, "old\n").expect("a log");
+    let proxy =
+        proxyd::run(address, &config.replace("/var/log/syslog", log.to_str().expect("text")))
+            .start();
+    let film = proxy.folder().join("film.ts");
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=duration=1:size=320x240:rate=25"])
+        .args(["-f", "mpegts"])
+        .arg(&film)
+        .status();
+    assert!(made.expect("ffmpeg").success());
+    let small = proxy.folder().join("small.ts");
+    let status = curl(&format!("{}/transcode?height=120", proxy.url()), &small)
+        .args(["--fail", "-X", "POST", "-T"])
+        .arg(&film)
+        .status();
+    assert!(status.expect("curl").success());
+    let probe = Command::new("ffprobe")
+        .args(["-v", "error", "-show_entries", "stream=width,height", "-of", "default=nw=1"])
+        .arg(&small)
+        .output()
+        .expect("ffprobe");
+    assert!(probe.stdout.starts_with(b"width=160\nheight=120\n"), "{probe:?}");
+
+    // The other route of it: a log as server-sent events, as they are written.
+    let events = proxy.folder().join("events");
+    let mut reader = curl(&format!("{}/log?lines=1", proxy.url()), &events)
+        .args(["-N", "-H", "Accept: text/event-stream"])
+        .spawn()
+        .expect("curl");
+    let holds = |text: &str| {
+        let found = std::fs::read_to_string(&events).is_ok_and(|found| found.contains(text));
+        found.then_some(())
+    };
+    waiting::until("the last line", || holds("event: stdout\ndata: old\n\n"));
+    let mut file = std::fs::OpenOptions::new().append(true).open(&log).expect("the log");
+    std::io::Write::write_all(&mut file, b"new\n").expect("it is written");
+    waiting::until("the new line", || holds("event: stdout\ndata: new\n\n"));
+    reader.kill().expect("it runs");
+    reader.wait().expect("it ends");
+    waiting::until("tail is gone", || (below(&proxy, "tail") == 0).then_some(()));
+    std::fs::remove_file(&log).expect("the log");
+}
+
+/// Each metric that the documents name is there, and no other.
+#[test]
+fn metrics_of_programs_are_those_of_the_documents() {
+    let (address, admin) = (ports::free(), ports::free());
+    let config = format!(
+        "[admin]\naddress = \"{admin}\"\n\
+         [listeners.web]\naddress = \"{address}\"\nrole = \"gateway\"\n\
+         [[routes]]\nname = \"echo\"\n[routes.exec]\nprogram = \"echo\"\nargs = [\"x\"]\n"
+    );
+    let proxy = proxyd::run(address, &config).admin(admin).start();
+    assert_eq!(client::get(address, "localhost", "/").text(), "x\n");
+    let exported = || -> BTreeSet<String> {
+        let text = proxy.ask_admin("/metrics").text();
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        types
+            .filter_map(|line| line.split(' ').next())
+            .filter(|name| name.starts_with("proxy_exec_"))
+            .map(str::to_owned)
+            .collect()
+    };
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/exec.md"))
+        .expect("a page");
+    let documented: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `proxy_exec_")?.split('`').next())
+        .map(|rest| format!("proxy_exec_{rest}"))
+        .collect();
+    assert!(documented.len() > 5, "{documented:?}");
+    // Histograms appear with their first value, which the end of the run brings.
+    waiting::until("all of them", || (exported() == documented).then_some(()));
 }
 
 #[test]

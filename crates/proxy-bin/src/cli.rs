@@ -269,6 +269,9 @@ fn summary(path: &Path, loaded: &Loaded) -> String {
     for warning in loaded.warnings.iter() {
         text.push_str(&format!("{warning}\n"));
     }
+    for (route, statement) in crate::exec::confinements(resolved) {
+        text.push_str(&format!("exec `{route}`: confined by {statement}\n"));
+    }
     text
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use proxy_exec::{ExecConfig, ExecEntryLayer, ExecRunner, ExecService};
+use proxy_exec::{ExecConfig, ExecEntryLayer, ExecRunner, ExecService, Statement};
 use proxy_filter::rate::RateLimitLayer;
 use proxy_upstream::Upstream;
 use tower_layer::Layer as _;
@@ -30,6 +30,14 @@ pub fn runner(config: &Resolved, resources: &Resources) -> ExecRunner {
         Some(recorder) => runner.recorder(Arc::clone(recorder)),
         None => runner,
     }
+}
+
+/// What of the limits and confinements of programs takes effect on this machine, by route.
+pub fn confinements(config: &Resolved) -> impl Iterator<Item = (&str, Statement)> {
+    config.routes.iter().filter_map(|route| {
+        let confine = &route.exec.as_ref()?.confine;
+        (!confine.is_empty()).then(|| (route.name.as_str(), confine.statement()))
+    })
 }
 
 /// The programs of all routes by the names of these: listeners share them, so that a limit of a

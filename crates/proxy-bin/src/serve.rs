@@ -99,6 +99,9 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     if let Some(runner) = &composed.runner {
         // Now, while this process is small, and not within a request.
         runner.spawner().prepare()?;
+        for (route, statement) in crate::exec::confinements(config) {
+            tracing::info!(route, confined_by = %statement, "programs");
+        }
     }
     let drain = Drain::default();
     let token = config.admin.as_ref().filter(|_| bound.admin.is_some()).and_then(AdminToken::of);

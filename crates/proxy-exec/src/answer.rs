@@ -1,8 +1,11 @@
 //! From a request to the head of its response: judged, queued, started, waited for.
 
+mod failure;
+mod start;
+
 use std::future::poll_fn;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,22 +14,23 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use proxy_core::exchange::ProgramRun;
-use proxy_core::{BoxError, Decision, ErrorKind, Exchange, Refusal, Reply, Verdict};
+use proxy_core::{BoxError, Decision, Exchange, Refusal, Reply, Verdict};
 
 use crate::body::ExecBody;
 use crate::browser;
 use crate::cgi;
-use crate::config::{Directory, ExecConfig, Stderr};
+use crate::config::{ExecConfig, Stderr};
 use crate::frames::{Format, Framer, Stream};
 use crate::live::{Live, Piece};
-use crate::metrics::{Ticket, Why};
-use crate::params::{Checked, Source};
-use crate::pipes::{Input, Output};
-use crate::process::ExecError;
-use crate::process::message::Start;
+use crate::metrics::Why;
+use crate::params::{Checked, ParamError, Source, below};
 use crate::service::Shared;
 
+use failure::failed;
+
+/// How long a program may be quiet before the head of frames is sent. What fails within it has a
+/// status of its own.
+const FRAMES_HEAD: Duration = Duration::from_secs(1);
 /// What the log and the audit have of a command line, in bytes.
 const SHOWN: usize = 4096;
 
@@ -56,7 +60,8 @@ impl Shared {
     {
         browser::judge(&request, &self.config.origins, self.config.any_host)?;
         let (parts, body) = request.into_parts();
-        let (checked, body) = self.check(&parts, body).await?;
+        let (mut checked, body) = self.check(&parts, body).await?;
+        self.locate(&mut checked).await?;
         self.show(&checked, exchange);
         if exchange.is_some_and(Exchange::is_rehearsal) {
             return Ok(Response::new(Reply::made(Bytes::new())));
@@ -111,17 +116,43 @@ impl Shared {
         parts: &Parts,
         content: Option<&[u8]>,
     ) -> Result<Checked, Refusal> {
-        self.config.params.read(parts, content).map_err(|error| {
-            let status = match error.reason {
-                "no_route" | "param_path_unknown" => StatusCode::NOT_FOUND,
-                _ => StatusCode::BAD_REQUEST,
-            };
-            let refusal = Refusal::new(status, error.reason);
-            match error.param {
-                Some(name) => refusal.rule(&*name),
-                None => refusal,
-            }
-        })
+        self.config.params.read(parts, content).map_err(refused)
+    }
+
+    /// Finds what paths stand for: in a thread, since a file system may take its time, and no more
+    /// of them than there are places for.
+    async fn locate(&self, checked: &mut Checked) -> Result<(), Refusal> {
+        let paths = self.config.params.paths(checked);
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let runner = &self.runner;
+        let search = async {
+            let place = Arc::clone(&runner.lookups).acquire_owned().await.ok()?;
+            let found = tokio::task::spawn_blocking(move || {
+                let found: Result<Vec<_>, _> = paths
+                    .into_iter()
+                    .map(|(name, root, value)| match below(&root, &value) {
+                        Ok(path) => Ok((name, path)),
+                        Err(reason) => Err(ParamError { param: Some(name), reason }),
+                    })
+                    .collect();
+                // It is held where the search does not end, and nobody waits for it any more.
+                drop(place);
+                found
+            });
+            found.await.ok()
+        };
+        let found = tokio::select! {
+            biased;
+            found = search => found,
+            () = runner.clock.sleep_until(runner.clock.now() + self.config.timeouts.start) => None,
+        };
+        let slow = || Refusal::new(StatusCode::GATEWAY_TIMEOUT, "param_path_slow");
+        for (name, path) in found.ok_or_else(slow)?.map_err(refused)? {
+            checked.locate(&name, path);
+        }
+        Ok(())
     }
 
     /// Writes the command line into the record, for audit and `explain`.
@@ -140,124 +171,9 @@ impl Shared {
         exchange.decide(Decision {
             layer: "exec",
             rule: None,
-            verdict: Verdict::Allow,
-            reason: format!("run: {shown}").into(),
+            verdict: Verdict::Run,
+            reason: shown.into(),
         });
-    }
-
-    async fn start<B>(
-        &self,
-        parts: &Parts,
-        checked: &Checked,
-        body: Option<B>,
-        format: Option<Format>,
-        exchange: Option<&Exchange>,
-    ) -> Result<Live<B>, Refusal>
-    where
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        let config = &self.config;
-        let clock = &self.runner.clock;
-        let before = clock.now();
-        let Some(places) = self.places().await else {
-            self.metrics.ended(Why::Queue);
-            if let Some(exchange) = exchange {
-                ProgramRun::new(Why::Queue.token()).record(exchange);
-            }
-            let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "runs_exhausted");
-            return Err(refusal.retry_after(Duration::from_secs(1)));
-        };
-        let queued = clock.now().saturating_duration_since(before);
-        let failed = |_| not_started(ExecError::Exhausted);
-        let mut descriptors: Vec<OwnedFd> = Vec::with_capacity(3);
-        let mut input = None;
-        if let Some(body) = body.filter(|body| config.stdin && !body.is_end_stream()) {
-            let (writer, theirs) = Input::open(body).map_err(failed)?;
-            input = Some(writer);
-            descriptors.push(theirs);
-        }
-        let (output, theirs) = Output::open().map_err(failed)?;
-        let merged = match config.stderr {
-            Stderr::Merge => Some(theirs.try_clone().map_err(failed)?),
-            _ => None,
-        };
-        descriptors.push(theirs);
-        let mut errors = None;
-        match (config.stderr, merged) {
-            (Stderr::Discard, _) => {}
-            (_, Some(theirs)) => descriptors.push(theirs),
-            (_, None) => {
-                let (reader, theirs) = Output::open().map_err(failed)?;
-                errors = Some(reader);
-                descriptors.push(theirs);
-            }
-        }
-        let streams = [input.is_some(), true, config.stderr != Stderr::Discard];
-        let start = self.order(parts, checked, streams);
-        let ticket = Box::new(Ticket::new(&self.metrics, places));
-        let running = self.runner.spawner.start(start, descriptors, ticket).map_err(not_started)?;
-        let streams = (input, output, errors);
-        let frames = format.is_some();
-        let metrics = &self.metrics;
-        Ok(Live::new(running, config, streams, frames, clock, metrics, exchange, queued))
-    }
-
-    /// A place among the runs of this program and of all, in time.
-    async fn places(&self) -> Option<impl Send + 'static> {
-        struct Queued<'a>(&'a metrics::Gauge);
-        impl Drop for Queued<'_> {
-            fn drop(&mut self) {
-                self.0.decrement(1.0);
-            }
-        }
-        let clock = &self.runner.clock;
-        self.metrics.queued.increment(1.0);
-        let _queued = Queued(&self.metrics.queued);
-        let take = async {
-            let own = self.slots.take().await.ok()?;
-            let total = self.runner.slots.take().await.ok()?;
-            Some((own, total))
-        };
-        tokio::select! {
-            biased;
-            places = take => places,
-            () = clock.sleep_until(clock.now() + self.config.timeouts.queue) => None,
-        }
-    }
-
-    fn order(&self, parts: &Parts, checked: &Checked, streams: [bool; 3]) -> Start {
-        let config = &self.config;
-        let fill = |(name, value): &(String, _)| (name.clone(), checked.fill(value));
-        let mut env: Vec<_> = config.env.iter().map(fill).collect();
-        if config.cgi {
-            env.extend(cgi::variables(parts, &config.client_address));
-        }
-        let (directory, scratch) = match &config.directory {
-            Directory::Fixed(path) => (Some(path.to_string_lossy().into_owned()), String::new()),
-            Directory::Fresh(below) => (None, below.to_string_lossy().into_owned()),
-        };
-        let confine = Some(config.confine.clone()).filter(|confine| !confine.is_empty());
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let (grace, total) =
-            (millis(config.timeouts.kill_after), config.timeouts.total.map(millis));
-        Start {
-            run: 0,
-            program: config.program.clone(),
-            file: None,
-            args: config.args.iter().map(|word| checked.fill(word)).collect(),
-            env,
-            directory,
-            scratch,
-            streams,
-            umask: config.umask,
-            nice: config.nice,
-            uid: config.uid,
-            gid: config.gid,
-            grace,
-            total,
-            confine,
-        }
     }
 
     /// Waits for the first byte, or for the end of a run that writes none.
@@ -275,13 +191,28 @@ impl Shared {
         let mut reader = self.config.cgi.then(cgi::HeadReader::default);
         let (mut status, mut fields) = (StatusCode::OK, self.fields(format));
         let mut ended = None;
+        let mut quiet = None;
         let first = loop {
-            let (stream, data) = match poll_fn(|cx| live.poll_piece(cx)).await {
-                Piece::Data(stream, data) => (stream, data),
-                Piece::End(why) => {
+            let piece = poll_fn(|cx| {
+                if let Poll::Ready(piece) = live.poll_piece(cx) {
+                    return Poll::Ready(Some(piece));
+                }
+                // Who takes frames is told that it runs: a log may have no line for hours.
+                if framer.is_some() && live.is_started() {
+                    let clock = &self.runner.clock;
+                    let quiet =
+                        quiet.get_or_insert_with(|| clock.sleep_until(clock.now() + FRAMES_HEAD));
+                    return quiet.as_mut().poll(cx).map(|()| None);
+                }
+                Poll::Pending
+            });
+            let (stream, data) = match piece.await {
+                Some(Piece::Data(stream, data)) => (stream, data),
+                Some(Piece::End(why)) => {
                     ended = Some(why);
                     break Bytes::new();
                 }
+                None => break Bytes::new(),
             };
             if let Some(reading) = &mut reader {
                 match reading.push(&data) {
@@ -292,11 +223,11 @@ impl Shared {
                             fields.remove(name);
                         }
                         fields.extend(head.fields);
-                        reader = None;
+                        live.has_head();
                         break head.rest;
                     }
                     Err(cgi::BadHead) => {
-                        live.refuse(Why::BadHead);
+                        live.conclude(Why::BadHead);
                         return Err(failed(Why::BadHead, None));
                     }
                 }
@@ -311,9 +242,6 @@ impl Shared {
             }
         };
         match ended {
-            Some(Why::Exit) if reader.is_some() => {
-                return Err(failed(Why::BadHead, None));
-            }
             Some(Why::Exit) | None => {}
             Some(why) => return Err(failed(why, live.failure)),
         }
@@ -323,7 +251,7 @@ impl Shared {
         }
         let body = match (ended, format, takes_trailers) {
             (Some(_), None, false) => ExecBody::empty(),
-            _ => ExecBody::new(live, first, framer, takes_trailers),
+            _ => ExecBody::new(live, first, framer, takes_trailers, &self.runner.clock),
         };
         let mut response = Response::new(Reply::inner(body));
         *response.status_mut() = status;
@@ -364,6 +292,18 @@ impl Shared {
     }
 }
 
+fn refused(error: ParamError) -> Refusal {
+    let status = match error.reason {
+        "no_route" | "param_path_unknown" => StatusCode::NOT_FOUND,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let refusal = Refusal::new(status, error.reason);
+    match error.param {
+        Some(name) => refusal.rule(&*name),
+        None => refusal,
+    }
+}
+
 /// A date as fields have it.
 fn http_date(time: std::time::SystemTime) -> Option<HeaderValue> {
     HeaderValue::try_from(httpdate::fmt_http_date(time)).ok()
@@ -378,59 +318,6 @@ fn takes_trailers(parts: &Parts) -> bool {
             parts.headers.get(header::TE).and_then(|te| te.to_str().ok()).is_some_and(|te| {
                 te.split(',').any(|te| te.trim().eq_ignore_ascii_case("trailers"))
             })
-        }
-    }
-}
-
-fn not_started(error: ExecError) -> Refusal {
-    failed(Why::NotStarted, Some(error))
-}
-
-/// The answer to a request whose program failed before its first byte.
-fn failed(why: Why, error: Option<ExecError>) -> Refusal {
-    let (status, reason, kind) = match (why, error) {
-        (Why::NotStarted, Some(ExecError::Exhausted)) => {
-            let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "processes_exhausted");
-            return refusal.retry_after(Duration::from_secs(1));
-        }
-        (Why::NotStarted, Some(ExecError::TooLarge)) => {
-            return Refusal::new(StatusCode::BAD_REQUEST, "arguments_too_large");
-        }
-        (Why::NotStarted, error) => {
-            let reason = match error {
-                Some(ExecError::NotFound) => "program_not_found",
-                Some(ExecError::NotExecutable) => "program_not_executable",
-                Some(ExecError::Directory) => "program_directory",
-                Some(ExecError::Confinement) => "program_confinement",
-                _ => "program_not_started",
-            };
-            let kind = ErrorKind::ProxyConfigurationError;
-            (StatusCode::INTERNAL_SERVER_ERROR, reason, kind)
-        }
-        (Why::StartTimeout | Why::FirstByteTimeout | Why::IdleTimeout | Why::TotalTimeout, _) => {
-            (StatusCode::GATEWAY_TIMEOUT, why.reason(), ErrorKind::HttpResponseTimeout)
-        }
-        (Why::InputBroke, _) => {
-            return Refusal::new(StatusCode::BAD_REQUEST, "content_incomplete").close();
-        }
-        _ => (StatusCode::BAD_GATEWAY, why.reason(), ErrorKind::HttpResponseIncomplete),
-    };
-    let mut refusal = Refusal::new(status, reason);
-    refusal.error = kind;
-    refusal
-}
-
-impl Why {
-    /// The reason in a problem document.
-    const fn reason(self) -> &'static str {
-        match self {
-            Self::Failed => "program_failed",
-            Self::Signal => "program_ended_by_signal",
-            Self::StartTimeout | Self::FirstByteTimeout | Self::IdleTimeout => "program_silent",
-            Self::TotalTimeout => "program_too_slow",
-            Self::OutputLimit => "program_output_too_large",
-            Self::BadHead => "program_output_without_fields",
-            other => other.token(),
         }
     }
 }

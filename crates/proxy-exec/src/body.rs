@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
-use proxy_core::{BoxError, ErrorKind, ProxyError};
+use proxy_core::{BoxError, Clock, ErrorKind, ProxyError, Sleep};
 
-use crate::frames::Framer;
+use crate::frames::{Format, Framer};
 use crate::live::{Live, Piece};
 use crate::metrics::Why;
 
@@ -27,7 +29,14 @@ struct Inner<B> {
     trailers: Option<HeaderMap>,
     ended: bool,
     takes_trailers: bool,
+    clock: Arc<dyn Clock>,
+    /// When a client of server-sent events is told that the program is still there.
+    quiet: Option<Sleep>,
 }
+
+/// How long server-sent events may be quiet before a comment says that there is nothing to say: so
+/// long an idle connection is kept by whoever stands between.
+const QUIET: Duration = Duration::from_secs(15);
 
 impl<B> ExecBody<B> {
     /// Content that begins with `first`.
@@ -36,9 +45,12 @@ impl<B> ExecBody<B> {
         first: Bytes,
         framer: Option<Framer>,
         takes_trailers: bool,
+        clock: &Arc<dyn Clock>,
     ) -> Self {
         let first = Some(first).filter(|first| !first.is_empty());
-        let inner = Inner { live, first, framer, trailers: None, ended: false, takes_trailers };
+        let (trailers, ended, quiet) = (None, false, None);
+        let clock = Arc::clone(clock);
+        let inner = Inner { live, first, framer, trailers, ended, takes_trailers, clock, quiet };
         Self(Some(Box::new(inner)))
     }
 
@@ -94,7 +106,9 @@ where
 {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
-            let why = match ready!(self.live.poll_piece(cx)) {
+            let Poll::Ready(piece) = self.live.poll_piece(cx) else { return self.poll_quiet(cx) };
+            self.quiet = None;
+            let why = match piece {
                 Piece::Data(stream, data) => {
                     let data = match &mut self.framer {
                         Some(framer) => framer.push(stream, &data),
@@ -125,6 +139,19 @@ where
             }
             return Poll::Ready(None);
         }
+    }
+
+    /// A comment, after a while without an event.
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.framer.as_ref().is_none_or(|framer| framer.format() != Format::Events) {
+            return Poll::Pending;
+        }
+        let clock = &self.clock;
+        let quiet = self.quiet.get_or_insert_with(|| clock.sleep_until(clock.now() + QUIET));
+        ready!(quiet.as_mut().poll(cx));
+        // The next one is waited for at the next poll.
+        self.quiet = None;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b":\n\n")))))
     }
 }
 

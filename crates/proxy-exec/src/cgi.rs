@@ -7,14 +7,36 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use proxy_core::target::Authority;
 use proxy_core::{AddressPrivacy, Exchange};
 
-/// The longest block of fields.
+/// The longest block of fields, in bytes.
 const LONGEST: usize = 64 << 10;
+/// The most fields. Servers and clients take about as many.
+const MOST_FIELDS: usize = 128;
 
 /// Reads the block of fields at the beginning of the output.
 #[derive(Debug, Default)]
 pub(crate) struct HeadReader {
     held: BytesMut,
+    /// Where the line begins that has not ended, and what of it has been looked at.
+    line: usize,
+    seen: usize,
 }
+
+/// Framing, the connection and what a proxy says of itself are not the program's to write.
+const OURS: &[&str] = &[
+    "age",
+    "cache-status",
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "proxy-status",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
 
 /// The head of a response, as a program wrote it.
 #[derive(Debug)]
@@ -33,16 +55,20 @@ impl HeadReader {
     /// The head, once it is whole.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Option<Head>, BadHead> {
         self.held.extend_from_slice(bytes);
-        let mut at = 0;
-        while let Some(end) = self.held[at..].iter().position(|byte| *byte == b'\n') {
-            let line = &self.held[at..at + end];
-            at += end + 1;
+        while let Some(end) = self.held[self.seen..].iter().position(|byte| *byte == b'\n') {
+            let end = self.seen + end;
+            let line = &self.held[self.line..end];
+            (self.line, self.seen) = (end + 1, end + 1);
+            if self.line > LONGEST {
+                return Err(BadHead);
+            }
             if line.is_empty() || line == b"\r" {
-                let block = self.held.split_to(at).freeze();
+                let block = self.held.split_to(self.line).freeze();
                 let rest = std::mem::take(&mut self.held).freeze();
                 return read(&block, rest).map(Some);
             }
         }
+        self.seen = self.held.len();
         if self.held.len() > LONGEST { Err(BadHead) } else { Ok(None) }
     }
 }
@@ -50,6 +76,7 @@ impl HeadReader {
 fn read(block: &[u8], rest: Bytes) -> Result<Head, BadHead> {
     let mut status = None;
     let mut fields = HeaderMap::new();
+    let mut count = 0;
     for line in block.split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
@@ -67,15 +94,11 @@ fn read(block: &[u8], rest: Bytes) -> Result<Head, BadHead> {
         }
         let name = HeaderName::from_bytes(name).map_err(|_| BadHead)?;
         let value = HeaderValue::from_bytes(value).map_err(|_| BadHead)?;
-        // Framing and the connection are the server's.
-        let ours = [
-            header::CONNECTION,
-            header::CONTENT_LENGTH,
-            header::TRANSFER_ENCODING,
-            header::UPGRADE,
-            header::TRAILER,
-        ];
-        if !ours.contains(&name) {
+        count += 1;
+        if count > MOST_FIELDS {
+            return Err(BadHead);
+        }
+        if !OURS.contains(&name.as_str()) {
             fields.append(name, value);
         }
     }
@@ -171,6 +194,17 @@ mod tests {
             assert!(HeadReader::default().push(bad.as_bytes()).is_err(), "{bad:?}");
         }
         assert!(HeadReader::default().push(&vec![b'a'; LONGEST + 1]).is_err());
+        // Whole with its first read, and longer all the same; many fields; many short lines.
+        let fields = |count: usize| {
+            let lines: String = (0..count).map(|n| format!("x{n}:\n")).collect();
+            format!("{lines}\n")
+        };
+        let long = format!("x: {}\n\n", "a".repeat(LONGEST));
+        for bad in [long, fields(MOST_FIELDS + 1), fields(40_000)] {
+            assert!(HeadReader::default().push(bad.as_bytes()).is_err());
+        }
+        let head = HeadReader::default().push(fields(MOST_FIELDS).as_bytes()).unwrap().unwrap();
+        assert_eq!(head.fields.len(), MOST_FIELDS);
     }
 
     #[test]

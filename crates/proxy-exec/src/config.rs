@@ -265,6 +265,10 @@ impl ExecConfig {
             let text = "a placeholder where the program reads code: a client could write it";
             found.push((format!("args[{at}]"), text.to_owned()));
         }
+        let (Directory::Fixed(path) | Directory::Fresh(path)) = &self.directory;
+        if path.to_str().is_none() {
+            found.push(("directory".to_owned(), "the path is no UTF-8".to_owned()));
+        }
         if self.uid.is_some() != self.gid.is_some() {
             let (there, missing) = if self.uid.is_some() { ("uid", "gid") } else { ("gid", "uid") };
             let text = format!(

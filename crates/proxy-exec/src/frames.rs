@@ -61,31 +61,60 @@ impl Stream {
     }
 }
 
-/// Makes frames of output: one of each line. What is no UTF-8 is replaced by U+FFFD.
+/// Makes frames of output: one of each line, which ends with LF, CR or both, so that a program that
+/// writes its progress over and over is heard each time. What is no UTF-8 is replaced by U+FFFD.
 #[derive(Debug)]
 pub(crate) struct Framer {
     format: Format,
-    output: Vec<u8>,
-    errors: Vec<u8>,
+    output: Line,
+    errors: Line,
+}
+
+/// The beginning of a line that has not ended.
+#[derive(Debug, Default)]
+struct Line {
+    held: Vec<u8>,
+    /// The last one ended with CR: LF would be of the same end.
+    after_return: bool,
 }
 
 impl Framer {
     pub(crate) const fn new(format: Format) -> Self {
-        Self { format, output: Vec::new(), errors: Vec::new() }
+        const EMPTY: Line = Line { held: Vec::new(), after_return: false };
+        Self { format, output: EMPTY, errors: EMPTY }
+    }
+
+    pub(crate) const fn format(&self) -> Format {
+        self.format
     }
 
     /// The frames of the lines that are whole now.
-    pub(crate) fn push(&mut self, stream: Stream, bytes: &[u8]) -> Bytes {
+    pub(crate) fn push(&mut self, stream: Stream, mut bytes: &[u8]) -> Bytes {
         let mut made = Vec::new();
-        let held = match stream {
+        let line = match stream {
             Stream::Output => &mut self.output,
             Stream::Errors => &mut self.errors,
         };
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            held.extend_from_slice(part);
-            if held.last() == Some(&b'\n') || held.len() >= LONGEST_LINE {
-                write(&mut made, self.format, stream, held);
-                held.clear();
+        if std::mem::take(&mut line.after_return) {
+            match bytes {
+                [b'\n', rest @ ..] => bytes = rest,
+                [] => line.after_return = true,
+                _ => {}
+            }
+        }
+        while !bytes.is_empty() {
+            let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            line.held.extend_from_slice(&bytes[..end.unwrap_or(bytes.len())]);
+            line.cut(|part| write(&mut made, self.format, stream, part));
+            let Some(end) = end else { break };
+            write(&mut made, self.format, stream, &line.held);
+            line.held.clear();
+            let is_return = bytes[end] == b'\r';
+            bytes = &bytes[end + 1..];
+            match bytes {
+                [b'\n', rest @ ..] if is_return => bytes = rest,
+                [] => line.after_return = is_return,
+                _ => {}
             }
         }
         made.into()
@@ -95,8 +124,8 @@ impl Framer {
     pub(crate) fn finish(&mut self, exit: &Exit, why: &str) -> Bytes {
         let mut made = Vec::new();
         for (stream, held) in [
-            (Stream::Output, std::mem::take(&mut self.output)),
-            (Stream::Errors, std::mem::take(&mut self.errors)),
+            (Stream::Output, std::mem::take(&mut self.output.held)),
+            (Stream::Errors, std::mem::take(&mut self.errors.held)),
         ] {
             if !held.is_empty() {
                 write(&mut made, self.format, stream, &held);
@@ -123,19 +152,30 @@ impl Framer {
     }
 }
 
+impl Line {
+    /// Gives parts of a line that is longer than a frame. None ends within a character.
+    fn cut(&mut self, mut write: impl FnMut(&[u8])) {
+        let mut from = 0;
+        while self.held.len() - from > LONGEST_LINE {
+            let most = from + LONGEST_LINE;
+            // A character has at most four bytes; what is more of this kind is none.
+            let is_inside = |at: &usize| self.held[*at] & 0xc0 == 0x80;
+            let end = (most - 3..=most).rev().find(|at| !is_inside(at)).unwrap_or(most);
+            write(&self.held[from..end]);
+            from = end;
+        }
+        self.held.drain(..from);
+    }
+}
+
 fn write(made: &mut Vec<u8>, format: Format, stream: Stream, line: &[u8]) {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
     let text = String::from_utf8_lossy(line);
     match format {
         Format::Events => {
             made.extend_from_slice(b"event: ");
             made.extend_from_slice(stream.name().as_bytes());
-            // A carriage return ends a line of an event stream too.
-            for part in text.split('\r') {
-                made.extend_from_slice(b"\ndata: ");
-                made.extend_from_slice(part.as_bytes());
-            }
+            made.extend_from_slice(b"\ndata: ");
+            made.extend_from_slice(text.as_bytes());
             made.extend_from_slice(b"\n\n");
         }
         Format::Lines => {
@@ -199,8 +239,8 @@ mod tests {
         let mut framer = Framer::new(Format::Events);
         assert!(framer.push(Stream::Output, b"a").is_empty());
         let made = framer.push(Stream::Output, b"b\nc\rd\r\n\ne");
-        let expected = "event: stdout\ndata: ab\n\nevent: stdout\ndata: c\ndata: d\n\n\
-                        event: stdout\ndata: \n\n";
+        let expected = "event: stdout\ndata: ab\n\nevent: stdout\ndata: c\n\n\
+                        event: stdout\ndata: d\n\nevent: stdout\ndata: \n\n";
         assert_eq!(made, expected);
         let exit = Exit { code: Some(7), ..Exit::default() };
         let made = framer.finish(&exit, "failed");
@@ -229,6 +269,46 @@ mod tests {
         let mut framer = Framer::new(Format::Lines);
         let made = framer.push(Stream::Output, &vec![b'x'; LONGEST_LINE * 2]);
         assert!(!made.is_empty());
-        assert!(framer.output.len() < LONGEST_LINE);
+        assert!(framer.output.held.len() <= LONGEST_LINE);
+    }
+    #[test]
+    fn an_end_of_two_bytes_is_one_however_it_came() {
+        let mut framer = Framer::new(Format::Lines);
+        let mut made = framer.push(Stream::Output, b"10%\r").to_vec();
+        // It is told at once, though LF may follow.
+        assert_eq!(made, b"{\"data\":\"10%\",\"event\":\"stdout\"}\n");
+        made.extend(framer.push(Stream::Output, b""));
+        made.extend(framer.push(Stream::Output, b"\n"));
+        assert_eq!(made.iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert_eq!(
+            framer.push(Stream::Output, b"\r\r\n\n").iter().filter(|b| **b == b'\n').count(),
+            3
+        );
+    }
+
+    #[test]
+    fn no_character_is_cut() {
+        for shift in 0..4 {
+            let text = format!("{}{}", "x".repeat(shift), "😀".repeat(LONGEST_LINE));
+            for size in [1000, 40_000, text.len()] {
+                let mut framer = Framer::new(Format::Lines);
+                let mut made = Vec::new();
+                for part in text.as_bytes().chunks(size) {
+                    made.extend(framer.push(Stream::Output, part));
+                }
+                made.extend(framer.push(Stream::Output, b"\n"));
+                let mut whole = String::new();
+                for line in made.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                    let read: serde_json::Value = serde_json::from_slice(line).unwrap();
+                    let part = read["data"].as_str().unwrap();
+                    assert!(part.len() <= LONGEST_LINE, "{}", part.len());
+                    whole.push_str(part);
+                }
+                assert!(whole == text, "{shift} {size}");
+            }
+        }
+        // What is no text at all is cut too.
+        let mut framer = Framer::new(Format::Lines);
+        assert!(!framer.push(Stream::Output, &vec![0x80; LONGEST_LINE * 2]).is_empty());
     }
 }

@@ -77,6 +77,8 @@ pub use config::{Directory, ExecConfig, Limits, Origins, Stderr, Timeouts};
 pub use entry::ExecEntryLayer;
 pub use layer::{Exec, ExecLayer, ExecLayerBody, ExecLayerFuture};
 pub use metrics::{METRICS, Why};
-pub use process::{Confinement, ExecError, Spawner, Support, Warden, support};
+pub use process::{
+    CgroupLimits, Confinement, ExecError, Spawner, Statement, Support, Warden, support,
+};
 pub use runner::ExecRunner;
 pub use service::{ConfigError, ExecFuture, ExecService};

@@ -1,21 +1,27 @@
 //! A run under way: its streams, its events and its times, as one thing to poll.
 
+mod account;
+mod deadlines;
+
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
 use proxy_core::exchange::ProgramRun;
-use proxy_core::{BoxError, Clock, Exchange, Sleep};
+use proxy_core::{BoxError, Clock, Exchange};
 
 use crate::config::ExecConfig;
 use crate::errors_log::ErrorsLog;
-use crate::frames::{Stream, signal_name};
+use crate::frames::Stream;
 use crate::metrics::{ExecMetrics, Why};
 use crate::pipes::{Input, InputEnd, Output};
 use crate::process::message::Exit;
 use crate::process::{Event, ExecError, Running};
+
+use account::Account;
+use deadlines::{AfterExit, Times};
 
 /// Reads before the task lets others have their turn.
 const READS: usize = 16;
@@ -43,39 +49,8 @@ pub(crate) struct Live<B> {
     pub(crate) failure: Option<ExecError>,
     times: Times,
     account: Account,
-}
-
-/// Deadlines. One timer: it is set again when it fires too early, which is seldom.
-struct Times {
-    clock: Arc<dyn Clock>,
-    began: Instant,
-    started: bool,
-    first_byte: Option<Instant>,
-    /// When something moved last.
-    moved: Instant,
-    exited: Option<AfterExit>,
-    sleep: Option<(Instant, Sleep)>,
-}
-
-/// What is still to be read after the program has ended. Its own last bytes are in the pipes by
-/// then, and a client takes them as slowly as it likes; others may hold the pipes for a while.
-struct AfterExit {
-    /// Until when whoever else holds the pipes may write.
-    until: Instant,
-    /// Bytes that are read whatever the time.
-    owed: u64,
-    /// The time is over, and `owed` is what was in the pipes then.
-    is_over: bool,
-}
-
-/// What a run is accounted as when it is over, however that comes about.
-struct Account {
-    metrics: Arc<ExecMetrics>,
-    clock: Arc<dyn Clock>,
-    exchange: Option<Exchange>,
-    began: Instant,
-    run: ProgramRun,
-    told: bool,
+    /// It is a CGI program whose fields have not been read.
+    awaits_head: bool,
 }
 
 impl<B> Live<B>
@@ -122,6 +97,7 @@ where
                 sleep: None,
             },
             account: Account {
+                program: Arc::clone(&config.name),
                 metrics: Arc::clone(metrics),
                 clock: Arc::clone(clock),
                 exchange: exchange.cloned(),
@@ -129,6 +105,7 @@ where
                 run,
                 told: false,
             },
+            awaits_head: config.cgi,
         }
     }
 
@@ -262,138 +239,46 @@ where
 
     fn judge(&self, exit: &Exit) -> Why {
         match exit.code {
+            _ if exit.out_of_memory => Why::OutOfMemory,
             _ if exit.timed_out => Why::TotalTimeout,
+            Some(code) if self.awaits_head && self.config.success.contains(&code) => Why::BadHead,
             Some(code) if self.config.success.contains(&code) => Why::Exit,
             Some(_) => Why::Failed,
             None => Why::Signal,
         }
     }
 
-    fn poll_times(&mut self, cx: &mut Context<'_>) -> Poll<Why> {
-        loop {
-            let Some((at, why)) = self.deadline() else { return Poll::Pending };
-            if at <= self.times.clock.now() {
-                // Who holds the output after the program has ended is asked at the next turn.
-                if let Some(why) = why.or_else(|| self.over()) {
-                    return Poll::Ready(why);
-                }
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            if self.times.sleep.as_ref().is_none_or(|(until, _)| *until > at) {
-                self.times.sleep = Some((at, self.times.clock.sleep_until(at)));
-            }
-            let Some((_, sleep)) = &mut self.times.sleep else { return Poll::Pending };
-            if sleep.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            self.times.sleep = None;
-        }
-    }
-
-    /// Bytes that wait in the pipes.
-    fn in_pipes(&self) -> u64 {
-        let waiting = |pipe: &Option<Output>| pipe.as_ref().map_or(0, Output::waiting);
-        waiting(&self.output) + waiting(&self.errors)
-    }
-
-    /// Whether the time is over that nothing moves: of the whole, or of those who hold the output
-    /// after the program has ended. Nothing that was in the pipes by then is lost.
-    fn over(&mut self) -> Option<Why> {
-        let now = self.times.clock.now();
-        let Some(exit) = self.exit else {
-            let total = self.config.timeouts.total?;
-            return (self.times.began + total <= now).then_some(Why::TotalTimeout);
-        };
-        let waiting = self.in_pipes();
-        let after = self.times.exited.as_mut()?;
-        if after.until > now || (after.owed > 0 && waiting > 0) {
-            return None;
-        }
-        if !std::mem::replace(&mut after.is_over, true) {
-            after.owed = waiting;
-        }
-        if after.owed > 0 && waiting > 0 {
-            return None;
-        }
-        let given = self.output.as_ref().is_none_or(|pipe| pipe.waiting() == 0);
-        Some(match self.judge(&exit) {
-            // There is always more: what has been given is not all.
-            Why::Exit if !given => Why::OutputHeld,
-            why => why,
-        })
-    }
-
-    /// The next deadline, and what it means; of `over` otherwise.
-    fn deadline(&self) -> Option<(Instant, Option<Why>)> {
-        let (own, times) = (&self.config.timeouts, &self.times);
-        if let Some(after) = &times.exited {
-            return Some((after.until, None));
-        }
-        let total = own.total.map(|most| (times.began + most, Some(Why::TotalTimeout)));
-        let step = if !times.started {
-            Some((times.began + own.start, Some(Why::StartTimeout)))
-        } else if times.first_byte.is_none() {
-            own.first_byte.map(|most| (times.moved + most, Some(Why::FirstByteTimeout)))
-        } else {
-            own.read_idle.map(|most| (times.moved + most, Some(Why::IdleTimeout)))
-        };
-        total.into_iter().chain(step).min_by_key(|(at, _)| *at)
-    }
-
     fn end(&mut self, why: Why) -> Poll<Piece> {
-        if !self.account.told {
-            // What is left of it does not outlive what it was for.
-            self.running.end();
-            (self.input, self.output, self.errors) = (None, None, None);
-            let tail = self.log.finish();
-            let run = &self.account.run;
-            let (exit, signal) = (run.exit, run.signal.map(signal_name));
-            let program = &*self.config.name;
-            match why {
-                Why::Exit => tracing::debug!(program, exit, "ended"),
-                Why::NotStarted => {
-                    let error = self.failure.map(|error| error.to_string());
-                    tracing::warn!(program, error, "not started");
-                }
-                _ => {
-                    let (why, signal) = (why.token(), signal.as_deref());
-                    tracing::warn!(program, exit, signal, why, errors = tail, "failed");
-                }
-            }
-            self.account.tell(why);
-        }
+        self.conclude(why);
         Poll::Ready(Piece::End(why))
     }
 }
 
 impl<B> Live<B> {
-    /// Says that the client does not take what it would be given.
-    pub(crate) fn refuse(&mut self, why: Why) {
+    /// The head of a CGI program has been read.
+    pub(crate) const fn has_head(&mut self) {
+        self.awaits_head = false;
+    }
+
+    /// Whether the program runs, or has.
+    pub(crate) const fn is_started(&self) -> bool {
+        self.times.started
+    }
+
+    /// Ends what is left of it, and says so: in the log, in the record, in the metrics. Once.
+    pub(crate) fn conclude(&mut self, why: Why) {
+        // What is left of it does not outlive what it was for.
         self.running.end();
-        self.account.tell(why);
+        (self.input, self.output, self.errors) = (None, None, None);
+        let tail = self.log.finish();
+        self.account.tell(why, self.failure, &tail);
     }
 }
 
-impl Account {
-    fn tell(&mut self, why: Why) {
-        if std::mem::replace(&mut self.told, true) {
-            return;
-        }
-        self.run.why = why.token();
-        self.run.duration = self.clock.now().saturating_duration_since(self.began);
-        let run = &self.run;
-        self.metrics.ended(why);
-        self.metrics.carried(run.duration, run.input_bytes, run.output_bytes);
-        if let Some(exchange) = &self.exchange {
-            self.run.clone().record(exchange);
-        }
-    }
-}
-
-impl Drop for Account {
+impl<B> Drop for Live<B> {
     fn drop(&mut self) {
-        self.tell(Why::ClientLeft);
+        // Whoever is still running has lost its client.
+        self.conclude(Why::ClientLeft);
     }
 }
 

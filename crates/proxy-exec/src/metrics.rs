@@ -67,9 +67,13 @@ pub enum Why {
     OutputHeld,
     /// The process that starts and ends programs was killed.
     Lost,
+    /// Its control group had no memory left.
+    OutOfMemory,
+    /// What it was to be given could not be fetched.
+    NotFetched,
 }
 
-const WHYS: [(Why, &str); 15] = [
+const WHYS: [(Why, &str); 17] = [
     (Why::Exit, "exit"),
     (Why::Failed, "failed"),
     (Why::Signal, "signal"),
@@ -85,6 +89,8 @@ const WHYS: [(Why, &str); 15] = [
     (Why::BadHead, "bad_head"),
     (Why::OutputHeld, "output_held"),
     (Why::Lost, "lost"),
+    (Why::OutOfMemory, "out_of_memory"),
+    (Why::NotFetched, "not_fetched"),
 ];
 
 impl Why {

@@ -14,6 +14,7 @@ pub use checked::{Checked, ParamError, Params};
 pub use interpreter::code_arguments;
 pub(crate) use interpreter::reads_code_from_stdin;
 pub use kind::Kind;
+pub(crate) use kind::below;
 pub use path::PathPattern;
 pub use sources::Source;
 pub use template::{Template, TemplateError};

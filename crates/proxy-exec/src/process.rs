@@ -1,16 +1,21 @@
 //! Programs, from start to end: the warden that starts them and the proxy's side of it.
 
+mod cgroup;
 mod confine;
 mod launch;
+mod link;
 pub(crate) mod message;
+mod seccomp;
 mod spawner;
 mod warden;
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-pub use confine::{Confinement, Support, support};
-pub(crate) use spawner::{Event, RunTicket, Running};
+pub use cgroup::CgroupLimits;
+pub use confine::{Confinement, Statement, Support, support};
+pub(crate) use link::{Event, RunTicket};
+pub(crate) use spawner::Running;
 pub use spawner::{ExecError, Spawner};
 
 /// The argument by which a copy of this program knows that it is the warden.

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use metrics::Recorder;
 use proxy_core::{Clock, SystemClock};
+use tokio::sync::Semaphore;
 
 use crate::process::{Spawner, Warden};
 use crate::slots::Slots;
 
 /// Runs at a time where nothing else is said, of all programs together.
 const MOST_RUNS: usize = 64;
+/// Searches for what a path stands for, at a time.
+const LOOKUPS: usize = 16;
 
 /// What all programs of a process share: the warden that starts them, the runs that there may be
 /// in total, the clock, and where they are counted. A clone is the same.
@@ -17,6 +20,7 @@ const MOST_RUNS: usize = 64;
 pub struct ExecRunner {
     pub(crate) spawner: Spawner,
     pub(crate) slots: Arc<Slots>,
+    pub(crate) lookups: Arc<Semaphore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) recorder: Option<Arc<dyn Recorder + Send + Sync>>,
     /// Sets the entity tags of this process apart from those of others.
@@ -30,6 +34,7 @@ impl ExecRunner {
         Self {
             spawner: Spawner::new(warden),
             slots: Arc::new(Slots::new(MOST_RUNS, usize::MAX)),
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
             clock: Arc::new(SystemClock),
             recorder: None,
             salt,

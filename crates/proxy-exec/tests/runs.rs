@@ -2,6 +2,10 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::stream;
 use http::Request;
@@ -9,6 +13,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use proxy_exec::params::{Kind, Param, Source, Template};
 use proxy_exec::{Directory, ExecConfig, Stderr};
+use proxy_testkit::ManualClock;
 use support::{content, get, processes, reason, script, send, service, until};
 use tower::{Layer as _, ServiceExt as _};
 
@@ -169,6 +174,10 @@ async fn a_cgi_program_writes_its_own_head() {
     let mut config = script("echo no head");
     config.cgi = true;
     assert_eq!(reason(&get(&service(config), "/").await), "program_output_without_fields");
+    // It ends well, and has not said what it is.
+    let mut config = script("echo X: y");
+    config.cgi = true;
+    assert_eq!(reason(&get(&service(config), "/").await), "program_output_without_fields");
 }
 
 #[tokio::test]
@@ -203,8 +212,149 @@ async fn a_fresh_directory_is_gone_after_the_run() {
     let two = content(get(&program, "/").await).await.unwrap();
     assert_ne!(one, two);
     assert!(one.contains("drwx------"), "{one}");
-    until("the folders are removed", || std::fs::read_dir(below.path()).unwrap().count() == 0)
+    let own = std::fs::read_dir(below.path()).unwrap().next().unwrap().unwrap().path();
+    until("the folders are removed", || std::fs::read_dir(&own).unwrap().count() == 0).await;
+}
+
+#[tokio::test]
+async fn what_one_run_may_not_set_for_the_next() {
+    let below = support::Folder::new();
+    let runner = support::runner();
+    let with = |mask| {
+        let mut config = script("umask; ls -ld . | cut -c1-10");
+        config.directory = Directory::Fresh(below.path().to_owned());
+        config.umask = mask;
+        proxy_exec::ExecService::new(config, &runner).unwrap()
+    };
+    for (mask, shown) in [(0o777, "0777"), (0o022, "0022"), (0o077, "0077")] {
+        let text = content(get(&with(mask), "/").await).await.unwrap();
+        assert_eq!(text, format!("{shown}\ndrwx------\n"));
+    }
+}
+
+#[tokio::test]
+async fn who_takes_frames_hears_that_a_quiet_program_runs() {
+    let clock = ManualClock::new();
+    let runner = support::runner().clock(Arc::new(clock.clone()));
+    let mark = support::mark();
+    let mut config = support::marked(&mark, "sleep 1000").stderr(Stderr::Frames);
+    (config.timeouts.first_byte, config.timeouts.read_idle) = (None, None);
+    let program = proxy_exec::ExecService::new(config, &runner).unwrap();
+    for (accept, comment) in [("text/event-stream", true), ("application/x-ndjson", false)] {
+        let request = Request::get("/").header("accept", accept).header("host", "localhost");
+        let request = request.body(Full::<Bytes>::default()).unwrap();
+        let response = tokio::spawn(program.clone().oneshot(request));
+        // Its head comes without a line, a second after it has started.
+        until("a head", || {
+            clock.advance(Duration::from_millis(100));
+            response.is_finished()
+        })
         .await;
+        let Ok(response) = response.await.unwrap();
+        assert_eq!(response.headers()["content-type"], accept);
+        let mut body = response.into_body();
+        for _ in 0..2 {
+            assert!(proxy_testkit::poll_once(std::pin::pin!(body.frame())).is_pending());
+            clock.advance(Duration::from_secs(16));
+            match proxy_testkit::poll_once(std::pin::pin!(body.frame())) {
+                Poll::Ready(frame) => {
+                    assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), ":\n\n");
+                    assert!(comment);
+                }
+                Poll::Pending => assert!(!comment),
+            }
+        }
+        drop(body);
+        support::gone(&mark).await;
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_is_soon_has_a_status_though_frames_are_taken() {
+    let program = service(script("exit 3").stderr(Stderr::Frames));
+    let request = Request::get("/").header("accept", "text/event-stream");
+    let response = send(&program, request.body(Full::<Bytes>::default()).unwrap()).await;
+    assert_eq!(reason(&response), "program_failed");
+}
+
+#[tokio::test]
+async fn a_path_is_looked_for_and_stays_below_its_root() {
+    let folder = support::Folder::new();
+    folder.file("a", "of a", 0o644);
+    let param = Param::new(Source::Query, Kind::Path { root: folder.path().to_owned() });
+    let cat = ExecConfig::new("cat").arg("{query.file}").unwrap().param("file", param);
+    let program = service(cat);
+    assert_eq!(content(get(&program, "/?file=a").await).await.unwrap(), "of a");
+    std::os::unix::fs::symlink("/etc/passwd", folder.path().join("out")).unwrap();
+    for (value, status, expected) in [
+        ("b", 404, "param_path_unknown"),
+        ("out", 400, "param_path"),
+        ("..%2fa", 400, "param_path"),
+        ("%2fetc%2fpasswd", 400, "param_path"),
+    ] {
+        let response = get(&program, &format!("/?file={value}")).await;
+        assert_eq!((response.status().as_u16(), reason(&response)), (status, expected), "{value}");
+    }
+}
+
+#[tokio::test]
+async fn seccomp_lets_programs_work_and_keeps_name_spaces_away() {
+    if !proxy_exec::support().seccomp {
+        return;
+    }
+    // Threads, processes, pipes and files work; and nobody becomes root in a space of his own.
+    let text = "seq 1 2000 | sort -n --parallel=2 | tail -n 1; \
+                unshare -U true 2>/dev/null || echo no unshare; \
+                perl -e 'my $r = syscall(56, 0x10000000 | 17, 0, 0, 0, 0); \
+                         exit 0 if $r == 0; print $r < 0 ? \"no clone\" : \"clone\", \"\\n\"'";
+    let mut config = script(text);
+    config.confine.seccomp = true;
+    let text = content(get(&service(config), "/").await).await.unwrap();
+    let expected = match std::env::consts::ARCH {
+        "x86_64" => "2000\nno unshare\nno clone\n",
+        _ => "2000\nno unshare\n",
+    };
+    assert!(text.starts_with(expected), "{text}");
+}
+
+/// Where this machine has control groups of version 2 that may be written to.
+#[tokio::test]
+async fn nobody_leaves_the_control_group_of_a_run() {
+    let limits = proxy_exec::CgroupLimits::new();
+    if limits.check().is_err() {
+        return;
+    }
+    let mark = support::mark();
+    let runner = support::runner();
+    let run = |required| {
+        let mut config = support::marked(
+            &mark,
+            "grep ^0: /proc/self/cgroup; setsid sleep 1000 & setsid sleep 1000 & echo x; exit 0",
+        );
+        config.stderr = Stderr::Discard;
+        config.confine.cgroup = Some(limits.clone());
+        config.confine.required = required;
+        proxy_exec::ExecService::new(config, &runner).unwrap()
+    };
+    for required in [true, false] {
+        let text = content(get(&run(required), "/").await).await.unwrap();
+        assert!(text.contains("/proxy-exec-"), "{text}");
+        support::gone(&mark).await;
+        let group = text.lines().next().unwrap().trim_start_matches("0::").to_owned();
+        let folder = std::path::Path::new("/sys/fs/cgroup/unified").join(&group[1..]);
+        let other = std::path::Path::new("/sys/fs/cgroup").join(&group[1..]);
+        until("its folder is removed", || !folder.exists() && !other.exists()).await;
+    }
+    // A limit that is not to be had: a run without it, or none.
+    let mut config = script("echo x");
+    let mut limits = limits.clone();
+    limits.memory = Some(1 << 30);
+    if limits.check().is_err() {
+        config.confine.cgroup = Some(limits);
+        assert_eq!(content(get(&service(config.clone()), "/").await).await.unwrap(), "x\n");
+        config.confine.required = true;
+        assert_eq!(reason(&get(&service(config), "/").await), "program_confinement");
+    }
 }
 
 #[tokio::test]

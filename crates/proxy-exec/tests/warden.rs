@@ -3,7 +3,7 @@
 mod support;
 
 use http_body_util::BodyExt as _;
-use proxy_exec::ExecService;
+use proxy_exec::{Directory, ExecService};
 use support::{
     children_of, content, get, gone, kill, mark, marked, processes, runner, script, service, stat,
     until, warden_of,
@@ -37,6 +37,31 @@ async fn when_the_proxy_is_gone_everything_is() {
     // What dropping the last handle does to the warden, the end of this process would do too.
     std::mem::drop((response, program, runner));
     gone(&mark).await;
+}
+
+#[tokio::test]
+async fn directories_of_runs_go_with_the_proxy_and_with_the_warden() {
+    for kills in [false, true] {
+        let mark = mark();
+        let below = support::Folder::new();
+        let runner = runner();
+        // It writes as long as it lives, and so does who has left it.
+        let text = "trap '' TERM; (setsid sh -c 'while :; do mktemp -p . ; done' >/dev/null &); \
+                    mkdir -p a/b; echo x; sleep 1000";
+        let mut config = marked(&mark, text);
+        config.directory = Directory::Fresh(below.path().to_owned());
+        let program = ExecService::new(config, &runner).unwrap();
+        let mut body = get(&program, "/").await.into_body();
+        body.frame().await.unwrap().unwrap();
+        let count = || std::fs::read_dir(below.path()).unwrap().count();
+        assert_eq!(count(), 1);
+        if kills {
+            kill("-9", warden_of(&mark));
+        }
+        std::mem::drop((body, program, runner));
+        gone(&mark).await;
+        until("its folder is gone", || count() == 0).await;
+    }
 }
 
 #[tokio::test]

@@ -34,8 +34,8 @@ pub use compress::{
 pub use concurrency_limit::ConcurrencyLimit;
 pub use credentials::Credentials;
 pub use exec::{
-    Exec, ExecLimits, ExecSandbox, ExecShared, ExecStderr, ExecTimeouts, Param, ParamDefault,
-    ParamSource, ParamType,
+    Bound, Exec, ExecCgroup, ExecLimits, ExecSandbox, ExecShared, ExecStderr, ExecTimeouts, Param,
+    ParamDefault, ParamSource, ParamType,
 };
 pub use filter::{Filter, FilterDefault};
 pub use input::{Input, InputJson};

@@ -40,6 +40,8 @@ pub enum Verdict {
     Modify,
     /// Whether a tunnel is decrypted was decided; the reason says how.
     Intercept,
+    /// A program was run for the request; the reason is its command line.
+    Run,
     /// The request could not be answered: the upstream failed. Nobody refused it.
     Fail,
     /// The rule was tried and does not apply. Written in a
@@ -59,6 +61,7 @@ impl Verdict {
             Self::Redirect => "redirect",
             Self::Modify => "modify",
             Self::Intercept => "intercept",
+            Self::Run => "run",
             Self::Fail => "fail",
             Self::Skip => "skip",
         }
@@ -70,7 +73,7 @@ impl Verdict {
     }
 
     /// Whether it belongs into the audit trail: what was refused, or would have been, by policy,
-    /// and what was decided about interception. Not what merely failed, and not the everyday
+    /// what was decided about interception, and which programs were run. Not what merely failed, and not the everyday
     /// (allowed, changed).
     pub const fn is_audited(self) -> bool {
         match self {
@@ -79,7 +82,8 @@ impl Verdict {
             | Self::Challenge
             | Self::Limit
             | Self::Redirect
-            | Self::Intercept => true,
+            | Self::Intercept
+            | Self::Run => true,
             Self::Allow | Self::Modify | Self::Fail | Self::Skip => false,
         }
     }

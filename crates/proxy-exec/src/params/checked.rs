@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::kind::below;
 use super::sources::{Pair, members, pairs};
-use super::{Param, PathPattern, Source, Template};
+use super::{Kind, Param, PathPattern, Source, Template};
 
 /// What may stand in a query as it is.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -80,13 +82,21 @@ impl Params {
         let content = self.content();
         for (name, param) in self.iter() {
             let mut say = |text: &str| found.push((name.to_owned(), text.to_owned()));
-            if let Some(default) = &param.default
-                && let Err(reason) = param.judge(default)
-            {
+            let judged = param.default.as_ref().map(|default| {
+                let judged = param.judge(default)?;
+                match &param.kind {
+                    Kind::Path { root } => below(root, &judged),
+                    _ => Ok(judged),
+                }
+            });
+            if let Some(Err(reason)) = judged {
                 say(&format!("the default is refused by the parameter's own type ({reason})"));
             }
             if param.source == Source::Path && !segments.contains(&name) {
                 say("`path` has no segment of this name");
+            }
+            if param.wire_name.is_some() && param.source != Source::Field {
+                say("only fields have another name than their parameter");
             }
             if param.source.is_content() && Some(param.source) != content {
                 say("parameters come from one content: all of it is a form, or all is JSON");
@@ -105,6 +115,18 @@ impl Params {
             }
         }
         found
+    }
+
+    /// The values that are paths, each with its name and the folder that it is below.
+    pub(crate) fn paths(&self, checked: &Checked) -> Vec<(Box<str>, PathBuf, String)> {
+        let paths = self.list.iter().filter_map(|(name, param)| match &param.kind {
+            Kind::Path { root } => {
+                let (value, _) = checked.values.get(name)?;
+                Some((name.clone(), root.clone(), value.clone()))
+            }
+            _ => None,
+        });
+        paths.collect()
     }
 
     /// The values of a request. `content` where parameters come from it.
@@ -215,7 +237,14 @@ impl Checked {
         &self.target
     }
 
-    /// A word of the command line.
+    /// Says what a path stands for.
+    pub(crate) fn locate(&mut self, name: &str, path: String) {
+        if let Some((value, _)) = self.values.get_mut(name) {
+            *value = path;
+        }
+    }
+
+    /// A word of the command line. Paths are absolute once they have been looked for.
     pub fn fill(&self, template: &Template) -> String {
         template.fill(|name| self.values.get(name).map_or("", |(value, _)| value))
     }
@@ -235,7 +264,6 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::params::Kind;
 
     fn params() -> Params {
         let range = Kind::Integer { min: 1, max: 60 };

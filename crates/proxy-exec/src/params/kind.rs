@@ -50,7 +50,8 @@ impl Kind {
         Regex::new(&format!(r"\A(?:{pattern})\z")).map(Self::Pattern)
     }
 
-    /// Judges a value; gives what the program sees.
+    /// Judges a value by itself; gives what the program sees. What a path stands for is looked for
+    /// later.
     pub(super) fn judge(&self, value: &str) -> Result<String, &'static str> {
         match self {
             Self::Integer { min, max } => {
@@ -78,7 +79,7 @@ impl Kind {
                 let known = values.iter().any(|known| &**known == value);
                 known.then(|| value.to_owned()).ok_or("param_not_a_choice")
             }
-            Self::Path { root } => below(root, value),
+            Self::Path { .. } => is_relative(value).then(|| value.to_owned()).ok_or("param_path"),
             Self::Url => url(value).then(|| value.to_owned()).ok_or("param_not_a_url"),
         }
     }
@@ -102,17 +103,21 @@ fn decimal(text: &str) -> Option<f64> {
     (plain(whole) && plain(part)).then(|| text.parse().ok()).flatten()
 }
 
-/// The path of what exists below a folder, wherever symbolic links lead.
-fn below(root: &Path, value: &str) -> Result<String, &'static str> {
-    let relative = Path::new(value);
-    let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));
+/// Whether it is a plain relative path that goes nowhere up.
+fn is_relative(value: &str) -> bool {
+    let plain = Path::new(value).components().all(|part| matches!(part, Component::Normal(_)));
     // What `components` passes over: `a//b`, `a/./b`, `a/`.
     let exact = value.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    if value.is_empty() || !plain || !exact || value.contains('\\') {
+    !value.is_empty() && plain && exact && !value.contains('\\')
+}
+
+/// The path of what exists below a folder, wherever symbolic links lead. It asks the file system.
+pub(crate) fn below(root: &Path, value: &str) -> Result<String, &'static str> {
+    if !is_relative(value) {
         return Err("param_path");
     }
     let root = root.canonicalize().map_err(|_| "param_path_unknown")?;
-    let path = root.join(relative).canonicalize().map_err(|_| "param_path_unknown")?;
+    let path = root.join(value).canonicalize().map_err(|_| "param_path_unknown")?;
     if !path.starts_with(&root) {
         return Err("param_path");
     }

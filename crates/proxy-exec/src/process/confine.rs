@@ -1,7 +1,7 @@
 //! What a program may not do: limits and confinement that a process sets on itself before it
 //! becomes the program.
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 
 use landlock::{
@@ -9,11 +9,10 @@ use landlock::{
     RulesetCreatedAttr, RulesetStatus, path_beneath_rules,
 };
 use rustix::process::{Resource, Rlimit, setrlimit};
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule,
-};
 use serde::{Deserialize, Serialize};
+
+use super::cgroup::CgroupLimits;
+use super::seccomp::{self, SUPPORTED_ARCHITECTURE};
 
 /// Limits and confinement of one run. A run that has any is started through a launcher: this
 /// program once more, which sets them on itself and then becomes the program.
@@ -43,7 +42,10 @@ pub struct Confinement {
     pub seccomp: bool,
     /// Seccomp: no sockets but those of the unix domain.
     pub no_network: bool,
-    /// Fails rather than running without landlock or seccomp, where this kernel does not have it.
+    /// A control group of its own, with limits of all its processes together.
+    pub cgroup: Option<CgroupLimits>,
+    /// Fails rather than running without landlock, seccomp or control groups, where they are not to
+    /// be had.
     /// An older version of landlock counts as having it.
     pub required: bool,
 }
@@ -64,6 +66,52 @@ impl Confinement {
         self.seccomp || self.no_network
     }
 
+    /// What of it takes effect on this machine, part by part, for a person to read: such as
+    /// `limits of each process (memory), seccomp`, `landlock has no effect: this kernel has none`.
+    /// Changes nothing.
+    pub fn statement(&self) -> Statement {
+        let mut said = Statement::default();
+        let limits: Vec<&str> = [
+            ("cpu", self.cpu_seconds.is_some()),
+            ("memory", self.memory.is_some()),
+            ("open_files", self.open_files.is_some()),
+            ("file_size", self.file_size.is_some()),
+            ("processes", self.processes.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, is_set)| is_set.then_some(name))
+        .collect();
+        if !limits.is_empty() {
+            said.effective.push(format!("limits of each process ({})", limits.join(", ")));
+        }
+        if self.processes.is_some() && rustix::process::geteuid().is_root() {
+            said.missing.push("limits.processes: root has no such limit".to_owned());
+        }
+        let support = support();
+        if self.no_new_privs || self.uses_landlock() || self.uses_seccomp() {
+            said.effective.push("no_new_privs".to_owned());
+        }
+        if self.uses_landlock() {
+            match support.landlock_version {
+                0 => said.missing.push("landlock: this kernel has none".to_owned()),
+                version => said.effective.push(format!("landlock (version {version})")),
+            }
+        }
+        if self.uses_seccomp() {
+            match support.seccomp {
+                true => said.effective.push("seccomp".to_owned()),
+                false => said.missing.push("seccomp: this kernel has none".to_owned()),
+            }
+        }
+        if let Some(limits) = &self.cgroup {
+            match limits.check() {
+                Ok(()) => said.effective.push("control group".to_owned()),
+                Err(text) => said.missing.push(format!("control group: {text}")),
+            }
+        }
+        said
+    }
+
     /// Sets all of it on this process.
     pub(super) fn apply(&self) -> io::Result<()> {
         let filtered = self.uses_landlock() || self.uses_seccomp();
@@ -74,7 +122,7 @@ impl Confinement {
             self.landlock()?;
         }
         if self.uses_seccomp() && SUPPORTED_ARCHITECTURE {
-            seccompiler::apply_filter(&self.seccomp_program()?).map_err(io::Error::other)?;
+            seccomp::apply(self.seccomp, self.no_network)?;
         } else if self.uses_seccomp() && self.required {
             return Err(io::ErrorKind::Unsupported.into());
         }
@@ -121,27 +169,6 @@ impl Confinement {
         }
         Ok(())
     }
-
-    fn seccomp_program(&self) -> io::Result<BpfProgram> {
-        let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-        if self.seccomp {
-            rules.extend(FORBIDDEN_CALLS.iter().map(|call| (*call, Vec::new())));
-        }
-        if self.no_network {
-            let unix = libc::AF_UNIX as u64;
-            let other = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, unix)
-                .and_then(|other| SeccompRule::new(vec![other]))
-                .map_err(io::Error::other)?;
-            rules.insert(libc::SYS_socket, vec![other]);
-            // Its operations pass the filter by.
-            rules.insert(libc::SYS_io_uring_setup, Vec::new());
-        }
-        let refuse = SeccompAction::Errno(libc::EPERM as u32);
-        let architecture = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
-        SeccompFilter::new(rules, SeccompAction::Allow, refuse, architecture)
-            .and_then(TryInto::try_into)
-            .map_err(io::Error::other)
-    }
 }
 
 fn limit(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
@@ -151,57 +178,28 @@ fn limit(resource: Resource, soft: u64, hard: u64) -> io::Result<()> {
     Ok(setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })?)
 }
 
-/// Where a filter of calls can be made.
-const SUPPORTED_ARCHITECTURE: bool =
-    cfg!(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"));
+/// What of a confinement takes effect, and what does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Statement {
+    /// Parts that do.
+    pub effective: Vec<String>,
+    /// Parts that were asked for and do not, with the reason.
+    pub missing: Vec<String>,
+}
 
-/// Calls that change the machine, watch other processes, or have often let a program out.
-const FORBIDDEN_CALLS: &[i64] = &[
-    libc::SYS_acct,
-    libc::SYS_add_key,
-    libc::SYS_adjtimex,
-    libc::SYS_bpf,
-    libc::SYS_chroot,
-    libc::SYS_clock_adjtime,
-    libc::SYS_clock_settime,
-    libc::SYS_delete_module,
-    libc::SYS_finit_module,
-    libc::SYS_fsopen,
-    libc::SYS_init_module,
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
-    libc::SYS_io_uring_setup,
-    libc::SYS_kcmp,
-    libc::SYS_kexec_load,
-    libc::SYS_keyctl,
-    libc::SYS_mount,
-    libc::SYS_mount_setattr,
-    libc::SYS_move_mount,
-    libc::SYS_name_to_handle_at,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_open_tree,
-    libc::SYS_perf_event_open,
-    libc::SYS_personality,
-    libc::SYS_pidfd_getfd,
-    libc::SYS_pivot_root,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_ptrace,
-    libc::SYS_quotactl,
-    libc::SYS_reboot,
-    libc::SYS_request_key,
-    libc::SYS_setdomainname,
-    libc::SYS_sethostname,
-    libc::SYS_setns,
-    libc::SYS_settimeofday,
-    libc::SYS_swapoff,
-    libc::SYS_swapon,
-    libc::SYS_syslog,
-    libc::SYS_umount2,
-    libc::SYS_unshare,
-    libc::SYS_userfaultfd,
-    libc::SYS_vhangup,
-];
+impl fmt::Display for Statement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.effective.is_empty() {
+            true => f.write_str("nothing")?,
+            false => f.write_str(&self.effective.join(", "))?,
+        }
+        match self.missing.is_empty() {
+            true => Ok(()),
+            false => write!(f, "; without effect: {}", self.missing.join("; ")),
+        }
+    }
+}
 
 /// What of the confinement this kernel has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,17 +207,25 @@ const FORBIDDEN_CALLS: &[i64] = &[
 pub struct Support {
     /// Landlock, for the file system.
     pub landlock: bool,
+    /// The version of it, from 1; 0 where there is none. What is newer than 5 counts as 5.
+    pub landlock_version: u8,
     /// Filters of calls.
     pub seccomp: bool,
 }
 
 /// Asks the kernel what it has. Changes nothing.
 pub fn support() -> Support {
-    let landlock = Ruleset::default()
-        .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(AccessFs::from_all(ABI::V1))
-        .and_then(Ruleset::create)
-        .is_ok();
+    let has = |version: ABI| {
+        Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_all(version))
+            .and_then(Ruleset::create)
+            .is_ok()
+    };
+    // Version 4 brought nothing for files.
+    let versions = [(5, ABI::V5), (3, ABI::V3), (2, ABI::V2), (1, ABI::V1)];
+    let found = versions.into_iter().find(|(_, version)| has(*version));
+    let landlock_version = found.map_or(0, |(number, _)| number);
     let seccomp = SUPPORTED_ARCHITECTURE && rustix::thread::secure_computing_mode().is_ok();
-    Support { landlock, seccomp }
+    Support { landlock: landlock_version > 0, landlock_version, seccomp }
 }

@@ -13,6 +13,7 @@ use std::process::Command;
 use rustix::net::SendFlags;
 use serde::{Deserialize, Serialize};
 
+use super::cgroup;
 use super::message::{self, LARGEST, Start, Step};
 
 /// What a launcher says when it could not become the program. Says nothing when it could.
@@ -72,6 +73,12 @@ fn confine(start: &Start, descriptors: &[OwnedFd]) -> io::Result<()> {
     rustix::stdio::dup2_stdin(input)?;
     rustix::stdio::dup2_stdout(output)?;
     rustix::stdio::dup2_stderr(errors)?;
+    if let Some(folder) = &start.cgroup {
+        let entered = cgroup::enter(folder);
+        if start.confine.as_ref().is_some_and(|confine| confine.required) {
+            entered?;
+        }
+    }
     match &start.confine {
         Some(confinement) => confinement.apply(),
         None => Ok(()),

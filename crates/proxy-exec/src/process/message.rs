@@ -62,12 +62,14 @@ pub(crate) struct Start {
     pub(crate) grace: u64,
     /// How long it may run, in milliseconds; whether the client takes its output or not.
     pub(crate) total: Option<u64>,
+    /// The control group that a launcher enters, once the warden has made it.
+    pub(crate) cgroup: Option<PathBuf>,
     /// What only a launcher can set.
     pub(crate) confine: Option<Confinement>,
 }
 
 /// What the warden tells the proxy.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Report {
     /// The program runs.
     Started { run: u64 },
@@ -79,6 +81,8 @@ pub(crate) enum Report {
     Over { run: u64 },
     /// So many processes that had left the groups of their runs were killed.
     Escaped { count: u32 },
+    /// The directory of a run could not be removed.
+    NotRemoved { path: String, errno: i32 },
 }
 
 /// The step of a start that failed.
@@ -104,6 +108,8 @@ pub(crate) struct Exit {
     pub(crate) peak_bytes: u64,
     /// It was ended because its whole time was over.
     pub(crate) timed_out: bool,
+    /// Somebody of it was killed because its memory ran out.
+    pub(crate) out_of_memory: bool,
 }
 
 /// Sends a packet.

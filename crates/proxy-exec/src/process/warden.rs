@@ -8,6 +8,8 @@ pub(super) mod keeper;
 mod orphans;
 mod program;
 mod run;
+mod scratch;
+mod spawn;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,9 +21,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SendFlags;
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 
+use super::cgroup::{self, CgroupLimits};
 use super::message::{self, LARGEST, Order, Report, Start, Step};
 use orphans::Orphans;
 use run::{Run, State};
+use scratch::Scratches;
 
 /// How often a group that was told to end is asked whether it has.
 const ENDING_INTERVAL: Duration = Duration::from_millis(10);
@@ -32,7 +36,7 @@ const REMNANT_INTERVAL: Duration = Duration::from_millis(100);
 const DESCRIPTORS: u64 = 1024;
 
 /// The whole life of a warden. `program` is what it starts as a launcher.
-pub(super) fn serve(socket: BorrowedFd<'_>, program: PathBuf) -> io::Result<()> {
+pub(super) fn serve(socket: BorrowedFd<'static>, program: PathBuf) -> io::Result<()> {
     // A group and a session of its own: what the terminal sends to the proxy is not for it, and no
     // program has a terminal.
     let _ = rustix::process::setsid();
@@ -44,8 +48,17 @@ pub(super) fn serve(socket: BorrowedFd<'_>, program: PathBuf) -> io::Result<()> 
     // `select`, or close all that could be open. A core file would hold what a client sent.
     allow_descriptors(0);
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
-    let mut warden =
-        Warden { socket, program, runs: BTreeMap::new(), orphans: Orphans::default(), gone: false };
+    // What it makes itself is its own; runs have theirs.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let mut warden = Warden {
+        socket,
+        program,
+        runs: BTreeMap::new(),
+        orphans: Orphans::default(),
+        scratches: Scratches::new(socket),
+        cgroups: None,
+        gone: false,
+    };
     let mut buffer = vec![0; LARGEST];
     loop {
         let readable = warden.wait()?;
@@ -60,21 +73,28 @@ pub(super) fn serve(socket: BorrowedFd<'_>, program: PathBuf) -> io::Result<()> 
         warden.look_after_runs();
         warden.look_after_orphans();
         if warden.gone && warden.runs.is_empty() && !warden.orphans.may_be_there() {
+            warden.scratches.finish();
+            if let Some(limits) = warden.cgroups {
+                cgroup::remove_own(&limits);
+            }
             return Ok(());
         }
     }
 }
 
-struct Warden<'a> {
-    socket: BorrowedFd<'a>,
+struct Warden {
+    socket: BorrowedFd<'static>,
     program: PathBuf,
     runs: BTreeMap<u64, Run>,
     orphans: Orphans,
+    scratches: Scratches,
+    /// Where the groups of runs were made last.
+    cgroups: Option<CgroupLimits>,
     /// The proxy is not there any more.
     gone: bool,
 }
 
-impl Warden<'_> {
+impl Warden {
     /// Waits for an order, the end of a process, or the next deadline.
     fn wait(&self) -> io::Result<bool> {
         let mut fds = Vec::with_capacity(self.runs.len() + 1);
@@ -114,20 +134,23 @@ impl Warden<'_> {
             // The kernel had none left to give us: without its output a run would look empty.
             let report =
                 Report::Failed { run: start.run, errno: libc::EMFILE, step: Step::Program };
-            return self.report(report);
+            return self.report(&report);
         }
         allow_descriptors(self.runs.len());
-        match Run::start(start, descriptors, &self.program) {
+        if let Some(limits) = start.confine.as_ref().and_then(|confine| confine.cgroup.as_ref()) {
+            self.cgroups.get_or_insert_with(|| limits.clone());
+        }
+        match Run::start(start, descriptors, &self.program, &mut self.scratches) {
             Ok(run) => {
                 // A launcher reports by itself when it has become the program.
                 if run.state() == State::Running {
-                    self.report(Report::Started { run: start.run });
+                    self.report(&Report::Started { run: start.run });
                 }
                 self.runs.insert(start.run, run);
             }
             Err((step, error)) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EIO);
-                self.report(Report::Failed { run: start.run, errno, step });
+                self.report(&Report::Failed { run: start.run, errno, step });
             }
         }
     }
@@ -142,8 +165,8 @@ impl Warden<'_> {
         self.orphans.look_now();
     }
 
-    fn report(&mut self, report: Report) {
-        if !self.gone && message::send(self.socket, &report, &[], SendFlags::empty()).is_err() {
+    fn report(&mut self, report: &Report) {
+        if !self.gone && message::send(self.socket, report, &[], SendFlags::empty()).is_err() {
             self.proxy_is_gone();
         }
     }
@@ -151,6 +174,7 @@ impl Warden<'_> {
     fn look_after_runs(&mut self) {
         let mut reports = Vec::new();
         let now = Instant::now();
+        let scratches = &mut self.scratches;
         self.runs.retain(|number, run| {
             run.look(now, |change| {
                 reports.push(match change {
@@ -162,13 +186,17 @@ impl Warden<'_> {
                     run::Change::Over => Report::Over { run: *number },
                 });
             });
-            !matches!(run.state(), State::Over)
+            let is_over = run.state() == State::Over;
+            if is_over && let Some(path) = run.take_scratch() {
+                scratches.remove(path);
+            }
+            !is_over
         });
         if !reports.is_empty() {
             self.orphans.a_run_ended(self.runs.is_empty());
         }
         for report in reports {
-            self.report(report);
+            self.report(&report);
         }
     }
 
@@ -177,7 +205,7 @@ impl Warden<'_> {
         let known = |group: i32| runs.values().any(|run| run.pid() == group);
         let killed = self.orphans.look(Instant::now(), !runs.is_empty(), known);
         if killed > 0 {
-            self.report(Report::Escaped { count: killed });
+            self.report(&Report::Escaped { count: killed });
         }
     }
 }

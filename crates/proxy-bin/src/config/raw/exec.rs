@@ -15,6 +15,11 @@ pub struct ExecShared {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub runs: Option<u64>,
+    /// The folder of a control group of version 2 below which runs that ask for
+    /// `cgroup` get groups of their own. Default: the proxy's own, or its
+    /// parent where that was given to the proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
 }
 
 /// `exec` of a route: answer with the output of a program. There is no shell:
@@ -89,6 +94,28 @@ pub struct Exec {
     /// What it may not do. Nothing of it is set by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<ExecSandbox>,
+    /// A control group for each run, with limits of all its processes together.
+    /// None by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<ExecCgroup>,
+}
+
+/// `cgroup` of `exec`: what all processes of a run have together. Without a key
+/// it has no limit, and still nobody of a run escapes its end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExecCgroup {
+    /// Memory; beyond it the run is killed. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Size>,
+    /// Processes and threads. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub processes: Option<u64>,
+    /// Processors' worth of time, such as 1.5. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.01, max = 4096))]
+    pub cpus: Option<f64>,
 }
 
 /// What becomes of standard errors.
@@ -205,10 +232,10 @@ pub struct Param {
     pub name: Option<String>,
     /// The least number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min: Option<f64>,
+    pub min: Option<Bound>,
     /// The greatest number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<f64>,
+    pub max: Option<Bound>,
     /// What a string must match as a whole; it is always anchored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
@@ -270,6 +297,35 @@ pub enum ParamType {
     Path,
     /// An `http` or `https` URL.
     Url,
+}
+
+/// The least or the greatest number.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(extend("x-expected" = "a number"))]
+pub enum Bound {
+    /// A whole one.
+    Integer(i64),
+    /// Another.
+    Number(f64),
+}
+
+impl Bound {
+    /// As a number.
+    pub const fn number(self) -> f64 {
+        match self {
+            Self::Integer(number) => number as f64,
+            Self::Number(number) => number,
+        }
+    }
+
+    /// As a whole number: itself, or what `round` makes of it.
+    pub fn integer(self, round: fn(f64) -> f64) -> i64 {
+        match self {
+            Self::Integer(number) => number,
+            Self::Number(number) => round(number) as i64,
+        }
+    }
 }
 
 /// The value of requests that have none.

@@ -1,16 +1,17 @@
 //! Programs: found, their parameters typed, and everything checked that they check themselves.
 
+use std::env::VarError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 use proxy_exec::params::{Kind, MAX_LENGTH, Param, Params, PathPattern, Source, Template};
-use proxy_exec::{Confinement, Directory, ExecConfig, Origins, Stderr};
+use proxy_exec::{CgroupLimits, Confinement, Directory, ExecConfig, Origins, Stderr};
 
 use super::Resolver;
 use crate::config::path::KeyPath;
-use crate::config::raw::{self, CacheSwitch, Config, ParamDefault, ParamSource, ParamType};
+use crate::config::raw::{self, Bound, CacheSwitch, Config, ParamDefault, ParamSource, ParamType};
 use crate::config::units::{Limit, Period, Size};
 
 impl Resolver<'_> {
@@ -22,10 +23,17 @@ impl Resolver<'_> {
         let mut exec = ExecConfig::new(&self.program(&path.key("program"), &raw.program));
         exec.name = Arc::from(route.name.as_str());
         exec.args = self.templates(&path.key("args"), &raw.args);
-        for name in &raw.pass_env {
-            if let Ok(value) = std::env::var(name) {
-                exec.env.retain(|(known, _)| known != name);
-                exec.env.push((name.clone(), Template::literal(&value)));
+        for (at, name) in raw.pass_env.iter().enumerate() {
+            match std::env::var(name) {
+                Ok(value) => {
+                    exec.env.retain(|(known, _)| known != name);
+                    exec.env.push((name.clone(), Template::literal(&value)));
+                }
+                Err(VarError::NotPresent) => {}
+                Err(VarError::NotUnicode(_)) => {
+                    let message = "its value is no UTF-8, and is not passed";
+                    self.warning(&path.key("pass_env").index(at), message);
+                }
             }
         }
         for (name, value) in &raw.env {
@@ -83,6 +91,7 @@ impl Resolver<'_> {
         self.exec_timeouts(&path.key("timeouts"), &raw.timeouts, &mut exec);
         exec_limits(&raw.limits, &mut exec);
         self.sandbox(&path.key("sandbox"), raw.sandbox.as_ref(), &mut exec.confine);
+        self.cgroup(config, &path.key("cgroup"), raw.cgroup.as_ref(), &mut exec.confine);
         if whole {
             for (place, message) in exec.check() {
                 self.error(&path.within(&place), message);
@@ -227,6 +236,15 @@ impl Resolver<'_> {
         }
         param.secret = raw.secret;
         param.allow_dash = raw.allow_dash;
+        let never = match param.kind {
+            Kind::Integer { max, .. } => max < 0,
+            Kind::Number { max, .. } => max < 0.0,
+            _ => false,
+        };
+        if never && !raw.allow_dash {
+            let message = "all of its values begin with `-`, which is refused: `allow_dash`";
+            self.error(path, message);
+        }
         param.max_length =
             raw.max_length.map_or(MAX_LENGTH, |most| usize::try_from(most).unwrap_or(MAX_LENGTH));
         Some(param)
@@ -251,12 +269,13 @@ impl Resolver<'_> {
         }
         Some(match raw.kind {
             ParamType::Integer => Kind::Integer {
-                min: raw.min.map_or(i64::MIN, |min| min.ceil() as i64),
-                max: raw.max.map_or(i64::MAX, |max| max.floor() as i64),
+                min: raw.min.map_or(i64::MIN, |min| min.integer(f64::ceil)),
+                max: raw.max.map_or(i64::MAX, |max| max.integer(f64::floor)),
             },
-            ParamType::Number => {
-                Kind::Number { min: raw.min.unwrap_or(f64::MIN), max: raw.max.unwrap_or(f64::MAX) }
-            }
+            ParamType::Number => Kind::Number {
+                min: raw.min.map_or(f64::MIN, Bound::number),
+                max: raw.max.map_or(f64::MAX, Bound::number),
+            },
             ParamType::Boolean => Kind::Boolean,
             ParamType::Url => Kind::Url,
             ParamType::Path => {
@@ -339,11 +358,35 @@ impl Resolver<'_> {
         ] {
             if asked && !has {
                 let message = format!("this kernel has no {what}: that part has no effect here");
-                match confine.required {
-                    true => self.error_on_key(path, message),
-                    false => self.warning(path, message),
-                }
+                self.has_no_effect(path, confine.required, message);
             }
+        }
+    }
+
+    fn cgroup(
+        &mut self,
+        config: &Config,
+        path: &KeyPath,
+        raw: Option<&raw::ExecCgroup>,
+        confine: &mut Confinement,
+    ) {
+        let Some(raw) = raw else { return };
+        let mut limits = CgroupLimits::new();
+        limits.folder = config.exec.as_ref().and_then(|own| own.cgroup.as_ref()).map(PathBuf::from);
+        limits.memory = raw.memory.map(Size::bytes);
+        limits.processes = raw.processes;
+        limits.cpu_percent = raw.cpus.map(|cpus| (cpus * 100.0).ceil() as u64);
+        if let Err(text) = limits.check() {
+            let message = format!("{text}: it has no effect here");
+            self.has_no_effect(path, confine.required, message);
+        }
+        confine.cgroup = Some(limits);
+    }
+
+    fn has_no_effect(&mut self, path: &KeyPath, is_required: bool, message: String) {
+        match is_required {
+            true => self.error_on_key(path, message),
+            false => self.warning(path, message),
         }
     }
 }

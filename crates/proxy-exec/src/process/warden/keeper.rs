@@ -4,20 +4,25 @@
 //! they left behind, have nobody then who would end them. They become the keeper's children, and it
 //! kills them, until there is none.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::BorrowedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::{SigSet, Signal as Number};
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use super::orphans::children;
+use super::scratch;
 use crate::process::{KEEPER, SERVE};
 
 /// How often who is to die is looked for.
 const INTERVAL: std::time::Duration = std::time::Duration::from_millis(5);
+/// Bytes that a pipe holds: a warden that tells more than that waits for ever, and it tells of one
+/// folder for each that the configuration names.
+const MOST_TOLD: u64 = 64 << 10;
 
 /// Begins anew as a keeper, without what else was open.
 ///
@@ -35,7 +40,14 @@ pub(crate) fn keep(socket: BorrowedFd<'_>, program: &Path) -> io::Result<()> {
     block_signals()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let theirs = rustix::io::fcntl_dupfd_cloexec(socket, 3)?;
-    let warden = Command::new(program).arg(SERVE).env_clear().stdin(Stdio::from(theirs)).spawn()?;
+    // By its output it tells which folders it has made.
+    let (told, tells) = pipe_with(PipeFlags::CLOEXEC)?;
+    let warden = Command::new(program)
+        .arg(SERVE)
+        .env_clear()
+        .stdin(Stdio::from(theirs))
+        .stdout(Stdio::from(tells))
+        .spawn()?;
     // The socket is the warden's alone: its end is the end of the connection.
     let null = std::fs::File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
@@ -52,6 +64,9 @@ pub(crate) fn keep(socket: BorrowedFd<'_>, program: &Path) -> io::Result<()> {
         ) {}
         let left = children();
         if left.is_empty() {
+            let mut folders = Vec::new();
+            std::fs::File::from(told).take(MOST_TOLD).read_to_end(&mut folders)?;
+            scratch::remove_told(&folders);
             return Ok(());
         }
         for child in left {

@@ -1,22 +1,21 @@
 //! One run in the warden: from the start of its program until nobody is left of its group.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
-use process_wrap::std::{CommandWrap, CommandWrapper as _, ProcessSession, ResetSigmask};
 use rustix::event::PollFd;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use wait4::Wait4;
 
+use super::scratch::Scratches;
+use super::spawn::{confined, plain};
 use super::{
     ENDING_INTERVAL, REMNANT_INTERVAL, failed, group_exists, pollable, program, signal_group,
 };
-use crate::process::LAUNCH;
+use crate::process::cgroup::Cgroup;
 use crate::process::launch::Failure;
 use crate::process::message::{self, Exit, Start, Step};
 
@@ -67,7 +66,9 @@ pub(super) struct Run {
     timed_out: bool,
     /// How long it has to end when it is told to.
     pub(super) grace: Duration,
-    _scratch: Option<Scratch>,
+    /// The directory that was made for it.
+    scratch: Option<PathBuf>,
+    cgroup: Option<Cgroup>,
 }
 
 impl Run {
@@ -75,14 +76,33 @@ impl Run {
         start: &Start,
         descriptors: Vec<OwnedFd>,
         program: &Path,
+        scratches: &mut Scratches,
     ) -> Result<Self, (Step, io::Error)> {
         let scratch = match &start.directory {
             Some(_) => None,
-            None => Some(Scratch::make(start).map_err(failed(Step::Directory))?),
+            None => Some(scratches.make(start).map_err(failed(Step::Directory))?),
         };
-        let directory = match (&start.directory, &scratch) {
+        let begun = Self::begin(start, descriptors, program, scratch.as_deref());
+        match (begun, scratch) {
+            (Ok(run), scratch) => Ok(Self { scratch, ..run }),
+            (Err(error), scratch) => {
+                if let Some(path) = scratch {
+                    scratches.remove(path);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn begin(
+        start: &Start,
+        descriptors: Vec<OwnedFd>,
+        program: &Path,
+        scratch: Option<&Path>,
+    ) -> Result<Self, (Step, io::Error)> {
+        let directory = match (&start.directory, scratch) {
             (Some(directory), _) => Path::new(directory),
-            (None, Some(scratch)) => &scratch.0,
+            (None, Some(scratch)) => scratch,
             (None, None) => Path::new("/"),
         };
         if !directory.is_dir() {
@@ -90,17 +110,27 @@ impl Run {
         }
         let file =
             program::find(&start.program, &start.env, directory).map_err(failed(Step::Program))?;
+        let mut cgroup = None;
         let (mut child, launcher) = match &start.confine {
             None => {
                 (plain(start, &file, descriptors, directory).map_err(failed(Step::Program))?, None)
             }
-            Some(_) => {
+            Some(confine) => {
+                if let Some(limits) = &confine.cgroup {
+                    cgroup = match Cgroup::make(limits, start.run, confine.required) {
+                        Ok(made) => Some(made),
+                        // What has no effect here was told when the proxy started.
+                        Err(_) if !confine.required => None,
+                        Err(error) => return Err((Step::Confinement, error)),
+                    };
+                }
                 let mut start = Start { file: Some(file), ..start.clone() };
+                start.cgroup = cgroup.as_ref().map(|own| own.folder().to_owned());
                 // What was made for the run is its own to write to.
-                if let (Some(scratch), Some(confine)) = (&scratch, &mut start.confine)
+                if let (Some(scratch), Some(confine)) = (scratch, &mut start.confine)
                     && confine.uses_landlock()
                 {
-                    let own = scratch.0.to_string_lossy().into_owned();
+                    let own = scratch.to_string_lossy().into_owned();
                     confine.write.get_or_insert_default().push(own);
                 }
                 let (child, socket) = confined(&start, &descriptors, directory, program)
@@ -134,8 +164,14 @@ impl Run {
                 .and_then(|most| Instant::now().checked_add(Duration::from_millis(most))),
             timed_out: false,
             grace: Duration::from_millis(start.grace),
-            _scratch: scratch,
+            scratch: None,
+            cgroup,
         })
+    }
+
+    /// The directory that was made for it, to be removed.
+    pub(super) const fn take_scratch(&mut self) -> Option<PathBuf> {
+        self.scratch.take()
     }
 
     pub(super) fn pid(&self) -> i32 {
@@ -194,6 +230,9 @@ impl Run {
         if self.kill_at.is_some_and(|at| at <= now) && !self.killed {
             self.killed = true;
             signal_group(self.pid(), Signal::KILL);
+            if let Some(cgroup) = &self.cgroup {
+                cgroup.kill();
+            }
         }
         if self.state == State::Launching {
             self.look_at_launcher(&mut report);
@@ -256,6 +295,7 @@ impl Run {
                 system_micros: micros(used.rusage.stime),
                 peak_bytes: used.rusage.maxrss,
                 timed_out: self.timed_out,
+                out_of_memory: self.cgroup.as_ref().is_some_and(Cgroup::ran_out_of_memory),
             },
             Err(_) => Exit::default(),
         }
@@ -266,103 +306,20 @@ impl Run {
         let group = Pid::from_raw(self.pid());
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         while matches!(rustix::process::waitid(WaitId::Pgid(group), options), Ok(Some(_))) {}
-        !group_exists(self.pid())
+        if group_exists(self.pid()) {
+            return false;
+        }
+        // Whoever is left in the group of the kernel has left that of the run.
+        self.cgroup.as_ref().is_none_or(|cgroup| {
+            let is_empty = cgroup.is_empty();
+            if !is_empty {
+                cgroup.kill();
+            }
+            is_empty
+        })
     }
 }
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Makes the child the leader of a session and a group, with no signal blocked.
-///
-/// Without a session of its own a program could enter the group of another run.
-fn spawn_apart(command: &mut Command) -> io::Result<Child> {
-    let wraps = CommandWrap::with_new("", |_| {});
-    ProcessSession.pre_spawn(command, &wraps)?;
-    ResetSigmask.pre_spawn(command, &wraps)?;
-    command.spawn()
-}
-
-/// A program that needs nothing that only a launcher can do.
-fn plain(
-    start: &Start,
-    file: &Path,
-    descriptors: Vec<OwnedFd>,
-    directory: &Path,
-) -> io::Result<Child> {
-    let mut command = Command::new(file);
-    command
-        .arg0(&start.program)
-        .args(&start.args)
-        .env_clear()
-        .envs(start.env.iter().map(|(k, v)| (k, v)));
-    command.current_dir(directory);
-    let mut given = descriptors.into_iter();
-    let mut next = |wanted: bool| -> Stdio {
-        wanted.then(|| given.next()).flatten().map_or_else(Stdio::null, Stdio::from)
-    };
-    command.stdin(next(start.streams[0]));
-    command.stdout(next(start.streams[1]));
-    command.stderr(next(start.streams[2]));
-    if let Some(gid) = start.gid {
-        command.gid(gid);
-    }
-    if let Some(uid) = start.uid {
-        command.uid(uid);
-    }
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(start.umask));
-    spawn_apart(&mut command)
-}
-
-/// A launcher, which confines itself and becomes the program.
-fn confined(
-    start: &Start,
-    descriptors: &[OwnedFd],
-    directory: &Path,
-    program: &Path,
-) -> io::Result<(Child, OwnedFd)> {
-    let (ours, theirs) =
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(start.umask));
-    let mut command = Command::new(program);
-    command.arg(LAUNCH).env_clear().current_dir(directory);
-    command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
-    let child = spawn_apart(&mut command)?;
-    let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-    message::send(&ours, start, &descriptors, SendFlags::empty())?;
-    Ok((child, ours))
-}
-
-/// A directory of a run, removed with it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn make(start: &Start) -> io::Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        let pid = std::process::id();
-        let mut random = [0; 8];
-        std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut random)?;
-        let name = format!("proxy-exec-{pid}-{}-{:x}", start.run, u64::from_ne_bytes(random));
-        let path = Path::new(&start.scratch).join(name);
-        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
-        let scratch = Self(path);
-        if start.uid.is_some() || start.gid.is_some() {
-            std::os::unix::fs::chown(&scratch.0, start.uid, start.gid)?;
-        }
-        Ok(scratch)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let path = std::mem::take(&mut self.0);
-        // A large tree takes time, and others wait for the warden. Where there is no thread to
-        // have, it takes that time.
-        let again = path.clone();
-        let removal = move || drop(std::fs::remove_dir_all(path));
-        if std::thread::Builder::new().spawn(removal).is_err() {
-            let _ = std::fs::remove_dir_all(again);
-        }
-    }
 }
