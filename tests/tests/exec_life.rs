@@ -140,10 +140,9 @@ fn a_run_whose_client_left_is_in_the_logs() {
         read("audit.log").lines().find(|line| line.contains("exec sleep 1000")).map(str::to_owned)
     });
     assert!(record.contains("\"verdict\":\"run\",\"reason\":\"sh -c"), "{record}");
-    let text = waiting::until("a word in the log", || {
-        Some(proxy.stderr()).filter(|log| log.contains("its client left"))
+    waiting::until("a word in the log", || {
+        proxy.stderr().contains("its client left").then_some(())
     });
-    assert!(text.contains("bytes=10"), "{text}");
 }
 
 #[test]
@@ -189,15 +188,16 @@ fn a_long_stream_takes_no_memory() {
             .stdout(Stdio::piped())
             .spawn()
             .expect("head");
-        let output = Command::new("curl")
+        let mut client = Command::new("curl")
             .args(["-sS", "--max-time", "300", "-T", "-", "-X", "POST", &proxy.url()])
             .stdin(source.stdout.take().expect("piped"))
             .stdout(Stdio::piped())
             .spawn()
             .expect("curl");
-        let mut output = output.stdout.expect("piped");
+        let mut output = client.stdout.take().expect("piped");
         let count = std::io::copy(&mut output, &mut std::io::sink()).expect("content");
         source.wait().expect("head");
+        assert!(client.wait().expect("curl").success());
         count
     };
     assert_eq!(through(4), 4 << 20);
