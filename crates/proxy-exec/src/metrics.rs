@@ -69,11 +69,9 @@ pub enum Why {
     Lost,
     /// Its control group had no memory left.
     OutOfMemory,
-    /// What it was to be given could not be fetched.
-    NotFetched,
 }
 
-const WHYS: [(Why, &str); 17] = [
+const WHYS: [(Why, &str); 16] = [
     (Why::Exit, "exit"),
     (Why::Failed, "failed"),
     (Why::Signal, "signal"),
@@ -90,7 +88,6 @@ const WHYS: [(Why, &str); 17] = [
     (Why::OutputHeld, "output_held"),
     (Why::Lost, "lost"),
     (Why::OutOfMemory, "out_of_memory"),
-    (Why::NotFetched, "not_fetched"),
 ];
 
 impl Why {
