@@ -51,13 +51,15 @@ pub(super) fn is_document(value: &Value<'_>) -> bool {
 
 /// Whether a member of JSON holds lines of source code, by the names that reports of errors use.
 fn is_listing(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 6] = [
+    const NAMES: [&[u8]; 7] = [
         b"context_line",
         b"pre_context",
         b"post_context",
         b"stacktrace",
         b"stack_trace",
         b"componentStack",
+        // Of reports that browsers make of a content security policy.
+        b"script-sample",
     ];
     NAMES.contains(&name)
 }

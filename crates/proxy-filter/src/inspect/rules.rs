@@ -15,7 +15,8 @@
 //!
 //! A rule has exactly one of
 //! - `regex` (of the `regex` crate: linear time, no look-around, case ignored, bytes) with `any`,
-//!   literals of which one must stand in the value: only then is the expression tried;
+//!   literals of which one must stand in the value (with `at_end = true`, at its end, but for white
+//!   space): only then is the expression tried;
 //! - `words`: literals that must not touch a letter, digit or underscore on the sides where they
 //!   have one themselves;
 //! - `signal`: what a reader of a grammar, or the engine itself, says.
@@ -82,7 +83,7 @@ pub struct Rule {
 
 #[derive(Clone, Debug)]
 enum Test {
-    Regex { any: Vec<String>, expression: String },
+    Regex { any: Vec<String>, at_end: bool, expression: String },
     Words(Vec<String>),
     Signal(Signal),
 }
@@ -143,6 +144,8 @@ struct RuleText {
     regex: Option<String>,
     #[serde(default)]
     any: Vec<String>,
+    #[serde(default)]
+    at_end: bool,
     words: Option<Vec<String>>,
     signal: Option<Signal>,
     quoted: Option<u16>,
@@ -221,7 +224,7 @@ impl Rule {
                 if text.any.iter().all(String::is_empty) {
                     return Err(RuleError::new(&id, "has a regex, which needs literals in `any`"));
                 }
-                Test::Regex { any: text.any, expression }
+                Test::Regex { any: text.any, at_end: text.at_end, expression }
             }
             (None, Some(words), None) if !words.iter().any(String::is_empty) => Test::Words(words),
             (None, None, Some(signal)) => Test::Signal(signal),

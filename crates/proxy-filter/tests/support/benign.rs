@@ -6,6 +6,7 @@
 
 mod apis;
 mod beacons;
+mod browsing;
 mod forms;
 mod pages;
 mod platforms;
@@ -58,6 +59,7 @@ fn templates() -> Vec<(&'static str, usize, Template)> {
     let mut all = Vec::new();
     all.extend_from_slice(pages::TEMPLATES);
     all.extend_from_slice(beacons::TEMPLATES);
+    all.extend_from_slice(browsing::TEMPLATES);
     all.extend_from_slice(apis::TEMPLATES);
     all.extend_from_slice(forms::TEMPLATES);
     all.extend_from_slice(platforms::TEMPLATES);

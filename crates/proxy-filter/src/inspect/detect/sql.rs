@@ -92,6 +92,8 @@ mod tests {
                 "1' rlike (select 1) and 'a'='a",
                 "x' and 1 in (1)--",
                 "1 and 2 between 1 and 3",
+                "3 and substring((version()),1,1)=x",
+                "1 and ascii(lower(substring(user(),1,1)))=109m",
             ],
             &[
                 "2 or 4 metal buttons",
@@ -102,6 +104,8 @@ mod tests {
                 "this or that = fine",
                 "it's 1 or 2",
                 "1 < 2 and 2 > 1; a || b",
+                "x and sin(x)=cos(x)",
+                "created = 2020 and length(name) = n",
             ],
         );
     }
@@ -142,6 +146,8 @@ mod tests {
     fn queries() {
         assert!(query("select * from users where id=1").has(Signal::SqlQuery));
         assert!(query("1' and (select count(*) from t)>0--").has(Signal::SqlSubselect));
+        assert!(query("(select top 1 password from users)").has(Signal::SqlSubselect));
+        assert!(!query("select top ten items from the list").has(Signal::SqlSubselect));
         assert!(!query("please select one from the list").has(Signal::SqlQuery));
         assert!(!query("select a size from the menu").has(Signal::SqlQuery));
         assert!(query("1' order by 5-- -").has(Signal::SqlClause));

@@ -53,6 +53,8 @@ static DIGITS: [u8; 256] = {
         table[alphabet[i] as usize] = i as u8;
         i += 1;
     }
+    // A plus sign that a form has made a space of.
+    table[b' ' as usize] = 62;
     table[b'-' as usize] = 62;
     table[b'_' as usize] = 63;
     table
@@ -68,6 +70,8 @@ mod tests {
         for (value, text) in [
             ("PHNjcmlwdD5hbGVydCgnMScpPC9zY3JpcHQ+", Some("<script>alert('1')</script>")),
             ("L2V0Yy9wYXNzd2Q=", Some("/etc/passwd")),
+            ("PHNjcmlwdD5hbGVydCgnMScpPC9zY3JpcHQ ", Some("<script>alert('1')</script>")),
+            ("a text of several words", None),
             ("L2V0Yy9wYXNzd2Q", Some("/etc/passwd")),
             ("international", None),
             ("transportation00", None),

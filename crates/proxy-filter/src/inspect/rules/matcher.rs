@@ -59,6 +59,16 @@ struct Literal {
     rules: Vec<u16>,
     /// For words: whether the bytes before and after must not be of a word.
     word: Option<(bool, bool)>,
+    /// Whether nothing but white space may follow.
+    at_end: bool,
+}
+
+/// How the literals of a rule stand.
+#[derive(Clone, Copy, PartialEq)]
+enum Stands {
+    Anywhere,
+    AtEnd,
+    AsWord,
 }
 
 impl Matcher {
@@ -75,9 +85,10 @@ impl Matcher {
         for (number, rule) in rules.iter().enumerate() {
             let mut expression = None;
             match &rule.test {
-                Test::Regex { any, expression: text } => {
+                Test::Regex { any, at_end, expression: text } => {
+                    let stands = if *at_end { Stands::AtEnd } else { Stands::Anywhere };
                     for literal in any {
-                        add(&mut texts, &mut literals, literal, number as u16, false);
+                        add(&mut texts, &mut literals, literal, number as u16, stands);
                     }
                     expression = Some(
                         RegexBuilder::new(text)
@@ -91,7 +102,7 @@ impl Matcher {
                 }
                 Test::Words(words) => {
                     for word in words {
-                        add(&mut texts, &mut literals, word, number as u16, true);
+                        add(&mut texts, &mut literals, word, number as u16, Stands::AsWord);
                     }
                 }
                 Test::Signal(signal) => signals[*signal as usize].push(number as u16),
@@ -129,6 +140,9 @@ impl Matcher {
                 && (before && start > 0 && is_word(text[start - 1])
                     || after && text.get(end).is_some_and(|&b| is_word(b)))
             {
+                return;
+            }
+            if literal.at_end && !text[end..].iter().all(u8::is_ascii_whitespace) {
                 return;
             }
             for &number in &literal.rules {
@@ -181,18 +195,25 @@ impl Matcher {
     }
 }
 
-fn add(texts: &mut Vec<Vec<u8>>, literals: &mut Vec<Literal>, text: &str, rule: u16, word: bool) {
+fn add(
+    texts: &mut Vec<Vec<u8>>,
+    literals: &mut Vec<Literal>,
+    text: &str,
+    rule: u16,
+    stands: Stands,
+) {
     let text = text.to_ascii_lowercase().into_bytes();
-    let word = word
+    let at_end = stands == Stands::AtEnd;
+    let word = (stands == Stands::AsWord)
         .then(|| (is_word(*text.first().unwrap_or(&b' ')), is_word(*text.last().unwrap_or(&b' '))));
     match texts.iter().position(|t| *t == text) {
-        Some(at) if literals[at].word == word => {
+        Some(at) if literals[at].word == word && literals[at].at_end == at_end => {
             if !literals[at].rules.contains(&rule) {
                 literals[at].rules.push(rule);
             }
         }
         _ => {
-            literals.push(Literal { rules: vec![rule], word });
+            literals.push(Literal { rules: vec![rule], word, at_end });
             texts.push(text);
         }
     }
@@ -238,6 +259,14 @@ mod tests {
         assert!(!matched("any=['ab']\nregex='a+b+c'", "abd"));
         // The literal is the gate, whatever the expression says.
         assert!(!matched("any=['zz']\nregex='a'", "a"));
+    }
+
+    #[test]
+    fn at_the_end() {
+        let rule = "any=['(']\nat_end=true\nregex='a'";
+        assert!(matched(rule, "a (b("));
+        assert!(matched(rule, "a ( \n"));
+        assert!(!matched(rule, "a (b"));
     }
 
     #[test]

@@ -67,6 +67,8 @@ pub(super) struct Reader<'a> {
     logic: Option<Kind>,
     logic_open: bool,
     compared: bool,
+    /// A function of databases was called in the condition.
+    called: bool,
     /// The value begins as a comparison: it is a condition by itself, and joins nothing on.
     is_condition: bool,
     /// A `SELECT` was read: how sure it is that it is one.
@@ -106,6 +108,7 @@ impl<'a> Reader<'a> {
             logic: None,
             logic_open: false,
             compared: false,
+            called: false,
             is_condition: false,
             select: None,
             syntax: quoted,
@@ -256,6 +259,10 @@ impl<'a> Reader<'a> {
                 return self.compared || self.select.is_some();
             }
             Token::Operator { unary: true } | Token::Word(Word::Not | Word::Prefix) => return true,
+            // `TOP 1 name`: the number is no operand.
+            Token::Word(Word::Top) => {
+                return self.select.is_some() && matches!(self.tokens.next(), Some(Token::Number));
+            }
             // `x IS NOT NULL`, `LIKE BINARY`, `>= ALL`; `1 or = 1` is none.
             Token::Brace => return self.brace(),
             Token::Word(Word::Case) => {
@@ -420,6 +427,7 @@ impl<'a> Reader<'a> {
         self.is_condition |= self.compared && !self.logic_open && !self.broken_out();
         self.logic_open = true;
         self.logic = None;
+        self.called = false;
         self.compared = false;
         self.state = State::Operand;
     }

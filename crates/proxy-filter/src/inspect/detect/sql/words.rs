@@ -11,8 +11,10 @@ pub(super) enum Word {
     Compare,
     /// Operators that count: `DIV`, `MOD`.
     Arithmetic,
-    /// Before an operand: `BINARY`, `DISTINCT`, `ALL`, `ANY`, `EXISTS`, `TOP`, `INTERVAL`.
+    /// Before an operand: `BINARY`, `DISTINCT`, `ALL`, `ANY`, `EXISTS`, `INTERVAL`.
     Prefix,
+    /// `TOP`, with a number behind it.
+    Top,
     /// `NULL`, `TRUE`, `FALSE`, `CURRENT_USER`.
     Constant,
     /// `UNION`, `INTERSECT`, `EXCEPT`, `MINUS`.
@@ -102,7 +104,8 @@ pub(super) fn word(text: &[u8]) -> Option<Word> {
         | b"between" | b"in" | b"is" | b"isnull" | b"notnull" | b"overlaps" => Word::Compare,
         b"div" | b"mod" => Word::Arithmetic,
         b"binary" | b"distinct" | b"distinctrow" | b"all" | b"any" | b"some" | b"exists"
-        | b"top" | b"interval" | b"prior" => Word::Prefix,
+        | b"interval" | b"prior" => Word::Prefix,
+        b"top" => Word::Top,
         b"null" | b"true" | b"false" | b"current_user" | b"current_date" | b"current_time"
         | b"current_timestamp" | b"session_user" | b"sysdate" | b"localtime" | b"unknown" => {
             Word::Constant

@@ -14,7 +14,11 @@ impl Reader<'_> {
             || !self.is_condition && constant(left) && constant(right)
             || !self.is_condition
                 && self.plain_start()
-                && (constant(left) || constant(right) || self.tokens.commented);
+                && (constant(left) || constant(right) || self.tokens.commented)
+            // `1 AND SUBSTRING(x, 1, 1) = y`
+            || !self.is_condition
+                && self.called
+                && (self.plain_start() || self.first == Some(Kind::Call));
         self.signals.add(if sure { Signal::SqlCondition } else { Signal::SqlFilter });
     }
 
@@ -91,6 +95,7 @@ impl Reader<'_> {
 
     pub(super) fn called(&mut self, call: Call) {
         self.syntax = true;
+        self.called |= self.logic_open && call != Call::Unknown;
         if call == Call::Dangerous {
             self.pending_call();
         }

@@ -59,10 +59,9 @@ impl Reader<'_> {
             (Word::Define, Some(Token::Word(Word::Object))) => {
                 let named = self.tokens.next();
                 matches!(named, Some(Token::Name | Token::Call(_) | Token::Word(Word::If)))
-                    && self
-                        .tokens
-                        .next()
-                        .is_none_or(|t| matches!(t, Token::Semicolon | Token::Comment { .. }))
+                    && self.tokens.next().is_none_or(|t| {
+                        matches!(t, Token::Semicolon | Token::Comment { .. } | Token::Open)
+                    })
                     || self.broken_out()
             }
             (Word::Define, Some(Token::Call(_))) => self.broken_out(),
