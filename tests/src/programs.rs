@@ -11,6 +11,7 @@ static FOUND: OnceLock<Mutex<HashMap<String, PathBuf>>> = OnceLock::new();
 fn package_of(program: &str) -> &str {
     match program {
         "nghttp" | "h2load" => "nghttp2-client",
+        "promtool" => "prometheus",
         other => other,
     }
 }

@@ -12,6 +12,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::extract::{Request, State as Extracted};
@@ -36,6 +37,7 @@ use crate::cache::Caches;
 use crate::config::Loaded;
 use crate::config::show;
 use crate::explain::Explainer;
+use crate::metrics_page::{self, Lag, Sources};
 
 /// Connections that operators may have open at a time.
 const MAX_CONNECTIONS: usize = 256;
@@ -52,9 +54,11 @@ struct Shared {
     upstreams: Vec<(Upstream, bool)>,
     caches: Caches,
     explainer: Explainer,
-    prometheus: Option<PrometheusHandle>,
+    prometheus: Option<(PrometheusHandle, Lag)>,
     hosts: Vec<String>,
     effective: String,
+    /// The number of the configuration, and when it took effect.
+    configuration: (u64, SystemTime),
     token: Option<AdminToken>,
     drain_asked: Notify,
 }
@@ -65,7 +69,7 @@ impl State {
         upstreams: Vec<(Upstream, bool)>,
         caches: Caches,
         explainer: Explainer,
-        prometheus: Option<PrometheusHandle>,
+        prometheus: Option<(PrometheusHandle, Lag)>,
         drain: Drain,
         loaded: &Loaded,
         token: Option<AdminToken>,
@@ -84,6 +88,7 @@ impl State {
             prometheus,
             hosts,
             effective,
+            configuration: (1, SystemTime::now()),
             token,
             drain_asked,
         };
@@ -110,8 +115,8 @@ impl State {
         for (upstream, _) in &self.shared.upstreams {
             upstream.sweep();
         }
-        if let Some(prometheus) = &self.shared.prometheus {
-            prometheus.run_upkeep();
+        if let Some((counted, _)) = &self.shared.prometheus {
+            counted.run_upkeep();
         }
     }
 }
@@ -157,11 +162,17 @@ async fn readyz(Extracted(state): Extracted<State>) -> Response {
 
 async fn metrics(Extracted(state): Extracted<State>) -> Response {
     match &state.shared.prometheus {
-        Some(prometheus) => (
-            [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-            prometheus.render(),
-        )
-            .into_response(),
+        Some((counted, lag)) => {
+            let page = metrics_page::page(&Sources {
+                counted,
+                upstreams: &state.shared.upstreams,
+                caches: &state.shared.caches,
+                lag,
+                configuration: state.shared.configuration,
+            });
+            let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+            (kind, page).into_response()
+        }
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

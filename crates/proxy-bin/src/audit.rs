@@ -45,6 +45,10 @@ pub fn open(
     Ok(Some(match &own.target {
         LogTarget::Stdout => builder.start(io::stdout())?,
         LogTarget::File(path) => builder.open(path)?,
+        // The resolver makes none of these for it.
+        LogTarget::Syslog(_) | LogTarget::Journal => {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
     }))
 }
 

@@ -4,6 +4,7 @@
 //! the operator types. [`gateway`] and [`forward`] are what the two roles of a listener do.
 
 pub mod access;
+pub mod access_log;
 pub mod admin;
 pub mod admin_token;
 pub mod audit;
@@ -21,6 +22,7 @@ pub mod forward;
 pub mod gateway;
 pub mod inspection;
 pub mod memory_guard;
+pub mod metrics_page;
 pub mod miss_limited;
 pub mod names;
 pub mod paced_stream;

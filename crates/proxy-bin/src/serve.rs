@@ -8,27 +8,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use metrics::Recorder;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use proxy_cache::CacheStore;
 use proxy_core::{Body, BoxError, Clock, SystemClock};
-use proxy_observe::{
-    AccessLog, AccessLogConfig, AuditLog, LogFormat, Metrics, Observer, Overflow, Sink,
-};
+use proxy_observe::{AuditLog, Metrics, Observer, Sink};
 use proxy_server::{Bound, Drain, Exchanges, Limiter, ListenAddress, RuntimeKind, Workers, accept};
 use proxy_upstream::guard::OwnListeners;
 use proxy_upstream::resolve::{HickoryConfig, HickoryResolver};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tower_service::Service;
 
+use crate::access_log::AccessLogs;
 use crate::admin::{self, State};
 use crate::admin_token::AdminToken;
-use crate::compose::{Composed, Resources, compose, front, listener_settings, path_policy};
+use crate::compose::{Composed, Resources, compose, front, listener_settings};
 use crate::compress::Coders;
 use crate::config::resolved::{Address, CacheStores, Listener, LogTarget, Resolved};
 use crate::config::{Loaded, raw};
 use crate::explain::Explainer;
 use crate::files::Watch;
 use crate::memory_guard::MemoryGuard;
+use crate::metrics_page;
 
 /// How often idle connections are swept and metrics are kept in order.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(2);
@@ -47,7 +47,7 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
-    /// A file for the log could not be opened.
+    /// An access log could not be opened.
     #[error("cannot write the access log {path}: {source}")]
     Log {
         /// Which.
@@ -108,9 +108,10 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     let upstreams = composed.upstreams.clone();
     let caches = composed.caches.clone();
     let explainer = Explainer::live(config, &resources, &composed);
-    let state = State::new(upstreams, caches, explainer, prometheus, drain.clone(), loaded, token);
     let workers =
         Arc::new(Workers::start(runtime_kind(config.server.runtime), worker_count(config))?);
+    let prometheus = prometheus.map(|counted| (counted, metrics_page::watch(&workers)));
+    let state = State::new(upstreams, caches, explainer, prometheus, drain.clone(), loaded, token);
     start(config, &resources, composed, bound, &workers, &drain, &state)?;
     let guard = resources.cache.clone().and_then(MemoryGuard::new);
     let destinations = resources.destinations.clone();
@@ -206,7 +207,7 @@ type Made = (OwnListeners, Resources, Logs, Option<PrometheusHandle>);
 
 /// The logs; each ends with its drop.
 struct Logs {
-    access: Option<AccessLog>,
+    access: AccessLogs,
     audit: Option<AuditLog>,
 }
 
@@ -221,10 +222,11 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
         }
         false => (None, None, None),
     };
-    let log = access_log(config, metrics.as_ref())?;
+    let access = AccessLogs::open(config, metrics.as_ref(), &clock)
+        .map_err(|log| ServeError::Log { path: log.target, source: log.source })?;
     let audit = audit_log(config, metrics.as_ref(), &clock)?;
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
-    sinks.extend(log.as_ref().map(AccessLog::sink));
+    sinks.extend(access.sinks());
     let trail = audit.as_ref().map(|audit| crate::audit::trail(audit, config));
     sinks.extend(trail.map(|trail| Arc::new(trail) as Arc<dyn Sink>));
     sinks.extend(metrics.map(|m| m as Arc<dyn Sink>));
@@ -245,7 +247,7 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
             None => format!("proxyd-{:08x}", seed as u32).into(),
         },
     };
-    Ok((own, resources, Logs { access: log, audit }, prometheus))
+    Ok((own, resources, Logs { access, audit }, prometheus))
 }
 
 fn audit_log(
@@ -265,11 +267,26 @@ fn cache(stores: &CacheStores) -> Result<Arc<dyn CacheStore>, ServeError> {
         .map_err(|source| ServeError::Cache { path: path().unwrap_or_default(), source })
 }
 
+/// Upper bounds for distributions of sizes, in bytes: 64 KiB to 16 GiB.
+const SIZE_BUCKETS: &[f64] = &[
+    65_536.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+    268_435_456.0,
+    1_073_741_824.0,
+    4_294_967_296.0,
+    17_179_869_184.0,
+];
+
 type SharedRecorder = Arc<dyn Recorder + Send + Sync>;
 
 fn metrics(config: &Resolved) -> (Arc<Metrics>, PrometheusHandle, SharedRecorder) {
+    let sizes = Matcher::Suffix("_bytes".to_owned());
     let recorder = PrometheusBuilder::new()
         .set_buckets(proxy_observe::DURATION_BUCKETS)
+        .and_then(|builder| builder.set_buckets_for_metric(sizes, SIZE_BUCKETS))
         .unwrap_or_else(|_| PrometheusBuilder::new())
         .build_recorder();
     let handle = recorder.handle();
@@ -280,42 +297,6 @@ fn metrics(config: &Resolved) -> (Arc<Metrics>, PrometheusHandle, SharedRecorder
         .listeners(config.listeners.iter().map(|listener| listener.name.as_str()))
         .build();
     (Arc::new(metrics), handle, recorder)
-}
-
-fn access_log(
-    config: &Resolved,
-    metrics: Option<&Arc<Metrics>>,
-) -> Result<Option<AccessLog>, ServeError> {
-    let Some(own) = &config.access_log else { return Ok(None) };
-    let settings = AccessLogConfig {
-        format: match own.format {
-            raw::LogFormat::Json => LogFormat::Json,
-            raw::LogFormat::Combined => LogFormat::Combined,
-            raw::LogFormat::Common => LogFormat::Common,
-        },
-        overflow: match own.on_full {
-            raw::OnFull::DropAndCount => Overflow::DropAndCount,
-            raw::OnFull::Block => Overflow::Block,
-        },
-        path_policy: path_policy(config),
-        privacy: config.privacy.log.clone(),
-        redaction: config.privacy.redaction.clone(),
-        users: own.users,
-        ..AccessLogConfig::default()
-    };
-    let mut builder = AccessLog::builder(settings).on_error(
-        |error, count| tracing::error!(%error, count, "the access log cannot be written"),
-    );
-    if let Some(metrics) = metrics {
-        builder = builder.counters(metrics.log_counters());
-    }
-    let log = match &own.target {
-        LogTarget::Stdout => builder.start(io::stdout())?,
-        LogTarget::File(path) => builder
-            .open(path)
-            .map_err(|source| ServeError::Log { path: path.display().to_string(), source })?,
-    };
-    Ok(Some(log))
 }
 
 fn runtime_kind(runtime: raw::Runtime) -> RuntimeKind {
@@ -454,12 +435,7 @@ impl Signals {
                     tracing::warn!("SIGHUP: a reload is not built yet; nothing has changed");
                 }
                 _ = self.reopen.recv() => {
-                    let target = config.access_log.as_ref().map(|own| &own.target);
-                    if let (Some(log), Some(LogTarget::File(path))) = (&logs.access, target)
-                        && let Err(error) = log.reopen(path)
-                    {
-                        tracing::error!(%error, "the access log cannot be reopened");
-                    }
+                    logs.access.reopen();
                     let target = config.audit_log.as_ref().map(|own| &own.target);
                     if let (Some(log), Some(LogTarget::File(path))) = (&logs.audit, target)
                         && let Err(error) = log.reopen(path)

@@ -92,6 +92,7 @@ struct Record {
     attempts: Mutex<Attempts>,
     request_bytes: AtomicU64,
     response_bytes: AtomicU64,
+    request_whole: AtomicBool,
     ending: AtomicU8,
     rehearsal: AtomicBool,
     /// Whether a decision is for the audit trail.
@@ -153,6 +154,7 @@ impl Exchange {
             attempts: Mutex::new(Attempts::default()),
             request_bytes: AtomicU64::new(0),
             response_bytes: AtomicU64::new(0),
+            request_whole: AtomicBool::new(false),
             ending: AtomicU8::new(0),
             rehearsal: AtomicBool::new(false),
             audited: AtomicBool::new(false),
@@ -309,6 +311,16 @@ impl Exchange {
     /// Content bytes handed to the client's connection.
     pub fn response_bytes(&self) -> u64 {
         self.0.response_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Says that the request's content has come to its end, or that there is none.
+    pub fn set_request_whole(&self) {
+        self.0.request_whole.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the request's content has been read to its end. False where nobody says so.
+    pub fn is_request_whole(&self) -> bool {
+        self.0.request_whole.load(Ordering::Relaxed)
     }
 
     /// How it ended.

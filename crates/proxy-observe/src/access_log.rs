@@ -4,6 +4,10 @@
 //! in large pieces, at least every 100 ms. No byte of a request reaches a line unescaped: a line
 //! is printable ASCII and ends where the log ends it.
 //!
+//! # Which exchanges
+//! [`AccessLogConfig::routes`] says of which routes; [`AccessLogConfig::sample`] of how many of
+//! them. What was not complete, had a status of 500 or above, or was slow is written in any case.
+//!
 //! # The JSON format
 //! One object a line. A field without a value is left out, except `status`, which is `null` where
 //! the client left before a response was made.
@@ -12,62 +16,77 @@
 //! |---|---|
 //! | `time` | when the head was complete, RFC 3339, UTC, milliseconds |
 //! | `id` | the exchange's id |
-//! | `listener`, `client` | the listener's name; the client's address, as privacy allows, or `-` |
+//! | `listener`, `connection` | the listener's name; the number of the client's connection |
+//! | `client` | the client's address, as privacy allows, or `-` |
 //! | `user` | who asked, where credentials were verified and the log is told to show it |
 //! | `method`, `scheme`, `host`, `target`, `protocol` | the request; `target` is path and query, the path in its normal form; for CONNECT host and port |
 //! | `status` | of the response |
 //! | `request_bytes`, `response_bytes` | content, or what the tunnel carried |
-//! | `duration_us` | from the complete head to the end of response or tunnel |
-//! | `upstream` | of the last attempt: `name`, `address`, `reused`, `dns_us`, `connect_us`, `first_byte_us`; and the number of `attempts` |
+//! | `since_accept_us` | from the connection's acceptance to the complete head: of the first request, what the client took |
+//! | `answered_us`, `duration_us` | from the complete head to the response head; to the end of response or tunnel |
+//! | `slow` | `true` where it took longer than [`AccessLogConfig::slow_threshold`] |
+//! | `sample` | the share, where the line stands for others of its kind |
+//! | `upstream` | of the last attempt: `name`, `address`, `reused`, `status`, `error`, `dns_us`, `connect_us`, `first_byte_us`; the number of `attempts`; and `failed`, the first 16 of those before it |
 //! | `route` | the route's name |
+//! | `exec` | the program that answered: `why` it ended, `exit`, `signal`, `queued_us`, `user_us`, `system_us`, `peak_memory` |
 //! | `error` | the error token (RFC 9209) that the answer stands for |
+//! | `cache` | what the cache did: `hit`, `stale`, `collapsed`, `bypass`, or why it asked |
 //! | `denied_by`, `rule`, `reason` | layer, rule id and reason of the denial |
 //! | `reported` | the ids of rules that only report and would have refused, each once, at most 16; the layer's name where a rule has no id |
+//! | `coding` | `Content-Encoding` of the response |
 //! | `ending` | `complete`, `client_left`, `upstream_broke`, `tunnel`; `head_refused` where there was no request |
+//! | `termination` | who ended it and in which phase: [`Termination`](crate::Termination) |
 //! | `tunnel_end` | why the tunnel ended |
 //! | `user_agent`, `referer` | as sent, but for what [`Redaction`] hides |
 //!
 //! # The common and combined formats
 //! As other servers write them; a client that left before the response has status 499. Bytes
 //! outside printable ASCII, quotes and backslashes are written `\xHH`.
+//!
+//! # Formats and sinks of your own
+//! A [`LogTemplate`] is text with variables; a [`LineFormat`] is any other format, an
+//! [`AccessLogSink`] any place for lines. Those that are there: whatever can be
+//! [written](std::io::Write) to, a [`RotatingFile`], a [`Syslog`], the [`Journal`].
 
+mod choice;
 mod combined;
+mod datagrams;
+mod facts;
+mod format;
 mod json;
 mod queue;
+mod retired;
+mod rotating_file;
+mod sink;
+mod template;
 mod writer;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fs::OpenOptions;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use http::StatusCode;
 use http::header::{REFERER, USER_AGENT};
 use proxy_core::{AddressPrivacy, ConnectionEvent, ConnectionInfo, PathPolicy};
+
+pub use choice::LogRoutes;
+pub use datagrams::{JOURNAL, Journal, Syslog, SyslogAddress};
+pub use format::{LineFormat, LogEntry, LogFormat, RefusedHead};
+pub use rotating_file::{RotatingFile, Rotation};
+pub use sink::AccessLogSink;
+pub use template::{LogTemplate, TemplateError, VARIABLES};
 
 use crate::metrics::LogCounters;
 use crate::observer::Sink;
 use crate::record::{Record, RequestLine};
 use crate::redaction::{REDACTED, Redaction};
+use format::Format;
 use queue::Queue;
 use writer::Writer;
-
-/// How a line looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum LogFormat {
-    /// A JSON object.
-    #[default]
-    Json,
-    /// The combined log format: common, and `Referer` and `User-Agent`.
-    Combined,
-    /// The common log format.
-    Common,
-}
 
 /// What happens to a line when the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -82,8 +101,16 @@ pub enum Overflow {
 /// What an access log writes, and how much it holds.
 #[derive(Clone, Debug)]
 pub struct AccessLogConfig {
-    /// How a line looks.
+    /// How a line looks, unless the [builder](AccessLogBuilder::format) is given another format.
     pub format: LogFormat,
+    /// Of which routes there are lines. Default: all.
+    pub routes: LogRoutes,
+    /// The share of everyday exchanges that have a line, 0 to 1: of those that are complete, have
+    /// a status below 500 and were not slow. Default: 1.
+    pub sample: f64,
+    /// What takes at least this long, from head to end, is marked as slow and never left out. Of
+    /// tunnels too. Default: none.
+    pub slow_threshold: Option<Duration>,
     /// How much of the client's address it shows.
     pub privacy: AddressPrivacy,
     /// What it hides of the request.
@@ -103,6 +130,9 @@ impl Default for AccessLogConfig {
     fn default() -> Self {
         Self {
             format: LogFormat::default(),
+            routes: LogRoutes::default(),
+            sample: 1.0,
+            slow_threshold: None,
             privacy: AddressPrivacy::default(),
             redaction: Redaction::default(),
             users: false,
@@ -138,11 +168,18 @@ type OnError = Box<dyn FnMut(&io::Error, u64) + Send>;
 #[must_use]
 pub struct AccessLogBuilder {
     config: AccessLogConfig,
+    format: Option<Format>,
     counters: LogCounters,
     on_error: OnError,
 }
 
 impl AccessLogBuilder {
+    /// Writes lines as this format does, and not as [`AccessLogConfig::format`] says.
+    pub fn format(mut self, format: impl LineFormat) -> Self {
+        self.format = Some(Format::foreign(format));
+        self
+    }
+
     /// Counts lost lines and failed writes here too: [`Metrics::log_counters`].
     ///
     /// [`Metrics::log_counters`]: crate::Metrics::log_counters
@@ -170,31 +207,41 @@ impl AccessLogBuilder {
     ///
     /// # Errors
     /// Where no thread can be started.
-    pub fn start(self, sink: impl Write + Send + 'static) -> io::Result<AccessLog> {
+    pub fn start(self, sink: impl AccessLogSink) -> io::Result<AccessLog> {
+        self.start_boxed(Box::new(sink))
+    }
+
+    /// The same, of a sink that is chosen at run time.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn start_boxed(self, sink: Box<dyn AccessLogSink>) -> io::Result<AccessLog> {
+        let format = self.format.unwrap_or_else(|| Format::own(self.config.format));
         let queue = Arc::new(Queue::new(self.config, self.counters));
-        let writer = Writer::new(Arc::clone(&queue), Box::new(sink), self.on_error);
+        let writer = Writer::new(Arc::clone(&queue), sink, self.on_error);
         thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run())?;
-        Ok(AccessLog { queue })
+        Ok(AccessLog { queue, format })
     }
 }
 
 /// An access log and its thread. Its drop writes what is queued and ends the thread; it waits for
 /// that at most five seconds.
-#[derive(Debug)]
 pub struct AccessLog {
     queue: Arc<Queue>,
+    format: Format,
 }
 
 impl AccessLog {
     /// A log with this configuration.
     pub fn builder(config: AccessLogConfig) -> AccessLogBuilder {
-        AccessLogBuilder { config, counters: LogCounters::default(), on_error: Box::new(|_, _| {}) }
+        let (counters, on_error) = (LogCounters::default(), Box::new(|_: &_, _| {}));
+        AccessLogBuilder { config, format: None, counters, on_error }
     }
 
     /// The sink for an [`Observer`](crate::Observer). What it gets once the log is dropped is
     /// lost and counted.
     pub fn sink(&self) -> Arc<dyn Sink> {
-        Arc::new(AccessLogSink { queue: Arc::clone(&self.queue) })
+        Arc::new(Lines { queue: Arc::clone(&self.queue), format: self.format.clone() })
     }
 
     /// Goes on at the end of the file of this name: after a rotation, or with a new name. Where
@@ -208,8 +255,13 @@ impl AccessLog {
     }
 
     /// Goes on in another sink.
-    pub fn replace(&self, sink: impl Write + Send + 'static) {
-        self.queue.replace_writer(Box::new(sink));
+    pub fn replace(&self, sink: impl AccessLogSink) {
+        self.replace_boxed(Box::new(sink));
+    }
+
+    /// The same, of a sink that is chosen at run time.
+    pub fn replace_boxed(&self, sink: Box<dyn AccessLogSink>) {
+        self.queue.replace_writer(sink);
     }
 
     /// Waits until every line queued so far is written, or lost to an error. False where that
@@ -239,19 +291,23 @@ fn append_to(path: &Path) -> io::Result<std::fs::File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Formats lines and queues them.
-struct AccessLogSink {
-    queue: Arc<Queue>,
+impl std::fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccessLog").field("queue", &self.queue).finish_non_exhaustive()
+    }
 }
 
-impl Sink for AccessLogSink {
+/// Formats lines and queues them.
+struct Lines {
+    queue: Arc<Queue>,
+    format: Format,
+}
+
+impl Sink for Lines {
     fn finished(&self, record: &Record<'_>) {
-        let config = self.queue.config();
-        self.line(|out| match config.format {
-            LogFormat::Json => json::exchange(out, record, config),
-            LogFormat::Combined => combined::exchange(out, record, config, true),
-            LogFormat::Common => combined::exchange(out, record, config, false),
-        });
+        if let Some(entry) = choice::entry(record, self.queue.config()) {
+            self.line(|format, line| format.exchange(line, &entry));
+        }
     }
 
     fn connection(&self, on: &ConnectionInfo, event: ConnectionEvent<'_>, time: SystemTime) {
@@ -259,21 +315,11 @@ impl Sink for AccessLogSink {
             return;
         };
         let config = self.queue.config();
-        let refused = RefusedHead { on, status, reason, time };
-        self.line(|out| match config.format {
-            LogFormat::Json => json::refused_head(out, &refused, config),
-            LogFormat::Combined => combined::refused_head(out, &refused, config, true),
-            LogFormat::Common => combined::refused_head(out, &refused, config, false),
-        });
+        if config.routes.has_refused_heads() {
+            let head = RefusedHead { connection: on, status, reason, time, config };
+            self.line(|format, line| format.refused_head(line, &head));
+        }
     }
-}
-
-/// A head that the edge answered itself.
-struct RefusedHead<'a> {
-    on: &'a ConnectionInfo,
-    status: StatusCode,
-    reason: &'static str,
-    time: SystemTime,
 }
 
 /// A larger line's memory is given back.
@@ -284,14 +330,13 @@ thread_local! {
     static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-impl AccessLogSink {
-    fn line(&self, format: impl FnOnce(&mut Vec<u8>)) {
-        let mut format = Some(format);
+impl Lines {
+    fn line(&self, write: impl FnOnce(&dyn LineFormat, &mut Vec<u8>)) {
+        let mut write = Some(write);
         let mut queue = |line: &mut Vec<u8>| {
-            if let Some(format) = format.take() {
+            if let Some(write) = write.take() {
                 line.clear();
-                format(line);
-                line.push(b'\n');
+                self.format.write(line, write);
                 self.queue.push(line);
                 line.shrink_to(KEPT_LINE);
             }

@@ -20,8 +20,13 @@ pin_project! {
     }
 }
 
-impl<B> ObserveRequestBody<B> {
-    pub(crate) const fn new(inner: B, exchange: Option<Exchange>) -> Self {
+impl<B: Body> ObserveRequestBody<B> {
+    pub(crate) fn new(inner: B, exchange: Option<Exchange>) -> Self {
+        if let Some(exchange) = &exchange
+            && inner.is_end_stream()
+        {
+            exchange.set_request_whole();
+        }
         Self { inner, exchange }
     }
 }
@@ -34,12 +39,17 @@ impl<B: Body<Data = Bytes>> Body for ObserveRequestBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let this = self.project();
-        let frame = ready!(this.inner.poll_frame(cx));
-        if let (Some(exchange), Some(Ok(frame))) = (&this.exchange, &frame)
-            && let Some(data) = frame.data_ref()
-        {
-            exchange.add_request_bytes(data.len() as u64);
+        let mut this = self.project();
+        let frame = ready!(this.inner.as_mut().poll_frame(cx));
+        if let Some(exchange) = &this.exchange {
+            if let Some(Ok(frame)) = &frame
+                && let Some(data) = frame.data_ref()
+            {
+                exchange.add_request_bytes(data.len() as u64);
+            }
+            if frame.is_none() || this.inner.is_end_stream() {
+                exchange.set_request_whole();
+            }
         }
         Poll::Ready(frame)
     }

@@ -43,6 +43,7 @@ pub struct Observe<S> {
 impl<S, ReqB, ResB> Service<Request<ReqB>> for Observe<S>
 where
     S: Service<Request<ObserveRequestBody<ReqB>>, Response = Response<ResB>>,
+    ReqB: http_body::Body,
     ResB: http_body::Body<Data = Bytes>,
     ResB::Error: Into<BoxError>,
 {

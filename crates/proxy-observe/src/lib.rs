@@ -52,8 +52,11 @@ mod observer;
 mod record;
 mod redaction;
 mod shown_target;
+mod termination;
 
-pub use access_log::{AccessLog, AccessLogBuilder, AccessLogConfig, LogFormat, Overflow};
+pub use access_log::{
+    AccessLog, AccessLogBuilder, AccessLogConfig, LogFormat, LogRoutes, LogTemplate, Overflow,
+};
 pub use audit::{AuditConfig, AuditGateLayer, AuditLog, AuditLogBuilder, AuditTrail};
 pub use body::{ObserveBody, ObserveRequestBody};
 pub use future::ObserveFuture;
@@ -62,3 +65,4 @@ pub use metrics::{DURATION_BUCKETS, METRICS, MetricDoc, MetricKind, Metrics, Met
 pub use observer::{Observer, Sink};
 pub use record::{Record, RequestLine};
 pub use redaction::{REDACTED, Redaction};
+pub use termination::Termination;

@@ -15,7 +15,7 @@
 //!     .build_recorder();
 //! let page = recorder.handle();
 //! let metrics = Metrics::builder(Arc::new(recorder)).routes(["api"]).listeners(["web"]).build();
-//! assert!(page.render().contains("http_server_active_requests 0"));
+//! assert!(page.render().contains("http_server_active_requests{protocol=\"http/1\"} 0"));
 //! ```
 
 mod docs;
@@ -33,7 +33,8 @@ use crate::observer::Sink;
 use crate::record::Record;
 use docs::name;
 pub use docs::{DURATION_BUCKETS, METRICS, MetricDoc, MetricKind};
-use labels::{method_index, status_index};
+use http::Version;
+use labels::{PROTOCOLS, method_index, protocol_index, status_index};
 use tables::{ByMethodAndStatus, ByName, ByStatus, ByToken, Registry};
 
 /// Where handles come from.
@@ -79,12 +80,21 @@ impl MetricsBuilder {
                 response_bytes: registry.counter(name::RESPONSE_BYTES, &[("route", route)]),
             }),
             upstreams: ByName::new(self.upstreams, |upstream| {
-                ByStatus::new(name::CLIENT_DURATION, &[("upstream", upstream)])
+                let attempts = |connection| {
+                    let labels = [("upstream", upstream), ("connection", connection)];
+                    registry.counter(name::ATTEMPTS, &labels)
+                };
+                UpstreamMetrics {
+                    duration: ByStatus::new(name::CLIENT_DURATION, &[("upstream", upstream)]),
+                    fresh: attempts("new"),
+                    reused: attempts("reused"),
+                    errors: counter(name::ATTEMPT_ERRORS, "error").of("upstream", upstream),
+                }
             }),
             listeners: ByName::new(self.listeners, |listener| {
                 registry.counter(name::CONNECTIONS_TOTAL, &[("listener", listener)])
             }),
-            active: registry.gauge(name::ACTIVE),
+            active: PROTOCOLS.map(|own| registry.gauge_of(name::ACTIVE, "protocol", own)),
             errors: ErrorKind::ALL
                 .iter()
                 .map(|kind| registry.counter(name::ERRORS, &[("error", kind.token())]))
@@ -118,9 +128,10 @@ impl MetricsBuilder {
 pub struct Metrics {
     registry: Registry,
     routes: ByName<RouteMetrics>,
-    upstreams: ByName<ByStatus>,
+    upstreams: ByName<UpstreamMetrics>,
     listeners: ByName<Counter>,
-    active: Gauge,
+    /// In the order of [`PROTOCOLS`].
+    active: [Gauge; PROTOCOLS.len()],
     /// In the order of [`ErrorKind::ALL`].
     errors: Box<[Counter]>,
     connections: Gauge,
@@ -139,6 +150,13 @@ struct RouteMetrics {
     duration: ByMethodAndStatus,
     request_bytes: Counter,
     response_bytes: Counter,
+}
+
+struct UpstreamMetrics {
+    duration: ByStatus,
+    fresh: Counter,
+    reused: Counter,
+    errors: ByToken,
 }
 
 impl Metrics {
@@ -166,9 +184,15 @@ impl Metrics {
     fn attempts(&self, exchange: &Exchange) {
         exchange.with_attempts(|attempts| {
             for attempt in attempts.iter() {
+                let upstream = self.upstreams.get(attempt.upstream.as_deref());
+                let connection = if attempt.reused { &upstream.reused } else { &upstream.fresh };
+                connection.increment(1);
+                if let Some(error) = attempt.error {
+                    upstream.errors.count(error.token());
+                }
                 if let Some(time) = attempt.first_byte {
-                    self.upstreams
-                        .get(attempt.upstream.as_deref())
+                    upstream
+                        .duration
                         .get(&self.registry, status_index(attempt.status))
                         .record(time.as_secs_f64());
                 }
@@ -178,16 +202,17 @@ impl Metrics {
 }
 
 impl Sink for Metrics {
-    fn started(&self, _: &Exchange) {
-        self.active.increment(1.0);
+    fn started(&self, _: &Exchange, version: Version) {
+        self.active[protocol_index(version)].increment(1.0);
     }
 
     fn finished(&self, record: &Record<'_>) {
         let exchange = record.exchange;
-        self.active.decrement(1.0);
+        self.active[protocol_index(record.request.version)].decrement(1.0);
         let route = self.routes.get(exchange.route().map(|name| &**name));
         // A tunnel's life is no answer's duration.
-        let duration = record.answered_after.unwrap_or(record.duration);
+        let to_answer = record.answered_after.filter(|_| record.ending == Ending::Tunnel);
+        let duration = to_answer.unwrap_or(record.duration);
         route
             .duration
             .get(&self.registry, method_index(&record.request.method), status_index(record.status))

@@ -3,11 +3,12 @@
 use std::thread;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, HOST, REFERER, USER_AGENT};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use proxy_core::{Decision, Ending, ErrorKind, Exchange, ProxyError, Side, TunnelOutcome};
 
 use crate::observer::Observer;
+use crate::termination::Termination;
 
 /// A finished exchange, as a [`Sink`](crate::Sink) sees it.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +24,10 @@ pub struct Record<'a> {
     pub ending: Ending,
     /// From the complete request head to the end.
     pub duration: Duration,
-    /// From the complete request head to the response head; for tunnels only.
+    /// From the complete request head to the response head; none where there was no response.
     pub answered_after: Option<Duration>,
+    /// `Content-Encoding` of the response. None where no sink reads heads.
+    pub coding: Option<&'a HeaderValue>,
     /// What became of the tunnel, where the exchange was one and its end was reported.
     pub tunnel: Option<TunnelOutcome>,
 }
@@ -38,6 +41,11 @@ impl Record<'_> {
     /// Bytes to the client: content, or what a tunnel carried.
     pub fn response_bytes(&self) -> u64 {
         self.tunnel.map_or_else(|| self.exchange.response_bytes(), |tunnel| tunnel.received)
+    }
+
+    /// Who ended it, and in which phase.
+    pub fn termination(&self) -> Termination {
+        Termination::of(self)
     }
 }
 
@@ -99,6 +107,8 @@ pub(crate) struct Open {
     /// How it ended, where that is known before the drop.
     ending: Option<Ending>,
     answered_after: Option<Duration>,
+    reads_heads: bool,
+    coding: Option<HeaderValue>,
     tunnel: Option<TunnelOutcome>,
     /// How many decisions the sinks were told of.
     told: usize,
@@ -110,7 +120,7 @@ impl Open {
         exchange: &Exchange,
         request: &Request<B>,
     ) -> Box<Self> {
-        let reads_heads = observer.started(exchange);
+        let reads_heads = observer.started(exchange, request.version());
         Box::new(Self {
             observer: observer.clone(),
             exchange: exchange.clone(),
@@ -121,6 +131,8 @@ impl Open {
             whole: false,
             ending: None,
             answered_after: None,
+            reads_heads,
+            coding: None,
             tunnel: None,
             told: 0,
         })
@@ -137,10 +149,13 @@ impl Open {
     ) -> Option<Box<Self>> {
         let status = response.status();
         self.status = Some(status);
+        self.answered_after = Some(self.observer.since(self.exchange.started()));
+        if self.reads_heads {
+            self.coding = response.headers().get(CONTENT_ENCODING).cloned();
+        }
         self.tell_decisions();
         if self.request.method == Method::CONNECT && status.is_success() {
             self.exchange.set_ending(Ending::Tunnel);
-            self.answered_after = Some(self.observer.since(self.exchange.started()));
             return self.observer.clone().keep_tunnel(self);
         }
         // No content is sent here, whatever the body holds (RFC 9110 sections 9.3.2 and 15).
@@ -178,6 +193,7 @@ impl Open {
             ending: self.exchange.ending(),
             duration: self.observer.since(self.exchange.started()),
             answered_after: self.answered_after,
+            coding: self.coding.as_ref(),
             tunnel: self.tunnel,
         }
     }

@@ -102,6 +102,25 @@ impl Workers {
         }
     }
 
+    /// Runs a task on each worker, or one on the shared runtime, as long as there are workers. It
+    /// is no connection, and is not counted.
+    pub fn on_each<M, F>(&self, make: M)
+    where
+        M: Fn() -> F + Clone + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        for worker in &self.workers {
+            let make = make.clone();
+            match &worker.to {
+                To::Runtime(handle) => drop(handle.spawn(async move { make().await })),
+                To::Thread(jobs) => {
+                    let job: Job = Box::new(move || Box::pin(make()));
+                    let _ = jobs.send(job);
+                }
+            }
+        }
+    }
+
     /// How many connections each worker serves.
     pub fn load(&self) -> Vec<usize> {
         self.workers.iter().map(|w| w.serving.load(Ordering::Relaxed)).collect()

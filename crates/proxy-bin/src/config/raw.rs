@@ -44,7 +44,7 @@ pub use inspect::{
     OnLimit,
 };
 pub use listener::{Admin, Forward, Listener, Port, Probe, Protocol, Role, Secret};
-pub use log::{AccessLog, Log, LogFormat, Metrics, OnFull};
+pub use log::{AccessLog, Log, LogFormat, LogSwitch, Metrics, OnFull, Rotate};
 pub use privacy::{AuditFsync, AuditLog, AuditOnFull, ClientAddress, Privacy, PrivacySinks};
 pub use rate_limit::{LimitCount, LimitKey, LimitMode, RateLimit};
 pub use route::{

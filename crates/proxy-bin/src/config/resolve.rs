@@ -1,6 +1,7 @@
 //! From what is written to what the proxy works with. Nothing stops at the
 //! first error: all are collected, each with the path of its value.
 
+mod access_log;
 mod address;
 mod bandwidth_limit;
 mod cache;
@@ -75,6 +76,7 @@ pub(super) fn resolve(
     let bandwidth_limits = resolver.bandwidth_limits(&config);
     let input = resolver.input(&config);
     let access_log = resolver.access_log(&config);
+    let more_logs = resolver.more_logs(&config);
     let audit_log = resolver.audit_log(&config);
     let privacy = resolver.privacy(&config);
     for exec in routes.iter_mut().filter_map(|route| route.exec.as_mut()) {
@@ -103,6 +105,7 @@ pub(super) fn resolve(
         bandwidth_limits,
         input,
         access_log,
+        more_logs,
         audit_log,
         privacy,
         metrics: config.metrics.enabled,

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use proxy_core::{NamePattern, OpeningLimits};
+use proxy_observe::access_log::SyslogAddress;
 
 pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
 pub use compress::{CompressLimits, CompressPolicy};
@@ -70,6 +71,8 @@ pub struct Resolved {
     pub input: Option<Input>,
     /// The access log, if there is one.
     pub access_log: Option<AccessLog>,
+    /// Further access logs, by name.
+    pub more_logs: BTreeMap<String, AccessLog>,
     /// The audit log, if there is one.
     pub audit_log: Option<AuditLog>,
     /// What every sink shows of clients.
@@ -362,13 +365,25 @@ pub struct Route {
     pub exec: Option<proxy_exec::ExecConfig>,
 }
 
-/// The access log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An access log.
+#[derive(Clone, Debug, PartialEq)]
 pub struct AccessLog {
     /// How a line looks.
     pub format: raw::LogFormat,
+    /// The same of the format `template`.
+    pub template: Option<proxy_observe::LogTemplate>,
     /// Where it goes.
     pub target: LogTarget,
+    /// When its file is put away.
+    pub rotate: Option<proxy_observe::access_log::Rotation>,
+    /// The share of everyday requests that have a line.
+    pub sample: f64,
+    /// From where on a request is slow.
+    pub slow_threshold: Option<Duration>,
+    /// Bytes of lines in memory.
+    pub queue_size: usize,
+    /// Of which routes it has lines.
+    pub routes: proxy_observe::LogRoutes,
     /// What happens when it does not keep up.
     pub on_full: raw::OnFull,
     /// Whether it shows who asked.
@@ -382,6 +397,10 @@ pub enum LogTarget {
     Stdout,
     /// To the end of this file.
     File(PathBuf),
+    /// To a syslog (RFC 5424).
+    Syslog(proxy_observe::access_log::SyslogAddress),
+    /// To the journal of systemd.
+    Journal,
 }
 
 impl fmt::Display for LogTarget {
@@ -389,6 +408,9 @@ impl fmt::Display for LogTarget {
         match self {
             Self::Stdout => f.write_str("-"),
             Self::File(path) => path.display().fmt(f),
+            Self::Syslog(SyslogAddress::Unix(path)) => write!(f, "syslog:unix:{}", path.display()),
+            Self::Syslog(SyslogAddress::Udp(address)) => write!(f, "syslog:udp:{address}"),
+            Self::Journal => f.write_str("journald:"),
         }
     }
 }

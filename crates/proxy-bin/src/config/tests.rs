@@ -1,5 +1,6 @@
 //! Whole files through the whole pipeline, with what is reported as text.
 
+mod access_log;
 mod cache;
 mod display;
 mod errors;

@@ -141,6 +141,9 @@ impl fmt::Display for Period {
 pub struct Share(u8);
 
 impl Share {
+    /// The whole.
+    pub const ALL: Self = Self(100);
+
     /// Between 0 and 1.
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / 100.0

@@ -4,7 +4,8 @@ use std::io::Write as _;
 
 use http::Method;
 
-use super::{AccessLogConfig, RefusedHead};
+use super::AccessLogConfig;
+use super::format::RefusedHead;
 use crate::date::Civil;
 use crate::record::Record;
 use crate::{escape, shown_target};
@@ -54,16 +55,11 @@ pub(super) fn exchange(
 }
 
 /// The line of a head that the edge refused, without its end.
-pub(super) fn refused_head(
-    out: &mut Vec<u8>,
-    refused: &RefusedHead<'_>,
-    config: &AccessLogConfig,
-    combined: bool,
-) {
-    let _ = write!(out, "{} - - [", refused.on.peer.view(&config.privacy));
-    Civil::of(refused.time).common(out);
+pub(super) fn refused_head(out: &mut Vec<u8>, head: &RefusedHead<'_>, combined: bool) {
+    let _ = write!(out, "{} - - [", head.connection.peer.view(&head.config.privacy));
+    Civil::of(head.time).common(out);
     out.extend_from_slice(b"] \"-\" ");
-    number(out, u64::from(refused.status.as_u16()));
+    number(out, u64::from(head.status.as_u16()));
     out.extend_from_slice(b" 0");
     if combined {
         out.extend_from_slice(b" \"-\" \"-\"");

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use http::Method;
 use proxy_core::exchange::{Attempts, ProgramRun};
-use proxy_core::{Exchange, Verdict};
+use proxy_core::{Attempt, Exchange, Verdict};
 
-use super::{AccessLogConfig, RefusedHead};
+use super::facts;
+use super::format::{LogEntry, RefusedHead};
 use crate::date::Civil;
-use crate::record::Record;
+use crate::termination::Termination;
 use crate::{escape, shown_target};
 
 /// The line of an exchange, without its end.
-pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLogConfig) {
+pub(super) fn exchange(out: &mut Vec<u8>, entry: &LogEntry<'_>) {
+    let LogEntry { record, config, .. } = *entry;
     let exchange = record.exchange;
     let request = record.request;
     let connection = exchange.connection();
@@ -31,6 +33,7 @@ pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLo
     }
     out.push(b'"');
     text(out, ",\"listener\":\"", connection.listener.as_bytes());
+    number(out, ",\"connection\":", connection.id);
     out.extend_from_slice(b",\"client\":\"");
     exchange.client().view(&config.privacy).write(out);
     out.push(b'"');
@@ -62,7 +65,18 @@ pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLo
     }
     number(out, ",\"request_bytes\":", record.request_bytes());
     number(out, ",\"response_bytes\":", record.response_bytes());
+    number(out, ",\"since_accept_us\":", micros(facts::since_accept(exchange)));
+    if let Some(time) = record.answered_after {
+        number(out, ",\"answered_us\":", micros(time));
+    }
     number(out, ",\"duration_us\":", micros(record.duration));
+    if entry.slow {
+        out.extend_from_slice(b",\"slow\":true");
+    }
+    if let Some(share) = entry.sample {
+        out.extend_from_slice(b",\"sample\":");
+        let _ = write!(escape::Json(out), "{share}");
+    }
     exchange.with_attempts(|attempts| upstream(out, attempts));
     if let Some(route) = exchange.route() {
         text(out, ",\"route\":\"", route.as_bytes());
@@ -73,11 +87,15 @@ pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLo
     if let Some(error) = exchange.error() {
         token(out, ",\"error\":\"", error.token());
     }
-    denial(out, exchange);
+    decisions(out, exchange);
     if exchange.is_audited() {
         reported(out, exchange);
     }
+    if let Some(coding) = record.coding {
+        text(out, ",\"coding\":\"", coding.as_bytes());
+    }
     token(out, ",\"ending\":\"", record.ending.token());
+    termination(out, entry.termination);
     if let Some(tunnel) = record.tunnel {
         token(out, ",\"tunnel_end\":\"", tunnel.end.token());
     }
@@ -91,42 +109,66 @@ pub(super) fn exchange(out: &mut Vec<u8>, record: &Record<'_>, config: &AccessLo
 }
 
 /// The line of a head that the edge refused, without its end.
-pub(super) fn refused_head(out: &mut Vec<u8>, refused: &RefusedHead<'_>, config: &AccessLogConfig) {
+pub(super) fn refused_head(out: &mut Vec<u8>, head: &RefusedHead<'_>) {
     out.extend_from_slice(b"{\"time\":\"");
-    Civil::of(refused.time).rfc3339(out);
+    Civil::of(head.time).rfc3339(out);
     out.push(b'"');
-    text(out, ",\"listener\":\"", refused.on.listener.as_bytes());
-    shown(out, ",\"client\":\"", &refused.on.peer.view(&config.privacy));
+    text(out, ",\"listener\":\"", head.connection.listener.as_bytes());
+    number(out, ",\"connection\":", head.connection.id);
+    shown(out, ",\"client\":\"", &head.connection.peer.view(&head.config.privacy));
     token(out, ",\"method\":\"", "-");
-    number(out, ",\"status\":", u64::from(refused.status.as_u16()));
-    text(out, ",\"reason\":\"", refused.reason.as_bytes());
+    number(out, ",\"status\":", u64::from(head.status.as_u16()));
+    text(out, ",\"reason\":\"", head.reason.as_bytes());
     token(out, ",\"ending\":\"", "head_refused");
+    termination(out, Termination::of_refused_head(head.status));
     out.push(b'}');
 }
 
-/// Where the response came from: the last attempt, and how many there were.
+/// Where the response came from: the last attempt, how many there were, and those before it.
 fn upstream(out: &mut Vec<u8>, attempts: &Attempts) {
     let Some(last) = attempts.last() else { return };
     number(out, ",\"upstream\":{\"attempts\":", attempts.len() as u64);
-    if let Some(name) = &last.upstream {
+    attempt(out, last);
+    if attempts.len() > 1 {
+        out.extend_from_slice(b",\"failed\":[");
+        for (at, earlier) in attempts.iter().take(attempts.len() - 1).take(SHOWN).enumerate() {
+            number(out, if at == 0 { "{\"n\":" } else { ",{\"n\":" }, at as u64 + 1);
+            attempt(out, earlier);
+            out.push(b'}');
+        }
+        out.push(b']');
+    }
+    out.push(b'}');
+}
+
+/// Attempts that one line shows.
+const SHOWN: usize = 16;
+
+fn attempt(out: &mut Vec<u8>, attempt: &Attempt) {
+    if let Some(name) = &attempt.upstream {
         text(out, ",\"name\":\"", name.as_bytes());
     }
-    if let Some(address) = last.address {
+    if let Some(address) = attempt.address {
         out.extend_from_slice(b",\"address\":\"");
         socket_address(out, address);
         out.push(b'"');
     }
-    out.extend_from_slice(if last.reused { b",\"reused\":true" } else { b",\"reused\":false" });
+    out.extend_from_slice(if attempt.reused { b",\"reused\":true" } else { b",\"reused\":false" });
+    if let Some(status) = attempt.status {
+        number(out, ",\"status\":", u64::from(status.as_u16()));
+    }
+    if let Some(error) = attempt.error {
+        token(out, ",\"error\":\"", error.token());
+    }
     for (key, time) in [
-        (",\"dns_us\":", last.dns),
-        (",\"connect_us\":", last.connect),
-        (",\"first_byte_us\":", last.first_byte),
+        (",\"dns_us\":", attempt.dns),
+        (",\"connect_us\":", attempt.connect),
+        (",\"first_byte_us\":", attempt.first_byte),
     ] {
         if let Some(time) = time {
             number(out, key, micros(time));
         }
     }
-    out.push(b'}');
 }
 
 /// The program that answered.
@@ -164,17 +206,19 @@ fn socket_address(out: &mut Vec<u8>, address: SocketAddr) {
     }
 }
 
-/// The last denial: what the client was refused for.
-fn denial(out: &mut Vec<u8>, exchange: &Exchange) {
+/// What was decided: what the cache did, and the last refusal.
+fn decisions(out: &mut Vec<u8>, exchange: &Exchange) {
     exchange.with_decisions(|decisions| {
-        let Some(denial) = decisions.iter().rfind(|d| d.verdict.is_refusal()) else {
-            return;
-        };
-        text(out, ",\"denied_by\":\"", denial.layer.as_bytes());
-        if let Some(rule) = &denial.rule {
-            text(out, ",\"rule\":\"", rule.as_bytes());
+        if let Some(cache) = facts::cache(decisions) {
+            text(out, ",\"cache\":\"", cache.as_bytes());
         }
-        text(out, ",\"reason\":\"", denial.reason.as_bytes());
+        if let Some(refusal) = facts::refusal(decisions) {
+            text(out, ",\"denied_by\":\"", refusal.layer.as_bytes());
+            if let Some(rule) = &refusal.rule {
+                text(out, ",\"rule\":\"", rule.as_bytes());
+            }
+            text(out, ",\"reason\":\"", refusal.reason.as_bytes());
+        }
     });
 }
 
@@ -200,6 +244,12 @@ fn reported(out: &mut Vec<u8>, exchange: &Exchange) {
             out.push(b']');
         }
     });
+}
+
+fn termination(out: &mut Vec<u8>, termination: Termination) {
+    out.extend_from_slice(b",\"termination\":\"");
+    out.extend_from_slice(termination.as_str().as_bytes());
+    out.push(b'"');
 }
 
 fn micros(time: Duration) -> u64 {

@@ -1,10 +1,10 @@
 //! The bounded queue between workers and the writer's thread.
 
-use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::sink::AccessLogSink;
 use super::{AccessLogConfig, Overflow};
 use crate::metrics::LogCounters;
 
@@ -13,7 +13,7 @@ const LARGE: usize = 64 << 10;
 /// The longest a line waits in memory.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 
-pub(super) type Output = Box<dyn Write + Send>;
+pub(super) type Output = Box<dyn AccessLogSink>;
 
 /// See the module.
 pub(super) struct Queue {
@@ -77,6 +77,11 @@ impl Queue {
 
     pub(super) fn write_errors(&self) -> u64 {
         self.write_errors.load(Ordering::Relaxed)
+    }
+
+    /// Whether lines are waited for until the end of the log.
+    pub(super) fn is_patient(&self) -> bool {
+        self.config.overflow == Overflow::Block && !self.lock().closing
     }
 
     /// Counts lost lines.

@@ -1,6 +1,6 @@
 //! The writer's thread.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,8 +56,8 @@ impl Writer {
         }
         let mut written = 0;
         let result = self.end_torn_line().and_then(|()| {
-            write_all(&mut self.output, batch, &mut written)?;
-            self.output.flush()
+            write_all(&self.queue, &mut self.output, batch, &mut written)?;
+            self.output.flush_lines()
         });
         if let Err(error) = result {
             self.torn |= written > 0 && batch[written - 1] != b'\n';
@@ -74,7 +74,7 @@ impl Writer {
     /// So that the next line does not run on from half of another.
     fn end_torn_line(&mut self) -> io::Result<()> {
         if self.torn {
-            write_all(&mut self.output, b"\n", &mut 0)?;
+            write_all(&self.queue, &mut self.output, b"\n", &mut 0)?;
             self.torn = false;
         }
         Ok(())
@@ -92,18 +92,26 @@ fn is_due(last: Option<Instant>, now: Instant) -> bool {
     last.is_none_or(|last| now.saturating_duration_since(last) >= REPORT_INTERVAL)
 }
 
-fn write_all(output: &mut Output, bytes: &[u8], written: &mut usize) -> io::Result<()> {
+fn write_all(
+    queue: &Queue,
+    output: &mut Output,
+    bytes: &[u8],
+    written: &mut usize,
+) -> io::Result<()> {
     let mut retries = 0;
     while *written < bytes.len() {
-        match output.write(&bytes[*written..]) {
+        match output.write_lines(&bytes[*written..]) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(n) => {
                 *written += n;
                 retries = 0;
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) if e.kind() == ErrorKind::WouldBlock && retries < RETRIES => {
-                retries += 1;
+            Err(e)
+                if e.kind() == ErrorKind::WouldBlock
+                    && (retries < RETRIES || queue.is_patient()) =>
+            {
+                retries = retries.saturating_add(1);
                 thread::sleep(RETRY_INTERVAL);
             }
             Err(e) => return Err(e),

@@ -41,6 +41,8 @@ pub(super) mod name {
     pub(crate) const REQUEST_BYTES: &str = "http_server_request_body_bytes_total";
     pub(crate) const RESPONSE_BYTES: &str = "http_server_response_body_bytes_total";
     pub(crate) const CLIENT_DURATION: &str = "http_client_request_duration_seconds";
+    pub(crate) const ATTEMPTS: &str = "proxy_upstream_attempts_total";
+    pub(crate) const ATTEMPT_ERRORS: &str = "proxy_upstream_attempt_errors_total";
     pub(crate) const ERRORS: &str = "proxy_errors_total";
     pub(crate) const CONNECTIONS: &str = "proxy_server_connections";
     pub(crate) const CONNECTIONS_TOTAL: &str = "proxy_server_connections_total";
@@ -77,8 +79,8 @@ table! {
     SERVER_DURATION: Histogram ["route", "method", "status"] "seconds",
         "From the complete request head to the end of the response; of a tunnel, to its start. \
          Status none: the client left before a response was made.";
-    ACTIVE: Gauge [] "requests",
-        "Requests under way, tunnels included.";
+    ACTIVE: Gauge ["protocol"] "requests",
+        "Requests under way, tunnels included, by the client's version.";
     REQUEST_BYTES: Counter ["route"] "bytes",
         "Request content received from clients.";
     RESPONSE_BYTES: Counter ["route"] "bytes",
@@ -86,6 +88,10 @@ table! {
     CLIENT_DURATION: Histogram ["upstream", "status"] "seconds",
         "From the start of an attempt at an upstream to its response head. Upstream none: a \
          destination that the client chose.";
+    ATTEMPTS: Counter ["upstream", "connection"] "attempts",
+        "Attempts at an upstream, on a new connection or one that was reused.";
+    ATTEMPT_ERRORS: Counter ["upstream", "error"] "attempts",
+        "Attempts at an upstream that failed, by error (RFC 9209).";
     ERRORS: Counter ["error"] "exchanges",
         "Exchanges that ended with an error (RFC 9209).";
     CONNECTIONS: Gauge [] "connections",

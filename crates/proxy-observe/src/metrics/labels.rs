@@ -1,6 +1,6 @@
 //! Label values as small numbers: known methods, registered statuses.
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 
 /// The methods of RFC 9110 and PATCH; then every other one.
 pub(super) const METHODS: [&str; 10] =
@@ -18,6 +18,17 @@ pub(super) fn method_index(method: &Method) -> usize {
         Method::TRACE => 7,
         Method::PATCH => 8,
         _ => 9,
+    }
+}
+
+/// The versions of HTTP that are served.
+pub(super) const PROTOCOLS: [&str; 3] = ["http/1", "http/2", "http/3"];
+
+pub(super) const fn protocol_index(version: Version) -> usize {
+    match version {
+        Version::HTTP_2 => 1,
+        Version::HTTP_3 => 2,
+        _ => 0,
     }
 }
 

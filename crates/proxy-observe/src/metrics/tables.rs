@@ -27,6 +27,16 @@ impl Registry {
         self.0.register_gauge(&Key::from_name(name), &METADATA)
     }
 
+    pub(super) fn gauge_of(
+        &self,
+        name: &'static str,
+        key: &'static str,
+        value: &'static str,
+    ) -> Gauge {
+        let labels = vec![Label::from_static_parts(key, value)];
+        self.0.register_gauge(&Key::from_parts(name, labels), &METADATA)
+    }
+
     fn histogram(&self, name: &'static str, labels: Vec<Label>) -> Histogram {
         self.0.register_histogram(&Key::from_parts(name, labels), &METADATA)
     }
@@ -103,13 +113,20 @@ impl ByMethodAndStatus {
 pub(super) struct ByToken {
     registry: Registry,
     name: &'static str,
+    /// A further label, the same for all.
+    of: Option<(&'static str, Box<str>)>,
     key: &'static str,
     seen: RwLock<Vec<(&'static str, Counter)>>,
 }
 
 impl ByToken {
     pub(super) const fn new(registry: Registry, name: &'static str, key: &'static str) -> Self {
-        Self { registry, name, key, seen: RwLock::new(Vec::new()) }
+        Self { registry, name, of: None, key, seen: RwLock::new(Vec::new()) }
+    }
+
+    pub(super) fn of(mut self, key: &'static str, value: &str) -> Self {
+        self.of = Some((key, value.into()));
+        self
     }
 
     pub(super) fn count(&self, token: &'static str) {
@@ -122,7 +139,11 @@ impl ByToken {
         }
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         if !counted(&seen) {
-            let counter = self.registry.counter(self.name, &[(self.key, token)]);
+            let own = (self.key, token);
+            let counter = match &self.of {
+                Some((key, value)) => self.registry.counter(self.name, &[(*key, value), own]),
+                None => self.registry.counter(self.name, &[own]),
+            };
             counter.increment(1);
             seen.push((token, counter));
         }

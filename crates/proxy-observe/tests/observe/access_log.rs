@@ -97,6 +97,7 @@ async fn a_json_line_says_all() {
             "time": "2023-11-14T22:13:20.000Z",
             "id": "from-peer",
             "listener": "test",
+            "connection": 1,
             "client": "192.0.2.77",
             "method": "GET",
             "scheme": "http",
@@ -106,6 +107,8 @@ async fn a_json_line_says_all() {
             "status": 200,
             "request_bytes": 0,
             "response_bytes": 5,
+            "since_accept_us": 0,
+            "answered_us": 0,
             "duration_us": 1_500,
             "upstream": {
                 "attempts": 2,
@@ -115,6 +118,7 @@ async fn a_json_line_says_all() {
                 "dns_us": 10,
                 "connect_us": 20,
                 "first_byte_us": 1_000,
+                "failed": [{"n": 1, "reused": false}],
             },
             "route": "api",
             "error": "http_request_denied",
@@ -123,6 +127,7 @@ async fn a_json_line_says_all() {
             "reason": "blocked",
             "reported": ["last", "say \"hi\"", "filter"],
             "ending": "complete",
+            "termination": "PH",
             "user_agent": "curl/8",
             "referer": "http://r.test/",
         })
@@ -252,8 +257,9 @@ async fn a_refused_head_has_a_line() {
     for (format, expected) in [
         (
             LogFormat::Json,
-            "{\"time\":\"2023-11-14T22:13:20.000Z\",\"listener\":\"test\",\"client\":\"192.0.2.77\",\
-             \"method\":\"-\",\"status\":400,\"reason\":\"bare_cr\",\"ending\":\"head_refused\"}",
+            "{\"time\":\"2023-11-14T22:13:20.000Z\",\"listener\":\"test\",\"connection\":1,\
+             \"client\":\"192.0.2.77\",\"method\":\"-\",\"status\":400,\"reason\":\"bare_cr\",\
+             \"ending\":\"head_refused\",\"termination\":\"PR\"}",
         ),
         (
             LogFormat::Combined,

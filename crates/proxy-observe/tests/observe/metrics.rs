@@ -164,7 +164,7 @@ async fn exchanges_are_counted_by_route_method_and_status() {
 #[tokio::test]
 async fn requests_under_way_are_a_gauge() {
     let (scene, _metrics, page) = measured();
-    let active = || value(&page, "http_server_active_requests");
+    let active = || value(&page, "http_server_active_requests{protocol=\"http/1\"}");
     assert_eq!(active(), 0.0);
     let mut service = scene.serve(Answer::Never);
     let future = service.ready().await.unwrap().call(scene.get("/"));
@@ -193,6 +193,7 @@ async fn connections_and_tunnels_are_counted() {
         ("proxy_errors_total{error=\"dns_error\"}", 1.0),
         ("proxy_errors_total{error=\"dns_timeout\"}", 0.0),
         ("http_client_request_duration_seconds_count{upstream=\"pool\",status=\"200\"}", 1.0),
+        ("proxy_upstream_attempts_total{upstream=\"pool\",connection=\"reused\"}", 0.0),
     ] {
         assert_eq!(value(&page, series), expected, "{series}");
     }
@@ -211,12 +212,12 @@ async fn a_tunnel_does_not_stretch_the_durations() {
     let request = request.body(ScriptedBody::empty()).unwrap();
     drop(service.ready().await.unwrap().call(request).await.unwrap());
     scene.clock.advance(Duration::from_secs(3_600));
-    assert_eq!(value(&page, "http_server_active_requests"), 1.0);
+    assert_eq!(value(&page, "http_server_active_requests{protocol=\"http/1\"}"), 1.0);
     scene.observer.on_event(exchange.connection(), ConnectionEvent::Closed);
     let sum = "http_server_request_duration_seconds_sum\
                {route=\"none\",method=\"CONNECT\",status=\"200\"}";
     assert_eq!(value(&page, sum), 0.002);
-    assert_eq!(value(&page, "http_server_active_requests"), 0.0);
+    assert_eq!(value(&page, "http_server_active_requests{protocol=\"http/1\"}"), 0.0);
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ pub(crate) struct Seen {
     pub(crate) duration: Duration,
     pub(crate) error: Option<ErrorKind>,
     pub(crate) tunnel: Option<TunnelEnd>,
+    pub(crate) termination: String,
 }
 
 /// A sink that remembers.
@@ -51,7 +52,7 @@ impl Memory {
 }
 
 impl Sink for Memory {
-    fn started(&self, _: &Exchange) {
+    fn started(&self, _: &Exchange, _: http::Version) {
         self.started.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -66,6 +67,7 @@ impl Sink for Memory {
             duration: record.duration,
             error: record.exchange.error(),
             tunnel: record.tunnel.map(|tunnel| tunnel.end),
+            termination: record.termination().to_string(),
         });
     }
 

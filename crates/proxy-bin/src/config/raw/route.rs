@@ -11,6 +11,7 @@ use super::compress::CompressSwitch;
 use super::exec::Exec;
 use super::input::Input;
 use super::inspect::InspectSwitch;
+use super::log::LogSwitch;
 use super::server::{RouteLimits, RouteTimeouts};
 
 /// `[[routes]]`: what is matched and what is done. Exactly one of `upstream`,
@@ -76,6 +77,10 @@ pub struct Route {
     /// key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Input>,
+    /// Where its requests are logged: `false` nowhere; a name in that log of `[log.more]`.
+    /// Default: in `[log.access]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogSwitch>,
     /// Overrides the listener's and the server's limits.
     #[serde(default, skip_serializing_if = "RouteLimits::is_empty")]
     pub limits: RouteLimits,

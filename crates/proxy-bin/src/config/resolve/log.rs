@@ -1,4 +1,4 @@
-//! The logs: where they go, and what happens when they can not.
+//! The audit log: where it goes, and what happens when it can not.
 
 use std::path::PathBuf;
 
@@ -7,28 +7,20 @@ use proxy_observe::audit::{Fsync, HeadsTo, OnFull};
 use super::Resolver;
 use crate::config::path::KeyPath;
 use crate::config::raw::{AuditFsync, AuditOnFull, Config};
-use crate::config::resolved::{AccessLog, AuditLog, LogTarget};
+use crate::config::resolved::{AuditLog, LogTarget};
 
 /// One record and its reserve have room in it.
-const LEAST_QUEUE: u64 = 64 << 10;
+pub(super) const LEAST_QUEUE: u64 = 64 << 10;
 /// More is no queue.
-const MOST_QUEUE: u64 = 1 << 30;
+pub(super) const MOST_QUEUE: u64 = 1 << 30;
 
 impl Resolver<'_> {
-    pub(super) fn access_log(&mut self, config: &Config) -> Option<AccessLog> {
-        let raw = config.log.access.as_ref()?;
-        let target = self.log_target(&KeyPath::of("log.access.path"), &raw.path);
-        Some(AccessLog { format: raw.format, target, on_full: raw.on_full, users: raw.users })
-    }
-
     pub(super) fn audit_log(&mut self, config: &Config) -> Option<AuditLog> {
         let raw = config.log.audit.as_ref()?;
         let path = KeyPath::of("log.audit");
         let target = self.log_target(&path.key("path"), &raw.path);
-        let access = config.log.access.as_ref();
-        if let Some(access) = access
-            && access.path == raw.path
-        {
+        let mut access = config.log.access.iter().chain(config.log.more.values());
+        if access.any(|access| access.path == raw.path) {
             self.error(&path.key("path"), "the access log is written there already");
         }
         let timeout = self.period(&path.key("block_timeout"), raw.block_timeout);
@@ -44,7 +36,7 @@ impl Resolver<'_> {
                 "stderr" => HeadsTo::Stderr,
                 file => match self.log_target(&path, file) {
                     LogTarget::File(file) => HeadsTo::File(file),
-                    LogTarget::Stdout => {
+                    _ => {
                         self.error(&path, "expected a file, or \"stderr\"");
                         HeadsTo::Stderr
                     }
@@ -80,7 +72,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn log_target(&mut self, path: &KeyPath, text: &str) -> LogTarget {
+    pub(super) fn log_target(&mut self, path: &KeyPath, text: &str) -> LogTarget {
         match text {
             "-" => LogTarget::Stdout,
             "" => {
