@@ -24,6 +24,7 @@ pub mod origin;
 pub mod ports;
 pub mod processes;
 pub mod programs;
+pub mod protobuf;
 pub mod proxyd;
 pub mod received;
 pub mod scratch;

@@ -128,6 +128,10 @@ id = "few"
 rate = "1/h"
 burst = 1
 
+[[filter.concurrency_limits]]
+id = "together"
+max = 100
+
 [[routes]]
 name = "gone"
 match = {{ paths = ["/gone"] }}
@@ -138,6 +142,12 @@ name = "rated"
 match = {{ paths = ["/rated"] }}
 upstream = "app"
 limits = {{ rate = ["few"] }}
+
+[[routes]]
+name = "formed"
+match = {{ paths = ["/formed"] }}
+upstream = "app"
+input = {{ parameters = 1 }}
 
 [[routes]]
 name = "program"
@@ -167,6 +177,7 @@ compress = true
     assert_eq!(get("/program", ""), 200);
     assert_eq!(get("/?id=1'+union+select+1,2,3--+-", ""), 403);
     get("/leak", "");
+    assert_eq!(get("/formed?a=1&b=2", ""), 400);
     let mut client = Client::connect(web);
     client.send("GET / HTTP/1.1\r\nHost: a\r\nBad Name: x\r\n\r\n");
     assert_eq!(client.expect("GET").status(), 400);
