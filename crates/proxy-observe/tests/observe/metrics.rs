@@ -78,6 +78,12 @@ async fn traffic(scene: &Scene) {
             status: Some(StatusCode::OK),
             ..Attempt::default()
         });
+        attempts.push(Attempt {
+            upstream: Some("pool".into()),
+            reused: true,
+            error: Some(ErrorKind::ConnectionTerminated),
+            ..Attempt::default()
+        });
     });
     Exchange::of(&request).unwrap().set_error(ErrorKind::DnsError);
     serve(scene, request, 200).await;
@@ -193,7 +199,12 @@ async fn connections_and_tunnels_are_counted() {
         ("proxy_errors_total{error=\"dns_error\"}", 1.0),
         ("proxy_errors_total{error=\"dns_timeout\"}", 0.0),
         ("http_client_request_duration_seconds_count{upstream=\"pool\",status=\"200\"}", 1.0),
-        ("proxy_upstream_attempts_total{upstream=\"pool\",connection=\"reused\"}", 0.0),
+        ("proxy_upstream_attempts_total{upstream=\"pool\",connection=\"reused\"}", 1.0),
+        (
+            "proxy_upstream_attempt_errors_total\
+             {upstream=\"pool\",error=\"connection_terminated\"}",
+            1.0,
+        ),
     ] {
         assert_eq!(value(&page, series), expected, "{series}");
     }
