@@ -72,6 +72,7 @@ fn begin(exchanges: &Exchanges, mut request: Request) -> Request {
         peer_trusted: false,
         local: None,
         scheme: "http",
+        tls: None,
         accepted: Instant::now(),
     };
     let exchange = exchanges.begin(&Arc::new(connection), None);

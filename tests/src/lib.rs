@@ -21,6 +21,7 @@ pub mod hpack;
 pub mod http_date;
 pub mod nginx;
 pub mod origin;
+pub mod pki;
 pub mod ports;
 pub mod processes;
 pub mod programs;

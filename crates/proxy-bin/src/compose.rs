@@ -120,7 +120,11 @@ pub fn front<S>(
         .layer(ErrorPagesLayer::new(PROXY_NAME).show_rules(role == Role::Forward))
         .layer(CatchPanicLayer)
         .layer(AuditGateLayer::new(resources.audit_door.clone()))
-        .layer(HygieneLayer::new(role, &resources.via_name).path_policy(path_policy(config)))
+        .layer(
+            HygieneLayer::new(role, &resources.via_name)
+                .path_policy(path_policy(config))
+                .strict_transport(listener.tls.as_ref().and_then(|tls| tls.hsts.clone())),
+        )
         .layer(
             ClientAddrLayer::new(networks(&listener.trusted_proxies), source(listener))
                 .announce(announce)
@@ -378,6 +382,7 @@ pub fn listener_settings(
         proxy_protocol: listener.proxy_protocol,
         http1: listener.h1,
         http2: listener.h2,
+        tls: listener.tls.as_ref().map(|tls| Arc::clone(&tls.edge)),
         edge: Arc::new(Edge {
             settings: edge_settings(&listener.limits, timeouts, listener.half_close),
             tunnels: TunnelSettings {
@@ -444,6 +449,7 @@ fn upstream_config(own: &crate::config::resolved::Upstream) -> UpstreamConfig {
             raw::UpstreamProtocol::H1 => Protocol::Http1,
             raw::UpstreamProtocol::H2 => Protocol::Http2,
         },
+        tls: own.tls.clone(),
         timeouts: forward_timeouts(&own.timeouts),
         pool: PoolConfig {
             max_idle: own.pool.max_idle,
@@ -474,9 +480,10 @@ fn access(listener: &Listener) -> ListenerAccess {
     }
 }
 
-/// Whether the listener serves some clients only.
+/// Whether the listener serves some clients only, or asks them who they are.
 pub(crate) fn has_access_rules(listener: &Listener) -> bool {
-    !listener.allow_clients.is_empty() || !listener.deny_clients.is_empty()
+    let asks = listener.tls.as_ref().is_some_and(|tls| tls.files.clients.is_some());
+    asks || !listener.allow_clients.is_empty() || !listener.deny_clients.is_empty()
 }
 
 fn networks(networks: &[ipnet::IpNet]) -> IpSet {

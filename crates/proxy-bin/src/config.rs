@@ -47,6 +47,7 @@ pub use path::KeyPath;
 pub use resolved::Resolved;
 
 use merge::Merged;
+pub(crate) use source::plain;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]

@@ -132,7 +132,8 @@ impl Explainer {
             peer,
             peer_trusted,
             local: None,
-            scheme: "http",
+            scheme: if listener.tls.is_some() { "https" } else { "http" },
+            tls: asked.tls(listener).map(Arc::new),
             accepted: Instant::now(),
         });
         let exchange = Exchange::new(0, connection, Instant::now(), SystemTime::now(), None);

@@ -30,3 +30,4 @@ pub mod request_limits;
 pub mod routes;
 pub mod serve;
 pub mod stack;
+pub mod tls;

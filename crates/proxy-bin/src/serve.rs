@@ -29,6 +29,7 @@ use crate::explain::Explainer;
 use crate::files::Watch;
 use crate::memory_guard::MemoryGuard;
 use crate::metrics_page;
+use crate::tls::Ageing;
 
 /// How often idle connections are swept and metrics are kept in order.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(2);
@@ -118,8 +119,9 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     let coders = resources.coders.clone();
     let upkeep = tokio::spawn(upkeep(state.clone(), destinations.clone(), coders, guard));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let watch = Watch::of(config, clock, resources.recorder.as_deref());
+    let watch = Watch::of(config, Arc::clone(&clock), resources.recorder.as_deref());
     let watch = watch.map(|watch| tokio::spawn(watch.run()));
+    let ageing = Ageing::of(config, clock).map(|ageing| tokio::spawn(ageing.run()));
     if let Some(greeting) = greeting {
         let _ = io::stderr().write_all(greeting.as_bytes());
     }
@@ -151,7 +153,7 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     // What was told to end does so at its next poll; the log gets its last lines.
     let _ = tokio::time::timeout(Duration::from_secs(1), drain.emptied()).await;
     upkeep.abort();
-    if let Some(watch) = watch {
+    for watch in [watch, ageing].into_iter().flatten() {
         watch.abort();
     }
     tokio::task::spawn_blocking(move || drop(logs)).await.ok();

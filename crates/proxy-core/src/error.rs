@@ -88,6 +88,12 @@ kinds! {
     ConnectionWriteTimeout = "connection_write_timeout", GATEWAY_TIMEOUT, Upstream;
     /// No connection slot was free.
     ConnectionLimitReached = "connection_limit_reached", SERVICE_UNAVAILABLE, Internal;
+    /// The upstream's TLS handshake or a record of it failed.
+    TlsProtocolError = "tls_protocol_error", BAD_GATEWAY, Upstream;
+    /// The upstream's certificate could not be verified.
+    TlsCertificateError = "tls_certificate_error", BAD_GATEWAY, Upstream;
+    /// The upstream refused the TLS handshake.
+    TlsAlertReceived = "tls_alert_received", BAD_GATEWAY, Upstream;
     /// The request is not HTTP as it should be.
     HttpRequestError = "http_request_error", BAD_REQUEST, Client;
     /// Policy denies the request.

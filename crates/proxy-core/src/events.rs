@@ -28,6 +28,13 @@ pub enum ConnectionEvent<'a> {
     Opened,
     /// It was refused at accept time.
     Refused(ConnectionRefusal),
+    /// Its TLS handshake is over; the connection's record says how.
+    Secured,
+    /// Its TLS handshake failed, and the connection with it.
+    HandshakeFailed {
+        /// Why, as a token.
+        reason: &'static str,
+    },
     /// The edge answered a head itself, before any layer saw a request.
     HeadRefused {
         /// The status it sent.

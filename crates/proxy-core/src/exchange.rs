@@ -29,9 +29,10 @@ use crate::client_address::ClientAddr;
 use crate::error::ErrorKind;
 use crate::hex;
 use crate::target::TargetForm;
+use crate::tls::TlsInfo;
 
 /// What is known of a connection from its first byte on; shared by all its exchanges.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ConnectionInfo {
     /// A number unique in this process.
     pub id: u64,
@@ -43,8 +44,10 @@ pub struct ConnectionInfo {
     pub peer_trusted: bool,
     /// The address the peer reached; none on a unix socket.
     pub local: Option<SocketAddr>,
-    /// The scheme of requests that do not name one: `http`, later `https`.
+    /// The scheme of requests that do not name one: `http`, or `https` behind a handshake.
     pub scheme: &'static str,
+    /// What TLS says, where the connection has it.
+    pub tls: Option<Arc<TlsInfo>>,
     /// When it was accepted.
     pub accepted: Instant,
 }
@@ -417,6 +420,7 @@ mod tests {
                 peer_trusted: false,
                 local: None,
                 scheme: "http",
+                tls: None,
                 accepted: Instant::now(),
             }),
             Instant::now(),

@@ -16,8 +16,9 @@
 //! Before everything that reads target or fields.
 //!
 //! # Errors and responses
-//! Refuses with 400, 405, 417, 501 or 508; a refusal for its framing or target closes the
-//! connection.
+//! Refuses with 400, 405, 417, 421, 501 or 508; a refusal for its framing or target closes the
+//! connection. 421 (RFC 9110 section 15.5.20): a gateway's client asked over TLS for another host
+//! than its handshake was for.
 //!
 //! # Cancellation
 //! Holds nothing.
@@ -33,7 +34,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response, Version};
+use http::header::STRICT_TRANSPORT_SECURITY;
+use http::{HeaderValue, Request, Response, Version};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -66,6 +68,8 @@ struct Config {
     role: Role,
     via: Via,
     path: PathPolicy,
+    /// `Strict-Transport-Security` of responses over TLS.
+    strict_transport: Option<HeaderValue>,
 }
 
 impl HygieneLayer {
@@ -73,13 +77,23 @@ impl HygieneLayer {
     /// Bytes that no token may hold become `-`.
     pub fn new(role: Role, via_name: &str) -> Self {
         let path = PathPolicy::default();
-        Self { config: Arc::new(Config { role, via: Via::new(via_name), path }) }
+        let (via, strict_transport) = (Via::new(via_name), None);
+        Self { config: Arc::new(Config { role, via, path, strict_transport }) }
     }
 
     /// How paths are brought to their normal form.
     #[must_use]
     pub fn path_policy(self, path: PathPolicy) -> Self {
         Self { config: Arc::new(Config { path, ..(*self.config).clone() }) }
+    }
+}
+
+impl HygieneLayer {
+    /// What responses over TLS say in `Strict-Transport-Security` (RFC 6797 section 6.1), in the
+    /// place of what an upstream says. Default: nothing is added.
+    #[must_use]
+    pub fn strict_transport(self, strict_transport: Option<HeaderValue>) -> Self {
+        Self { config: Arc::new(Config { strict_transport, ..(*self.config).clone() }) }
     }
 }
 
@@ -113,7 +127,10 @@ where
         let exchange = Exchange::of(&request).cloned();
         let state = match self.config.clean(&mut request) {
             Outcome::Forward => {
-                State::Inner { inner: self.inner.call(request), config: Arc::clone(&self.config) }
+                let secure = self.config.strict_transport.is_some()
+                    && exchange.as_ref().is_some_and(|x| x.connection().tls.is_some());
+                let inner = self.inner.call(request);
+                State::Inner { inner, config: Arc::clone(&self.config), secure }
             }
             Outcome::Refuse(refusal) => State::Refused {
                 refusal: Some(Box::new(refusal.recorded(exchange.as_ref(), "hygiene"))),
@@ -141,6 +158,7 @@ pin_project! {
             #[pin]
             inner: F,
             config: Arc<Config>,
+            secure: bool,
         },
         Refused { refusal: Option<Box<Refusal>> },
         Answered { echo: Option<Box<Response<bytes::Bytes>>> },
@@ -155,7 +173,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProj::Inner { inner, config } => {
+            StateProj::Inner { inner, config, secure } => {
                 let mut response = ready!(inner.poll(cx))?;
                 // What a layer of ours made has nothing of another hop in it.
                 if response.extensions().get::<Refusal>().is_none() {
@@ -164,6 +182,9 @@ where
                     config.via.append(response.headers_mut(), version);
                     // Ours, not the upstream's (RFC 9110 section 2.5).
                     *response.version_mut() = Version::HTTP_11;
+                }
+                if *secure && let Some(value) = &config.strict_transport {
+                    response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, value.clone());
                 }
                 Poll::Ready(Ok(response.map(Reply::inner)))
             }

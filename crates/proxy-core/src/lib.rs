@@ -31,6 +31,7 @@ pub mod rescue;
 #[cfg(feature = "tokio")]
 pub mod system;
 pub mod target;
+pub mod tls;
 pub mod trust;
 pub mod tunnel_policy;
 pub mod work_queue;
@@ -59,6 +60,7 @@ pub use rescue::RescueLayer;
 #[cfg(feature = "tokio")]
 pub use system::{SystemClock, TokioSpawn};
 pub use target::{Authority, PathPolicy, TargetForm};
+pub use tls::{CertificateNames, ClientCertificate, TlsInfo};
 pub use trust::ClientAddrLayer;
 pub use tunnel_policy::{OpeningLimits, TunnelCheck, TunnelOpening, TunnelPolicy};
 pub use work_queue::WorkQueue;

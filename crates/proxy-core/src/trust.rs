@@ -12,7 +12,7 @@
 //! field is read, from the right: the first address that is not trusted itself is the client.
 //! Every other claim about client, scheme, host or identity is removed, also in spellings with
 //! `_`, and rebuilt from what is known: `Forwarded` (RFC 7239), `X-Forwarded-For/-Proto/-Host`,
-//! `X-Request-Id`, `traceparent`.
+//! `X-Request-Id`, `traceparent`, and `Client-Cert` (RFC 9440) where the listener's TLS says so.
 //!
 //! # Ordering
 //! Behind hygiene, before everything that asks who the client is.
@@ -51,6 +51,8 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The one field that a trusted peer names the client in.
@@ -225,6 +227,18 @@ impl Config {
         let traced = claims::remove(request.headers_mut(), trusted);
         if let AddressSource::Field(source) = &self.source {
             claims::remove_spellings(request.headers_mut(), source.as_str());
+        }
+        // Of a trusted proxy's client it is the proxy that speaks; its own certificate is not theirs.
+        if !trusted
+            && let Some(exchange) = &exchange
+            && let Some(tls) = &exchange.connection().tls
+            && let Some(own) = tls.client.as_ref().and_then(|client| client.forwarded.as_ref())
+        {
+            let fields = request.headers_mut();
+            fields.insert(CLIENT_CERT, own.certificate.clone());
+            if let Some(chain) = &own.chain {
+                fields.insert(CLIENT_CERT_CHAIN, chain.clone());
+            }
         }
         if !self.announce {
             return None;

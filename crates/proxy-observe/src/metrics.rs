@@ -102,6 +102,8 @@ impl MetricsBuilder {
             connections: registry.gauge(name::CONNECTIONS),
             connections_refused: counter(name::CONNECTIONS_REFUSED, "reason"),
             heads_refused: counter(name::HEADS_REFUSED, "reason"),
+            handshakes: counter(name::HANDSHAKES, "kind"),
+            handshakes_failed: counter(name::HANDSHAKES_FAILED, "reason"),
             timeouts: counter(name::TIMEOUTS, "reason"),
             tunnels: registry.gauge(name::TUNNELS),
             tunnels_ended: counter(name::TUNNELS_TOTAL, "end"),
@@ -137,6 +139,8 @@ pub struct Metrics {
     connections: Gauge,
     connections_refused: ByToken,
     heads_refused: ByToken,
+    handshakes: ByToken,
+    handshakes_failed: ByToken,
     timeouts: ByToken,
     tunnels: Gauge,
     tunnels_ended: ByToken,
@@ -238,6 +242,11 @@ impl Sink for Metrics {
             ConnectionEvent::Closed => self.connections.decrement(1.0),
             ConnectionEvent::Refused(refusal) => self.connections_refused.count(refusal.token()),
             ConnectionEvent::HeadRefused { reason, .. } => self.heads_refused.count(reason),
+            ConnectionEvent::Secured => {
+                let resumed = connection.tls.as_ref().is_some_and(|tls| tls.resumed);
+                self.handshakes.count(if resumed { "resumed" } else { "full" });
+            }
+            ConnectionEvent::HandshakeFailed { reason } => self.handshakes_failed.count(reason),
             ConnectionEvent::TimedOut { reason } => self.timeouts.count(reason),
             ConnectionEvent::TunnelOpened { .. } => self.tunnels.increment(1.0),
             ConnectionEvent::TunnelClosed { outcome, .. } => {

@@ -1,6 +1,9 @@
-//! One connection, from its first byte: PROXY protocol, protocol choice, then the edge.
+//! One connection, from its first byte: PROXY protocol, TLS, protocol choice, then the edge.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
@@ -8,14 +11,18 @@ use http_body::Body as HttpBody;
 use proxy_core::{Body, BoxError, ClientAddr, ConnectionEvent, ConnectionInfo, ConnectionRefusal};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 use tower_service::Service;
 
-use crate::drain::{Drain, DrainGuard};
+use crate::drain::{Drain, DrainGuard, DrainPhase};
+use crate::edge::Edge;
 use crate::limiter::Limiter;
 use crate::listener::ListenerSettings;
+use crate::prefixed::Prefixed;
 use crate::proxy_protocol::{self, Vouched};
+use crate::tls::{self, TlsEdge};
 use crate::transport::Transport;
-use crate::{h1, h2};
+use crate::{closing, h1, h2};
 
 /// What a client that knows HTTP/2 sends first (RFC 9113 section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -33,7 +40,7 @@ pub(crate) async fn serve<T, S, B>(
     mut info: ConnectionInfo,
     shared: Shared,
     service: S,
-    guard: DrainGuard,
+    mut guard: DrainGuard,
 ) where
     T: Transport,
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + Unpin + 'static,
@@ -74,6 +81,23 @@ pub(crate) async fn serve<T, S, B>(
     }
     let info = Arc::new(info);
     let _open = Open::begin(&events, &info);
+    if let Some(tls) = settings.tls.clone() {
+        let io: Box<dyn Transport> = Box::new(io);
+        // Boxed: a connection must not carry the size of its handshake.
+        let secured = Box::pin(secure(Prefixed::new(io, buffer), &tls, &info, &edge, &mut guard));
+        let Some((io, info)) = secured.await else { return };
+        let http2 = match info.tls.as_ref().and_then(|tls| tls.alpn) {
+            Some(protocol) => protocol == "h2",
+            None => !settings.http1,
+        };
+        let buffer = BytesMut::new();
+        if http2 {
+            Box::pin(h2::serve(io, buffer, info, service, edge, drain, guard)).await;
+        } else {
+            Box::pin(h1::serve(io, buffer, info, service, edge, guard)).await;
+        }
+        return;
+    }
     let http2 = match (settings.http1, settings.http2) {
         (_, false) => false,
         (false, true) => true,
@@ -94,6 +118,48 @@ pub(crate) async fn serve<T, S, B>(
         Box::pin(h2::serve(io, buffer, info, service, edge, drain, guard)).await;
     } else {
         h1::serve(io, buffer, info, service, edge, guard).await;
+    }
+}
+
+type Secured = TlsStream<Prefixed<Box<dyn Transport>>>;
+
+/// Does the handshake, in its time; `None` where there is no connection any more.
+async fn secure(
+    io: Prefixed<Box<dyn Transport>>,
+    tls: &TlsEdge,
+    info: &Arc<ConnectionInfo>,
+    edge: &Edge,
+    guard: &mut DrainGuard,
+) -> Option<(Secured, Arc<ConnectionInfo>)> {
+    let failed = |reason| {
+        edge.events.on_event(info, ConnectionEvent::HandshakeFailed { reason });
+    };
+    let mut handshake = pin!(timeout(tls.options().timeout, tls::accept(io, tls)));
+    let done = poll_fn(|cx| match guard.poll_phase(cx) {
+        // Nothing is in flight yet.
+        DrainPhase::Draining | DrainPhase::Ending => Poll::Ready(None),
+        _ => handshake.as_mut().poll(cx).map(Some),
+    });
+    match done.await {
+        None => None,
+        Some(Err(_)) => {
+            failed("timeout");
+            None
+        }
+        Some(Ok(Err(tls::Failed { reason, clear_text }))) => {
+            failed(reason);
+            if let Some(io) = clear_text {
+                let page = h1::clear_text_page(&edge.proxy_name);
+                closing::send(io.into_parts().0, &page, edge.settings.timeouts.write).await;
+            }
+            None
+        }
+        Some(Ok(Ok((io, tls)))) => {
+            let tls = Some(Arc::new(tls));
+            let info = Arc::new(ConnectionInfo { scheme: "https", tls, ..(**info).clone() });
+            edge.events.on_event(&info, ConnectionEvent::Secured);
+            Some((io, info))
+        }
     }
 }
 

@@ -95,6 +95,13 @@ pub(crate) async fn serve<T, S, B>(
         }
     }
 }
+
+/// What a client is told that speaks HTTP in clear text where TLS is spoken.
+pub(crate) fn clear_text_page(proxy_name: &str) -> Bytes {
+    let (status, reason) = crate::tls::CLEAR_TEXT;
+    farewell::page(&end::Refused { status, reason }, proxy_name)
+}
+
 /// Waits as a bare socket for the next request; `None` when there will be none.
 async fn parked<T>(
     mut io: T,

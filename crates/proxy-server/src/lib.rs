@@ -23,6 +23,7 @@ mod patience;
 mod prefixed;
 mod proxy_protocol;
 mod settings;
+pub mod tls;
 mod transport;
 mod tunnel;
 mod workers;

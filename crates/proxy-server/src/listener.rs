@@ -21,6 +21,7 @@ use crate::connection;
 use crate::drain::Drain;
 use crate::edge::Edge;
 use crate::limiter::{LimitReached, Limiter};
+use crate::tls::TlsEdge;
 use crate::transport::Transport;
 use crate::workers::Workers;
 
@@ -116,8 +117,10 @@ pub struct ListenerSettings {
     pub proxy_protocol: bool,
     /// Offers HTTP/1.1.
     pub http1: bool,
-    /// Offers HTTP/2 with prior knowledge.
+    /// Offers HTTP/2: over TLS by ALPN, in clear text with prior knowledge.
     pub http2: bool,
+    /// TLS, where the listener speaks it; its ALPN is to offer what the two above say.
+    pub tls: Option<Arc<TlsEdge>>,
     /// The edge, shared by all its connections.
     pub edge: Arc<Edge>,
 }
@@ -241,6 +244,7 @@ where
             peer_trusted: trusted,
             local,
             scheme: "http",
+            tls: None,
             accepted: Instant::now(),
         };
         let refused = |why| settings.edge.events.on_event(&info, ConnectionEvent::Refused(why));

@@ -21,6 +21,15 @@ impl<T> Prefixed<T> {
     pub(crate) fn get_ref(&self) -> &T {
         &self.io
     }
+
+    /// What was read ahead and is not read again yet.
+    pub(crate) fn prefix(&mut self) -> &mut BytesMut {
+        &mut self.prefix
+    }
+
+    pub(crate) fn into_parts(self) -> (T, BytesMut) {
+        (self.io, self.prefix)
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Prefixed<T> {
@@ -35,6 +44,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Prefixed<T> {
         let n = self.prefix.len().min(buf.remaining());
         buf.put_slice(&self.prefix[..n]);
         self.prefix.advance(n);
+        if self.prefix.is_empty() {
+            self.prefix = BytesMut::new();
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::hang_up::HangUpWatch;
+use crate::prefixed::Prefixed;
 
 /// A socket, or what stands in for one.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
@@ -41,6 +42,35 @@ impl Transport for UnixStream {
 
     fn watch_hang_up(&self) -> Option<HangUpWatch> {
         HangUpWatch::new(self.as_fd()).ok()
+    }
+}
+
+impl<T: Transport> Transport for Prefixed<T> {
+    fn abort(&self) {
+        self.get_ref().abort();
+    }
+
+    fn become_tunnel(&self) {
+        self.get_ref().become_tunnel();
+    }
+
+    fn watch_hang_up(&self) -> Option<HangUpWatch> {
+        self.get_ref().watch_hang_up()
+    }
+}
+
+/// Sockets of any kind, where the cost of a handshake hides that of finding out which.
+impl Transport for Box<dyn Transport> {
+    fn abort(&self) {
+        (**self).abort();
+    }
+
+    fn become_tunnel(&self) {
+        (**self).become_tunnel();
+    }
+
+    fn watch_hang_up(&self) -> Option<HangUpWatch> {
+        (**self).watch_hang_up()
     }
 }
 

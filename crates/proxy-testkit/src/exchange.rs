@@ -105,6 +105,7 @@ impl ConnectionBuilder {
             peer_trusted: self.trusted,
             local: self.local,
             scheme: self.scheme,
+            tls: None,
             accepted: clock.now(),
         })
     }

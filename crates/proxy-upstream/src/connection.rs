@@ -8,9 +8,8 @@
 mod head;
 mod request;
 mod response;
+mod stream;
 
-use std::io;
-use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,14 +19,13 @@ use http::Response;
 use http_body::Frame;
 use proxy_core::deadline::Deadline;
 use proxy_core::{ErrorKind, HeadLimits, InterimSink, ProxyError, Retry};
-use socket2::SockRef;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use request::SendError;
 pub(crate) use request::{OutgoingRequest, is_idempotent};
 pub(crate) use response::Begun;
 use response::{IncomingResponse, ReadError};
+pub(crate) use stream::OriginStream;
 
 /// For so long after an exchange the reactor's word on the socket is taken: under load a look at the
 /// socket itself would be a system call for each request. What an origin says unasked in this time
@@ -36,7 +34,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 /// A connection that can carry one request at a time.
 pub(crate) struct OriginConnection {
-    stream: TcpStream,
+    stream: OriginStream,
     request: OutgoingRequest,
     response: IncomingResponse,
     /// Kept with the connection, so that its timer is made once.
@@ -55,13 +53,13 @@ pub(crate) struct OriginConnection {
 impl OriginConnection {
     /// Speaks HTTP/1.1 on a connected socket.
     pub(crate) fn new(
-        stream: TcpStream,
+        stream: impl Into<OriginStream>,
         address: SocketAddr,
         limits: HeadLimits,
         place: Option<crate::pool::Place>,
     ) -> Box<Self> {
         Box::new(Self {
-            stream,
+            stream: stream.into(),
             request: OutgoingRequest::none(),
             response: IncomingResponse::new(limits),
             deadline: Deadline::default(),
@@ -82,26 +80,20 @@ impl OriginConnection {
     /// Whether a request could be sent now, `idle` after the last exchange: one look at the socket
     /// finds that it was closed meanwhile, and bytes that nobody asked for. Nobody is to be woken
     /// for either.
-    pub(crate) fn is_usable(&self, idle: Duration) -> bool {
+    pub(crate) fn is_usable(&mut self, idle: Duration) -> bool {
         if !self.is_reusable() {
             return false;
         }
         // What the reactor has noticed is known without a system call. But another thread's may be
         // behind with it, and ours too if it had more than a moment.
-        if idle < MOMENT && self.home == crate::pool::shards::own() {
-            return is_silent(&self.stream.try_read(&mut [0]));
-        }
-        is_silent(&self.peek())
+        let by_word = idle < MOMENT && self.home == crate::pool::shards::own();
+        self.stream.is_silent(by_word)
     }
 
     /// Whether the peer of a new connection speaks before it was asked: what it says would be
     /// taken for an answer, and its answer for that to the next request.
-    pub(crate) fn speaks_unasked(&self) -> bool {
-        matches!(self.peek(), Ok(1..))
-    }
-
-    fn peek(&self) -> io::Result<usize> {
-        SockRef::from(&self.stream).peek(&mut [MaybeUninit::uninit()])
+    pub(crate) fn speaks_unasked(&mut self) -> bool {
+        self.stream.has_spoken()
     }
 
     /// It is idle and may stay so for long.
@@ -275,10 +267,6 @@ impl OriginConnection {
             (_, true) => ProxyError::new(ErrorKind::HttpResponseIncomplete),
         }
     }
-}
-
-fn is_silent(look: &io::Result<usize>) -> bool {
-    matches!(look, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// The error of a request whose peer has answered before it was asked.

@@ -17,10 +17,12 @@ use http::header::{HOST, PROXY_AUTHORIZATION, TE};
 use http::{HeaderValue, Request, Response};
 use proxy_core::fields::takes_trailers;
 use proxy_core::{Attempt, Body, ErrorKind, Exchange, HeadLimits, ProxyError, Retry};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use crate::connection::OriginStream;
 use crate::dial::{DialTarget, Dialer};
 use crate::pool::Pool;
+use crate::tls::UpstreamTls;
 
 pub use forward_proxy::ForwardProxy;
 pub use upstream::{Endpoint, HostPolicy, Protocol, Upstream, UpstreamConfig};
@@ -56,6 +58,8 @@ pub(crate) struct Destination<'a> {
     pub(crate) target: DialTarget<'a>,
     pub(crate) pool: &'a Pool,
     pub(crate) dialer: &'a Dialer,
+    /// Where connections are encrypted.
+    pub(crate) tls: Option<&'a UpstreamTls>,
     pub(crate) timeouts: ForwardTimeouts,
     pub(crate) limits: HeadLimits,
 }
@@ -88,6 +92,26 @@ impl Destination<'_> {
         timeout(self.timeouts.connect, dialing).await.unwrap_or_else(|_| {
             Err(ProxyError::new(ErrorKind::ConnectionTimeout).retry(Retry::NothingSent))
         })
+    }
+
+    /// The socket, encrypted where this destination is. What is left of the time to connect is
+    /// for the handshake.
+    pub(crate) async fn secure(
+        &self,
+        dialed: crate::dial::Dialed,
+        exchange: Option<&Exchange>,
+        http2: bool,
+    ) -> Result<OriginStream, ProxyError> {
+        let Some(tls) = self.tls else { return Ok(dialed.stream.into()) };
+        let left = self.timeouts.connect.saturating_sub(dialed.dns + dialed.connect);
+        let started = Instant::now();
+        let handshake = tls.connect(self.target.host, dialed.stream, http2);
+        let stream = timeout(left, handshake).await.unwrap_or_else(|_| {
+            let error = ProxyError::new(ErrorKind::ConnectionTimeout).detail("tls_handshake");
+            Err(error.retry(Retry::NothingSent))
+        });
+        note(exchange, |attempt| attempt.tls = Some(started.elapsed()));
+        stream.map(OriginStream::from)
     }
 
     pub(crate) fn attempt(&self) -> Attempt {

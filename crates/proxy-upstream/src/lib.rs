@@ -11,6 +11,7 @@ pub mod guard;
 mod pool;
 pub mod resolve;
 mod response_body;
+pub mod tls;
 
 pub use forward::{
     Endpoint, ForwardFuture, ForwardProxy, ForwardTimeouts, HostPolicy, Protocol, Upstream,

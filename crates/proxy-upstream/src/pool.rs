@@ -72,7 +72,7 @@ struct Idle {
 }
 
 impl Idle {
-    fn is_usable(&self, now: Instant) -> bool {
+    fn is_usable(&mut self, now: Instant) -> bool {
         self.connection.is_usable(now.duration_since(self.since))
     }
 }
@@ -152,7 +152,7 @@ impl Pool {
     }
 
     fn take_from(&self, shard: usize, now: Instant) -> Option<Box<OriginConnection>> {
-        while let Some(idle) = self.pop(shard) {
+        while let Some(mut idle) = self.pop(shard) {
             if self.may_be_reused(&idle, now) && idle.is_usable(now) {
                 return Some(idle.connection);
             }

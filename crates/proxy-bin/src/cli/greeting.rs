@@ -25,20 +25,22 @@ pub fn greeting(loaded: &Loaded) -> String {
     let first = resolved.listeners.first();
     let tcp = first.and_then(|listener| {
         let tcp = |address: &Address| match address {
-            Address::Tcp(address) => Some((listener.role, *address)),
+            Address::Tcp(address) => Some((listener.role, listener.tls.is_some(), *address)),
             Address::Unix(_) => None,
         };
         listener.addresses.iter().find_map(tcp)
     });
     match tcp {
-        Some((Role::Forward, address)) => {
-            let _ = writeln!(text, "try: curl -x http://{address} https://example.com/");
+        Some((Role::Forward, secure, address)) => {
+            let scheme = if secure { "https" } else { "http" };
+            let _ = writeln!(text, "try: curl -x {scheme}://{address} https://example.com/");
         }
-        Some((Role::Gateway, address)) => {
+        Some((Role::Gateway, secure, address)) => {
             let exec =
                 loaded.raw.routes.first().and_then(|route| Some((route, route.exec.as_ref()?)));
             let _ = match exec {
                 Some((route, exec)) => writeln!(text, "try: curl {}", asking(address, route, exec)),
+                None if secure => writeln!(text, "try: curl --insecure https://{address}/"),
                 None => writeln!(text, "try: curl http://{address}/"),
             };
         }

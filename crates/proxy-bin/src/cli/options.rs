@@ -19,7 +19,8 @@ Examples:
 const REVERSE_EXAMPLES: &str = "\
 Examples:
   proxyd reverse --to http://127.0.0.1:3000 --cache=256MiB
-  proxyd reverse --listen 0.0.0.0:8080 --to http://10.0.0.5:3000 --to http://10.0.0.6:3000";
+  proxyd reverse --listen 0.0.0.0:8080 --to http://10.0.0.5:3000 --to http://10.0.0.6:3000
+  proxyd reverse --listen 0.0.0.0:443 --tls-cert edge.pem --tls-key edge.key --to https://app.internal";
 
 /// Options that every command takes.
 #[derive(Args, Clone, Debug, Default)]
@@ -166,11 +167,11 @@ pub struct ReverseMode {
     /// Inspect requests: report or enforce
     #[arg(long, value_name = "MODE", require_equals = true)]
     pub inspect: Option<String>,
-    /// Certificate file (not built yet)
-    #[arg(long, value_name = "FILE")]
+    /// Certificate file in PEM form, the chain behind it: HTTPS is spoken; needs `--tls-key`
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<String>,
-    /// Key file (not built yet)
-    #[arg(long, value_name = "FILE")]
+    /// File of its key, in PEM form
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<String>,
     /// Speak HTTP/3 (not built yet)
     #[arg(long)]
@@ -189,11 +190,9 @@ impl ReverseMode {
         }
         let mode = self.inspect.as_deref();
         list.extend(mode.map(|mode| argument("--inspect", "filter.inspect.mode", mode)));
-        for (option, key, file) in [
-            ("--tls-cert", "listeners.web.tls.cert", &self.tls_cert),
-            ("--tls-key", "listeners.web.tls.key", &self.tls_key),
-        ] {
-            list.extend(file.as_deref().map(|file| argument(option, key, file)));
+        if let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) {
+            let pair = json!([{ "cert": cert, "key": key }]);
+            list.push(argument("--tls-cert", "listeners.web.tls.certificates", pair));
         }
         if self.h3 {
             list.push(argument(

@@ -184,16 +184,8 @@ fn what_is_not_built_yet_says_so() {
             "command line --intercept: error: forward.intercept: `intercept` is not built yet",
         ),
         (
-            "reverse --to http://a --tls-cert a",
-            "command line --tls-cert: error: listeners.web.tls: `tls` is not built yet",
-        ),
-        (
             "reverse --to http://a --h3",
             "command line --h3: error: listeners.web.protocols[2]: \"h3\" is not built yet",
-        ),
-        (
-            "reverse --to https://a",
-            "command line --to: error: upstreams.origin.endpoints[0]: `https://` is not built yet",
         ),
         (
             "explain GET http://a/",
@@ -206,6 +198,21 @@ fn what_is_not_built_yet_says_so() {
     ] {
         assert_eq!(errors(&format!("proxyd {line}")), [expected], "{line}");
     }
+}
+
+#[test]
+fn a_certificate_comes_with_its_key() {
+    let files = "--tls-cert /nowhere/a.pem --tls-key /nowhere/a.key";
+    let cannot = |key: &str, file: &str| {
+        format!(
+            "command line --tls-cert: error: listeners.web.tls.certificates[0].{key}: \
+             cannot read /nowhere/{file}: No such file or directory"
+        )
+    };
+    assert_eq!(
+        errors(&format!("proxyd reverse --to https://a {files}")),
+        [cannot("cert", "a.pem"), cannot("key", "a.key")]
+    );
 }
 
 #[test]

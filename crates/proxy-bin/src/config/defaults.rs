@@ -2,7 +2,8 @@
 
 use super::raw::{
     Cache, CacheKey, CacheRules, CacheSwitch, CodingLevels, CompressRules, Config, FieldNames,
-    Input, InspectMode, InspectRules, Limits, OnDisconnect, OnLimit, Port, RequestDirectives,
+    Input, InspectMode, InspectRules, Limits, OnDisconnect, OnLimit, Port, Protocol,
+    RequestDirectives,
 };
 use super::units::{Limit, Size};
 
@@ -43,6 +44,7 @@ pub fn limits() -> Limits {
         body_min_rate: Some(Limit::At(Size::from_bytes(256))),
         h2_streams: Some(100),
         h2_resets: Some(200),
+        handshakes: Some(4_096),
     }
 }
 
@@ -60,6 +62,7 @@ pub fn layered(specific: &Limits, general: &Limits) -> Limits {
         body_min_rate: specific.body_min_rate.or(general.body_min_rate),
         h2_streams: specific.h2_streams.or(general.h2_streams),
         h2_resets: specific.h2_resets.or(general.h2_resets),
+        handshakes: specific.handshakes.or(general.handshakes),
     }
 }
 
@@ -203,6 +206,13 @@ pub fn layered_input(specific: &Input, general: &Input) -> Input {
 /// where anything is cached.
 pub(super) fn fill(config: &mut Config) {
     config.server.limits = layered(&config.server.limits, &limits());
+    for listener in config.listeners.values_mut() {
+        let spoken = match &listener.tls {
+            Some(_) => vec![Protocol::H1, Protocol::H2],
+            None => vec![Protocol::H1],
+        };
+        listener.protocols.get_or_insert(spoken);
+    }
     if caches(config) {
         let cache = &mut config.cache;
         cache.rules = layered_cache(&cache.rules, &cache_rules());

@@ -20,6 +20,7 @@ mod rate_limit;
 mod route;
 mod rule;
 mod server;
+mod tls;
 mod tunnel;
 mod upstream;
 
@@ -55,6 +56,10 @@ pub use rule::{Rule, RuleAction, RuleMatch, RuleMode};
 pub use server::{
     EncodedSlash, ForwardTimeouts, Limits, PathRules, RouteLimits, RouteTimeouts, Runtime, Server,
     Timeouts,
+};
+pub use tls::{
+    CertificateFiles, ClientCertificateMode, ClientCertificates, Hsts, ListenerTls, TlsVersion,
+    UnknownNames, UpstreamTls,
 };
 pub use tunnel::{EncryptedHello, Mode, OnSilence, ServerNames, Tunnel};
 pub use upstream::{

@@ -21,6 +21,7 @@ mod privacy;
 mod rate_limit;
 mod route;
 mod server;
+mod tls;
 mod unkeyed;
 mod upstream;
 

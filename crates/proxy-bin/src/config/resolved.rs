@@ -18,9 +18,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use ipnet::IpNet;
 use proxy_core::{NamePattern, OpeningLimits};
 use proxy_observe::access_log::SyslogAddress;
+use proxy_server::tls::TlsEdge;
+use proxy_upstream::tls::UpstreamTls;
 
 pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
 pub use compress::{CompressLimits, CompressPolicy};
@@ -34,6 +37,7 @@ pub use rate_limit::{BandwidthLimit, ConcurrencyLimit, Holds, RateLimit};
 use super::raw;
 use super::units::{Limit, Size};
 use crate::routes::RouteTable;
+use crate::tls::TlsFiles;
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -157,8 +161,10 @@ pub struct Listener {
     pub role: raw::Role,
     /// Whether HTTP/1 is spoken.
     pub h1: bool,
-    /// Whether HTTP/2 with prior knowledge is spoken.
+    /// Whether HTTP/2 is spoken; in clear text with prior knowledge.
     pub h2: bool,
+    /// TLS, where it is spoken.
+    pub tls: Option<ListenerTls>,
     /// Whose clients are served; empty: all.
     pub allow_clients: Vec<IpNet>,
     /// Whose clients are refused all the same.
@@ -204,6 +210,19 @@ pub struct Limits {
     pub h2_streams: u32,
     /// Streams that an HTTP/2 client may break off unanswered.
     pub h2_resets: u32,
+    /// TLS handshakes at a time.
+    pub handshakes: usize,
+}
+
+/// TLS of a listener.
+#[derive(Clone, Debug)]
+pub struct ListenerTls {
+    /// Its files.
+    pub files: TlsFiles,
+    /// What does handshakes with what was in them.
+    pub edge: Arc<TlsEdge>,
+    /// `Strict-Transport-Security` of responses.
+    pub hsts: Option<HeaderValue>,
 }
 
 /// What clients of the forward listeners may reach.
@@ -285,6 +304,8 @@ pub struct Upstream {
     pub host: UpstreamHost,
     /// What is spoken with them.
     pub protocol: raw::UpstreamProtocol,
+    /// TLS with them, where their URLs say so.
+    pub tls: Option<UpstreamTls>,
     /// How one is chosen.
     pub balance: raw::Balance,
     /// Kept-alive connections.
@@ -295,14 +316,14 @@ pub struct Upstream {
     pub required: bool,
 }
 
-/// One origin server, without TLS.
+/// One origin server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// As it is written in a URL, with the port where one was given.
     pub authority: http::uri::Authority,
     /// A name, or an IP literal without brackets.
     pub host: String,
-    /// The port, 80 where none was given.
+    /// The port; where none was given, that of the scheme.
     pub port: u16,
 }
 
@@ -445,6 +466,8 @@ pub struct Timeouts {
     pub header: Duration,
     /// For the first byte on a new connection.
     pub silent: Duration,
+    /// For a TLS handshake.
+    pub handshake: Duration,
     /// For the next request.
     pub keep_alive: Duration,
     /// How long content may be slower than its minimum rate.

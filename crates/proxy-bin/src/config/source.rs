@@ -45,7 +45,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<SourceFile>, Vec<Diagnostic>> {
 }
 
 /// The message of an error without its number.
-pub(super) fn plain(error: &std::io::Error) -> String {
+pub(crate) fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(end) => text[..end].to_owned(),

@@ -11,10 +11,9 @@ use super::path::KeyPath;
 enum Which {
     All,
     Word(&'static str),
-    StartsWith(&'static str),
 }
 
-use Which::{All, StartsWith, Word};
+use Which::{All, Word};
 
 /// Paths, where `*` stands for any name or index.
 const UNBUILT: &[(&str, Which)] = &[
@@ -22,19 +21,15 @@ const UNBUILT: &[(&str, Which)] = &[
     ("traces", All),
     ("extensions", All),
     // Listeners.
-    ("listeners.*.tls", All),
     ("listeners.*.protocols.*", Word("h3")),
     // The forward proxy.
     ("forward.intercept", All),
     // Upstreams.
-    ("upstreams.*.endpoints.*", StartsWith("https:")),
-    ("upstreams.*.endpoints.*.url", StartsWith("https:")),
     ("upstreams.*.endpoints.*.weight", All),
     ("upstreams.*.endpoints.*.backup", All),
     ("upstreams.*.balance", Word("least_requests")),
     ("upstreams.*.balance", Word("two_choices")),
     ("upstreams.*.balance", Word("hash")),
-    ("upstreams.*.tls", All),
     ("upstreams.*.health_check", All),
     ("upstreams.*.outlier", All),
     ("upstreams.*.circuit_breaker", All),
@@ -55,9 +50,6 @@ pub(super) fn unbuilt(root: &Value) -> Vec<Diagnostic> {
                 (All, _) => Diagnostic::error(path, format!("`{key}` is not built yet")).on_key(),
                 (Word(word), Some(text)) if text == *word => {
                     Diagnostic::error(path, format!("\"{word}\" is not built yet"))
-                }
-                (StartsWith(start), Some(text)) if text.starts_with(start) => {
-                    Diagnostic::error(path, format!("`{start}//` is not built yet"))
                 }
                 _ => return,
             };
@@ -133,7 +125,6 @@ mod tests {
             [
                 "error: traces: `traces` is not built yet",
                 "error: listeners.a.protocols[1]: \"h3\" is not built yet",
-                "error: upstreams.b.endpoints[0]: `https://` is not built yet",
                 "error: upstreams.b.endpoints[1].weight: `weight` is not built yet",
                 "error: upstreams.b.balance: \"hash\" is not built yet",
             ]

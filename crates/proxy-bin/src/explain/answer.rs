@@ -181,7 +181,7 @@ pub struct Upstream {
     pub endpoint: String,
     /// The addresses that may be dialled; empty for a name, for DNS is not asked.
     pub addresses: Vec<String>,
-    /// `h1`, `h2` or `tunnel`.
+    /// `h1`, `h2` or `tunnel`; `h1 over TLS` and `h2 over TLS` to `https://` endpoints.
     pub protocol: String,
     /// Whose `Host` is sent: `client`, `upstream` or `fixed`.
     pub host: String,

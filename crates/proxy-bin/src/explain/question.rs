@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Uri};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
 use http_body::{Frame, SizeHint};
-use proxy_core::{Body, BoxError};
+use proxy_core::{Body, BoxError, TlsInfo};
 use serde::{Deserialize, Serialize};
 
 use super::arrival::Arrival;
@@ -130,16 +130,34 @@ impl Asked<'_> {
         }
     }
 
+    /// What TLS would say, where the listener speaks it: the client asks for the host of the URL.
+    pub(super) fn tls(&self, listener: &Listener) -> Option<TlsInfo> {
+        let store = listener.tls.as_ref()?.edge.certificates();
+        let is_name = |host: &&str| host.trim_matches(['[', ']']).parse::<IpAddr>().is_err();
+        let name = self.url.host().filter(is_name);
+        Some(TlsInfo {
+            version: "TLSv1.3",
+            cipher: "TLS_AES_256_GCM_SHA384",
+            group: None,
+            alpn: Some("http/1.1"),
+            server_name: name.map(|name| name.to_ascii_lowercase().into()),
+            resumed: false,
+            names: store.shown_for(name).unwrap_or_default(),
+            client: None,
+        })
+    }
+
     /// How it arrives at a listener.
     pub(super) fn arrival(&self, listener: &Listener) -> Arrival {
         Arrival::new(self.question.peer, self.question.from, listener)
     }
 
     /// What a reader should know beside the decisions.
-    pub(super) fn notes(&self, role: Role) -> Vec<String> {
+    pub(super) fn notes(&self, role: Role, secure: bool) -> Vec<String> {
         let https = self.url.scheme_str() == Some("https") && self.method != Method::CONNECT;
         let text = match role {
             _ if !https => return Vec::new(),
+            Role::Gateway if secure => return Vec::new(),
             Role::Gateway => "the listener speaks clear text: asked as http".to_owned(),
             Role::Forward => {
                 let host = self.url.host().unwrap_or_default();

@@ -30,7 +30,7 @@ impl Explanation {
                 addresses: listener.addresses.iter().map(ToString::to_string).collect(),
                 reason: why.to_owned(),
             },
-            notes: asked.notes(listener.role),
+            notes: asked.notes(listener.role, listener.tls.is_some()),
             ..Self::default()
         }
     }
@@ -184,7 +184,10 @@ impl Upstream {
             name: sending.upstream.as_deref().map(str::to_owned),
             endpoint: format!("{host}:{}", sending.port),
             addresses: sending.addresses.iter().map(ToString::to_string).collect(),
-            protocol: sending.protocol.to_owned(),
+            protocol: match sending.secure {
+                true => format!("{} over TLS", sending.protocol),
+                false => sending.protocol.to_owned(),
+            },
             host: sending.host_policy.to_owned(),
         }
     }

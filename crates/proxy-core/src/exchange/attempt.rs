@@ -21,6 +21,8 @@ pub struct Attempt {
     pub dns: Option<Duration>,
     /// Time to connect.
     pub connect: Option<Duration>,
+    /// Time for the TLS handshake.
+    pub tls: Option<Duration>,
     /// Time from the start of the attempt to the response head.
     pub first_byte: Option<Duration>,
     /// The status received.

@@ -22,6 +22,8 @@ pub struct Sending {
     pub addresses: Vec<SocketAddr>,
     /// What would be spoken: `h1`, `h2`, or `tunnel` where that is the client's affair.
     pub protocol: &'static str,
+    /// Whether that would be over TLS.
+    pub secure: bool,
     /// Whose `Host` is sent: `client`, `upstream` or `fixed`.
     pub host_policy: &'static str,
     /// The method.
@@ -41,6 +43,7 @@ impl Sending {
             port,
             addresses: Vec::new(),
             protocol: "h1",
+            secure: false,
             host_policy: "client",
             method: request.method().clone(),
             target: request.uri().to_string(),

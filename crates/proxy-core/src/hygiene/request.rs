@@ -95,6 +95,9 @@ impl Config {
         }
         self.check_form(request.method(), form)?;
         set_host(request, form)?;
+        if self.role == Role::Gateway {
+            check_server_name(request)?;
+        }
         let expects_continue = expects_continue?;
         if seen.upgrade {
             check_upgrade(request.headers())?;
@@ -301,6 +304,20 @@ fn set_host<B>(request: &mut Request<B>, form: TargetForm) -> Result<(), Box<Ref
             request.headers_mut().insert(HOST, value);
             Ok(())
         }
+    }
+}
+
+/// Over TLS `Host` must be one that the handshake was for: a certificate or a client's identity
+/// asked for one name says nothing about another.
+fn check_server_name<B>(request: &Request<B>) -> Result<(), Box<Refusal>> {
+    let Some(exchange) = Exchange::of(request) else { return Ok(()) };
+    let Some(tls) = &exchange.connection().tls else { return Ok(()) };
+    let host = request.headers().get(HOST).and_then(|host| Authority::parse(host.to_str().ok()?));
+    // Only HTTP/1.0 may come without one.
+    let agrees = host.is_none_or(|host| tls.answers_for(host.host, request.version()));
+    match agrees {
+        true => Ok(()),
+        false => Err(Box::new(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "server_name"))),
     }
 }
 

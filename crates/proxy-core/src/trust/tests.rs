@@ -21,6 +21,7 @@ async fn seen(peer: &str, source: AddressSource, lines: &[(&str, &str)]) -> (Hea
             peer_trusted: peer.is_in(&trusted),
             local: None,
             scheme: "http",
+            tls: None,
             accepted: Instant::now(),
         }),
         Instant::now(),

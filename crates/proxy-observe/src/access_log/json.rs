@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::Method;
 use proxy_core::exchange::{Attempts, ProgramRun};
-use proxy_core::{Attempt, Exchange, Verdict};
+use proxy_core::{Attempt, Exchange, TlsInfo, Verdict};
 
 use super::facts;
 use super::format::{LogEntry, RefusedHead};
@@ -59,6 +59,9 @@ pub(super) fn exchange(out: &mut Vec<u8>, entry: &LogEntry<'_>) {
         .for_each(|part| escape::json(out, part.as_bytes()));
     out.push(b'"');
     token(out, ",\"protocol\":\"", shown_target::protocol(request.version));
+    if let Some(info) = &connection.tls {
+        tls(out, info, config.users);
+    }
     match record.status {
         Some(status) => number(out, ",\"status\":", u64::from(status.as_u16())),
         None => out.extend_from_slice(b",\"status\":null"),
@@ -163,12 +166,32 @@ fn attempt(out: &mut Vec<u8>, attempt: &Attempt) {
     for (key, time) in [
         (",\"dns_us\":", attempt.dns),
         (",\"connect_us\":", attempt.connect),
+        (",\"tls_us\":", attempt.tls),
         (",\"first_byte_us\":", attempt.first_byte),
     ] {
         if let Some(time) = time {
             number(out, key, micros(time));
         }
     }
+}
+
+/// The client's side of TLS; who it is by its certificate only where users are shown.
+fn tls(out: &mut Vec<u8>, info: &TlsInfo, users: bool) {
+    token(out, ",\"tls\":{\"version\":\"", info.version);
+    token(out, ",\"cipher\":\"", info.cipher);
+    if let Some(group) = info.group {
+        token(out, ",\"group\":\"", group);
+    }
+    if let Some(name) = &info.server_name {
+        text(out, ",\"server_name\":\"", name.as_bytes());
+    }
+    if info.resumed {
+        out.extend_from_slice(b",\"resumed\":true");
+    }
+    if let Some(client) = info.client.as_ref().filter(|_| users) {
+        text(out, ",\"client\":\"", client.subject.as_bytes());
+    }
+    out.push(b'}');
 }
 
 /// The program that answered.

@@ -48,6 +48,8 @@ pub(super) mod name {
     pub(crate) const CONNECTIONS_TOTAL: &str = "proxy_server_connections_total";
     pub(crate) const CONNECTIONS_REFUSED: &str = "proxy_server_connections_refused_total";
     pub(crate) const HEADS_REFUSED: &str = "proxy_server_heads_refused_total";
+    pub(crate) const HANDSHAKES: &str = "proxy_server_tls_handshakes_total";
+    pub(crate) const HANDSHAKES_FAILED: &str = "proxy_server_tls_handshakes_failed_total";
     pub(crate) const TIMEOUTS: &str = "proxy_server_timeouts_total";
     pub(crate) const TUNNELS: &str = "proxy_tunnels";
     pub(crate) const TUNNELS_TOTAL: &str = "proxy_tunnels_total";
@@ -102,6 +104,10 @@ table! {
         "Client connections refused when they were accepted.";
     HEADS_REFUSED: Counter ["reason"] "heads",
         "Request heads answered by the edge, before any layer.";
+    HANDSHAKES: Counter ["kind"] "handshakes",
+        "TLS handshakes with clients: full, or resumed from a ticket.";
+    HANDSHAKES_FAILED: Counter ["reason"] "handshakes",
+        "TLS handshakes with clients that did not come to their end.";
     TIMEOUTS: Counter ["reason"] "connections",
         "Client connections ended by a timer or a rate.";
     TUNNELS: Gauge [] "tunnels",

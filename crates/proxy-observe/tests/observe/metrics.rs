@@ -70,6 +70,8 @@ async fn traffic(scene: &Scene) {
     report(ConnectionEvent::HeadRefused { status: StatusCode::BAD_REQUEST, reason: "bare_cr" });
     report(ConnectionEvent::HeadRefused { status: StatusCode::BAD_REQUEST, reason: "bare_cr" });
     report(ConnectionEvent::TimedOut { reason: "head" });
+    report(ConnectionEvent::Secured);
+    report(ConnectionEvent::HandshakeFailed { reason: "timeout" });
     let request = routed(scene, Some("api"));
     Exchange::of(&request).unwrap().with_attempts(|attempts| {
         attempts.push(Attempt {

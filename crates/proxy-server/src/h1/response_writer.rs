@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::HeaderMap;
@@ -34,6 +34,8 @@ pub(super) struct ResponseWriter {
     held: usize,
     /// What comes behind the parts.
     tail: BytesMut,
+    /// What was written may still be within a layer of the transport, such as TLS.
+    unflushed: bool,
     waiting: Deadline,
     taking: Patience,
 }
@@ -48,6 +50,7 @@ impl ResponseWriter {
             parts: VecDeque::new(),
             held: 0,
             tail: BytesMut::new(),
+            unflushed: false,
             waiting: Deadline::default(),
             taking: Patience::new(),
         }
@@ -63,8 +66,13 @@ impl ResponseWriter {
         &mut self.tail
     }
 
+    /// Nothing is left to be written or flushed.
     pub(super) fn is_empty(&self) -> bool {
-        self.tail.is_empty() && self.parts.is_empty()
+        !self.has_unwritten() && !self.unflushed
+    }
+
+    fn has_unwritten(&self) -> bool {
+        !self.tail.is_empty() || !self.parts.is_empty()
     }
 
     /// Whether more content may come.
@@ -135,7 +143,7 @@ impl ResponseWriter {
         io: &mut T,
         settings: &EdgeSettings,
     ) -> Poll<Result<(), End>> {
-        while !self.is_empty() {
+        while self.has_unwritten() {
             let poll = match self.parts.is_empty() {
                 true => Pin::new(&mut *io).poll_write(cx, &self.tail),
                 false => self.poll_write_parts(cx, io),
@@ -144,19 +152,32 @@ impl ResponseWriter {
                 Poll::Ready(Ok(1..)) => {
                     let Poll::Ready(Ok(n)) = poll else { continue };
                     self.taking.progress(n);
+                    self.unflushed = true;
                     self.advance(n);
                 }
                 Poll::Ready(_) => return Poll::Ready(Err(End::Closed)),
-                Poll::Pending => {
-                    let by_rate = self.taking.wait(settings.timeouts.write, settings.min_rate);
-                    let since = self.taking.waiting_since().unwrap_or_else(Instant::now);
-                    self.waiting.set(by_rate.min(since + settings.timeouts.write));
-                    ready!(self.waiting.poll(cx));
-                    return Poll::Ready(Err(End::TimedOut(WRITE_TIMEOUT)));
-                }
+                Poll::Pending => return self.poll_overdue(cx, settings).map(Err),
             }
         }
-        Poll::Ready(ready!(Pin::new(io).poll_flush(cx)).map_err(|_| End::Closed))
+        match Pin::new(io).poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                if self.taking.waiting_since().is_some() {
+                    self.taking.progress(0);
+                }
+                self.unflushed = false;
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(Err(End::Closed)),
+            Poll::Pending => self.poll_overdue(cx, settings).map(Err),
+        }
+    }
+
+    /// The clock of a client that takes nothing.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>, settings: &EdgeSettings) -> Poll<End> {
+        let by_rate = self.taking.wait(settings.timeouts.write, settings.min_rate);
+        let since = self.taking.waiting_since().unwrap_or_else(Instant::now);
+        self.waiting.set(by_rate.min(since + settings.timeouts.write));
+        self.waiting.poll(cx).map(|()| End::TimedOut(WRITE_TIMEOUT))
     }
 
     fn poll_write_parts<T: AsyncWrite + Unpin>(

@@ -75,7 +75,10 @@ impl<T: Transport> ClientIo<T> {
     ) -> Poll<io::Result<usize>> {
         match poll {
             Poll::Ready(Ok(n)) => {
-                self.taking.progress(n);
+                // A flush moves nothing that was not counted when it was written.
+                if n > 0 || self.taking.waiting_since().is_some() {
+                    self.taking.progress(n);
+                }
                 Poll::Ready(Ok(n))
             }
             Poll::Pending => {
@@ -126,7 +129,9 @@ impl<T: Transport> AsyncWrite for ClientIo<T> {
         self.io.is_write_vectored()
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        // TLS holds what the socket did not take.
+        let poll = Pin::new(&mut self.io).poll_flush(cx).map_ok(|()| 0);
+        self.written(cx, poll).map_ok(|_| ())
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)

@@ -13,9 +13,9 @@ use proxy_core::fields::remove_forbidden_trailers;
 use proxy_core::framing::{write_chunk_size, write_last_chunk};
 use proxy_core::{Body, BoxError, ErrorKind, ProxyError};
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::OriginStream;
 use super::head::{self, Coding};
 
 /// A client that expects 100 (Continue) is not kept waiting longer by a silent upstream
@@ -43,6 +43,8 @@ pub(crate) struct OutgoingRequest {
     broken: bool,
     /// The peer does not take what is written, for now.
     blocked: bool,
+    /// What was written may still be within TLS.
+    unflushed: bool,
     /// Bytes written.
     written: u64,
     to_head: bool,
@@ -96,7 +98,8 @@ impl OutgoingRequest {
         if !self.idempotent || !matches!(self.coding, Coding::None) {
             return None;
         }
-        (self.at, self.written, self.broken, self.blocked) = (0, 0, false, false);
+        (self.at, self.written) = (0, 0);
+        (self.broken, self.blocked, self.unflushed) = (false, false, false);
         Some(self)
     }
 
@@ -112,7 +115,7 @@ impl OutgoingRequest {
 
     /// It is written, its content included.
     pub(super) fn is_done(&self) -> bool {
-        self.ended && !self.broken && !self.has_unwritten()
+        self.ended && !self.broken && !self.has_unwritten() && !self.unflushed
     }
 
     /// The rest of it will never be written.
@@ -139,7 +142,7 @@ impl OutgoingRequest {
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        stream: &mut TcpStream,
+        stream: &mut OriginStream,
     ) -> Poll<Result<(), SendError>> {
         if self.broken {
             return Poll::Pending;
@@ -169,12 +172,30 @@ impl OutgoingRequest {
                         return Poll::Ready(Err(SendError::Io));
                     }
                 }
-            } else if self.ended {
-                return Poll::Ready(Ok(()));
-            } else if starved {
-                return Poll::Pending;
+            } else if self.ended || starved {
+                let flushed = self.poll_flush(cx, stream)?;
+                return if self.ended { flushed.map(Ok) } else { Poll::Pending };
             }
         }
+    }
+
+    /// TLS holds what the socket did not take at once.
+    fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut OriginStream,
+    ) -> Poll<Result<(), SendError>> {
+        if !self.unflushed {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = Pin::new(stream).poll_flush(cx);
+        self.blocked = flushed.is_pending();
+        if ready!(flushed).is_err() {
+            self.break_off();
+            return Poll::Ready(Err(SendError::Io));
+        }
+        self.unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     /// The client's content is asked for no more.
@@ -188,7 +209,7 @@ impl OutgoingRequest {
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        stream: &mut TcpStream,
+        stream: &mut OriginStream,
     ) -> Poll<io::Result<usize>> {
         let head = &self.buffer[self.at..];
         if self.data.is_empty() && self.tail.is_empty() {
@@ -201,6 +222,7 @@ impl OutgoingRequest {
 
     fn advance(&mut self, n: usize) {
         self.written += n as u64;
+        self.unflushed = true;
         let head = n.min(self.buffer.len() - self.at);
         self.at += head;
         let data = (n - head).min(self.data.len());

@@ -11,8 +11,9 @@ use proxy_core::framing::{ContentFramer, ContentPiece, trailer_fields};
 use proxy_core::{
     ErrorKind, Fault, Framing, HeadLimits, HeadScan, InterimSink, MessageFramer, ProxyError,
 };
-use tokio::net::TcpStream;
 use tokio_util::io::poll_read_buf;
+
+use super::OriginStream;
 
 const READ_SIZE: usize = 8 * 1024;
 const READ_SIZE_CONTENT: usize = 32 * 1024;
@@ -120,7 +121,7 @@ impl IncomingResponse {
     pub(super) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
-        stream: &mut TcpStream,
+        stream: &mut OriginStream,
         to_head: bool,
         sink: Option<&dyn InterimSink>,
     ) -> Poll<Result<Response<()>, ReadError>> {
@@ -248,7 +249,7 @@ impl IncomingResponse {
     pub(super) fn poll_more(
         &mut self,
         cx: &mut Context<'_>,
-        stream: &mut TcpStream,
+        stream: &mut OriginStream,
     ) -> Poll<Result<bool, ReadError>> {
         match ready!(self.poll_fill(cx, stream)) {
             Ok(n) if n > 0 => Poll::Ready(Ok(true)),
@@ -264,7 +265,7 @@ impl IncomingResponse {
     fn poll_fill(
         &mut self,
         cx: &mut Context<'_>,
-        stream: &mut TcpStream,
+        stream: &mut OriginStream,
     ) -> Poll<std::io::Result<usize>> {
         // Large content is read in large pieces, everything else in small ones.
         let size = if self.last_read >= READ_SIZE { READ_SIZE_CONTENT } else { READ_SIZE };

@@ -313,6 +313,7 @@ fn exchange() -> Exchange {
         peer_trusted: false,
         local: None,
         scheme: "http",
+        tls: None,
         accepted: std::time::Instant::now(),
     };
     let now = std::time::SystemTime::UNIX_EPOCH;

@@ -86,6 +86,7 @@ impl Service<Request<Body>> for ForwardProxy {
                     target: DialTarget { host: &host, port, trust: Trust::Client, exchange: None },
                     pool: &pool,
                     dialer: &shared.dialer,
+                    tls: None,
                     timeouts: shared.timeouts,
                     limits: shared.limits,
                 };

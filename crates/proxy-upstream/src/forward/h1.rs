@@ -124,8 +124,9 @@ impl Destination<'_> {
         };
         let dialed = self.dial(exchange).await?;
         note(exchange, |attempt| dialed.note(attempt));
-        let (stream, address) = (dialed.stream, dialed.address);
-        let connection = OriginConnection::new(stream, address, self.limits, Some(place));
+        let address = dialed.address;
+        let stream = self.secure(dialed, exchange, false).await?;
+        let mut connection = OriginConnection::new(stream, address, self.limits, Some(place));
         if connection.speaks_unasked() {
             return Err(unsolicited());
         }

@@ -1,4 +1,4 @@
-//! HTTP/2 with prior knowledge to an endpoint: one connection, shared by all.
+//! HTTP/2 to an endpoint, agreed upon by TLS or known before: one connection, shared by all.
 //!
 //! A request that the origin can not have processed is sent once more, over a fresh connection:
 //! it was refused (REFUSED_STREAM), is behind the last stream that a GOAWAY names, or its head had
@@ -34,8 +34,8 @@ pub(super) struct H2Endpoint {
 
 impl H2Endpoint {
     /// Makes a request one of HTTP/2, as it is sent.
-    pub(super) fn complete(request: &mut Request<Body>) -> Result<(), ProxyError> {
-        head::complete(request)
+    pub(super) fn complete(request: &mut Request<Body>, secure: bool) -> Result<(), ProxyError> {
+        head::complete(request, secure)
     }
 
     pub(super) async fn send(
@@ -43,7 +43,7 @@ impl H2Endpoint {
         destination: &Destination<'_>,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, ProxyError> {
-        head::complete(&mut request)?;
+        head::complete(&mut request, destination.tls.is_some())?;
         let mut outgoing = Outgoing::new(request);
         let mut avoided = None;
         loop {
@@ -102,7 +102,9 @@ impl H2Endpoint {
         }
         let dialed = Box::pin(destination.dial(None)).await?;
         outgoing.note(|attempt| dialed.note(attempt));
-        let connection = Arc::new(Connection::begin(dialed.stream, &destination.limits).await?);
+        let exchange = outgoing.exchange.as_ref();
+        let stream = Box::pin(destination.secure(dialed, exchange, true)).await?;
+        let connection = Arc::new(Connection::begin(stream, &destination.limits).await?);
         *self.lock() = Some(Arc::clone(&connection));
         Ok((connection, false))
     }

@@ -15,6 +15,7 @@ use super::h2::H2Endpoint;
 use super::{Destination, ForwardFuture, ForwardTimeouts, prepare};
 use crate::dial::{DialTarget, Dialer, Trust};
 use crate::pool::{Pool, PoolConfig};
+use crate::tls::UpstreamTls;
 
 /// One server of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +27,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    fn authority(&self) -> String {
+    fn authority(&self, secure: bool) -> String {
         match self.port {
-            80 => self.host.clone(),
+            80 if !secure => self.host.clone(),
+            443 if secure => self.host.clone(),
             port => format!("{}:{port}", self.host),
         }
     }
@@ -56,7 +58,7 @@ pub enum Protocol {
     /// HTTP/1.1. Default.
     #[default]
     Http1,
-    /// HTTP/2 with prior knowledge.
+    /// HTTP/2: over TLS by ALPN, in clear text with prior knowledge.
     Http2,
 }
 
@@ -71,6 +73,9 @@ pub struct UpstreamConfig {
     pub host: HostPolicy,
     /// Which protocol it speaks.
     pub protocol: Protocol,
+    /// TLS, where its endpoints speak it. What differs in this is another upstream: connections
+    /// are never shared.
+    pub tls: Option<UpstreamTls>,
     /// How long it may take.
     pub timeouts: ForwardTimeouts,
     /// How many connections are kept for each endpoint.
@@ -87,6 +92,7 @@ impl UpstreamConfig {
             endpoints,
             host: HostPolicy::default(),
             protocol: Protocol::default(),
+            tls: None,
             timeouts: ForwardTimeouts::default(),
             pool: PoolConfig::default(),
             limits: HeadLimits::default(),
@@ -126,10 +132,11 @@ impl Shared {
         exchange: &Exchange,
     ) -> Result<Response<Body>, ProxyError> {
         if ready.h2.is_some() {
-            H2Endpoint::complete(&mut request)?;
+            H2Endpoint::complete(&mut request, self.config.tls.is_some())?;
         }
         let Endpoint { host, port } = &ready.endpoint;
         let mut sending = Sending::new(&request, host, *port);
+        sending.secure = self.config.tls.is_some();
         sending.upstream = Some(Arc::clone(&self.config.name));
         sending.addresses = self.dialer.foresee(ready.endpoint.target())?;
         sending.protocol = if ready.h2.is_some() { "h2" } else { "h1" };
@@ -150,10 +157,12 @@ impl Upstream {
             .endpoints
             .iter()
             .map(|endpoint| ReadyEndpoint {
-                authority: HeaderValue::try_from(endpoint.authority()).ok(),
+                authority: HeaderValue::try_from(endpoint.authority(config.tls.is_some())).ok(),
                 host: match &config.host {
                     HostPolicy::Client => None,
-                    HostPolicy::Endpoint => HeaderValue::try_from(endpoint.authority()).ok(),
+                    HostPolicy::Endpoint => {
+                        HeaderValue::try_from(endpoint.authority(config.tls.is_some())).ok()
+                    }
                     HostPolicy::Fixed(host) => Some(host.clone()),
                 },
                 pool: Pool::new(config.pool),
@@ -266,6 +275,7 @@ impl Shared {
             },
             pool: &endpoint.pool,
             dialer: &self.dialer,
+            tls: self.config.tls.as_ref(),
             timeouts,
             limits: self.config.limits,
         }

@@ -8,6 +8,7 @@ use super::compress::CompressSwitch;
 use super::credentials::Credentials;
 use super::inspect::InspectSwitch;
 use super::server::{ForwardTimeouts, Limits};
+use super::tls::ListenerTls;
 use super::tunnel::{Mode, Tunnel};
 
 /// `[admin]`: the operators' listener.
@@ -58,9 +59,13 @@ pub struct Listener {
     pub addresses: Vec<String>,
     /// `"gateway"` serves the routes, `"forward"` whatever its clients ask for.
     pub role: Role,
-    /// What is spoken in clear text. With both, the first bytes decide.
-    #[serde(default = "h1")]
-    pub protocols: Vec<Protocol>,
+    /// What is spoken: `["h1", "h2"]` over TLS, where the handshake decides, and `["h1"]` in
+    /// clear text, where with both the first bytes do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocols: Option<Vec<Protocol>>,
+    /// TLS. None by default: clear text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ListenerTls>,
     /// Networks (`10.0.0.0/8`, `192.0.2.7`) whose clients are served. Empty: all.
     #[serde(default)]
     pub allow_clients: Vec<String>,
@@ -83,7 +88,8 @@ pub struct Listener {
     #[serde(default)]
     pub proxy_protocol: bool,
     /// A forward listener that anyone on the network may use. Without it, one
-    /// that is not on loopback needs `allow_clients` or `credentials`.
+    /// that is not on loopback needs `allow_clients`, `credentials` or required
+    /// client certificates.
     #[serde(default)]
     pub open: bool,
     /// Keep serving a client that has closed its sending side. By default
@@ -93,10 +99,6 @@ pub struct Listener {
     /// Overrides `[server.limits]`, key by key.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
-}
-
-fn h1() -> Vec<Protocol> {
-    vec![Protocol::H1]
 }
 
 fn x_forwarded_for() -> String {
@@ -113,7 +115,7 @@ pub enum Role {
     Forward,
 }
 
-/// A protocol spoken with clients in clear text.
+/// A protocol spoken with clients.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -121,7 +123,7 @@ pub enum Role {
 pub enum Protocol {
     /// HTTP/1.1 and HTTP/1.0.
     H1,
-    /// HTTP/2 with prior knowledge.
+    /// HTTP/2; in clear text with prior knowledge.
     H2,
 }
 

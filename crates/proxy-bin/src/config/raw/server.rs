@@ -128,6 +128,11 @@ pub struct Limits {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub h2_resets: Option<u64>,
+    /// TLS handshakes at a time; more wait, no longer than for
+    /// `timeouts.handshake`. Default 4096.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub handshakes: Option<u64>,
 }
 
 impl Limits {
@@ -145,6 +150,8 @@ pub struct Timeouts {
     pub header: Period,
     /// For the first byte on a new connection.
     pub silent: Period,
+    /// For a TLS handshake, from the connection's first byte.
+    pub handshake: Period,
     /// For the next request on a connection that has had one.
     pub keep_alive: Period,
     /// How long content may be slower than `body_min_rate`.
@@ -164,6 +171,7 @@ impl Default for Timeouts {
         Self {
             header: Period::from_secs(10),
             silent: Period::from_secs(10),
+            handshake: Period::from_secs(10),
             keep_alive: Period::from_secs(75),
             body_grace: Period::from_secs(10),
             write: Period::from_secs(30),

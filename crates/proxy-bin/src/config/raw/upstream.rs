@@ -3,22 +3,28 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::tls::UpstreamTls;
 use crate::config::units::Period;
 
 /// `[upstreams.NAME]`: origin servers that serve the same thing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// URLs such as `"http://127.0.0.1:3000"`, or tables with a `url`.
+    /// URLs such as `"http://127.0.0.1:3000"`, or tables with a `url`; all
+    /// `http://` or all `https://`.
     #[schemars(length(min = 1))]
     pub endpoints: Vec<Endpoint>,
     /// The `Host` that the endpoints see: `"client"` passes the client's on,
     /// `"upstream"` sends the endpoint's own, anything else is that name.
     #[serde(default = "client")]
     pub host: String,
-    /// What is spoken: `"h1"`, or `"h2"` with prior knowledge.
+    /// What is spoken: `"h1"` or `"h2"`, by ALPN over TLS and with prior
+    /// knowledge in clear text.
     #[serde(default)]
     pub protocol: UpstreamProtocol,
+    /// How `https://` endpoints are verified. By default by the system's roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<UpstreamTls>,
     /// How an endpoint is chosen.
     #[serde(default)]
     pub balance: Balance,
@@ -62,7 +68,7 @@ impl Endpoint {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointTable {
-    /// `http://HOST:PORT`, without a path.
+    /// `http://HOST:PORT` or `https://HOST:PORT`, without a path.
     pub url: String,
 }
 
@@ -73,7 +79,7 @@ pub enum UpstreamProtocol {
     /// HTTP/1.1.
     #[default]
     H1,
-    /// HTTP/2 with prior knowledge.
+    /// HTTP/2.
     H2,
 }
 

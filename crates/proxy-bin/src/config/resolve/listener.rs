@@ -22,11 +22,14 @@ impl Resolver<'_> {
         let allow_clients = self.networks(&path.key("allow_clients"), &raw.allow_clients);
         let deny_clients = self.networks(&path.key("deny_clients"), &raw.deny_clients);
         let trusted_proxies = self.networks(&path.key("trusted_proxies"), &raw.trusted_proxies);
-        if raw.protocols.is_empty() {
+        let protocols = raw.protocols.as_deref().unwrap_or_default();
+        if protocols.is_empty() {
             self.error(&path.key("protocols"), "expected at least one protocol");
         }
         if raw.role == Role::Forward {
-            let has_users = raw.credentials.is_some() || config.forward.credentials.is_some();
+            let has_users = raw.credentials.is_some()
+                || config.forward.credentials.is_some()
+                || Self::has_client_certificates(raw);
             self.not_open(&path, raw, has_users, &addresses);
         } else if raw.open {
             self.warning(&path.key("open"), "only a forward listener can be open");
@@ -56,12 +59,22 @@ impl Resolver<'_> {
         let field = field
             .map_err(|_| format!("expected a field name, found `{}`", raw.client_address_from));
         let client_address_from = self.take(&path.key("client_address_from"), field)?;
+        let (h1, h2) = (protocols.contains(&Protocol::H1), protocols.contains(&Protocol::H2));
+        let tls = match &raw.tls {
+            Some(own) => {
+                let handshake = config.server.timeouts.handshake;
+                let path = path.key("tls");
+                Some(self.listener_tls(&path, own, (h1, h2), handshake, &limits)?)
+            }
+            None => None,
+        };
         Some(Listener {
             name: name.to_owned(),
             addresses,
             role: raw.role,
-            h1: raw.protocols.contains(&Protocol::H1),
-            h2: raw.protocols.contains(&Protocol::H2),
+            h1,
+            h2,
+            tls,
             allow_clients,
             deny_clients,
             credentials,
@@ -142,6 +155,7 @@ impl Resolver<'_> {
             body_min_rate: bytes(raw.body_min_rate),
             h2_streams: u32::try_from(raw.h2_streams.unwrap_or(1)).unwrap_or(u32::MAX),
             h2_resets: u32::try_from(raw.h2_resets.unwrap_or(1)).unwrap_or(u32::MAX),
+            handshakes: count(raw.handshakes),
         }
     }
 

@@ -41,6 +41,7 @@ impl Resolver<'_> {
             limits,
             timeouts: Timeouts {
                 header: self.period(&times.key("header"), raw_times.header),
+                handshake: self.period(&times.key("handshake"), raw_times.handshake),
                 silent: self.period(&times.key("silent"), raw_times.silent),
                 keep_alive: self.period(&times.key("keep_alive"), raw_times.keep_alive),
                 body_grace: raw_times.body_grace.duration(),

@@ -19,12 +19,18 @@ impl Resolver<'_> {
         let path = KeyPath::of("upstreams").key(name);
         self.name(&path, name);
         let mut endpoints: Vec<Endpoint> = Vec::new();
+        let mut schemes = Vec::new();
         for (index, item) in raw.endpoints.iter().enumerate() {
             let mut path = path.key("endpoints").index(index);
             if matches!(item, raw::Endpoint::Table(_)) {
                 path = path.key("url");
             }
-            if let Some(endpoint) = self.take(&path, endpoint(item.url())) {
+            if let Some((secure, endpoint)) = self.take(&path, endpoint(item.url())) {
+                schemes.push(secure);
+                if schemes[0] != secure {
+                    let message = "expected only `http://` or only `https://` endpoints";
+                    self.error(&path, message);
+                }
                 if endpoints.contains(&endpoint) {
                     self.error(&path, format!("`{}` is there twice", item.url()));
                 }
@@ -36,12 +42,24 @@ impl Resolver<'_> {
             "upstream" => Some(UpstreamHost::Upstream),
             name => self.take(&path.key("host"), host(name)),
         };
+        let secure = schemes.contains(&true);
+        let at = path.key("tls");
+        let tls = match &raw.tls {
+            Some(own) if secure => self.upstream_tls(&at, own),
+            Some(_) if !schemes.is_empty() => {
+                self.error_on_key(&at, "needs `https://` endpoints");
+                None
+            }
+            None if secure => self.upstream_tls(&at, &raw::UpstreamTls::default()),
+            _ => None,
+        };
         let (times, pool) = (path.key("timeouts"), path.key("pool"));
         Upstream {
             name: name.to_owned(),
             endpoints,
             host: host.unwrap_or(UpstreamHost::Client),
             protocol: raw.protocol,
+            tls,
             balance: raw.balance,
             pool: Pool {
                 idle_timeout: self.period(&pool.key("idle_timeout"), raw.pool.idle_timeout),
@@ -59,7 +77,8 @@ impl Resolver<'_> {
     }
 }
 
-fn endpoint(text: &str) -> Result<Endpoint, String> {
+/// The endpoint, and whether it speaks TLS.
+fn endpoint(text: &str) -> Result<(bool, Endpoint), String> {
     let wrong = |hint: &str| {
         format!("expected a URL such as `http://127.0.0.1:3000`, found `{text}`{hint}")
     };
@@ -72,7 +91,8 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
         };
         return Err(wrong(&hint));
     };
-    if !scheme.eq_ignore_ascii_case("http") {
+    let secure = scheme.eq_ignore_ascii_case("https");
+    if !secure && !scheme.eq_ignore_ascii_case("http") {
         return Err(wrong(&format!("; `{scheme}` is not a scheme of an upstream")));
     }
     let uri: Uri = text.parse().map_err(|error| wrong(&format!("; {error}")))?;
@@ -89,6 +109,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
     let after_host = &authority.as_str()[authority.host().len()..];
     let port = match after_host {
+        "" if secure => 443,
         "" => 80,
         _ => authority.port_u16().filter(|port| *port > 0).ok_or_else(|| {
             wrong(&format!("; `{}` is not a port", after_host.trim_start_matches(':')))
@@ -97,7 +118,7 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     if host.is_empty() {
         return Err(wrong("; there is no host"));
     }
-    Ok(Endpoint { authority, host, port })
+    Ok((secure, Endpoint { authority, host, port }))
 }
 
 fn host(name: &str) -> Result<UpstreamHost, String> {
@@ -120,6 +141,7 @@ mod tests {
             ("http://127.0.0.1:3000", "127.0.0.1 3000"),
             ("HTTP://X.test/", "x.test 80"),
             ("http://[::1]:81", "::1 81"),
+            ("https://x.test", "x.test 443"),
             ("127.0.0.1:3000", "; did you mean `http://127.0.0.1:3000`?"),
             ("localhost:3000", "; did you mean `http://localhost:3000`?"),
             ("http://a/b", "; without a path: `rewrite.add_prefix` of a route adds one"),
@@ -136,8 +158,8 @@ mod tests {
             ("http://", "found `http://`; empty string"),
             ("", "found ``"),
         ] {
-            let found =
-                endpoint(text).map_or_else(|error| error, |e| format!("{} {}", e.host, e.port));
+            let found = endpoint(text)
+                .map_or_else(|error| error, |(_, e)| format!("{} {}", e.host, e.port));
             assert!(found.ends_with(expected), "{text}: {found}");
             assert!(!found.contains("u:p"), "{found}");
         }

@@ -112,7 +112,7 @@ fn a_key_of_a_later_feature_is_only_that_where_it_belongs() {
     assert_eq!(
         errors("[listeners.web]\naddress = \"127.0.0.1:80\"\nrole = \"gateway\"\ncache = true\n")
             [0],
-        "a.toml:4:1: error: listeners.web.cache: unknown key; expected one of `address`, `addresses`, `allow_clients`, `client_address_from`, `credentials`, `deny_clients`, `half_close`, `limits`, `open`, `protocols`, `proxy_protocol`, `role`, `trusted_proxies`"
+        "a.toml:4:1: error: listeners.web.cache: unknown key; expected one of `address`, `addresses`, `allow_clients`, `client_address_from`, `credentials`, `deny_clients`, `half_close`, `limits`, `open`, `protocols`, `proxy_protocol`, `role`, `tls`, `trusted_proxies`"
     );
 }
 

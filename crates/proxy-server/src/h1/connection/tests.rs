@@ -47,6 +47,7 @@ where
         peer_trusted: false,
         local: None,
         scheme: "http",
+        tls: None,
         accepted: std::time::Instant::now(),
     });
     let (client, server) = duplex(1024);

@@ -8,7 +8,7 @@ use http_body::Body as _;
 use proxy_core::{Body, ErrorKind, HeadLimits, ProxyError, fields};
 
 /// HTTP/2 names scheme and authority in the target, and has no fields of a connection.
-pub(super) fn complete(request: &mut Request<Body>) -> Result<(), ProxyError> {
+pub(super) fn complete(request: &mut Request<Body>, secure: bool) -> Result<(), ProxyError> {
     let length = request.body().size_hint().exact();
     let has_content = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
     let fields = request.headers_mut();
@@ -25,7 +25,7 @@ pub(super) fn complete(request: &mut Request<Body>) -> Result<(), ProxyError> {
         fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     let mut parts = request.uri().clone().into_parts();
-    parts.scheme = Some(Scheme::HTTP);
+    parts.scheme = Some(if secure { Scheme::HTTPS } else { Scheme::HTTP });
     parts.authority = host.and_then(|h| Authority::try_from(h.as_bytes()).ok());
     *request.uri_mut() = Uri::from_parts(parts)
         .map_err(|e| ProxyError::new(ErrorKind::HttpRequestError).source(e))?;

@@ -1,0 +1,33 @@
+//! One handshake with an origin server.
+
+use proxy_core::{ErrorKind, ProxyError, Retry};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::{UpstreamTls, failure};
+
+impl UpstreamTls {
+    /// Does the handshake with the server of this host. The time for it is for the caller to
+    /// limit.
+    pub(crate) async fn connect(
+        &self,
+        host: &str,
+        stream: TcpStream,
+        http2: bool,
+    ) -> Result<TlsStream<TcpStream>, ProxyError> {
+        let name = self.name_for(host).map_err(|error| {
+            let error = ProxyError::new(ErrorKind::ProxyConfigurationError).source(error);
+            error.retry(Retry::NothingSent)
+        })?;
+        let connector = TlsConnector::from(self.config(http2));
+        let stream = connector.connect(name, stream).await.map_err(failure::of)?;
+        // A server that chooses nothing speaks HTTP/1.1.
+        if http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+            let error = ProxyError::new(ErrorKind::TlsProtocolError);
+            let error = error.detail("the origin server does not speak HTTP/2");
+            return Err(error.retry(Retry::NothingSent));
+        }
+        Ok(stream)
+    }
+}
