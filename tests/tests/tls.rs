@@ -195,6 +195,13 @@ fn clients_are_known_by_their_certificates() {
             proxy.ask_admin("/metrics").text().contains(&line).then_some(())
         });
     }
+    // A rule can ask who it is.
+    let rule = "[[filter.rules]]\nid = \"good-only\"\naction = \"allow\"\n\
+                match = { client_certificates = [\"good.test\"] }\n\
+                [filter]\ndefault = \"deny\"\n";
+    let ruled = edge(&origin.url(), &tls("optional"), rule);
+    assert!(ask(&ruled, Some(&good)).ends_with(" 200"));
+    assert!(ask(&ruled, None).ends_with(" 403"));
     let open = edge(&origin.url(), &tls("optional"), "");
     assert!(ask(&open, None).ends_with(" 200"));
     // What a client claims itself goes no further.

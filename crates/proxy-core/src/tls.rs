@@ -103,6 +103,20 @@ pub struct ClientCertificate {
     pub forwarded: Option<ForwardedCertificate>,
 }
 
+impl ClientCertificate {
+    /// Whether a rule means this one: by one of its [`names`](Self::names) or its whole
+    /// [`subject`](Self::subject), by `sha256:` and its [`fingerprint`](Self::fingerprint), or by
+    /// `*`.
+    pub fn is(&self, meant: &str) -> bool {
+        meant == "*"
+            || *meant == *self.subject
+            || self.names.iter().any(|name| **name == *meant)
+            || meant
+                .strip_prefix("sha256:")
+                .is_some_and(|digits| digits.eq_ignore_ascii_case(&self.fingerprint))
+    }
+}
+
 /// The fields of RFC 9440.
 #[derive(Clone, Debug)]
 pub struct ForwardedCertificate {

@@ -7,7 +7,8 @@ use std::{borrow::Cow, fmt};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use proxy_core::target::Authority;
 use proxy_core::{
-    ClientAddr, Decision, Exchange, RequestHead, ServerName, Tags, Verdict as Recorded,
+    ClientAddr, ClientCertificate, Decision, Exchange, RequestHead, ServerName, Tags,
+    Verdict as Recorded,
 };
 
 /// A request that is judged: its head, what the exchange knows, and what the policies before this
@@ -151,6 +152,13 @@ impl<'a> Asked<'a> {
         let left = self.left.borrow().user.clone();
         left.or_else(|| self.exchange.and_then(Exchange::user).cloned())
             .or_else(|| self.head.extensions.get::<crate::User>().map(|user| Arc::clone(&user.0)))
+    }
+
+    /// The certificate that the client has shown in its TLS handshake, which was verified there.
+    /// In another server than ours it may be put into the extensions.
+    pub fn client_certificate(&self) -> Option<&Arc<ClientCertificate>> {
+        let tls = self.exchange.and_then(|exchange| exchange.connection().tls.as_deref());
+        tls.and_then(|tls| tls.client.as_ref()).or_else(|| self.head.extensions.get())
     }
 
     /// The server name of the client's TLS handshake, where there was one.

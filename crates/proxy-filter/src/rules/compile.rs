@@ -148,6 +148,7 @@ fn conditions(spec: &MatchSpec, resources: &Resources, mistakes: &mut Mistakes<'
         listeners: spec.listeners.as_slice().into(),
         clients: mistakes.list("clients", &spec.clients, network).into_iter().collect::<IpSet>(),
         users: spec.users.as_slice().into(),
+        client_certificates: spec.client_certificates.as_slice().into(),
         routes: spec.routes.as_slice().into(),
         tags: mistakes.list("tags", &spec.tags, |tag| name(tag).map(|()| tag.to_owned())).into(),
         times: mistakes.list("times", &spec.times, str::parse).into(),

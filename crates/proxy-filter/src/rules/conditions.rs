@@ -24,6 +24,7 @@ pub(super) struct Conditions {
     pub(super) listeners: Box<[String]>,
     pub(super) clients: IpSet,
     pub(super) users: Box<[String]>,
+    pub(super) client_certificates: Box<[String]>,
     pub(super) routes: Box<[String]>,
     pub(super) tags: Box<[String]>,
     pub(super) times: Box<[TimeWindow]>,
@@ -75,6 +76,12 @@ impl Conditions {
             let user = user.as_deref();
             if !user.is_some_and(|user| holds(&self.users, |own| own == "*" || own == user)) {
                 return Some("users do not match");
+            }
+        }
+        if !self.client_certificates.is_empty() {
+            let shown = asked.client_certificate();
+            if !shown.is_some_and(|shown| holds(&self.client_certificates, |own| shown.is(own))) {
+                return Some("client certificates do not match");
             }
         }
         if !holds(&self.tags, |own| asked.has_tag(own)) {

@@ -86,6 +86,9 @@ pub struct MatchSpec {
     pub clients: Vec<String>,
     /// Verified users; `*` is any of them.
     pub users: Vec<String>,
+    /// Certificates of clients: a name or the subject in them, or `sha256:` and the fingerprint; `*`
+    /// is any that was verified.
+    pub client_certificates: Vec<String>,
     /// Names of routes.
     pub routes: Vec<String>,
     /// Words that rules before this one put on the request.

@@ -40,6 +40,14 @@ fn request() -> Request<()> {
         .unwrap();
     request.extensions_mut().insert(ClientAddr::new("10.1.2.3".parse().unwrap()));
     request.extensions_mut().insert(crate::User("anna".into()));
+    request.extensions_mut().insert(Arc::new(proxy_core::ClientCertificate {
+        subject: "CN=a".into(),
+        issuer: "CN=CA".into(),
+        serial: "01".into(),
+        fingerprint: "0aff".into(),
+        names: vec!["spiffe://x/a".into()],
+        forwarded: None,
+    }));
     request.extensions_mut().insert(Tags([Arc::from("seen")].into()));
     request
 }
@@ -75,6 +83,11 @@ fn each_condition_holds_or_does_not() {
         (true, MatchSpec { users: texts(&["otto", "anna"]), ..spec() }),
         (true, MatchSpec { users: texts(&["*"]), ..spec() }),
         (false, MatchSpec { users: texts(&["otto"]), ..spec() }),
+        (true, MatchSpec { client_certificates: texts(&["*"]), ..spec() }),
+        (true, MatchSpec { client_certificates: texts(&["b", "spiffe://x/a"]), ..spec() }),
+        (true, MatchSpec { client_certificates: texts(&["CN=a"]), ..spec() }),
+        (true, MatchSpec { client_certificates: texts(&["sha256:0AFF"]), ..spec() }),
+        (false, MatchSpec { client_certificates: texts(&["a", "0aff", "sha256:"]), ..spec() }),
         (true, MatchSpec { tags: texts(&["seen"]), ..spec() }),
         (false, MatchSpec { tags: texts(&["other"]), ..spec() }),
         (true, MatchSpec { times: texts(&["mon-sun"]), ..spec() }),

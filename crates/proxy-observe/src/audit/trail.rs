@@ -88,6 +88,13 @@ impl Sink for AuditTrail {
                 record.status = Some(status);
                 record
             }
+            // Whoever is not let in for who they are, or are not.
+            ConnectionEvent::HandshakeFailed { reason }
+                if reason.starts_with("client_certificate") =>
+            {
+                let event = AuditEvent::ConnectionRefused;
+                AuditRecord::new(time, event, "tls", Verdict::Deny, reason)
+            }
             _ => return,
         };
         record.client = Some(on.peer);

@@ -36,6 +36,7 @@ fn certificate(error: &CertificateError) -> &'static str {
             "its certificate is for another name"
         }
         E::ApplicationVerificationFailure => "its key is not one that is pinned",
+        E::BadSignature => "the signature of its certificate is wrong",
         E::Revoked => "its certificate was revoked",
         _ => "its certificate could not be verified",
     }

@@ -18,9 +18,13 @@ struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     fn new() -> Self {
+        Self::named("CA")
+    }
+
+    fn named(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "CA");
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("a key");
         Self(CertifiedIssuer::self_signed(params, key).expect("a CA"))
     }
@@ -95,9 +99,10 @@ async fn only_a_vouched_for_certificate_for_the_name_will_do() {
     assert_eq!(connect(UpstreamTlsConfig::new(ca.roots()), socket, false).await, Ok(()));
 
     let socket = server(&good, &[], None).await;
-    let (kind, detail) = connect(UpstreamTlsConfig::new(Authority::new().roots()), socket, false)
-        .await
-        .expect_err("another CA");
+    let (kind, detail) =
+        connect(UpstreamTlsConfig::new(Authority::named("Other").roots()), socket, false)
+            .await
+            .expect_err("another CA");
     assert_eq!(kind, ErrorKind::TlsCertificateError);
     assert_eq!(detail, Some("nobody that is trusted vouches for its certificate"));
 

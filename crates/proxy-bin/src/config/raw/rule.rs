@@ -117,6 +117,10 @@ pub struct RuleMatch {
     /// Users whose credentials were verified; `"*"` is any of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<String>,
+    /// Certificates that clients have shown: a name or the subject in them, or `sha256:` and the
+    /// fingerprint; `"*"` is any that was verified.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub client_certificates: Vec<String>,
     /// Routes, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<String>,

@@ -240,6 +240,7 @@ fn match_spec(raw: &RuleMatch) -> MatchSpec {
         listeners: raw.listeners.clone(),
         clients: raw.clients.clone(),
         users: raw.users.clone(),
+        client_certificates: raw.client_certificates.clone(),
         routes: raw.routes.clone(),
         tags: raw.tags.clone(),
         times: raw.times.clone(),

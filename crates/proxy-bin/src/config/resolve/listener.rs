@@ -64,6 +64,9 @@ impl Resolver<'_> {
             Some(own) => {
                 let handshake = config.server.timeouts.handshake;
                 let path = path.key("tls");
+                if raw.role == Role::Forward {
+                    self.not_of_gateways(&path, own);
+                }
                 Some(self.listener_tls(&path, own, (h1, h2), handshake, &limits)?)
             }
             None => None,

@@ -98,6 +98,18 @@ impl Resolver<'_> {
         }
     }
 
+    /// What says something of the server behind, which in the forward role is anybody.
+    pub(super) fn not_of_gateways(&mut self, path: &KeyPath, raw: &raw::ListenerTls) {
+        if raw.hsts.is_some() {
+            let message = "only a gateway's responses are its own; remove it";
+            self.error_on_key(&path.key("hsts"), message);
+        }
+        if raw.client_certificates.as_ref().is_some_and(|own| own.forward) {
+            let message = "would tell every destination who the client is; remove it";
+            self.error(&path.key("client_certificates").key("forward"), message);
+        }
+    }
+
     fn hsts(&mut self, path: &KeyPath, raw: &raw::Hsts) -> HeaderValue {
         let age = raw.max_age.duration().as_secs();
         if raw.preload && (age < 365 * 24 * 3600 || !raw.include_subdomains) {
