@@ -54,6 +54,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         proxy_protocol: false,
         http1: true,
         http2: false,
+        tls: None,
         edge: Arc::new(Edge {
             settings: EdgeSettings::default(),
             tunnels: TunnelSettings::default(),

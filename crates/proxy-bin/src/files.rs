@@ -1,5 +1,6 @@
 //! Files whose content is in use: read again when they change, and the last good one stays.
 
+mod certificates;
 mod lists;
 mod users;
 
@@ -84,8 +85,10 @@ struct Counts {
 impl Watch {
     /// Watches the files of a configuration; none where it has none.
     pub fn of(config: &Resolved, clock: Arc<dyn Clock>, recorder: Registry<'_>) -> Option<Self> {
-        let files: Vec<Watched> =
-            lists::watched(config, recorder).chain(users::watched(config, recorder)).collect();
+        let files: Vec<Watched> = lists::watched(config, recorder)
+            .chain(users::watched(config, recorder))
+            .chain(certificates::watched(config, recorder))
+            .collect();
         (!files.is_empty()).then_some(Self { files, clock })
     }
 

@@ -1,6 +1,6 @@
 //! The files of TLS: read at start, and again when they change.
 
-mod watch;
+mod ageing;
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use proxy_server::tls::{Certificate, CertificateStore, ClientAuth, TlsMaterial, 
 
 use crate::config::raw::ClientCertificateMode;
 
-pub use watch::TlsWatch;
+pub use ageing::Ageing;
 
 /// The files of a listener's TLS.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub struct TlsFault {
     pub part: TlsPart,
     /// What is wrong with it.
     pub message: String,
+    /// It could not be read: perhaps it can a moment later.
+    pub unreadable: bool,
 }
 
 /// A file of a listener's TLS.
@@ -131,7 +133,11 @@ impl CertificateFile {
                 E::Staple => (TlsPart::Ocsp(at), self.ocsp.as_ref().unwrap_or(&self.cert)),
                 _ => (TlsPart::Cert(at), &self.cert),
             };
-            vec![TlsFault { part, message: format!("{}: {error}", path.display()) }]
+            vec![TlsFault {
+                part,
+                message: format!("{}: {error}", path.display()),
+                unreadable: false,
+            }]
         })
     }
 }
@@ -159,7 +165,11 @@ impl ClientFiles {
                 }
                 _ => (TlsPart::Ca, &self.ca),
             };
-            vec![TlsFault { part, message: format!("{}: {error}", path.display()) }]
+            vec![TlsFault {
+                part,
+                message: format!("{}: {error}", path.display()),
+                unreadable: false,
+            }]
         })
     }
 }
@@ -167,6 +177,6 @@ impl ClientFiles {
 fn read(path: &Path, part: TlsPart) -> Result<Vec<u8>, TlsFault> {
     fs::read(path).map_err(|error: io::Error| {
         let message = format!("cannot read {}: {}", path.display(), crate::config::plain(&error));
-        TlsFault { part, message }
+        TlsFault { part, message, unreadable: true }
     })
 }

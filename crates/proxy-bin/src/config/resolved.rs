@@ -36,6 +36,7 @@ pub use rate_limit::{BandwidthLimit, ConcurrencyLimit, Holds, RateLimit};
 
 use super::raw;
 use super::units::{Limit, Size};
+use crate::files::Stamp;
 use crate::routes::RouteTable;
 use crate::tls::TlsFiles;
 
@@ -219,6 +220,8 @@ pub struct Limits {
 pub struct ListenerTls {
     /// Its files.
     pub files: TlsFiles,
+    /// As they were before they were read, in the order of [`TlsFiles::paths`].
+    pub read: Vec<Stamp>,
     /// What does handshakes with what was in them.
     pub edge: Arc<TlsEdge>,
     /// `Strict-Transport-Security` of responses.

@@ -14,6 +14,7 @@ use crate::config::path::KeyPath;
 use crate::config::raw::{self, ClientCertificateMode, TlsVersion};
 use crate::config::resolved::{Limits, ListenerTls};
 use crate::config::units::Period;
+use crate::files::Stamp;
 use crate::tls::{CertificateFile, ClientFiles, TlsFiles, TlsPart};
 
 impl Resolver<'_> {
@@ -29,6 +30,7 @@ impl Resolver<'_> {
         let files = self.tls_files(path, raw);
         let timeout = handshake.duration();
         let hsts = raw.hsts.as_ref().map(|own| self.hsts(&path.key("hsts"), own));
+        let read = files.paths().map(Stamp::of).collect();
         let material = match files.load() {
             Ok(material) => material,
             Err(faults) => {
@@ -53,7 +55,7 @@ impl Resolver<'_> {
             handshakes: limits.handshakes,
         };
         let edge = self.take(path, server::TlsEdge::new(options, material))?;
-        Some(ListenerTls { files, edge: Arc::new(edge), hsts })
+        Some(ListenerTls { files, read, edge: Arc::new(edge), hsts })
     }
 
     fn tls_files(&self, path: &KeyPath, raw: &raw::ListenerTls) -> TlsFiles {
