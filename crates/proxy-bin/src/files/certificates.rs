@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use metrics::{Gauge, Key, KeyName, Label, SharedString, Unit};
-use proxy_server::tls::TlsEdge;
+use proxy_server::tls::{Certificate, TlsEdge};
 
 use super::{Content, Kept, METADATA, Registry, Watched};
 use crate::config::resolved::Resolved;
@@ -50,7 +50,7 @@ pub(super) fn watched<'c>(
 impl Certificates {
     fn show(&self) {
         let store = self.edge.certificates();
-        let first = store.certificates().iter().map(|own| own.not_after()).min();
+        let first = store.certificates().iter().map(Certificate::not_after).min();
         let first = first.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         if let (Some(expiry), Some(first)) = (&self.expiry, first) {
             expiry.set(first.as_secs() as f64);
