@@ -233,6 +233,7 @@ where
             peer_trusted: trusted,
             local,
             scheme: "https",
+            tls: None,
             accepted: Instant::now(),
         };
         let refused = |why| settings.edge.events.on_event(&info, ConnectionEvent::Refused(why));
