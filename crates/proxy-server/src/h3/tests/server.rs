@@ -86,6 +86,7 @@ impl Server {
             proxy_protocol: false,
             http1: false,
             http2: false,
+            tls: None,
             edge: Arc::new(edge),
         };
         let bound = BoundUdp::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
