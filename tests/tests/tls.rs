@@ -157,7 +157,8 @@ fn clients_are_known_by_their_certificates() {
     let good = pki.numbered("good", &["good.test"], 7);
     let revoked = pki.numbered("revoked", &["revoked.test"], 8);
     let crl = pki.revoked(&[8]);
-    let stranger = Pki::new().leaf(&["stranger.test"]);
+    let elsewhere = Pki::new();
+    let stranger = elsewhere.leaf(&["stranger.test"]);
     let tls = |mode: &str| {
         format!(
             "certificates = [{}]\nclient_certificates = {{ ca = \"{}\", crl = [\"{}\"], \
@@ -313,7 +314,7 @@ fn upstreams_are_verified() {
     let secure = edge(&origin.url(), &format!("certificates = [{}]", pair.table()), "");
     let port = secure.address().port();
     let through = |url: &str, tls: &str| {
-        gateway_to(url, "host = \"upstream\"", &format!("[upstreams.app.tls]\n{tls}\n"))
+        gateway_to(url, "host = \"localhost\"", &format!("[upstreams.app.tls]\n{tls}\n"))
     };
     let url = format!("https://localhost:{port}");
     let ca = format!("ca = \"{}\"", pki.ca().display());
