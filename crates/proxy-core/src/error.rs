@@ -104,6 +104,9 @@ kinds! {
     HttpResponseHeaderSectionSize = "http_response_header_section_size", BAD_GATEWAY, Upstream;
     /// The upstream's transfer coding is broken or unknown.
     HttpResponseTransferCoding = "http_response_transfer_coding", BAD_GATEWAY, Upstream;
+    /// The upstream's content is not in the coding that it is said to be in, or grows beyond all
+    /// bounds when it is decoded.
+    HttpResponseContentCoding = "http_response_content_coding", BAD_GATEWAY, Upstream;
     /// The upstream took too long to answer.
     HttpResponseTimeout = "http_response_timeout", GATEWAY_TIMEOUT, Upstream;
     /// The upstream answered an upgrade that nobody asked for.

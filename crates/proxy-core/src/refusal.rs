@@ -191,6 +191,15 @@ pub fn explain(reason: &str) -> Option<&'static str> {
         "connection_terminated" | "http_response_incomplete" => {
             "The upstream server closed the connection before its response was complete."
         }
+        "content_coding_malformed" | "content_coding_incomplete" => {
+            "What the upstream server sent is not compressed as it says it is."
+        }
+        "content_coding_nested" => {
+            "What the upstream server sent is compressed more often than this proxy undoes."
+        }
+        "decompression_bomb" | "decoded_content_too_large" => {
+            "What the upstream server sent becomes larger than is allowed when it is decompressed."
+        }
         "param_unknown" => "The request has a parameter that this resource does not know.",
         "param_repeated" => "The request has a parameter more than once.",
         "param_missing" => "A parameter that this resource needs is missing.",

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use proxy_core::{BoxError, coding};
+use proxy_core::{BoxError, Exchange, coding};
 
 use super::{DecodeError, Unpacker};
 
@@ -15,45 +15,90 @@ use super::{DecodeError, Unpacker};
 const FRAME: usize = 16 * 1024;
 
 /// Calls of decoders in one poll: then others have their turn.
-const STEPS: usize = 16;
+pub(super) const STEPS: usize = 16;
 
 pin_project! {
     /// Content as it came, or with its codings taken off.
     ///
-    /// Decoding ends with an error ([`DecodeError`]) where the content is malformed, breaks off or
-    /// goes beyond the limits: the response is then broken off.
+    /// Decoding ends with an error where the content is malformed, breaks off or goes beyond the
+    /// limits: the response is then broken off. It is a [`ProxyError`](proxy_core::ProxyError) of
+    /// the kind `http_response_content_coding`, with the [`DecodeError`] as its source.
     pub struct DecodeBody<B> {
         #[pin]
-        body: B,
-        decoding: Option<Box<Decoding>>,
+        kind: Kind<B>,
     }
 }
 
-struct Decoding {
-    unpacker: Unpacker,
-    input: Bytes,
-    /// What comes after the last byte.
-    then: Then,
+pin_project! {
+    #[project = KindProj]
+    enum Kind<B> {
+        Plain { #[pin] body: B },
+        Decoded { decoding: Box<Decoding<B>> },
+        Empty,
+    }
 }
 
-enum Then {
+/// Everything that decoding needs.
+pub(super) struct Decoding<B> {
+    pub(super) body: Pin<Box<B>>,
+    pub(super) unpacker: Unpacker,
+    /// What was decoded before the head was sent.
+    pub(super) first: Vec<u8>,
+    /// Coded content that is to be decoded before what the body gives; the first one first.
+    pub(super) kept: std::vec::IntoIter<Bytes>,
+    pub(super) input: Bytes,
+    pub(super) then: Then,
+    pub(super) exchange: Option<Exchange>,
+}
+
+/// What comes when the input is decoded.
+pub(super) enum Then {
     Read,
     /// The content is over, what was in it may not all be out.
     Drain(Option<HeaderMap>),
+    /// It has broken off: what was there before still goes out.
+    Break(BoxError),
     Trailers(HeaderMap),
     End,
 }
 
-impl<B> DecodeBody<B> {
-    pub(super) const fn plain(body: B) -> Self {
-        Self { body, decoding: None }
-    }
-
-    pub(super) fn decoded(body: B, unpacker: Unpacker) -> Self {
-        let decoding = Decoding { unpacker, input: Bytes::new(), then: Then::Read };
-        Self { body, decoding: Some(Box::new(decoding)) }
+impl Then {
+    /// What a frame, the end or a failure of the body leads to; or more content.
+    pub(super) fn of<E: Into<BoxError>>(
+        read: Option<Result<Frame<Bytes>, E>>,
+    ) -> Result<Bytes, Self> {
+        match read {
+            None => Err(Self::Drain(None)),
+            Some(Err(error)) => Err(Self::Break(error.into())),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => Ok(data),
+                Err(frame) => match frame.into_trailers() {
+                    Ok(mut trailers) => {
+                        coding::remove_digests(&mut trailers);
+                        Err(Self::Drain(Some(trailers).filter(|left| !left.is_empty())))
+                    }
+                    Err(_) => Ok(Bytes::new()),
+                },
+            },
+        }
     }
 }
+
+impl<B> DecodeBody<B> {
+    pub(super) const fn plain(body: B) -> Self {
+        Self { kind: Kind::Plain { body } }
+    }
+
+    pub(super) fn decoded(decoding: Decoding<B>) -> Self {
+        Self { kind: Kind::Decoded { decoding: Box::new(decoding) } }
+    }
+
+    pub(super) const fn empty() -> Self {
+        Self { kind: Kind::Empty }
+    }
+}
+
+type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
 impl<B> Body for DecodeBody<B>
 where
@@ -63,77 +108,91 @@ where
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let mut this = self.project();
-        let Some(decoding) = this.decoding.as_deref_mut() else {
-            return this.body.poll_frame(cx).map_err(Into::into);
-        };
-        loop {
-            match &mut decoding.then {
-                Then::Trailers(trailers) => {
-                    let trailers = std::mem::take(trailers);
-                    decoding.then = Then::End;
-                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
-                }
-                Then::End => return Poll::Ready(None),
-                Then::Read | Then::Drain(_) => {}
-            }
-            match decoding.step(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(Some(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                Poll::Ready(Ok(None)) => {}
-                Poll::Ready(Err(error)) => {
-                    decoding.then = Then::End;
-                    return Poll::Ready(Some(Err(error.into())));
-                }
-            }
-            if let Then::Drain(trailers) = &mut decoding.then {
-                let trailers = trailers.take();
-                if !decoding.unpacker.is_ended() {
-                    decoding.then = Then::End;
-                    return Poll::Ready(Some(Err(DecodeError::Truncated.into())));
-                }
-                decoding.then = trailers.map_or(Then::End, Then::Trailers);
-                continue;
-            }
-            match ready!(this.body.as_mut().poll_frame(cx)) {
-                None => decoding.then = Then::Drain(None),
-                Some(Err(error)) => {
-                    decoding.then = Then::End;
-                    return Poll::Ready(Some(Err(error.into())));
-                }
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => decoding.input = data,
-                    Err(frame) => {
-                        if let Ok(mut trailers) = frame.into_trailers() {
-                            coding::remove_digests(&mut trailers);
-                            decoding.then = Then::Drain(Some(trailers));
-                        }
-                    }
-                },
-            }
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        match self.project().kind.project() {
+            KindProj::Plain { body } => body.poll_frame(cx).map_err(Into::into),
+            KindProj::Decoded { decoding } => decoding.poll_frame(cx),
+            KindProj::Empty => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.decoding {
-            None => self.body.is_end_stream(),
-            Some(decoding) => matches!(decoding.then, Then::End),
+        match &self.kind {
+            Kind::Plain { body } => body.is_end_stream(),
+            Kind::Decoded { decoding } => matches!(decoding.then, Then::End),
+            Kind::Empty => true,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.decoding {
-            None => self.body.size_hint(),
-            Some(_) => SizeHint::default(),
+        match &self.kind {
+            Kind::Plain { body } => body.size_hint(),
+            Kind::Decoded { .. } => SizeHint::default(),
+            Kind::Empty => SizeHint::with_exact(0),
         }
     }
 }
 
-impl Decoding {
+impl<B> Decoding<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
+        if !self.first.is_empty() {
+            let first = Bytes::from(std::mem::take(&mut self.first));
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        loop {
+            match std::mem::replace(&mut self.then, Then::Read) {
+                Then::Trailers(trailers) => {
+                    self.then = Then::End;
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                Then::End => {
+                    self.then = Then::End;
+                    return Poll::Ready(None);
+                }
+                then => self.then = then,
+            }
+            match self.step(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(Some(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Poll::Ready(Ok(None)) => {}
+                Poll::Ready(Err(error)) => return self.fail(&error),
+            }
+            if let Some(kept) = self.kept.next() {
+                self.input = kept;
+                continue;
+            }
+            match std::mem::replace(&mut self.then, Then::Read) {
+                Then::Drain(trailers) => {
+                    if !self.unpacker.is_ended() {
+                        return self.fail(&DecodeError::Truncated);
+                    }
+                    self.then = trailers.map_or(Then::End, Then::Trailers);
+                    continue;
+                }
+                Then::Break(error) => {
+                    self.then = Then::End;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                _ => {}
+            }
+            match Then::of(ready!(self.body.as_mut().poll_frame(cx))) {
+                Ok(data) => self.input = data,
+                Err(then) => self.then = then,
+            }
+        }
+    }
+
+    /// Breaks the content off.
+    fn fail(&mut self, error: &DecodeError) -> Polled {
+        self.then = Then::End;
+        error.record(self.exchange.as_ref());
+        Poll::Ready(Some(Err(error.clone().into_proxy_error().into())))
+    }
+
     /// Decodes what is there; `None` where more is needed.
     fn step(&mut self, cx: &Context<'_>) -> Poll<Result<Option<Bytes>, DecodeError>> {
         let mut out = Vec::with_capacity(FRAME);
@@ -159,8 +218,7 @@ impl Decoding {
 
 impl<B> std::fmt::Debug for DecodeBody<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DecodeBody")
-            .field("decodes", &self.decoding.is_some())
-            .finish_non_exhaustive()
+        let decodes = matches!(self.kind, Kind::Decoded { .. });
+        f.debug_struct("DecodeBody").field("decodes", &decodes).finish_non_exhaustive()
     }
 }

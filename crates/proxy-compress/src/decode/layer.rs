@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG,
-    IF_NONE_MATCH,
+    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    ETAG, IF_NONE_MATCH,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -18,12 +18,19 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::body::DecodeBody;
+use super::probe::{Probe, Probed};
 use super::unpacker::{DecodeLimits, Unpacker};
+use super::{DecodeError, LAYER};
+use crate::content_types;
 use crate::validators::tags_of;
 
 /// Takes codings off responses that their clients do not take: what a cache has stored for others,
 /// what an origin server sends unasked. A client that names no coding at all gets what there is:
 /// it has said nothing against it. `no-transform` and parts (206) stay as they are.
+///
+/// The head of what is decoded waits for the first of its content, unless it is a stream of events:
+/// what turns out to be a bomb by then, or malformed, is a 502 with a reason, as are codings over each
+/// other beyond the limit. See [`decode`](crate::decode).
 #[derive(Clone, Debug)]
 pub struct DecodeLayer {
     limits: Arc<DecodeLimits>,
@@ -64,7 +71,7 @@ where
 {
     type Response = Response<DecodeBody<ResB>>;
     type Error = S::Error;
-    type Future = DecodeFuture<S::Future>;
+    type Future = DecodeFuture<S::Future, ResB>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -83,79 +90,162 @@ where
         let head = *request.method() == Method::HEAD;
         let exchange = Exchange::of(&request).cloned();
         let inner = self.inner.call(request);
-        DecodeFuture { inner, takes, head, exchange, limits: Arc::clone(&self.limits) }
+        let limits = Arc::clone(&self.limits);
+        DecodeFuture { state: State::Asking { inner, takes, head, exchange, limits } }
     }
 }
 
 pin_project! {
     /// The future of [`Decode`].
-    pub struct DecodeFuture<F> {
+    pub struct DecodeFuture<F, B> {
         #[pin]
-        inner: F,
-        // What the client takes, and has; none where it has not said.
-        takes: Option<Box<HeaderMap>>,
-        head: bool,
-        exchange: Option<Exchange>,
-        limits: Arc<DecodeLimits>,
+        state: State<F, B>,
     }
 }
 
-impl<F, B, E> Future for DecodeFuture<F>
+pin_project! {
+    #[project = StateProj]
+    enum State<F, B> {
+        Asking {
+            #[pin]
+            inner: F,
+            // What the client takes, and has; none where it has not said.
+            takes: Option<Box<HeaderMap>>,
+            head: bool,
+            exchange: Option<Exchange>,
+            limits: Arc<DecodeLimits>,
+        },
+        Probing {
+            probe: Option<Box<Probe<B>>>,
+            exchange: Option<Exchange>,
+        },
+    }
+}
+
+impl<F, B, E> Future for DecodeFuture<F, B>
 where
     F: Future<Output = Result<Response<B>, E>>,
     B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
 {
     type Output = Result<Response<DecodeBody<B>>, E>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut response = ready!(this.inner.poll(cx))?;
-        let takes = this.takes.as_deref();
-        let mut unpacker = unpacker(&response, **this.limits);
-        if unpacker.is_some() {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let (probe, exchange) = match self.as_mut().project().state.project() {
+                StateProj::Asking { inner, takes, head, exchange, limits } => {
+                    let response = ready!(inner.poll(cx))?;
+                    let asked = Asked { takes: takes.as_deref(), head: *head, exchange, limits };
+                    match asked.begin(response) {
+                        Begun::Answer(answer) => return Poll::Ready(Ok(*answer)),
+                        Begun::Probe(probe) => (Some(probe), exchange.take()),
+                    }
+                }
+                StateProj::Probing { probe, exchange } => {
+                    let found = ready!(Probe::poll(probe, cx));
+                    return Poll::Ready(Ok(answer(found, exchange.as_ref())));
+                }
+            };
+            self.as_mut().project().state.set(State::Probing { probe, exchange });
+        }
+    }
+}
+
+/// A request whose response is there.
+struct Asked<'a> {
+    takes: Option<&'a HeaderMap>,
+    head: bool,
+    exchange: &'a Option<Exchange>,
+    limits: &'a DecodeLimits,
+}
+
+/// What becomes of a response.
+enum Begun<B> {
+    Answer(Box<Response<DecodeBody<B>>>),
+    Probe(Box<Probe<B>>),
+}
+
+impl Asked<'_> {
+    fn begin<B: Body<Data = Bytes>>(&self, mut response: Response<B>) -> Begun<B> {
+        let plain =
+            |response: Response<B>| Begun::Answer(Box::new(response.map(DecodeBody::plain)));
+        let unpacker = unpacker(&response, *self.limits);
+        if matches!(unpacker, Ok(Some(_))) {
             // Of what is sent as it is, too: others get it decoded.
             coding::vary_by_coding(response.headers_mut());
         }
-        if takes.is_none_or(|takes| is_taken(response.headers(), takes)) {
-            unpacker = None;
-        }
         if response.status() == StatusCode::NOT_MODIFIED
-            && let Some(has) = takes
+            && let Some(has) = self.takes
         {
             not_modified(response.headers_mut(), has);
         }
-        let Some(unpacker) = unpacker else {
-            return Poll::Ready(Ok(response.map(DecodeBody::plain)));
+        if self.takes.is_none_or(|takes| is_taken(response.headers(), takes)) {
+            return plain(response);
+        }
+        let bodiless = self.head || response.body().is_end_stream();
+        let unpacker = match unpacker {
+            Ok(Some(unpacker)) => unpacker,
+            Err(error) if !bodiless => {
+                return Begun::Answer(Box::new(answer(Err(error), self.exchange.as_ref())));
+            }
+            Ok(None) | Err(_) => return plain(response),
         };
-        if let Some(exchange) = this.exchange {
+        if let Some(exchange) = self.exchange {
             exchange.decide(Decision {
-                layer: "decode",
+                layer: LAYER,
                 rule: None,
                 verdict: Verdict::Allow,
                 reason: "decoded".into(),
             });
         }
-        let (mut parts, body) = response.into_parts();
-        uncoded(&mut parts.headers);
-        let bodiless = *this.head || body.is_end_stream();
-        let body =
-            if bodiless { DecodeBody::plain(body) } else { DecodeBody::decoded(body, unpacker) };
-        Poll::Ready(Ok(Response::from_parts(parts, body)))
+        if bodiless {
+            uncoded(response.headers_mut());
+            return plain(response);
+        }
+        let kind = response.headers().get(CONTENT_TYPE);
+        let live = kind.is_some_and(|kind| content_types::is_live(kind.as_bytes()));
+        let (parts, body) = response.into_parts();
+        let probe = Probe::new(parts, body, unpacker, *self.limits, self.exchange.clone());
+        if live {
+            // Whoever listens is told at once that there is something to listen to.
+            return Begun::Answer(Box::new(answer(probe.skip(), self.exchange.as_ref())));
+        }
+        Begun::Probe(Box::new(probe))
+    }
+}
+
+/// The response with its content decoded, or the refusal in its place.
+fn answer<B>(found: Probed<B>, exchange: Option<&Exchange>) -> Response<DecodeBody<B>> {
+    match found {
+        Ok((mut parts, decoding)) => {
+            uncoded(&mut parts.headers);
+            Response::from_parts(parts, DecodeBody::decoded(decoding))
+        }
+        Err(error) => {
+            let refusal = error.refusal(exchange);
+            refusal.into_response::<B>().map(|_| DecodeBody::empty())
+        }
     }
 }
 
 /// The decoders of a response. `None` where nothing can be done: a coding that nobody here knows is
-/// left to the client.
-fn unpacker<B>(response: &Response<B>, limits: DecodeLimits) -> Option<Unpacker> {
+/// left to the client. An error where there are too many of them.
+fn unpacker<B>(
+    response: &Response<B>,
+    limits: DecodeLimits,
+) -> Result<Option<Unpacker>, DecodeError> {
     let have = response.headers();
     if !have.contains_key(CONTENT_ENCODING)
         || have.contains_key(CONTENT_RANGE)
         || response.status() == StatusCode::PARTIAL_CONTENT
         || crate::eligibility::is_not_to_be_transformed(have)
     {
-        return None;
+        return Ok(None);
     }
-    Unpacker::new(have, limits).ok().flatten()
+    match Unpacker::new(have, limits) {
+        Err(DecodeError::Unknown) => Ok(None),
+        unpacker => unpacker,
+    }
 }
 
 /// Whether the client can read the response as it is.
@@ -195,7 +285,7 @@ fn uncoded(fields: &mut HeaderMap) {
     coding::vary_by_coding(fields);
 }
 
-impl<F> std::fmt::Debug for DecodeFuture<F> {
+impl<F, B> std::fmt::Debug for DecodeFuture<F, B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DecodeFuture").finish_non_exhaustive()
     }

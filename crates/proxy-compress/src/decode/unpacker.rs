@@ -121,6 +121,11 @@ impl Unpacker {
         self.taken == 0 || self.stages.iter().all(is_ended)
     }
 
+    /// Coded bytes so far.
+    pub const fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// Decoded bytes so far.
     pub fn given(&self) -> u64 {
         self.stages.last().map_or(0, |stage| stage.given)
