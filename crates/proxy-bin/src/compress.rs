@@ -6,8 +6,9 @@ use std::sync::Arc;
 use metrics::Recorder;
 use proxy_cache::DerivingQueues;
 use proxy_compress::{
-    CompressConfig, CompressLayer, CompressMetrics, DecodeLayer, EncoderLimits, EncoderPool,
-    LoadGuard, LoadLimits, Rules, StoredCoder, StoredLimits, Unacceptable,
+    CompressConfig, CompressLayer, CompressMetrics, DecodeLayer, DictionaryLimits, DictionaryStore,
+    EncoderLimits, EncoderPool, LoadGuard, LoadLimits, Rules, StoredCoder, StoredLimits,
+    Unacceptable,
 };
 use proxy_core::{ContentCoder, SystemClock, TokioSpawn, WorkQueue};
 
@@ -24,6 +25,7 @@ pub struct Coders {
     pool: EncoderPool,
     guard: LoadGuard,
     queues: DerivingQueues,
+    dictionaries: Option<DictionaryStore>,
 }
 
 impl Coders {
@@ -42,6 +44,10 @@ impl Coders {
             guard: LoadGuard::new(Arc::new(SystemClock), load, recorder),
             // One of a kind at a time: the rest of the machine is for those who wait.
             queues: DerivingQueues { quick: queue(), thorough: queue() },
+            dictionaries: limits.dictionaries.map(|memory| {
+                let memory = usize::try_from(memory).unwrap_or(usize::MAX);
+                DictionaryStore::new(DictionaryLimits { memory, ..DictionaryLimits::default() })
+            }),
         }
     }
 
@@ -66,11 +72,14 @@ impl Coders {
             Some(recorder) => CompressMetrics::new(recorder, role.route()),
             None => CompressMetrics::default(),
         };
-        CompressLayer::builder(config(policy), Arc::new(SystemClock))
+        let builder = CompressLayer::builder(config(policy), Arc::new(SystemClock))
             .pool(self.pool.clone())
             .guard(self.guard.clone())
-            .metrics(metrics)
-            .build()
+            .metrics(metrics);
+        match &self.dictionaries {
+            Some(store) => builder.dictionaries(store.clone()).build(),
+            None => builder.build(),
+        }
     }
 
     /// What makes coded forms for the cache of the same role; none where the upstream's are wanted.

@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 use proxy_core::{BoxError, coding};
 
 use crate::codings::Coding;
+use crate::dictionary::Capture;
 use crate::encoder::EncodeError;
 use crate::pool::Lease;
 use crate::service::Shared;
@@ -40,6 +41,8 @@ pin_project! {
     pub struct CompressBody<B> {
         #[pin]
         kind: Kind<B>,
+        // Keeps the content, as it was, for a dictionary.
+        capture: Option<Box<Capture>>,
     }
 }
 
@@ -54,15 +57,21 @@ pin_project! {
 
 impl<B> CompressBody<B> {
     pub(crate) const fn plain(body: B) -> Self {
-        Self { kind: Kind::Plain { body } }
+        Self { kind: Kind::Plain { body }, capture: None }
     }
 
     pub(crate) fn coded(body: B, coded: Coded) -> Self {
-        Self { kind: Kind::Coded { body, coded: Box::new(coded) } }
+        Self { kind: Kind::Coded { body, coded: Box::new(coded) }, capture: None }
     }
 
     pub(crate) fn empty() -> Self {
-        Self { kind: Kind::Empty { body: Full::default() } }
+        Self { kind: Kind::Empty { body: Full::default() }, capture: None }
+    }
+
+    /// Has the content kept for a dictionary as it passes by.
+    pub(crate) fn capturing(mut self, capture: Option<Box<Capture>>) -> Self {
+        self.capture = capture;
+        self
     }
 }
 
@@ -71,6 +80,7 @@ pub(crate) struct Coded {
     /// Goes back as soon as the content is over.
     lease: Option<Lease>,
     coding: Coding,
+    has_dictionary: bool,
     shared: Arc<Shared>,
     /// Content that is not coded yet.
     input: Bytes,
@@ -101,6 +111,7 @@ impl Coded {
         Self {
             lease: Some(lease),
             coding,
+            has_dictionary: false,
             shared: Arc::clone(shared),
             input: Bytes::new(),
             out: Vec::new(),
@@ -111,6 +122,13 @@ impl Coded {
             bytes_out: 0,
             took: Duration::ZERO,
         }
+    }
+
+    /// Puts this before all that is coded, which needs a dictionary.
+    pub(crate) fn begin_with(&mut self, preamble: Vec<u8>) {
+        self.has_dictionary = true;
+        self.out.reserve_exact(FRAME);
+        self.out.extend(preamble);
     }
 
     fn is_full(&self) -> bool {
@@ -186,7 +204,9 @@ impl Coded {
 impl Drop for Coded {
     fn drop(&mut self) {
         self.bytes_out += self.out.len() as u64;
-        self.shared.metrics.coded(self.coding, self.bytes_in, self.bytes_out, self.took);
+        let (coding, dictionary) = (self.coding, self.has_dictionary);
+        let (bytes_in, bytes_out) = (self.bytes_in, self.bytes_out);
+        self.shared.metrics.coded(coding, dictionary, bytes_in, bytes_out, self.took);
     }
 }
 
@@ -201,10 +221,16 @@ where
     type Error = BoxError;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        match self.project().kind.project() {
-            KindProj::Plain { body } => body.poll_frame(cx).map_err(Into::into),
+        let this = self.project();
+        let capture = this.capture;
+        match this.kind.project() {
+            KindProj::Plain { mut body } => {
+                let polled = body.as_mut().poll_frame(cx).map_err(Into::into);
+                capture_frame(capture, &body, &polled);
+                polled
+            }
             KindProj::Empty { .. } => Poll::Ready(None),
-            KindProj::Coded { body, coded } => match poll_coded(body, coded, cx) {
+            KindProj::Coded { body, coded } => match poll_coded(body, coded, capture, cx) {
                 Poll::Ready(Err(error)) => {
                     coded.then = Then::End;
                     coded.lease = None;
@@ -233,10 +259,52 @@ where
     }
 }
 
+/// The next frame of the content, which is kept where it is to be.
+fn capture_next<B>(
+    capture: &mut Option<Box<Capture>>,
+    mut body: Pin<&mut B>,
+    cx: &mut Context<'_>,
+) -> Polled
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let polled = body.as_mut().poll_frame(cx).map_err(Into::into);
+    capture_frame(capture, &body, &polled);
+    polled
+}
+
+/// Keeps a frame; with the last one the dictionary is complete.
+fn capture_frame<B: Body>(capture: &mut Option<Box<Capture>>, body: &B, polled: &Polled) {
+    let Some(kept) = capture else { return };
+    let is_over = match polled {
+        Poll::Pending => false,
+        Poll::Ready(Some(Err(_))) => {
+            *capture = None;
+            return;
+        }
+        Poll::Ready(None) => true,
+        Poll::Ready(Some(Ok(frame))) => {
+            if let Some(data) = frame.data_ref() {
+                kept.push(data);
+            }
+            frame.is_trailers() || body.is_end_stream()
+        }
+    };
+    if is_over && let Some(kept) = capture.take() {
+        kept.finish();
+    }
+}
+
 /// A frame, the end, or the failure of what is behind; or that of the encoder.
 type Encoded = Result<Option<Result<Frame<Bytes>, BoxError>>, EncodeError>;
 
-fn poll_coded<B>(mut body: Pin<&mut B>, coded: &mut Coded, cx: &mut Context<'_>) -> Poll<Encoded>
+fn poll_coded<B>(
+    mut body: Pin<&mut B>,
+    coded: &mut Coded,
+    capture: &mut Option<Box<Capture>>,
+    cx: &mut Context<'_>,
+) -> Poll<Encoded>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
@@ -262,7 +330,7 @@ where
             return Poll::Pending;
         }
         match &mut coded.then {
-            Then::Read => match body.as_mut().poll_frame(cx) {
+            Then::Read => match capture_next(capture, body.as_mut(), cx) {
                 Poll::Pending => {
                     if coded.dirty {
                         coded.flush()?;
@@ -273,7 +341,7 @@ where
                     return give(coded);
                 }
                 Poll::Ready(None) => coded.then = Then::Finish(None),
-                Poll::Ready(Some(Err(error))) => coded.then = Then::Break(error.into()),
+                Poll::Ready(Some(Err(error))) => coded.then = Then::Break(error),
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => coded.input = data,
                     Err(frame) => {

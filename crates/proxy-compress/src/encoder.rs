@@ -5,6 +5,7 @@ mod gzip;
 mod zstd;
 
 use crate::codings::Coding;
+use crate::dictionary::Dictionary;
 
 pub(crate) use self::brotli::Brotli;
 pub(crate) use self::gzip::Gzip;
@@ -44,6 +45,22 @@ impl Encoder {
         })
     }
 
+    /// One that knows this content already. Not every coding has such.
+    pub(crate) fn with_dictionary(
+        coding: Coding,
+        settings: Settings,
+        dictionary: &Dictionary,
+    ) -> Result<Self, EncodeError> {
+        match coding {
+            Coding::Gzip => Err(EncodeError(coding)),
+            Coding::Brotli => {
+                let brotli = Brotli::with_dictionary(settings, &dictionary.content);
+                Ok(Self::Brotli(Box::new(brotli)))
+            }
+            Coding::Zstd => Zstd::with_dictionary(settings, &dictionary.content).map(Self::Zstd),
+        }
+    }
+
     /// Makes it as good as new; false where it can not be used again.
     pub(crate) fn renew(&mut self, settings: Settings) -> bool {
         match self {
@@ -58,7 +75,7 @@ impl Encoder {
         match self {
             Self::Gzip(_) => Some(gzip::SIZE),
             Self::Brotli(_) => None,
-            Self::Zstd(zstd) => Some(zstd.size()),
+            Self::Zstd(zstd) => (!zstd.has_dictionary()).then(|| zstd.size()),
         }
     }
 
@@ -91,12 +108,26 @@ impl Encoder {
 }
 
 /// About how much memory an encoder takes while it is in use, in bytes.
-pub(crate) fn weight(coding: Coding, settings: Settings) -> usize {
+pub(crate) fn weight(coding: Coding, settings: Settings, dictionary: Option<&Dictionary>) -> usize {
+    if let Some(dictionary) = dictionary {
+        // Its own copy of it, and the tables over both.
+        let len = dictionary.content.len();
+        return 2 * len + weight(coding, beside(settings, len), None);
+    }
     match coding {
         Coding::Gzip => gzip::SIZE,
         Coding::Brotli => Brotli::weight(settings),
         Coding::Zstd => Zstd::weight(settings),
     }
+}
+
+/// Where nobody knows how much content there will be beside a dictionary.
+const BESIDE: usize = 512 * 1024;
+
+/// The settings of an encoder whose window is to hold a dictionary of this length too.
+fn beside(settings: Settings, dictionary: usize) -> Settings {
+    let content = settings.len.unwrap_or_else(|| dictionary.max(BESIDE) as u64);
+    Settings { len: Some(content.saturating_add(dictionary as u64)), live: false, ..settings }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use tower_layer::Layer;
 
 use crate::ask::Codings;
 use crate::config::CompressConfig;
+use crate::dictionary::DictionaryStore;
 use crate::load::{LoadGuard, LoadLimits};
 use crate::metrics::CompressMetrics;
 use crate::pool::EncoderPool;
@@ -27,6 +28,7 @@ pub struct CompressBuilder {
     pool: EncoderPool,
     guard: Option<LoadGuard>,
     metrics: CompressMetrics,
+    dictionaries: Option<DictionaryStore>,
 }
 
 impl CompressLayer {
@@ -39,7 +41,7 @@ impl CompressLayer {
     /// Begins to build one.
     pub fn builder(config: CompressConfig, clock: Arc<dyn Clock>) -> CompressBuilder {
         let (pool, metrics) = (EncoderPool::default(), CompressMetrics::default());
-        CompressBuilder { config, clock, pool, guard: None, metrics }
+        CompressBuilder { config, clock, pool, guard: None, metrics, dictionaries: None }
     }
 
     /// What it has counted.
@@ -74,12 +76,22 @@ impl CompressBuilder {
         self
     }
 
+    /// Keeps what is offered as a dictionary here, and codes with what is here (RFC 9842). Default:
+    /// none of both.
+    #[cfg(feature = "dictionaries")]
+    pub fn dictionaries(mut self, store: DictionaryStore) -> Self {
+        self.dictionaries = Some(store);
+        self
+    }
+
     /// The layer.
     pub fn build(self) -> CompressLayer {
-        let Self { config, clock, pool, guard, metrics } = self;
+        let Self { config, clock, pool, guard, metrics, dictionaries } = self;
         let codings = Codings::new(&config.codings);
         let guard = guard.unwrap_or_else(|| LoadGuard::new(clock, LoadLimits::default(), None));
-        CompressLayer { shared: Arc::new(Shared { config, codings, pool, guard, metrics }) }
+        CompressLayer {
+            shared: Arc::new(Shared { config, codings, pool, guard, metrics, dictionaries }),
+        }
     }
 }
 

@@ -29,6 +29,10 @@
 //! [`StoredCoder`] makes the coded forms of a cache; [`DecodeLayer`] takes codings off for clients
 //! that do not take them.
 //!
+//! With the feature `dictionaries` and a `DictionaryStore`, responses that are offered as
+//! dictionaries (`Use-As-Dictionary`, RFC 9842) are kept, and what is sent to a client that has one
+//! of them is coded with its help, as `dcz` or `dcb`.
+//!
 //! # Ordering
 //! Above a cache, so that it stores what every client can use; above whatever looks at content. A
 //! [`DecodeLayer`] stands below a [`CompressLayer`]: what it decodes may be coded otherwise.
@@ -50,6 +54,11 @@ mod codings;
 mod config;
 mod content_types;
 pub mod decode;
+#[cfg(feature = "dictionaries")]
+mod dictionary;
+#[cfg(not(feature = "dictionaries"))]
+#[path = "no_dictionary.rs"]
+mod dictionary;
 mod eligibility;
 mod encoder;
 mod layer;
@@ -65,6 +74,8 @@ pub use codings::{Coding, Levels};
 pub use config::{CompressConfig, Unacceptable};
 pub use content_types::{ContentTypeError, ContentTypes};
 pub use decode::{DecodeError, DecodeLayer, DecodeLimits};
+#[cfg(feature = "dictionaries")]
+pub use dictionary::{DictionaryLimits, DictionaryStore};
 pub use eligibility::{Candidate, Eligibility, Rules, Skip};
 pub use encoder::EncodeError;
 pub use layer::{CompressBuilder, CompressLayer};

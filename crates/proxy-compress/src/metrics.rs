@@ -33,10 +33,14 @@ pub(crate) fn gauge(recorder: &dyn Recorder, name: &'static str, what: &'static 
     recorder.register_gauge(&Key::from_static_name(name), &metadata)
 }
 
+/// The codings as they are counted: by [`Coding::index`], and behind them those with dictionaries.
+const LABELS: [&str; 5] = ["zstd", "br", "gzip", "dcz", "dcb"];
+const WITH_DICTIONARY: usize = 3;
+
 /// Counters of one layer.
 #[derive(Debug, Default)]
 pub struct CompressMetrics {
-    codings: [OfCoding; 3],
+    codings: [OfCoding; LABELS.len()],
     skipped: [AtomicU64; Skip::ALL.len()],
     exported_skips: Option<Box<[Counter; Skip::ALL.len()]>>,
 }
@@ -88,7 +92,7 @@ impl CompressMetrics {
             recorder.register_counter(&Key::from_parts(name, labels), &metadata)
         };
         let codings = std::array::from_fn(|n| {
-            let coding = || Label::from_static_parts("coding", Coding::ALL[n].token());
+            let coding = || Label::from_static_parts("coding", LABELS[n]);
             let side = |side| vec![coding(), Label::from_static_parts("side", side)];
             let exported = [
                 counter(RESPONSES, vec![coding()]),
@@ -105,10 +109,23 @@ impl CompressMetrics {
         Self { codings, skipped: Default::default(), exported_skips: Some(Box::new(skips)) }
     }
 
-    /// What was coded with this coding so far. Responses count when they end.
+    /// What was coded with this coding so far, without a dictionary. Responses count when they end.
     pub fn of(&self, coding: Coding) -> CodingCounts {
+        self.counts(coding.index())
+    }
+
+    /// What was coded with this coding and a shared dictionary so far.
+    #[cfg(feature = "dictionaries")]
+    pub fn with_dictionaries(&self, coding: Coding) -> CodingCounts {
+        match coding {
+            Coding::Gzip => CodingCounts::default(),
+            Coding::Zstd | Coding::Brotli => self.counts(coding.index() + WITH_DICTIONARY),
+        }
+    }
+
+    fn counts(&self, index: usize) -> CodingCounts {
         let [responses, bytes_in, bytes_out, microseconds] =
-            std::array::from_fn(|n| self.codings[coding.index()].counts[n].load(Ordering::Relaxed));
+            std::array::from_fn(|n| self.codings[index].counts[n].load(Ordering::Relaxed));
         let time = Duration::from_micros(microseconds);
         CodingCounts { responses, bytes_in, bytes_out, time }
     }
@@ -125,9 +142,16 @@ impl CompressMetrics {
         }
     }
 
-    pub(crate) fn coded(&self, coding: Coding, bytes_in: u64, bytes_out: u64, took: Duration) {
+    pub(crate) fn coded(
+        &self,
+        coding: Coding,
+        with_dictionary: bool,
+        bytes_in: u64,
+        bytes_out: u64,
+        took: Duration,
+    ) {
         let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let of = &self.codings[coding.index()];
+        let of = &self.codings[coding.index() + if with_dictionary { WITH_DICTIONARY } else { 0 }];
         let amounts =
             [(RESPONSE, 1), (IN, bytes_in), (OUT, bytes_out), (MICROSECONDS, microseconds)];
         for (n, amount) in amounts {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ::metrics::{Gauge, Recorder};
 
 use crate::codings::Coding;
+use crate::dictionary::Dictionary;
 use crate::encoder::{self, EncodeError, Encoder, Settings};
 use crate::metrics;
 
@@ -100,11 +101,20 @@ impl EncoderPool {
 
     /// Whether its memory is more than there ever is.
     pub(crate) fn never_fits(&self, coding: Coding, settings: Settings) -> bool {
-        encoder::weight(coding, settings) > self.0.limits.in_use
+        encoder::weight(coding, settings, None) > self.0.limits.in_use
     }
 
     pub(crate) fn take(&self, coding: Coding, settings: Settings) -> Result<Lease, NoEncoder> {
-        let weight = encoder::weight(coding, settings);
+        self.take_with(coding, settings, None)
+    }
+
+    pub(crate) fn take_with(
+        &self,
+        coding: Coding,
+        settings: Settings,
+        dictionary: Option<&Dictionary>,
+    ) -> Result<Lease, NoEncoder> {
+        let weight = encoder::weight(coding, settings, dictionary);
         let Inner { in_use, live, limits, .. } = &*self.0;
         charge(in_use, weight, limits.in_use)?;
         // Many who listen for long must not keep the pages of all others from being coded.
@@ -121,6 +131,10 @@ impl EncoderPool {
         // From here on it is given back whatever comes.
         let mut lease =
             Lease { encoder: None, coding, weight, live: settings.live, pool: Arc::clone(&self.0) };
+        if let Some(dictionary) = dictionary {
+            lease.encoder = Some(Encoder::with_dictionary(coding, settings, dictionary)?);
+            return Ok(lease);
+        }
         while let Some(mut used) = self.0.rested(coding, weight) {
             if used.renew(settings) {
                 lease.encoder = Some(used);

@@ -18,6 +18,7 @@ use crate::body::{Coded, CompressBody};
 use crate::codings::{Coding, Levels};
 use crate::config::{CompressConfig, Unacceptable};
 use crate::content_types;
+use crate::dictionary::{self, Capture, DictionaryStore};
 use crate::eligibility::{self, Candidate, Skip};
 use crate::encoder::Settings;
 use crate::load::LoadGuard;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) pool: EncoderPool,
     pub(crate) guard: LoadGuard,
     pub(crate) metrics: CompressMetrics,
+    pub(crate) dictionaries: Option<DictionaryStore>,
 }
 
 /// The service of [`CompressLayer`](crate::CompressLayer).
@@ -73,11 +75,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
-        let ask = Ask::of(&mut request, &self.shared.codings, self.shared.config.from_inside);
+        let Shared { codings, config, dictionaries, .. } = &*self.shared;
+        let ask = Ask::of(&mut request, codings, config.from_inside, dictionaries.as_ref());
         let exchange = Exchange::of(&request).cloned();
         let refuses = self.shared.config.unacceptable == Unacceptable::Refuse
             && ask.refuses_identity
-            && ask.best.is_none()
+            && ask.token().is_none()
             && matches!(*request.method(), Method::GET | Method::HEAD);
         if refuses {
             let refusal = Refusal::new(StatusCode::NOT_ACCEPTABLE, "no_acceptable_coding");
@@ -85,9 +88,9 @@ where
             return CompressFuture { state: State::Refused { refusal: Some(Box::new(refusal)) } };
         }
         let rehearsal = exchange.as_ref().filter(|exchange| exchange.is_rehearsal());
-        if let (Some(exchange), Some(best)) = (rehearsal, ask.best) {
+        if let (Some(exchange), Some(token)) = (rehearsal, ask.token()) {
             // What comes back is no response of the origin server.
-            note(Some(exchange), best.token());
+            note(Some(exchange), token);
         }
         let inner = self.inner.call(request);
         let shared = Arc::clone(&self.shared);
@@ -154,7 +157,7 @@ fn respond<B: Body<Data = Bytes>>(
     response: Response<B>,
 ) -> Response<CompressBody<B>> {
     let (mut parts, body) = response.into_parts();
-    let token = ask.best.map(Coding::token);
+    let token = ask.token();
     if parts.status == StatusCode::NOT_MODIFIED && !ask.hands_off {
         validators::not_modified(&mut parts.headers, ask.tags.as_deref(), token);
         return Response::from_parts(parts, CompressBody::plain(body));
@@ -177,40 +180,59 @@ fn respond<B: Body<Data = Bytes>>(
     };
     let hint = body.size_hint().exact().filter(|_| !ask.head);
     let len = eligibility::declared_len(&parts.headers).or(hint);
+    let capture = shared.capture(ask, &parts, len);
+    let plain = |parts, body, capture| {
+        let body = CompressBody::plain(body).capturing(capture);
+        Response::from_parts(parts, body)
+    };
     match shared.judge(ask, &parts, len) {
         Ok(()) => {}
         Err(reason) => {
             skip(reason);
-            return plain(parts, body);
+            return plain(parts, body, capture);
         }
     }
     // From here on the content comes in several codings.
     coding::vary_by_coding(&mut parts.headers);
-    let Some(coding) = ask.best else { return plain(parts, body) };
+    if shared.dictionaries.is_some() {
+        coding::vary_by(&mut parts.headers, "available-dictionary");
+    }
+    let with = ask.dictionary.as_ref();
+    let Some(coding) = with.map(|(coding, _)| *coding).or(ask.best) else {
+        return plain(parts, body, capture);
+    };
+    let with = with.map(|(_, dictionary)| &**dictionary);
     if !ask.head && body.is_end_stream() {
         skip(Skip::Small);
-        return plain(parts, body);
+        return plain(parts, body, capture);
     }
     let content_type = parts.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
     let live = content_type.is_some_and(content_types::is_live);
     let Some(settings) = shared.settings(coding, len, live) else {
         skip(Skip::Load);
-        return plain(parts, body);
+        return plain(parts, body, capture);
     };
     let body = if ask.head {
         CompressBody::plain(body)
     } else {
-        match shared.pool.take(coding, settings) {
-            Ok(lease) => CompressBody::coded(body, Coded::new(lease, coding, shared)),
+        match shared.pool.take_with(coding, settings, with) {
+            Ok(lease) => {
+                let mut coded = Coded::new(lease, coding, shared);
+                if let Some(dictionary) = with {
+                    coded.begin_with(dictionary::preamble(coding, dictionary));
+                }
+                CompressBody::coded(body, coded).capturing(capture)
+            }
             Err(_) => {
                 skip(Skip::Encoders);
-                return plain(parts, body);
+                return plain(parts, body, capture);
             }
         }
     };
-    coding::mark_coded(&mut parts.headers, coding.token());
+    let token = token.unwrap_or(coding.token());
+    coding::mark_coded(&mut parts.headers, token);
     parts.headers.remove(CONTENT_LENGTH);
-    note(exchange, coding.token());
+    note(exchange, token);
     Response::from_parts(parts, body)
 }
 
@@ -236,6 +258,24 @@ impl Shared {
             Err(skip) if skip.is_thrift() && ask.refuses_identity && ask.best.is_some() => Ok(()),
             judged => judged,
         }
+    }
+
+    /// What keeps the content for a dictionary, where it is offered as one.
+    fn capture(
+        &self,
+        ask: &Ask,
+        response: &http::response::Parts,
+        len: Option<u64>,
+    ) -> Option<Box<Capture>> {
+        let store = self.dictionaries.as_ref()?;
+        let is_whole = response.status == StatusCode::OK
+            && !ask.head
+            && !ask.authorized
+            && eligibility::can_be_coded(response.status, &response.headers) != Err(Skip::Coded);
+        if !is_whole {
+            return None;
+        }
+        Capture::of(store, ask.origin.as_deref(), &response.headers, len)
     }
 
     /// How hard the encoder tries; `None`: there is too much to do.

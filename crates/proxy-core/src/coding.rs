@@ -174,10 +174,15 @@ pub fn is_coded(response: &HeaderMap) -> bool {
 
 /// Adds `Accept-Encoding` to `Vary`, unless it is there.
 pub fn vary_by_coding(response: &mut HeaderMap) {
-    let varies = fields::list(response, &VARY)
-        .any(|name| name == "*" || name.eq_ignore_ascii_case("accept-encoding"));
+    vary_by(response, "accept-encoding");
+}
+
+/// Adds a field, by its name in lower case, to `Vary`, unless it is there.
+pub fn vary_by(response: &mut HeaderMap, field: &'static str) {
+    let varies =
+        fields::list(response, &VARY).any(|name| name == "*" || name.eq_ignore_ascii_case(field));
     if !varies {
-        response.append(VARY, HeaderValue::from_static("accept-encoding"));
+        response.append(VARY, HeaderValue::from_static(field));
     }
 }
 

@@ -26,6 +26,16 @@ impl Brotli {
         Self { state }
     }
 
+    /// With content that both sides have, as if it had just gone through. Its static dictionary is
+    /// not used then, and its lowest levels know no other.
+    pub(super) fn with_dictionary(settings: Settings, dictionary: &[u8]) -> Self {
+        let settings = Settings { level: settings.level.max(2), ..settings };
+        let mut state = BrotliEncoderStateStruct::new(StandardAlloc::default());
+        set_up(&mut state, super::beside(settings, dictionary.len()));
+        state.set_custom_dictionary(dictionary.len(), dictionary);
+        Self { state }
+    }
+
     pub(super) fn weight(settings: Settings) -> usize {
         let window = 1usize << window(settings);
         // The hashers' tables, most of them of one size for content of any size; commands and

@@ -16,12 +16,32 @@ const MAX_WINDOW: u32 = 23;
 
 pub(crate) struct Zstd {
     context: CCtx<'static>,
+    has_dictionary: bool,
 }
 
 impl Zstd {
     pub(super) fn new(settings: Settings) -> Result<Self, EncodeError> {
-        let mut zstd = Self { context: CCtx::try_create().ok_or(ERROR)? };
+        let mut zstd = Self { context: CCtx::try_create().ok_or(ERROR)?, has_dictionary: false };
         zstd.renew(settings).then_some(zstd).ok_or(ERROR)
+    }
+
+    /// With content that both sides have, and a window over both.
+    pub(super) fn with_dictionary(
+        settings: Settings,
+        dictionary: &[u8],
+    ) -> Result<Self, EncodeError> {
+        let mut zstd = Self::new(Settings { live: false, ..settings })?;
+        let whole = super::beside(settings, dictionary.len()).len.unwrap_or(u64::MAX);
+        let log = whole.next_power_of_two().ilog2().clamp(LIVE_WINDOW, MAX_WINDOW);
+        zstd.context.set_parameter(CParameter::WindowLog(log)).map_err(|_| ERROR)?;
+        zstd.context.load_dictionary(dictionary).map_err(|_| ERROR)?;
+        zstd.has_dictionary = true;
+        Ok(zstd)
+    }
+
+    /// It is not used again: it would keep the dictionary.
+    pub(super) const fn has_dictionary(&self) -> bool {
+        self.has_dictionary
     }
 
     pub(super) fn renew(&mut self, settings: Settings) -> bool {

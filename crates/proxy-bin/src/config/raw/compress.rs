@@ -19,6 +19,11 @@ pub struct Compress {
     /// then responses are sent as they are. Default `"60%"`; `"100%"` lifts the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_share: Option<String>,
+    /// Bytes of memory for shared dictionaries (RFC 9842): responses that upstreams offer as such
+    /// (`Use-As-Dictionary`) are kept, up to 1 MiB each, and what their clients then ask for is
+    /// compressed with their help (`dcz`, `dcb`). Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dictionaries: Option<Size>,
     /// How responses are compressed where no route says otherwise.
     #[serde(flatten)]
     pub rules: CompressRules,

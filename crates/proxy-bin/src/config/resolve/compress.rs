@@ -37,7 +37,8 @@ impl Resolver<'_> {
                 "nothing is compressed: no route, `[defaults]` or `[forward]` says `compress`";
             self.warning(&path, message);
         }
-        CompressLimits { memory, cpu_percent }
+        let dictionaries = raw.dictionaries.map(Size::bytes).filter(|memory| *memory > 0);
+        CompressLimits { memory, cpu_percent, dictionaries }
     }
 
     /// How `[forward]` compresses responses, where it does.

@@ -9,6 +9,8 @@ pub struct CompressLimits {
     pub memory: u64,
     /// Per cent of the time of all processors; 100: no limit.
     pub cpu_percent: u8,
+    /// Bytes of memory for shared dictionaries, where they are wanted.
+    pub dictionaries: Option<u64>,
 }
 
 /// How the responses of a route, or of the forward role, are compressed.
