@@ -12,6 +12,7 @@ pub mod cache_stage;
 pub mod cache_status;
 pub mod client;
 pub mod client_hello;
+pub mod compressible;
 pub mod configured;
 pub mod corpus;
 pub mod h2_client;

@@ -71,6 +71,32 @@ pub fn require(program: &str) -> PathBuf {
     path
 }
 
+/// The path of Debian's Python, with a module of it; installs the module's package first if it is
+/// missing. Another Python in the `PATH` would not find it.
+#[must_use]
+pub fn python_with(modules: &[&str]) -> PathBuf {
+    let python = PathBuf::from("/usr/bin/python3");
+    for module in modules {
+        let has = || {
+            let import = format!("import {module}");
+            let run = Command::new(&python).args(["-c", &import]).output();
+            run.is_ok_and(|out| out.status.success())
+        };
+        if has() {
+            continue;
+        }
+        let install = ["install", "--no-install-recommends", &format!("python3-{module}")];
+        if !apt_get(&install).status.success() {
+            apt_get(&["update"]);
+            let output = apt_get(&install);
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "python3-{module} cannot be installed: {told}");
+        }
+        assert!(has(), "the package python3-{module} has no {module}");
+    }
+    python
+}
+
 /// Runs a program to its end and gives what it wrote.
 #[must_use]
 pub fn run(program: &str, arguments: &[&str]) -> Output {

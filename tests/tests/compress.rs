@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use proxyd_tests::client;
+use proxyd_tests::compressible::{corpus, library};
 use proxyd_tests::configured;
 use proxyd_tests::origin::{self, Act, Origin};
 use proxyd_tests::programs;
@@ -12,49 +13,6 @@ use proxyd_tests::proxyd::Proxyd;
 use proxyd_tests::waiting::{self, Gate};
 
 const CODINGS: [&str; 3] = ["zstd", "br", "gzip"];
-
-/// Some of every kind: type, content, whether it is compressed.
-fn corpus() -> Vec<(&'static str, Vec<u8>, bool)> {
-    let text = |line: &str| line.repeat(20_000 / line.len()).into_bytes();
-    let noise: Vec<u8> =
-        (0..20_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    vec![
-        ("text/html; charset=utf-8", text("<p>some text and more of it</p>\n"), true),
-        ("text/css", text("a { color: red; margin: 0 auto }\n"), true),
-        ("application/javascript", text("function f(x) { return x + 1; }\n"), true),
-        ("application/json", text("{\"a\":[1,2,3],\"b\":null}\n"), true),
-        ("application/problem+json", text("{\"title\":\"no\"}\n"), true),
-        ("image/svg+xml", text("<svg><path d='M0 0h1v1z'/></svg>\n"), true),
-        ("text/plain", noise.clone(), true),
-        ("text/plain", Vec::new(), false),
-        ("text/plain", b"small".to_vec(), false),
-        ("image/png", noise.clone(), false),
-        ("application/octet-stream", noise, false),
-        ("text/plain; charset=utf-8", words(30_000), true),
-    ]
-}
-
-/// Words in an order that nobody repeats: effort pays.
-fn words(len: usize) -> Vec<u8> {
-    const WORDS: [&str; 8] =
-        ["one ", "another ", "compress ", "stream ", "of ", "content ", "client\n", "cache "];
-    let mut state = 7u32;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        WORDS[(state >> 20) as usize % WORDS.len()]
-    };
-    std::iter::from_fn(|| Some(next())).flat_map(str::bytes).take(len).collect()
-}
-
-/// An origin server with the corpus under its numbers, and a tag on each.
-fn library() -> Origin {
-    Origin::answering(|request, _| {
-        let number: usize = request.head.target[1..].parse().expect("a number");
-        let (kind, content, _) = corpus().swap_remove(number);
-        let fields = [("Content-Type", kind), ("ETag", "\"1\""), ("Cache-Control", "max-age=600")];
-        vec![origin::response("200 OK", &fields, content)]
-    })
-}
 
 fn gateway(origin: &Origin, more: &str) -> Proxyd {
     let rest = format!("compress = true\n{more}");
@@ -233,4 +191,22 @@ fn explain_tells_the_coding() {
     );
     let line = told.stdout.lines().find(|line| line.contains("compress")).unwrap_or_default();
     assert!(line.contains("gzip"), "{told:?}");
+}
+
+/// What the documentation says of metrics is what there is, and nothing else.
+#[test]
+fn the_metrics_are_those_of_the_documentation() {
+    fn names(text: &str) -> std::collections::BTreeSet<String> {
+        let begins = text.match_indices("proxy_compress_").map(|(at, _)| &text[at..]);
+        let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+        begins.map(|rest| rest.chars().take_while(|c| is_name(*c)).collect()).collect()
+    }
+    let told = include_str!("../../docs/compress.md");
+    let proxy = gateway(&library(), "");
+    curl(proxy.address(), "/0", "gzip");
+    let exported = || names(&client::get(proxy.admin(), "localhost", "/metrics").text());
+    waiting::until("all of them are exported", || {
+        (exported().len() >= names(told).len()).then_some(())
+    });
+    assert_eq!(exported(), names(told));
 }

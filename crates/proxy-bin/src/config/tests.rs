@@ -2,6 +2,7 @@
 
 mod access_log;
 mod cache;
+mod compress;
 mod display;
 mod errors;
 mod files;
