@@ -90,7 +90,7 @@ impl Ask {
 
 /// Who is asked.
 fn authority<B>(request: &Request<B>) -> Option<Box<str>> {
-    let of_target = request.uri().authority().map(|authority| authority.as_str());
+    let of_target = request.uri().authority().map(http::uri::Authority::as_str);
     let of_field = || request.headers().get(HOST)?.to_str().ok();
     of_target.or_else(of_field).map(|name| name.to_ascii_lowercase().into())
 }
