@@ -73,6 +73,7 @@ fn begin(exchanges: &Exchanges, mut request: Request) -> Request {
         local: None,
         scheme: "http",
         tls: None,
+        parent: None,
         accepted: Instant::now(),
     };
     let exchange = exchanges.begin(&Arc::new(connection), None);

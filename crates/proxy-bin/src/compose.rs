@@ -21,8 +21,9 @@ use proxy_filter::input::InputLayer;
 use proxy_filter::tunnel::TunnelRules;
 use proxy_observe::audit::{AuditGate, Door};
 use proxy_observe::{AuditGateLayer, Observe, ObserveLayer, Observer};
+use proxy_server::intercept::Inside;
 use proxy_server::{
-    Edge, EdgeSettings, EdgeTimeouts, Exchanges, Limiter, ListenerSettings, TunnelSettings,
+    Drain, Edge, EdgeSettings, EdgeTimeouts, Exchanges, Limiter, ListenerSettings, TunnelSettings,
 };
 use proxy_upstream::dial::{DialConfig, Dialer};
 use proxy_upstream::guard::{Guard, GuardConfig, OwnListeners, PortPolicy};
@@ -39,7 +40,8 @@ use crate::cache::{CacheRole, Caches, MaybeCached, MaybeCachedBody};
 use crate::compress::{self, Coders};
 use crate::config::raw;
 use crate::config::resolved::{
-    CompressPolicy, Limits, Listener, Resolved, Timeouts, Tunnel, UpstreamHost, UpstreamTimeouts,
+    CompressPolicy, Intercept, Limits, Listener, Resolved, Timeouts, Tunnel, UpstreamHost,
+    UpstreamTimeouts,
 };
 use crate::config::units::Size;
 use crate::exec;
@@ -47,6 +49,7 @@ use crate::filter::Filters;
 use crate::forward::{ForwardDispatch, ForwardRole, Tunnels};
 use crate::gateway::{Dispatch, Gateway, RouteTarget};
 use crate::inspection::Inspection;
+use crate::intercept::{Interceptor, NoWayAround};
 use crate::miss_limited::MissLimited;
 use crate::names::Names;
 use crate::request_limits::RequestLimits;
@@ -84,6 +87,8 @@ pub struct Resources {
     pub audit_door: Option<Door>,
     /// The name in `Via`.
     pub via_name: Arc<str>,
+    /// Tells all connections when to end, those inside of tunnels too.
+    pub drain: Drain,
 }
 
 impl std::fmt::Debug for Resources {
@@ -247,6 +252,32 @@ fn forward_role(
     filters: &Filters,
     limits: &RequestLimits,
 ) -> ForwardRole {
+    let mut role =
+        |place| forward_place(config, listener, resources, caches, filters, limits, place);
+    let Some(own) = &config.forward.intercept else { return role(Place::Outside(None)) };
+    let inside = front(config, listener, resources, role(Place::Inside(own)));
+    let settings = listener_settings(config, listener, resources);
+    let inside = Box::new(Inside::new(settings, resources.drain.clone(), inside));
+    role(Place::Outside(Some((own, inside))))
+}
+
+/// Where a forward role stands.
+enum Place<'a> {
+    /// In front of clients; what opens their tunnels, where any are.
+    Outside(Option<(&'a Intercept, Box<Inside<Front<ForwardRole>>>)>),
+    /// Inside of a tunnel that was opened.
+    Inside(&'a Intercept),
+}
+
+fn forward_place(
+    config: &Resolved,
+    listener: &Listener,
+    resources: &Resources,
+    caches: &mut Caches,
+    filters: &Filters,
+    limits: &RequestLimits,
+    place: Place<'_>,
+) -> ForwardRole {
     let forward = &config.forward;
     let guard = Guard::new(GuardConfig {
         allow_private: forward.allow_private_destinations,
@@ -264,22 +295,41 @@ fn forward_role(
     let ports = |ports: &crate::config::resolved::Ports| -> PortPolicy {
         ports.ranges().iter().cloned().collect()
     };
-    let proxy = ForwardProxy::new(
+    let is_outside = matches!(place, Place::Outside(_));
+    let http_ports = if is_outside { &forward.http_ports } else { &forward.connect_ports };
+    let mut proxy = ForwardProxy::new(
         dialer.clone(),
-        ports(&forward.http_ports),
+        ports(http_ports),
         resources.destinations.clone(),
         timeouts,
         HeadLimits::default(),
     );
     let limiter = Limiter::new(listener.limits.tunnels, listener.limits.tunnels_per_client);
-    let tunnels = Tunnels::new(dialer, ports(&forward.connect_ports), limiter, timeouts.connect)
-        .beginning_by(tunnel_rules(&forward.tunnel, &names), forward.tunnel.limits)
-        .paced_by(limits.of_tunnels());
+    let mut rules = tunnel_rules(&forward.tunnel, &names);
+    if let Some(own) = &forward.intercept {
+        rules = rules.names(Arc::new(NoWayAround(own.clone())));
+    }
+    let mut tunnels =
+        Tunnels::new(dialer.clone(), ports(&forward.connect_ports), limiter, timeouts.connect)
+            .beginning_by(rules, forward.tunnel.limits)
+            .paced_by(limits.of_tunnels());
+    let mut is_stored = true;
+    match place {
+        Place::Outside(None) => {}
+        Place::Outside(Some((own, inside))) => {
+            let interceptor = Interceptor::new(own.clone(), *inside, dialer, own.tls.clone());
+            tunnels = tunnels.intercepted_by(interceptor);
+        }
+        Place::Inside(own) => {
+            proxy = proxy.secure(own.tls.clone());
+            is_stored = own.cache;
+        }
+    }
     // Who may use a forward proxy does not change what an origin server answers: `allow_clients`
     // makes nothing personal here. What clients send of themselves the layer judges by the request;
     // their credentials for us it does not see.
     let personal = listener.credentials.is_some();
-    let cache = forward.cache.as_ref().and_then(|policy| {
+    let cache = forward.cache.as_ref().filter(|_| is_stored).and_then(|policy| {
         let coder = forward.compress.as_ref().and_then(|own| resources.coders.stored(own));
         caches.layer(policy, &CacheRole::Forward, personal, coder, resources)
     });

@@ -22,7 +22,7 @@ use http::{HeaderMap, Method, Request, Response};
 use proxy_cache::store::MemoryStore;
 use proxy_core::{Body, ConnectionInfo, Exchange, SystemClock};
 use proxy_observe::Observer;
-use proxy_server::Exchanges;
+use proxy_server::{Drain, Exchanges};
 use proxy_upstream::guard::OwnListeners;
 use proxy_upstream::resolve::StaticResolver;
 use tower_service::Service;
@@ -88,6 +88,7 @@ impl Explainer {
             recorder: None,
             audit_door: None,
             via_name: config.server.via_name.as_deref().unwrap_or("proxyd-00000000").into(),
+            drain: Drain::default(),
         };
         let composed = compose(config, &resources);
         Self::new(config, resources, &composed, false)
@@ -134,6 +135,7 @@ impl Explainer {
             local: None,
             scheme: if listener.tls.is_some() { "https" } else { "http" },
             tls: asked.tls(listener).map(Arc::new),
+            parent: None,
             accepted: Instant::now(),
         });
         let exchange = Exchange::new(0, connection, Instant::now(), SystemTime::now(), None);

@@ -10,12 +10,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method;
-use proxy_core::{Clock, Refusal, SystemClock};
+use proxy_core::{Clock, ParentTunnel, Refusal, SystemClock};
 use proxy_filter::credentials::{Admitted, Asks};
 use proxy_filter::domains::{DomainLists, DomainPolicy};
 use proxy_filter::rate::RateLimiter;
 use proxy_filter::rules::{Resources as RuleResources, Rules};
-use proxy_filter::{FilterLayer, Limit, Policies, Policy, Verdict, policy};
+use proxy_filter::{Asked, FilterLayer, Limit, Policies, Policy, Verdict, policy};
 use proxy_upstream::guard::PortPolicy;
 
 use crate::config::raw::Role;
@@ -118,7 +118,16 @@ impl Filters {
         let own = listener.credentials.as_ref()?;
         Some(match listener.role {
             Role::Forward => {
-                Arc::new(self.passwords.credentials(own, Asks::Proxy).any_user()) as Arc<dyn Policy>
+                let credentials = self.passwords.credentials(own, Asks::Proxy);
+                let admitted = Arc::new(Admitted::Any);
+                Arc::new(policy(move |asked| match parent(asked) {
+                    // The user of a tunnel was asked for when it was opened.
+                    Some(parent) => {
+                        parent.user.iter().cloned().for_each(|user| asked.set_user(user));
+                        Verdict::Allow
+                    }
+                    None => credentials.judge(asked, &admitted),
+                })) as Arc<dyn Policy>
             }
             Role::Gateway if self.route_users.is_empty() => return None,
             Role::Gateway => {
@@ -137,13 +146,19 @@ impl Filters {
     fn ports(&self) -> impl Policy + use<> {
         let (connect, http) = (Arc::clone(&self.connect_ports), Arc::clone(&self.http_ports));
         policy(move |asked| {
-            let ports = if *asked.method() == Method::CONNECT { &connect } else { &http };
+            let tunnelled = *asked.method() == Method::CONNECT || parent(asked).is_some();
+            let ports = if tunnelled { &connect } else { &http };
             match ports.judge(asked.port()) {
                 Ok(()) => Verdict::Allow,
                 Err(prohibited) => Refusal::from_error(&prohibited.into()).into(),
             }
         })
     }
+}
+
+/// The tunnel inside of which a request was found.
+fn parent<'a>(asked: &Asked<'a>) -> Option<&'a ParentTunnel> {
+    asked.exchange()?.connection().parent.as_deref()
 }
 
 /// The users of the routes that ask for some.

@@ -22,12 +22,14 @@ use proxy_server::{Limiter, TunnelStream, TunnelUpstream};
 use proxy_upstream::dial::{DialTarget, Dialer, Trust};
 use proxy_upstream::guard::PortPolicy;
 use proxy_upstream::{ForwardFuture, ForwardProxy};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::access::ListenerAccess;
 use crate::body_limit;
 use crate::cache::{MaybeCached, MaybeCachedBody, MaybeCachedFuture};
+use crate::intercept::Interceptor;
 use crate::miss_limited::MissLimited;
 use crate::paced_stream::PacedStream;
 use crate::stack::{MaybeStacked, MaybeStackedFuture};
@@ -175,6 +177,8 @@ pub struct Tunnels {
     opening: Option<(Arc<TunnelRules>, OpeningLimits)>,
     /// How fast its bytes may flow; the first is the outermost.
     bandwidth: Arc<[Arc<BandwidthLimiter>]>,
+    /// What opens tunnels, where any are.
+    interceptor: Option<Interceptor>,
 }
 
 impl Tunnels {
@@ -186,7 +190,8 @@ impl Tunnels {
         connect_timeout: Duration,
     ) -> Self {
         let (ports, bandwidth) = (Arc::new(ports), Arc::default());
-        Self { dialer, ports, limiter, connect_timeout, opening: None, bandwidth }
+        let (opening, interceptor) = (None, None);
+        Self { dialer, ports, limiter, connect_timeout, opening, bandwidth, interceptor }
     }
 
     /// Reads what each tunnel begins with, where the rules ask for that.
@@ -202,6 +207,13 @@ impl Tunnels {
         self.bandwidth = limiters.into();
         self
     }
+
+    /// Opens the tunnels that this asks for.
+    #[must_use]
+    pub fn intercepted_by(mut self, interceptor: Interceptor) -> Self {
+        self.interceptor = Some(interceptor);
+        self
+    }
 }
 
 impl Service<Request<Body>> for Tunnels {
@@ -214,7 +226,8 @@ impl Service<Request<Body>> for Tunnels {
     }
 
     fn call(&mut self, request: Request<Body>) -> ForwardFuture {
-        let Self { dialer, ports, limiter, connect_timeout, opening, bandwidth } = self.clone();
+        let Self { dialer, ports, limiter, connect_timeout, opening, bandwidth, interceptor } =
+            self.clone();
         let exchange = Exchange::of(&request).cloned();
         let pacers = bandwidth.iter().map(|own| own.pacers(&RequestHead::of(&request)));
         let pacers: Vec<_> = pacers.filter(|both| both.iter().any(Option::is_some)).collect();
@@ -225,6 +238,13 @@ impl Service<Request<Body>> for Tunnels {
             let port = port.ok_or_else(bad)?;
             ports.judge(port)?;
             let (trust, exchange) = (Trust::Client, exchange.as_ref());
+            let interceptor = interceptor.filter(|own| match (own.asks_for(host), exchange) {
+                (Some(name), Some(exchange)) => {
+                    Interceptor::note(name, exchange);
+                    true
+                }
+                _ => false,
+            });
             let target = DialTarget { host, port, trust, exchange };
             if let Some(exchange) = exchange.filter(|x| x.is_rehearsal()) {
                 let mut sending = Sending::new(&request, host, port);
@@ -245,25 +265,13 @@ impl Service<Request<Body>> for Tunnels {
             let place = limiter.take(client).map_err(|_| {
                 ProxyError::new(ErrorKind::ConnectionLimitReached).detail("tunnels")
             })?;
-            let dialed = timeout(connect_timeout, dialer.dial(target))
-                .await
-                .unwrap_or_else(|_| Err(ErrorKind::ConnectionTimeout.into()));
-            let mut attempt = Attempt::default();
-            let dialed = match dialed {
-                Ok(dialed) => {
-                    dialed.note(&mut attempt);
-                    Ok(dialed)
-                }
-                Err(error) => {
-                    attempt.error = Some(error.kind());
-                    Err(error)
-                }
+            let mut upstream = match interceptor {
+                Some(interceptor) => interceptor.open(target, connect_timeout).await?,
+                // What is found inside is paced by itself.
+                None => paced(dial(&dialer, target, connect_timeout).await?, pacers),
             };
-            if let Some(exchange) = exchange {
-                exchange.with_attempts(|attempts| attempts.push(attempt));
-            }
+            upstream = upstream.keeping(place);
             let mut response = Response::new(Body::empty());
-            let mut upstream = paced(dialed?.stream, pacers).keeping(place);
             if let Some((policy, limits)) = opening.filter(|(rules, _)| rules.asks(port)) {
                 upstream =
                     upstream.checked(TunnelCheck { policy, host: host.into(), port, limits });
@@ -282,4 +290,24 @@ fn paced(stream: impl TunnelStream + 'static, pacers: Vec<[Option<Pacer>; 2]>) -
     let bare: Box<dyn TunnelStream> = Box::new(stream);
     let pace = |inner, pacers| Box::new(PacedStream::new(inner, pacers)) as Box<dyn TunnelStream>;
     TunnelUpstream::new(pacers.into_iter().rev().fold(bare, pace))
+}
+
+/// Connects, and writes down the attempt.
+pub(crate) async fn dial(
+    dialer: &Dialer,
+    target: DialTarget<'_>,
+    connect_timeout: Duration,
+) -> Result<TcpStream, ProxyError> {
+    let dialed = timeout(connect_timeout, dialer.dial(target))
+        .await
+        .unwrap_or_else(|_| Err(ErrorKind::ConnectionTimeout.into()));
+    let mut attempt = Attempt::default();
+    match &dialed {
+        Ok(dialed) => dialed.note(&mut attempt),
+        Err(error) => attempt.error = Some(error.kind()),
+    }
+    if let Some(exchange) = target.exchange {
+        exchange.with_attempts(|attempts| attempts.push(attempt));
+    }
+    Ok(dialed?.stream)
 }

@@ -21,6 +21,7 @@ pub mod filter;
 pub mod forward;
 pub mod gateway;
 pub mod inspection;
+pub mod intercept;
 pub mod memory_guard;
 pub mod metrics_page;
 pub mod miss_limited;

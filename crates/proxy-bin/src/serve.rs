@@ -104,7 +104,7 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
             tracing::info!(route, confined_by = %statement, "programs");
         }
     }
-    let drain = Drain::default();
+    let drain = resources.drain.clone();
     let token = config.admin.as_ref().filter(|_| bound.admin.is_some()).and_then(AdminToken::of);
     let upstreams = composed.upstreams.clone();
     let caches = composed.caches.clone();
@@ -248,6 +248,7 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
             Some(name) => name.as_str().into(),
             None => format!("proxyd-{:08x}", seed as u32).into(),
         },
+        drain: Drain::default(),
     };
     Ok((own, resources, Logs { access, audit }, prometheus))
 }

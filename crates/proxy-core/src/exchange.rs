@@ -48,8 +48,34 @@ pub struct ConnectionInfo {
     pub scheme: &'static str,
     /// What TLS says, where the connection has it.
     pub tls: Option<Arc<TlsInfo>>,
+    /// The tunnel inside of which it was found, where it was decrypted.
+    pub parent: Option<Arc<ParentTunnel>>,
     /// When it was accepted.
     pub accepted: Instant,
+}
+
+/// An intercepted tunnel, as the connection inside of it knows it.
+#[derive(Clone, Debug)]
+pub struct ParentTunnel {
+    /// The host that CONNECT named, in lower case; an IPv6 address without brackets.
+    pub host: Box<str>,
+    /// The port.
+    pub port: u16,
+    /// The id of the CONNECT request, for whoever follows records.
+    pub id: Box<str>,
+    /// Who opened it, where credentials were verified.
+    pub user: Option<Arc<str>>,
+}
+
+impl ParentTunnel {
+    /// The authority of requests inside of it, without the port of `https`.
+    pub fn authority(&self) -> String {
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        match self.port {
+            443 => format!("{open}{}{close}", self.host),
+            port => format!("{open}{}{close}:{port}", self.host),
+        }
+    }
 }
 
 /// What hygiene saw of a request before it removed anything.
@@ -421,6 +447,7 @@ mod tests {
                 local: None,
                 scheme: "http",
                 tls: None,
+                parent: None,
                 accepted: Instant::now(),
             }),
             Instant::now(),

@@ -47,8 +47,8 @@ pub use error::{BoxError, ErrorKind, ProxyError, Retry, Side};
 pub use error_pages::ErrorPagesLayer;
 pub use events::{ConnectionEvent, ConnectionEvents, ConnectionRefusal, TunnelEnd, TunnelOutcome};
 pub use exchange::{
-    Attempt, ConnectionInfo, Decision, Ending, Exchange, InterimSink, ProgramRun, RequestFacts,
-    Sending, ServerName, Tags, Verdict,
+    Attempt, ConnectionInfo, Decision, Ending, Exchange, InterimSink, ParentTunnel, ProgramRun,
+    RequestFacts, Sending, ServerName, Tags, Verdict,
 };
 pub use framing::{ContentFramer, Fault, Framing, HeadLimits, HeadScan, MessageFramer};
 pub use head::RequestHead;

@@ -8,10 +8,12 @@
 mod authority;
 mod found;
 mod minter;
+mod serve;
 
 pub use authority::{Authority, AuthorityError, MadeAuthority, NewAuthority};
 pub use found::Found;
 pub use minter::Minter;
+pub use serve::{Inside, Opened};
 
 #[cfg(test)]
 mod tests;

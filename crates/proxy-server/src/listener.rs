@@ -245,6 +245,7 @@ where
             local,
             scheme: "http",
             tls: None,
+            parent: None,
             accepted: Instant::now(),
         };
         let refused = |why| settings.edge.events.on_event(&info, ConnectionEvent::Refused(why));

@@ -73,13 +73,3 @@ impl Transport for Box<dyn Transport> {
         (**self).watch_hang_up()
     }
 }
-
-#[cfg(test)]
-impl Transport for tokio::io::DuplexStream {
-    fn abort(&self) {}
-    fn become_tunnel(&self) {}
-
-    fn watch_hang_up(&self) -> Option<HangUpWatch> {
-        None
-    }
-}

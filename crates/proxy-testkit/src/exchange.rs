@@ -106,6 +106,7 @@ impl ConnectionBuilder {
             local: self.local,
             scheme: self.scheme,
             tls: None,
+            parent: None,
             accepted: clock.now(),
         })
     }

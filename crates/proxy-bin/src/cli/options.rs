@@ -93,13 +93,13 @@ pub struct ForwardMode {
     /// Compress responses
     #[arg(long)]
     pub compress: bool,
-    /// Certificate of the interception CA (not built yet)
+    /// Certificate of the authority that signs for intercepted names (`proxyd ca init`)
     #[arg(long, value_name = "FILE")]
     pub intercept_ca_cert: Option<String>,
-    /// Key of the interception CA (not built yet)
+    /// Its key
     #[arg(long, value_name = "FILE")]
     pub intercept_ca_key: Option<String>,
-    /// Name to intercept; repeatable (not built yet)
+    /// Host to intercept, with all below it; repeatable. Without one nothing is
     #[arg(long, value_name = "NAME")]
     pub intercept: Vec<String>,
 }

@@ -180,10 +180,6 @@ fn no_open_proxy() {
 fn what_is_not_built_yet_says_so() {
     for (line, expected) in [
         (
-            "forward --intercept x.test",
-            "command line --intercept: error: forward.intercept: `intercept` is not built yet",
-        ),
-        (
             "reverse --to http://a --h3",
             "command line --h3: error: listeners.web.protocols[2]: \"h3\" is not built yet",
         ),

@@ -13,6 +13,7 @@ mod exec;
 mod filter;
 mod input;
 mod inspect;
+mod intercept;
 mod listener;
 mod log;
 mod privacy;
@@ -44,6 +45,7 @@ pub use inspect::{
     Exclusion, FileKind, Inspect, InspectMode, InspectResponse, InspectRules, InspectSwitch,
     OnLimit,
 };
+pub use intercept::Intercept;
 pub use listener::{Admin, Forward, Listener, Port, Probe, Protocol, Role, Secret};
 pub use log::{AccessLog, Log, LogFormat, LogSwitch, Metrics, OnFull, Rotate};
 pub use privacy::{AuditFsync, AuditLog, AuditOnFull, ClientAddress, Privacy, PrivacySinks};

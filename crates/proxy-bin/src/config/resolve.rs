@@ -13,6 +13,7 @@ mod filter;
 mod forward;
 mod input;
 mod inspect;
+mod intercept;
 mod limit_key;
 mod listener;
 mod log;

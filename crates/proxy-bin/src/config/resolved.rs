@@ -7,6 +7,7 @@ mod credentials;
 mod filter;
 mod input;
 mod inspect;
+mod intercept;
 mod privacy;
 mod rate_limit;
 
@@ -31,6 +32,7 @@ pub use credentials::Credentials;
 pub use filter::{Filter, ListFile};
 pub use input::Input;
 pub use inspect::InspectPolicy;
+pub use intercept::Intercept;
 pub use privacy::{AuditLog, Privacy};
 pub use rate_limit::{BandwidthLimit, ConcurrencyLimit, Holds, RateLimit};
 
@@ -249,6 +251,8 @@ pub struct Forward {
     pub cache: Option<CachePolicy>,
     /// What tunnels may begin with.
     pub tunnel: Tunnel,
+    /// Whose TLS is opened, where anybody's is.
+    pub intercept: Option<Intercept>,
     /// How responses are compressed, if they are.
     pub compress: Option<CompressPolicy>,
     /// How requests and responses are inspected, if they are.

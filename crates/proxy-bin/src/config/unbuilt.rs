@@ -22,8 +22,6 @@ const UNBUILT: &[(&str, Which)] = &[
     ("extensions", All),
     // Listeners.
     ("listeners.*.protocols.*", Word("h3")),
-    // The forward proxy.
-    ("forward.intercept", All),
     // Upstreams.
     ("upstreams.*.endpoints.*.weight", All),
     ("upstreams.*.endpoints.*.backup", All),

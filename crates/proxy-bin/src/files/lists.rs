@@ -21,7 +21,8 @@ pub(super) fn watched<'c>(
     config: &'c Resolved,
     recorder: Registry<'c>,
 ) -> impl Iterator<Item = Watched> + 'c {
-    config.filter.files.iter().map(move |file| {
+    let intercepted = config.forward.intercept.iter().flat_map(|own| &own.files);
+    config.filter.files.iter().chain(intercepted).map(move |file| {
         let names = file.list.name();
         let count = recorder.map(|recorder| {
             let what = SharedString::const_str("Names in a list that comes from a file.");

@@ -10,10 +10,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 
 use super::via::Loop;
 use super::{Config, Role};
-use crate::exchange::{Exchange, RequestFacts, SentFields};
+use crate::exchange::{Exchange, ParentTunnel, RequestFacts, SentFields};
 use crate::fields;
 use crate::refusal::Refusal;
 use crate::target::{AsteriskTarget, Authority, TargetForm};
+
+/// Every method but CONNECT.
+const METHODS: &str = "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, TRACE";
 
 /// What becomes of a request.
 pub(super) enum Outcome {
@@ -74,6 +77,8 @@ impl Config {
         request: &mut Request<B>,
     ) -> Result<Option<Box<Response<Bytes>>>, Box<Refusal>> {
         let version = request.version();
+        let parent = Exchange::of(request).and_then(|x| x.connection().parent.clone());
+        let entered = parent.map(|parent| enter_tunnel(request, &parent)).transpose();
         let form = self.form(request);
         let seen = Seen::of(request.headers());
         let expects_continue = match seen.expect {
@@ -93,8 +98,9 @@ impl Config {
         if seen.length {
             check_lengths(request.headers())?;
         }
+        let is_inside = entered?.is_some();
         self.check_form(request.method(), form)?;
-        set_host(request, form)?;
+        set_host(request, form, is_inside)?;
         if self.role == Role::Gateway {
             check_server_name(request)?;
         }
@@ -153,12 +159,7 @@ impl Config {
         match (self.role, form) {
             (Role::Gateway, TargetForm::Authority) => Err(Box::new(
                 Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "connect_on_gateway")
-                    .field(
-                        ALLOW,
-                        HeaderValue::from_static(
-                            "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS, TRACE",
-                        ),
-                    )
+                    .field(ALLOW, HeaderValue::from_static(METHODS))
                     .close(),
             )),
             (Role::Forward, TargetForm::Origin) => Err(bad("origin_form_on_forward_listener")),
@@ -247,7 +248,11 @@ fn check_lengths(fields: &HeaderMap) -> Result<(), Box<Refusal>> {
 
 /// One valid `Host`, equal to the authority of the target where that has one
 /// (RFC 9112 section 3.2, RFC 9113 section 8.3.1).
-fn set_host<B>(request: &mut Request<B>, form: TargetForm) -> Result<(), Box<Refusal>> {
+fn set_host<B>(
+    request: &mut Request<B>,
+    form: TargetForm,
+    is_inside: bool,
+) -> Result<(), Box<Refusal>> {
     let version = request.version();
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next();
@@ -284,8 +289,10 @@ fn set_host<B>(request: &mut Request<B>, form: TargetForm) -> Result<(), Box<Ref
         return Err(bad("connect_without_port"));
     }
     // What a client wants encrypted never goes out in the clear: it must ask by CONNECT. A
-    // gateway is told by HTTP/2 which scheme the client speaks to it.
-    let https = form == TargetForm::Origin && request.uri().scheme() == Some(&Scheme::HTTPS);
+    // gateway is told by HTTP/2 which scheme the client speaks to it, and inside of a tunnel it is
+    // encrypted on both sides.
+    let may_be = form == TargetForm::Origin || is_inside;
+    let https = may_be && request.uri().scheme() == Some(&Scheme::HTTPS);
     let asks = form != TargetForm::Authority;
     if asks && !https && request.uri().scheme() != Some(&Scheme::HTTP) {
         return Err(bad("scheme"));
@@ -319,6 +326,47 @@ fn check_server_name<B>(request: &Request<B>) -> Result<(), Box<Refusal>> {
         true => Ok(()),
         false => Err(Box::new(Refusal::new(StatusCode::MISDIRECTED_REQUEST, "server_name"))),
     }
+}
+
+/// A request inside of an intercepted tunnel is for the origin server that CONNECT named, and for no
+/// other: that one was judged. It gets the absolute form that the forward role works with.
+fn enter_tunnel<B>(request: &mut Request<B>, parent: &ParentTunnel) -> Result<(), Box<Refusal>> {
+    if *request.method() == Method::CONNECT {
+        let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "connect_in_tunnel");
+        return Err(Box::new(refusal.field(ALLOW, HeaderValue::from_static(METHODS)).close()));
+    }
+    let target = request.uri();
+    if target.authority().is_some() && target.scheme() != Some(&Scheme::HTTPS) {
+        return Err(bad("scheme"));
+    }
+    let hosts = request.headers().get_all(HOST).iter().map(HeaderValue::to_str);
+    for named in hosts.chain(target.authority().map(|own| Ok(own.as_str()))) {
+        let named = Authority::parse(named.map_err(|_| bad("host"))?).ok_or_else(|| bad("host"))?;
+        let host = named.host.trim_start_matches('[').trim_end_matches(']');
+        let host = host.strip_suffix('.').unwrap_or(host);
+        if !host.eq_ignore_ascii_case(&parent.host) || named.port.unwrap_or(443) != parent.port {
+            let status = StatusCode::MISDIRECTED_REQUEST;
+            return Err(Box::new(Refusal::new(status, "host_of_tunnel")));
+        }
+    }
+    if target.authority().is_some() {
+        return Ok(());
+    }
+    let is_asterisk = target.path() == "*";
+    let mut parts = target.clone().into_parts();
+    parts.scheme = Some(Scheme::HTTPS);
+    parts.authority = Some(parent.authority().parse().map_err(|_| bad("target"))?);
+    if is_asterisk {
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+    }
+    *request.uri_mut() = Uri::from_parts(parts).map_err(|_| bad("target"))?;
+    if is_asterisk {
+        if *request.method() != Method::OPTIONS {
+            return Err(bad("asterisk_form"));
+        }
+        request.extensions_mut().insert(AsteriskTarget);
+    }
+    Ok(())
 }
 
 /// RFC 9110 section 10.1.1: `100-continue` is the only expectation there is; HTTP/1.0 has none.

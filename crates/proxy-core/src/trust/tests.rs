@@ -22,6 +22,7 @@ async fn seen(peer: &str, source: AddressSource, lines: &[(&str, &str)]) -> (Hea
             local: None,
             scheme: "http",
             tls: None,
+            parent: None,
             accepted: Instant::now(),
         }),
         Instant::now(),

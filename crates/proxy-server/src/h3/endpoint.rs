@@ -234,6 +234,7 @@ where
             local,
             scheme: "https",
             tls: None,
+            parent: None,
             accepted: Instant::now(),
         };
         let refused = |why| settings.edge.events.on_event(&info, ConnectionEvent::Refused(why));

@@ -7,12 +7,12 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
     GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType, SerialNumber,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::sign::CertifiedKey;
+use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::found::{Found, system_time};
+use crate::tls::Certificate;
 
 /// The longest that a made certificate holds: clients refuse public ones of more (CA/Browser Forum
 /// baseline requirements, section 6.3.2).
@@ -182,7 +182,7 @@ impl Authority {
         host: &str,
         found: &Found,
         now: SystemTime,
-    ) -> Result<CertifiedKey, AuthorityError> {
+    ) -> Result<Certificate, AuthorityError> {
         let mut names = vec![san(host)?];
         for name in found.names.iter().filter(|name| self.permits(name)) {
             // What can not be written again is left out: the host itself stands there already.
@@ -199,9 +199,8 @@ impl Authority {
         params.not_before = from.max(self.holds.0).into();
         params.not_after = until.min(self.holds.1).min(now + LONGEST).into();
         let leaf = params.signed_by(&self.leaf_key, &self.issuer).map_err(signing)?;
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.leaf_key.serialize_der()));
-        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).map_err(signing)?;
-        Ok(CertifiedKey::new(vec![leaf.der().clone(), self.certificate.clone()], key))
+        let key = self.leaf_key.serialize_pem();
+        Certificate::from_pem(leaf.pem().as_bytes(), key.as_bytes(), None).map_err(signing)
     }
 }
 

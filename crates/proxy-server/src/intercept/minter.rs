@@ -4,20 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use quick_cache::sync::Cache;
-use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
-use rustls::server::ServerSessionMemoryCache;
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use super::authority::{Authority, AuthorityError};
 use super::found::Found;
+use crate::tls::{CertificateStore, TlsEdge, TlsMaterial, TlsOptions, UnknownNames};
 
 /// Certificates that are kept, by default.
 const KEPT: usize = 1024;
 /// How long one is used for new connections, by default.
 const USED: Duration = Duration::from_secs(3600);
-/// Sessions that may be resumed, for each name.
-const SESSIONS: usize = 32;
 
 /// Makes certificates, and keeps them: at most 1024, each for an hour. A clone is the same.
 #[derive(Clone)]
@@ -26,11 +21,12 @@ pub struct Minter(Arc<Shared>);
 struct Shared {
     authority: Authority,
     made: Cache<(Box<str>, Found), Made>,
+    options: TlsOptions,
 }
 
 #[derive(Clone)]
 struct Made {
-    config: Arc<ServerConfig>,
+    edge: Arc<TlsEdge>,
     until: SystemTime,
 }
 
@@ -42,7 +38,8 @@ impl Minter {
 
     /// Signs by this authority, and keeps so many.
     pub fn keeping(authority: Authority, most: usize) -> Self {
-        Self(Arc::new(Shared { authority, made: Cache::new(most) }))
+        let (made, options) = (Cache::new(most), TlsOptions::default());
+        Self(Arc::new(Shared { authority, made, options }))
     }
 
     /// The authority.
@@ -55,39 +52,32 @@ impl Minter {
         self.0.made.len()
     }
 
-    /// How to speak TLS with a client that asked for a host: TLS 1.2 or later, HTTP/2 or HTTP/1.1.
+    /// The TLS for clients that asked for a host: 1.2 or later, HTTP/2 or HTTP/1.1. Another server
+    /// name than one of the certificate's is refused.
     ///
     /// # Errors
     /// The host can not stand in a certificate, or signing failed.
-    pub fn config(
+    pub fn edge(
         &self,
         host: &str,
         found: &Found,
         now: SystemTime,
-    ) -> Result<Arc<ServerConfig>, AuthorityError> {
-        let Shared { authority, made } = &*self.0;
+    ) -> Result<Arc<TlsEdge>, AuthorityError> {
+        let Shared { authority, made, options } = &*self.0;
         let key = (Box::from(host), found.clone());
         if let Some(own) = made.get(&key).filter(|own| now < own.until) {
-            return Ok(own.config);
+            return Ok(own.edge);
         }
-        let signed = authority.sign(host, found, now)?;
+        let certificates =
+            CertificateStore::new(vec![authority.sign(host, found, now)?], UnknownNames::Refuse);
+        let material = TlsMaterial { certificates, clients: None };
+        let edge = TlsEdge::new(options.clone(), material)
+            .map_err(|error| AuthorityError::Signing(error.to_string()))?;
         let until = found.holds.map_or(now + USED, |(_, until)| until.min(now + USED));
-        let config = Arc::new(config(signed)?);
-        made.insert(key, Made { config: Arc::clone(&config), until });
-        Ok(config)
+        let edge = Arc::new(edge);
+        made.insert(key, Made { edge: Arc::clone(&edge), until });
+        Ok(edge)
     }
-}
-
-fn config(signed: CertifiedKey) -> Result<ServerConfig, AuthorityError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| AuthorityError::Signing(error.to_string()))?;
-    let resolver = Arc::new(SingleCertAndKey::from(signed));
-    let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
-    Ok(config)
 }
 
 impl std::fmt::Debug for Minter {

@@ -2,9 +2,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
 
 use super::*;
+use crate::tls::TlsEdge;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -16,7 +17,7 @@ fn authority(new: &NewAuthority) -> Authority {
 /// Lets a client that trusts the authority shake hands; what it found, or what it complains of.
 fn handshake(
     root: &CertificateDer<'static>,
-    config: Arc<ServerConfig>,
+    edge: &TlsEdge,
     name: &'static str,
 ) -> Result<Found, String> {
     let mut roots = RootCertStore::empty();
@@ -29,7 +30,7 @@ fn handshake(
         .with_no_client_auth();
     let name = ServerName::try_from(name).unwrap();
     let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
-    let mut server = ServerConnection::new(config).unwrap();
+    let mut server = ServerConnection::new(edge.config()).unwrap();
     while client.is_handshaking() || server.is_handshaking() {
         let mut bytes = Vec::new();
         while client.wants_write() {
@@ -52,16 +53,16 @@ fn a_client_that_trusts_the_authority_accepts_what_it_made() {
     let minter = Minter::new(authority(&NewAuthority::default()));
     let root = minter.authority().certificate().clone();
     let now = SystemTime::now();
-    let config = minter.config("a.test", &Found::default(), now).unwrap();
-    let found = handshake(&root, Arc::clone(&config), "a.test").unwrap();
+    let edge = minter.edge("a.test", &Found::default(), now).unwrap();
+    let found = handshake(&root, &edge, "a.test").unwrap();
     assert_eq!(found.names, ["a.test"]);
-    let wrong = handshake(&root, config, "b.test").unwrap_err();
+    let wrong = handshake(&root, &edge, "b.test").unwrap_err();
     assert!(wrong.contains("not valid for name"), "{wrong}");
-    let config = minter.config("192.0.2.1", &Found::default(), now).unwrap();
-    assert_eq!(handshake(&root, config, "192.0.2.1").unwrap().names, ["192.0.2.1"]);
+    let edge = minter.edge("192.0.2.1", &Found::default(), now).unwrap();
+    assert_eq!(handshake(&root, &edge, "192.0.2.1").unwrap().names, ["192.0.2.1"]);
     let other = authority(&NewAuthority::default());
-    let config = minter.config("a.test", &Found::default(), now).unwrap();
-    assert!(handshake(other.certificate(), config, "a.test").is_err());
+    let edge = minter.edge("a.test", &Found::default(), now).unwrap();
+    assert!(handshake(other.certificate(), &edge, "a.test").is_err());
 }
 
 #[test]
@@ -77,13 +78,13 @@ fn the_certificate_is_like_the_one_that_was_found() {
     let holds = (at(now - Duration::from_secs(60)), at(now + 30 * DAY));
     let names = vec!["a.test".to_owned(), "*.a.test".to_owned(), "192.0.2.7".to_owned()];
     let found = Found { names: names.clone(), holds: Some(holds) };
-    let config = minter.config("a.test", &found, now).unwrap();
-    let shown = handshake(&root, Arc::clone(&config), "www.a.test").unwrap();
+    let edge = minter.edge("a.test", &found, now).unwrap();
+    let shown = handshake(&root, &edge, "www.a.test").unwrap();
     assert_eq!(shown, found);
     // Nothing holds longer than its authority, or than clients take.
     let found = Found { names, holds: Some((holds.0, at(now + 4000 * DAY))) };
-    let config = minter.config("a.test", &found, now).unwrap();
-    let shown = handshake(&root, config, "a.test").unwrap();
+    let edge = minter.edge("a.test", &found, now).unwrap();
+    let shown = handshake(&root, &edge, "a.test").unwrap();
     assert!(shown.holds.unwrap().1 <= now + 397 * DAY);
 }
 
@@ -91,13 +92,13 @@ fn the_certificate_is_like_the_one_that_was_found() {
 fn one_is_made_once_and_few_are_kept() {
     let minter = Minter::keeping(authority(&NewAuthority::default()), 8);
     let now = SystemTime::now();
-    let first = minter.config("a.test", &Found::default(), now).unwrap();
-    let again = minter.config("a.test", &Found::default(), now).unwrap();
+    let first = minter.edge("a.test", &Found::default(), now).unwrap();
+    let again = minter.edge("a.test", &Found::default(), now).unwrap();
     assert!(Arc::ptr_eq(&first, &again));
-    let later = minter.config("a.test", &Found::default(), now + DAY).unwrap();
+    let later = minter.edge("a.test", &Found::default(), now + DAY).unwrap();
     assert!(!Arc::ptr_eq(&first, &later), "an hour is over");
     for number in 0..100 {
-        minter.config(&format!("{number}.test"), &Found::default(), now).unwrap();
+        minter.edge(&format!("{number}.test"), &Found::default(), now).unwrap();
     }
     assert!(minter.kept() <= 8, "{}", minter.kept());
 }
@@ -119,11 +120,11 @@ fn an_authority_may_be_bound_to_domains() {
     // A name that it must not sign would make the whole certificate void: it is left out.
     let names = vec!["www.corp.test".to_owned(), "cdn.test".to_owned()];
     let found = Found { names, holds: None };
-    let config = minter.config("www.corp.test", &found, now).unwrap();
-    assert_eq!(handshake(&root, config, "www.corp.test").unwrap().names, ["www.corp.test"]);
+    let edge = minter.edge("www.corp.test", &found, now).unwrap();
+    assert_eq!(handshake(&root, &edge, "www.corp.test").unwrap().names, ["www.corp.test"]);
     // A client does not take one for another name, whoever signed it.
-    let config = minter.config("bank.test", &Found::default(), now).unwrap();
-    assert!(handshake(&root, config, "bank.test").is_err());
+    let edge = minter.edge("bank.test", &Found::default(), now).unwrap();
+    assert!(handshake(&root, &edge, "bank.test").is_err());
 }
 
 #[test]

@@ -314,6 +314,7 @@ fn exchange() -> Exchange {
         local: None,
         scheme: "http",
         tls: None,
+        parent: None,
         accepted: std::time::Instant::now(),
     };
     let now = std::time::SystemTime::UNIX_EPOCH;

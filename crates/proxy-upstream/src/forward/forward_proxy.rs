@@ -4,7 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::uri::{PathAndQuery, Uri};
+use http::uri::{PathAndQuery, Scheme, Uri};
 use http::{Request, Response};
 use proxy_core::target::{AsteriskTarget, Authority};
 use proxy_core::{Body, ErrorKind, Exchange, HeadLimits, ProxyError, Retry, Sending};
@@ -15,6 +15,7 @@ use super::{Destination, ForwardFuture, ForwardTimeouts, prepare};
 use crate::dial::{DialTarget, Dialer, Trust};
 use crate::guard::PortPolicy;
 use crate::pool::Destinations;
+use crate::tls::UpstreamTls;
 
 /// The service of a forward proxy. A clone is the same proxy.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ struct Shared {
     pools: Destinations,
     timeouts: ForwardTimeouts,
     limits: HeadLimits,
+    /// For what came out of tunnels.
+    tls: Option<UpstreamTls>,
 }
 
 impl ForwardProxy {
@@ -39,7 +42,18 @@ impl ForwardProxy {
         timeouts: ForwardTimeouts,
         limits: HeadLimits,
     ) -> Self {
-        Self { shared: Arc::new(Shared { dialer, ports, pools, timeouts, limits }) }
+        Self { shared: Arc::new(Shared { dialer, ports, pools, timeouts, limits, tls: None }) }
+    }
+
+    /// Serves `https` targets, and no others, by TLS: what is found inside of intercepted tunnels.
+    ///
+    /// # Panics
+    /// Where it is in use already.
+    #[must_use]
+    pub fn secure(mut self, tls: UpstreamTls) -> Self {
+        let shared = Arc::get_mut(&mut self.shared).expect("changed only before it is used");
+        shared.tls = Some(tls);
+        self
     }
 }
 
@@ -59,7 +73,8 @@ impl Service<Request<Body>> for ForwardProxy {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> ForwardFuture {
-        let (host, port) = match destination(&mut request) {
+        let is_secure = self.shared.tls.is_some();
+        let (host, port) = match destination(&mut request, is_secure) {
             Ok(destination) => destination,
             Err(error) => return Box::pin(ready(Err(error))),
         };
@@ -78,7 +93,11 @@ impl Service<Request<Body>> for ForwardProxy {
                 Response::new(Body::empty())
             })));
         }
-        let pool = shared.pools.pool(&format!("{host}:{port}"));
+        // What differs in trust shares no connection.
+        let pool = shared.pools.pool(&match is_secure {
+            true => format!("https://{host}:{port}"),
+            false => format!("{host}:{port}"),
+        });
         match Outgoing::new(request, &pool) {
             Ok(outgoing) => Box::pin(async move {
                 let destination = Destination {
@@ -86,7 +105,7 @@ impl Service<Request<Body>> for ForwardProxy {
                     target: DialTarget { host: &host, port, trust: Trust::Client, exchange: None },
                     pool: &pool,
                     dialer: &shared.dialer,
-                    tls: None,
+                    tls: shared.tls.as_ref(),
                     timeouts: shared.timeouts,
                     limits: shared.limits,
                 };
@@ -98,11 +117,15 @@ impl Service<Request<Body>> for ForwardProxy {
 }
 
 /// Name, in lower case, and port of the target, which is in origin-form from here on.
-fn destination(request: &mut Request<Body>) -> Result<(String, u16), ProxyError> {
+fn destination(request: &mut Request<Body>, is_secure: bool) -> Result<(String, u16), ProxyError> {
     let bad = || ProxyError::new(ErrorKind::HttpRequestError).retry(Retry::NothingSent);
+    // Nothing that came encrypted goes out in the clear, whatever went wrong before.
+    if is_secure != (request.uri().scheme() == Some(&Scheme::HTTPS)) {
+        return Err(bad());
+    }
     let authority = request.uri().authority().ok_or_else(bad)?;
     let Authority { host, port } = Authority::parse(authority.as_str()).ok_or_else(bad)?;
-    let destination = (host.to_ascii_lowercase(), port.unwrap_or(80));
+    let destination = (host.to_ascii_lowercase(), port.unwrap_or(if is_secure { 443 } else { 80 }));
     let asterisk = request.extensions_mut().remove::<AsteriskTarget>().is_some();
     let path = match asterisk {
         true => PathAndQuery::from_static("*"),

@@ -1,6 +1,8 @@
 //! One handshake with an origin server.
 
 use proxy_core::{ErrorKind, ProxyError, Retry};
+use rustls::pki_types::CertificateDer;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -29,5 +31,23 @@ impl UpstreamTls {
             return Err(error.retry(Retry::NothingSent));
         }
         Ok(stream)
+    }
+
+    /// The certificate that the server of this host shows, once it is verified. Nothing is asked
+    /// of it. The time is for the caller to limit.
+    ///
+    /// # Errors
+    /// It can not be verified, or does not speak TLS.
+    pub async fn certificate_of(
+        &self,
+        host: &str,
+        stream: TcpStream,
+    ) -> Result<CertificateDer<'static>, ProxyError> {
+        let mut stream = self.connect(host, stream, false).await?;
+        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let shown = shown.cloned().map(CertificateDer::into_owned);
+        // Said politely: some servers log what just goes away.
+        let _ = stream.shutdown().await;
+        shown.ok_or_else(|| ErrorKind::TlsCertificateError.into())
     }
 }

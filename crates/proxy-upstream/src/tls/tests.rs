@@ -34,7 +34,7 @@ impl Authority {
     }
 
     /// A certificate for a name, and its key.
-    fn leaf(&self, params: CertificateParams) -> (String, KeyPair) {
+    fn leaf(&self, params: &CertificateParams) -> (String, KeyPair) {
         let key = KeyPair::generate().expect("a key");
         (params.signed_by(&key, &self.0).expect("signed").pem(), key)
     }
@@ -94,7 +94,7 @@ async fn connect(
 #[tokio::test]
 async fn only_a_vouched_for_certificate_for_the_name_will_do() {
     let ca = Authority::new();
-    let good = ca.leaf(named("a.test"));
+    let good = ca.leaf(&named("a.test"));
     let socket = server(&good, &[], None).await;
     assert_eq!(connect(UpstreamTlsConfig::new(ca.roots()), socket, false).await, Ok(()));
 
@@ -106,7 +106,7 @@ async fn only_a_vouched_for_certificate_for_the_name_will_do() {
     assert_eq!(kind, ErrorKind::TlsCertificateError);
     assert_eq!(detail, Some("nobody that is trusted vouches for its certificate"));
 
-    let other = ca.leaf(named("b.test"));
+    let other = ca.leaf(&named("b.test"));
     let socket = server(&other, &[], None).await;
     let (kind, detail) =
         connect(UpstreamTlsConfig::new(ca.roots()), socket, false).await.expect_err("another name");
@@ -116,7 +116,7 @@ async fn only_a_vouched_for_certificate_for_the_name_will_do() {
     let mut old = named("a.test");
     old.not_before = date_time_ymd(2019, 1, 1);
     old.not_after = date_time_ymd(2020, 1, 1);
-    let socket = server(&ca.leaf(old), &[], None).await;
+    let socket = server(&ca.leaf(&old), &[], None).await;
     let failed = connect(UpstreamTlsConfig::new(ca.roots()), socket, false).await;
     assert_eq!(failed.expect_err("old").1, Some("its certificate has expired"));
 }
@@ -124,7 +124,7 @@ async fn only_a_vouched_for_certificate_for_the_name_will_do() {
 #[tokio::test]
 async fn the_name_to_prove_can_be_given() {
     let ca = Authority::new();
-    let socket = server(&ca.leaf(named("b.test")), &[], None).await;
+    let socket = server(&ca.leaf(&named("b.test")), &[], None).await;
     let mut config = UpstreamTlsConfig::new(ca.roots());
     config.server_name = Some("b.test".to_owned());
     assert_eq!(connect(config, socket, false).await, Ok(()));
@@ -133,7 +133,7 @@ async fn the_name_to_prove_can_be_given() {
 #[tokio::test]
 async fn a_pin_holds_beside_the_chain_and_without_it() {
     let ca = Authority::new();
-    let leaf = ca.leaf(named("a.test"));
+    let leaf = ca.leaf(&named("a.test"));
     let own = verify::pin(Sha256::digest(leaf.1.subject_public_key_info()).into());
     let other = verify::pin([7; 32]);
     for (verify, pins, due) in [
@@ -154,7 +154,7 @@ async fn a_pin_holds_beside_the_chain_and_without_it() {
 #[tokio::test]
 async fn http2_is_agreed_upon_or_not_spoken() {
     let ca = Authority::new();
-    let leaf = ca.leaf(named("a.test"));
+    let leaf = ca.leaf(&named("a.test"));
     for (offered, http2, due) in [
         (&["h2", "http/1.1"][..], true, Ok(())),
         (&["h2", "http/1.1"], false, Ok(())),
@@ -171,7 +171,7 @@ async fn http2_is_agreed_upon_or_not_spoken() {
 #[tokio::test]
 async fn a_server_that_asks_who_we_are_is_told() {
     let ca = Authority::new();
-    let (leaf, own) = (ca.leaf(named("a.test")), ca.leaf(named("me.test")));
+    let (leaf, own) = (ca.leaf(&named("a.test")), ca.leaf(&named("me.test")));
     let socket = server(&leaf, &[], Some(&ca)).await;
     let mut config = UpstreamTlsConfig::new(ca.roots());
     let identity = Identity::from_pem(own.0.as_bytes(), own.1.serialize_pem().as_bytes());

@@ -7,6 +7,7 @@ use super::cache::CacheSwitch;
 use super::compress::CompressSwitch;
 use super::credentials::Credentials;
 use super::inspect::InspectSwitch;
+use super::intercept::Intercept;
 use super::server::{ForwardTimeouts, Limits};
 use super::tls::ListenerTls;
 use super::tunnel::{Mode, Tunnel};
@@ -161,12 +162,15 @@ pub struct Forward {
     pub cache: Option<CacheSwitch>,
     /// What a client may begin a tunnel with.
     pub tunnel: Tunnel,
+    /// Whose TLS is opened inside of tunnels. Default: nobody's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intercept: Option<Intercept>,
     /// Compress responses: `true`, `false`, or a table of keys that stand in the place of those of
-    /// `[compress]`. Default false. What is in tunnels is left alone.
+    /// `[compress]`. Default false. What is in tunnels is left alone, unless it is intercepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compress: Option<CompressSwitch>,
     /// Inspect requests, as in a route. Default false. What is in a tunnel is
-    /// never seen.
+    /// seen only where it is intercepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inspect: Option<InspectSwitch>,
     /// Times towards the destinations.
@@ -186,6 +190,7 @@ impl Default for Forward {
             forwarded: false,
             cache: None,
             tunnel: Tunnel::default(),
+            intercept: None,
             compress: None,
             inspect: None,
             timeouts: ForwardTimeouts::default(),

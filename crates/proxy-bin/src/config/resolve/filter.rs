@@ -18,7 +18,7 @@ use crate::config::resolved::{Filter, ListFile};
 use crate::files::Stamp;
 
 /// A list of one key: each file by itself, and the names that are written in line.
-type Read = Vec<(Purpose, ListHandle)>;
+pub(super) type Read = Vec<(Purpose, ListHandle)>;
 
 impl Resolver<'_> {
     pub(super) fn filter(&mut self, config: &Config) -> Filter {
@@ -55,7 +55,7 @@ impl Resolver<'_> {
     }
 
     /// The names of one key.
-    fn names(
+    pub(super) fn names(
         &mut self,
         path: &KeyPath,
         items: &[String],

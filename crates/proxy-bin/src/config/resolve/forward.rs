@@ -46,6 +46,7 @@ impl Resolver<'_> {
             forwarded: raw.forwarded,
             cache: self.forward_cache(config),
             tunnel: self.tunnel(&path.key("tunnel"), &raw.tunnel, &raw.connect_ports),
+            intercept: self.intercept(config),
             compress: self.forward_compress(config),
             inspect: self.forward_inspect(config, inspections),
             timeouts: UpstreamTimeouts {

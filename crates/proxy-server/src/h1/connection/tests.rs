@@ -48,6 +48,7 @@ where
         local: None,
         scheme: "http",
         tls: None,
+        parent: None,
         accepted: std::time::Instant::now(),
     });
     let (client, server) = duplex(1024);
