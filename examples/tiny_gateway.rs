@@ -26,7 +26,7 @@ use tower::ServiceBuilder;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let origin = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let (host, port) = origin.rsplit_once(':').ok_or("expected HOST:PORT")?;
-    let endpoint = Endpoint { host: host.to_owned(), port: port.parse()? };
+    let endpoint = Endpoint::new(host, port.parse()?);
     let bound = Bound::bind(&ListenAddress::Tcp("127.0.0.1:8081".parse()?))?;
 
     // What is dialled: anything that is configured, but never our own listener.

@@ -47,27 +47,34 @@ impl Nginx {
             cert = cert.display(),
             key = key.display(),
         );
-        let path = scratch.write("nginx.conf", config);
-        let mut child = Command::new(program)
-            .arg("-c")
-            .arg(&path)
-            .arg("-p")
-            .arg(scratch.path())
-            .arg("-e")
-            .arg(scratch.join("error.log"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nginx can be started");
-        let log = scratch.join("error.log");
-        waiting::until("nginx listens", || {
-            if let Some(status) = child.try_wait().expect("nginx") {
-                let log = std::fs::read_to_string(&log).unwrap_or_default();
-                panic!("nginx ended at once, {status}: {log}");
-            }
-            [http, https].iter().all(|at| TcpStream::connect(at).is_ok()).then_some(())
-        });
+        scratch.write("nginx.conf", config);
+        let child = spawn(&program, &scratch, &[http, https]);
         Self { child, scratch, http, https }
+    }
+
+    /// Ends it at once, by SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("nginx runs");
+        self.child.wait().expect("nginx ends");
+    }
+
+    /// Ends it at once, and starts it again at the same addresses.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.restart_after_kill();
+    }
+
+    /// Starts it again at the same addresses.
+    pub fn restart_after_kill(&mut self) {
+        let program = programs::require("nginx");
+        self.child = spawn(&program, &self.scratch, &[self.http, self.https]);
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args([&format!("-{name}"), &id]).status();
+        assert!(status.expect("kill can be started").success(), "kill -{name}");
     }
 
     /// Starts one that only serves files.
@@ -104,6 +111,30 @@ impl Nginx {
     pub fn log(&self) -> String {
         read(&self.scratch.join("access.log"))
     }
+}
+
+/// Starts the program by the configuration in its folder, and waits until it listens.
+fn spawn(program: &Path, scratch: &Scratch, due: &[SocketAddr]) -> Child {
+    let mut child = Command::new(program)
+        .arg("-c")
+        .arg(scratch.join("nginx.conf"))
+        .arg("-p")
+        .arg(scratch.path())
+        .arg("-e")
+        .arg(scratch.join("error.log"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("nginx can be started");
+    let log = scratch.join("error.log");
+    waiting::until("nginx listens", || {
+        if let Some(status) = child.try_wait().expect("nginx") {
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            panic!("nginx ended at once, {status}: {log}");
+        }
+        due.iter().all(|at| TcpStream::connect(at).is_ok()).then_some(())
+    });
+    child
 }
 
 fn read(path: &Path) -> String {

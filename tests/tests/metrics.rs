@@ -15,11 +15,13 @@ use proxyd_tests::{ports, programs, waiting};
 use serde_json::Value;
 
 /// Documented, and not brought about here: lists and users are read again after a while, and
-/// bandwidth has tests of its own.
-const NOT_HERE: [&str; 3] = [
+/// bandwidth and retries have tests of their own.
+const NOT_HERE: [&str; 5] = [
     "proxy_filter_list_reloads_total",
     "proxy_filter_users_reloads_total",
     "proxy_filter_bandwidth_waits_total",
+    "proxy_upstream_retries_total",
+    "proxy_upstream_retries_refused_total",
 ];
 
 /// A family of metrics: its type and its labels.

@@ -7,6 +7,7 @@
 
 mod cache;
 mod explain;
+mod upstreams;
 
 use std::io;
 use std::net::IpAddr;
@@ -131,7 +132,7 @@ impl std::fmt::Debug for State {
 pub fn admin_router(state: State) -> Router {
     probes()
         .route("/config", get(config))
-        .route("/upstreams", get(upstreams))
+        .route("/upstreams", get(upstreams::show))
         .route("/cache", get(cache::show))
         .route("/cache/purge", post(cache::purge))
         .route("/explain", post(explain::explain))
@@ -155,7 +156,14 @@ fn probes() -> Router<State> {
 
 async fn readyz(Extracted(state): Extracted<State>) -> Response {
     let ready = state.shared.ready.load(Ordering::Acquire);
-    let reasons: Vec<&str> = if ready { vec![] } else { vec!["draining"] };
+    let mut reasons: Vec<String> = if ready { vec![] } else { vec!["draining".to_owned()] };
+    let required = state.shared.upstreams.iter().filter(|(_, required)| *required);
+    reasons.extend(
+        required
+            .filter(|(own, _)| !own.cluster().is_in_service())
+            .map(|(own, _)| format!("upstream {} has no healthy endpoint", own.name())),
+    );
+    let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "ready": ready, "reasons": reasons }))).into_response()
 }
@@ -180,19 +188,6 @@ async fn metrics(Extracted(state): Extracted<State>) -> Response {
 async fn config(Extracted(state): Extracted<State>) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/toml; charset=utf-8")];
     (kind, state.shared.effective.clone()).into_response()
-}
-
-async fn upstreams(Extracted(state): Extracted<State>) -> Json<Value> {
-    let all = state.shared.upstreams.iter().map(|(upstream, required)| {
-        let endpoints: Vec<Value> = upstream
-            .pools()
-            .map(|(endpoint, idle, open)| {
-                json!({ "host": endpoint.host, "port": endpoint.port, "idle": idle, "open": open })
-            })
-            .collect();
-        json!({ "name": &**upstream.name(), "required": required, "endpoints": endpoints })
-    });
-    Json(all.collect())
 }
 
 async fn connections(Extracted(state): Extracted<State>) -> Json<Value> {

@@ -15,7 +15,9 @@ use proxy_core::catch_panic::CatchPanic;
 use proxy_core::error_pages::ErrorPages;
 use proxy_core::hygiene::{Hygiene, HygieneLayer, Role};
 use proxy_core::trust::{AddressSource, ClientAddrLayer, TrustedClient};
-use proxy_core::{Body, CatchPanicLayer, ErrorPagesLayer, HeadLimits, IpSet, PathPolicy};
+use proxy_core::{
+    Body, CatchPanicLayer, ErrorPagesLayer, HeadLimits, IpSet, PathPolicy, SystemClock,
+};
 use proxy_filter::FilterLayer;
 use proxy_filter::input::InputLayer;
 use proxy_filter::tunnel::TunnelRules;
@@ -25,11 +27,12 @@ use proxy_server::intercept::Inside;
 use proxy_server::{
     Drain, Edge, EdgeSettings, EdgeTimeouts, Exchanges, Limiter, ListenerSettings, TunnelSettings,
 };
+use proxy_upstream::balance::SeededRandom;
 use proxy_upstream::dial::{DialConfig, Dialer};
 use proxy_upstream::guard::{Guard, GuardConfig, OwnListeners, PortPolicy};
 use proxy_upstream::resolve::Resolver;
 use proxy_upstream::{
-    Destinations, Endpoint, ForwardProxy, ForwardTimeouts, HostPolicy, PoolConfig, Protocol,
+    Destinations, Endpoint, ForwardProxy, ForwardTimeouts, HostPolicy, Means, PoolConfig, Protocol,
     Upstream, UpstreamConfig,
 };
 use tower::ServiceBuilder;
@@ -89,6 +92,8 @@ pub struct Resources {
     pub via_name: Arc<str>,
     /// Tells all connections when to end, those inside of tunnels too.
     pub drain: Drain,
+    /// Where chance begins.
+    pub seed: u64,
 }
 
 impl std::fmt::Debug for Resources {
@@ -158,10 +163,18 @@ pub struct Composed {
 
 /// Composes the services of a configuration.
 pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
+    let means = Means {
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SeededRandom::new(resources.seed)),
+        recorder: resources.recorder.as_deref().map(|recorder| recorder as &dyn Recorder),
+    };
     let upstreams: Vec<_> = config
         .upstreams
         .values()
-        .map(|own| (Upstream::new(upstream_config(own), operator_dialer(resources)), own.required))
+        .map(|own| {
+            let dialer = operator_dialer(resources);
+            (Upstream::with(upstream_config(own), dialer, &means), own.required)
+        })
         .collect();
     let find = |name: &str| upstreams.iter().map(|(u, _)| u).find(|u| &**u.name() == name);
     let mut caches = Caches::new(resources.cache.clone());
@@ -486,7 +499,11 @@ fn upstream_config(own: &crate::config::resolved::Upstream) -> UpstreamConfig {
     let endpoints = own
         .endpoints
         .iter()
-        .map(|endpoint| Endpoint { host: endpoint.host.clone(), port: endpoint.port })
+        .map(|endpoint| Endpoint {
+            weight: endpoint.weight,
+            backup: endpoint.backup,
+            ..Endpoint::new(&*endpoint.host, endpoint.port)
+        })
         .collect();
     let defaults = PoolConfig::default();
     UpstreamConfig {
@@ -509,8 +526,15 @@ fn upstream_config(own: &crate::config::resolved::Upstream) -> UpstreamConfig {
                 .pool
                 .max_requests
                 .map_or(defaults.max_requests, |n| u32::try_from(n).unwrap_or(u32::MAX)),
-            ..defaults
+            max_connections: own
+                .circuit_breaker
+                .map_or(defaults.max_connections, |breaker| breaker.max_connections),
         },
+        balance: own.balance.clone(),
+        outlier: own.outlier.clone(),
+        circuit_breaker: own.circuit_breaker,
+        retry: own.retry.clone(),
+        health_check: own.health_check.clone(),
         ..UpstreamConfig::new(&own.name, endpoints)
     }
 }

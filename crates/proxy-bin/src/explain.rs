@@ -89,6 +89,7 @@ impl Explainer {
             audit_door: None,
             via_name: config.server.via_name.as_deref().unwrap_or("proxyd-00000000").into(),
             drain: Drain::default(),
+            seed: 0,
         };
         let composed = compose(config, &resources);
         Self::new(config, resources, &composed, false)

@@ -109,6 +109,8 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     let upstreams = composed.upstreams.clone();
     let caches = composed.caches.clone();
     let explainer = Explainer::live(config, &resources, &composed);
+    let checks = upstreams.iter().filter_map(|(upstream, _)| upstream.health_checks());
+    let checks: Vec<_> = checks.map(|checks| tokio::spawn(checks.run())).collect();
     let workers =
         Arc::new(Workers::start(runtime_kind(config.server.runtime), worker_count(config))?);
     let prometheus = prometheus.map(|counted| (counted, metrics_page::watch(&workers)));
@@ -153,6 +155,7 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     // What was told to end does so at its next poll; the log gets its last lines.
     let _ = tokio::time::timeout(Duration::from_secs(1), drain.emptied()).await;
     upkeep.abort();
+    checks.iter().for_each(tokio::task::JoinHandle::abort);
     for watch in [watch, ageing].into_iter().flatten() {
         watch.abort();
     }
@@ -249,6 +252,7 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
             None => format!("proxyd-{:08x}", seed as u32).into(),
         },
         drain: Drain::default(),
+        seed,
     };
     Ok((own, resources, Logs { access, audit }, prometheus))
 }

@@ -25,7 +25,10 @@ use crate::pool::Pool;
 use crate::tls::UpstreamTls;
 
 pub use forward_proxy::ForwardProxy;
-pub use upstream::{Endpoint, HostPolicy, Protocol, Upstream, UpstreamConfig};
+pub use upstream::{
+    BalanceConfig, BalanceKind, CircuitBreakerConfig, Endpoint, HostPolicy, Means, Protocol,
+    Upstream, UpstreamConfig,
+};
 
 /// The future of both services; boxed, because this is the upstream seam.
 pub type ForwardFuture =

@@ -4,12 +4,14 @@
 //! and of `config show`. Addresses, networks, patterns and templates are still
 //! text here; the step called resolve turns them into what the proxy works with.
 
+mod balance;
 mod bandwidth_limit;
 mod cache;
 mod compress;
 mod concurrency_limit;
 mod credentials;
 mod exec;
+mod failure;
 mod filter;
 mod input;
 mod inspect;
@@ -25,6 +27,7 @@ mod tls;
 mod tunnel;
 mod upstream;
 
+pub use balance::{Balance, Hash, Sticky};
 pub use bandwidth_limit::BandwidthLimit;
 pub use cache::{
     Bypass, Cache, CacheKey, CacheRules, CacheSwitch, Disk, FieldNames, OnDisconnect,
@@ -39,6 +42,7 @@ pub use exec::{
     Bound, Exec, ExecCgroup, ExecLimits, ExecSandbox, ExecShared, ExecStderr, ExecTimeouts, Param,
     ParamDefault, ParamSource, ParamType,
 };
+pub use failure::{CircuitBreaker, HealthCheck, HealthField, Outlier, Retry, RetryOn};
 pub use filter::{Filter, FilterDefault};
 pub use input::{Input, InputJson};
 pub use inspect::{
@@ -64,9 +68,7 @@ pub use tls::{
     UnknownNames, UpstreamTls,
 };
 pub use tunnel::{EncryptedHello, Mode, OnSilence, ServerNames, Tunnel};
-pub use upstream::{
-    Balance, Endpoint, EndpointTable, Pool, Upstream, UpstreamProtocol, UpstreamTimeouts,
-};
+pub use upstream::{Endpoint, EndpointTable, Pool, Upstream, UpstreamProtocol, UpstreamTimeouts};
 
 use std::collections::BTreeMap;
 

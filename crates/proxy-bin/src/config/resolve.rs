@@ -9,6 +9,7 @@ mod compress;
 mod concurrency_limit;
 mod credentials;
 mod exec;
+mod failure;
 mod filter;
 mod forward;
 mod input;

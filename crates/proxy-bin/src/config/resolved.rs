@@ -24,7 +24,11 @@ use ipnet::IpNet;
 use proxy_core::{NamePattern, OpeningLimits};
 use proxy_observe::access_log::SyslogAddress;
 use proxy_server::tls::TlsEdge;
+use proxy_upstream::cluster::OutlierConfig;
+use proxy_upstream::health::HealthCheckConfig;
+use proxy_upstream::retry::RetryConfig;
 use proxy_upstream::tls::UpstreamTls;
+use proxy_upstream::{BalanceConfig, CircuitBreakerConfig};
 
 pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
 pub use compress::{CompressLimits, CompressPolicy};
@@ -313,8 +317,16 @@ pub struct Upstream {
     pub protocol: raw::UpstreamProtocol,
     /// TLS with them, where their URLs say so.
     pub tls: Option<UpstreamTls>,
-    /// How one is chosen.
-    pub balance: raw::Balance,
+    /// How they share requests.
+    pub balance: BalanceConfig,
+    /// When one is left alone.
+    pub outlier: Option<OutlierConfig>,
+    /// How much each takes.
+    pub circuit_breaker: Option<CircuitBreakerConfig>,
+    /// What is sent again.
+    pub retry: Option<RetryConfig>,
+    /// How they are checked.
+    pub health_check: Option<HealthCheckConfig>,
     /// Kept-alive connections.
     pub pool: Pool,
     /// Times.
@@ -332,6 +344,10 @@ pub struct Endpoint {
     pub host: String,
     /// The port; where none was given, that of the scheme.
     pub port: u16,
+    /// Its share beside the others'.
+    pub weight: u32,
+    /// Whether it is used only while no other is in service.
+    pub backup: bool,
 }
 
 /// The `Host` that origin servers see.

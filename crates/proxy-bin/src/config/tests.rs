@@ -12,6 +12,7 @@ mod privacy;
 mod rate_limits;
 mod semantics;
 mod tunnel;
+mod upstreams;
 
 use std::fs;
 use std::path::PathBuf;

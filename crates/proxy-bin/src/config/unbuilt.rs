@@ -23,15 +23,6 @@ const UNBUILT: &[(&str, Which)] = &[
     // Listeners.
     ("listeners.*.protocols.*", Word("h3")),
     // Upstreams.
-    ("upstreams.*.endpoints.*.weight", All),
-    ("upstreams.*.endpoints.*.backup", All),
-    ("upstreams.*.balance", Word("least_requests")),
-    ("upstreams.*.balance", Word("two_choices")),
-    ("upstreams.*.balance", Word("hash")),
-    ("upstreams.*.health_check", All),
-    ("upstreams.*.outlier", All),
-    ("upstreams.*.circuit_breaker", All),
-    ("upstreams.*.retry", All),
     // Reload.
     ("watch", All),
     ("server.watch", All),
@@ -112,8 +103,8 @@ mod tests {
             "traces": {},
             "listeners": {"a": {"protocols": ["h1", "h3"]}},
             "upstreams": {"b": {
-                "endpoints": ["https://x", {"url": "http://y", "weight": 1}],
-                "balance": "hash",
+                "endpoints": ["https://x", {"url": "https://y"}],
+                "tls": {},
             }},
         });
         let found = unbuilt(&root);
@@ -123,8 +114,6 @@ mod tests {
             [
                 "error: traces: `traces` is not built yet",
                 "error: listeners.a.protocols[1]: \"h3\" is not built yet",
-                "error: upstreams.b.endpoints[1].weight: `weight` is not built yet",
-                "error: upstreams.b.balance: \"hash\" is not built yet",
             ]
         );
     }

@@ -101,6 +101,11 @@ impl Period {
         Self(Duration::from_secs(seconds))
     }
 
+    /// So many milliseconds.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+
     /// As the standard library has it.
     pub const fn duration(self) -> Duration {
         self.0
@@ -143,6 +148,11 @@ pub struct Share(u8);
 impl Share {
     /// The whole.
     pub const ALL: Self = Self(100);
+
+    /// So many hundredths; at most 100 are.
+    pub const fn from_percent(percent: u8) -> Self {
+        Self(if percent > 100 { 100 } else { percent })
+    }
 
     /// Between 0 and 1.
     pub fn fraction(self) -> f64 {

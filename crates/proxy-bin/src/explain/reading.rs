@@ -183,6 +183,7 @@ impl Upstream {
         Self {
             name: sending.upstream.as_deref().map(str::to_owned),
             endpoint: format!("{host}:{}", sending.port),
+            choice: sending.choice.clone(),
             addresses: sending.addresses.iter().map(ToString::to_string).collect(),
             protocol: match sending.secure {
                 true => format!("{} over TLS", sending.protocol),

@@ -99,6 +99,7 @@ route     match    all
 cache     off
 guard     allow    127.0.0.1:1
 upstream  chosen   app: 127.0.0.1:1, h1, host of client
+upstream  balance  round_robin, 2 of 2 in service
 request   sent     GET /x?b
 request   added    connection: te
 request   added    forwarded: for=127.0.0.1;proto=http;host=\"A.test:8080\"

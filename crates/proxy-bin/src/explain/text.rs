@@ -105,6 +105,9 @@ impl Explanation {
                 protocol => format!(", {protocol}, host of {}", upstream.host),
             };
             out.add("upstream", "chosen", format!("{name}{}{rest}", upstream.endpoint));
+            if let Some(choice) = &upstream.choice {
+                out.add("upstream", "balance", choice);
+            }
         }
         if let Some(sent) = &self.sent {
             out.add("request", "sent", format!("{} {}", sent.method, sent.target));

@@ -26,6 +26,8 @@ pub struct Sending {
     pub secure: bool,
     /// Whose `Host` is sent: `client`, `upstream` or `fixed`.
     pub host_policy: &'static str,
+    /// How the endpoint was chosen, where there are several.
+    pub choice: Option<String>,
     /// The method.
     pub method: Method,
     /// The target as it would be sent.
@@ -45,6 +47,7 @@ impl Sending {
             protocol: "h1",
             secure: false,
             host_policy: "client",
+            choice: None,
             method: request.method().clone(),
             target: request.uri().to_string(),
             fields: request.headers().clone(),

@@ -1,21 +1,29 @@
-//! `Upstream`: the endpoints of one configured upstream, taken in turn.
+//! `Upstream`: the endpoints of one configured upstream, as one service.
+
+mod balance;
+mod checks;
+mod endpoints;
 
 use std::future::ready;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use http::header::HOST;
 use http::{HeaderValue, Request, Response};
-use proxy_core::{Body, ErrorKind, Exchange, HeadLimits, ProxyError, Sending};
+use proxy_core::{Body, Exchange, HeadLimits, ProxyError};
+use tower_layer::Layer as _;
 use tower_service::Service;
 
-use super::h1::Outgoing;
-use super::h2::H2Endpoint;
-use super::{Destination, ForwardFuture, ForwardTimeouts, prepare};
+use super::{ForwardFuture, ForwardTimeouts};
+use crate::cluster::{Cluster, OutlierConfig};
 use crate::dial::{DialTarget, Dialer, Trust};
-use crate::pool::{Pool, PoolConfig};
+use crate::dispatch::{Balanced, Dispatch as _};
+use crate::health::HealthCheckConfig;
+use crate::pool::PoolConfig;
+use crate::retry::{RetryConfig, RetryLayer, Retrying};
 use crate::tls::UpstreamTls;
+use endpoints::{Endpoints, Shared};
+
+pub use balance::{BalanceConfig, BalanceKind, CircuitBreakerConfig, Means};
 
 /// One server of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,9 +32,18 @@ pub struct Endpoint {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// Its share beside the others', 0 to 256; 0 takes nothing new. Default: 1.
+    pub weight: u32,
+    /// Whether it is used only while no other is in service. Default: no.
+    pub backup: bool,
 }
 
 impl Endpoint {
+    /// An endpoint of weight 1, and no backup.
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port, weight: 1, backup: false }
+    }
+
     fn authority(&self, secure: bool) -> String {
         match self.port {
             80 if !secure => self.host.clone(),
@@ -82,6 +99,17 @@ pub struct UpstreamConfig {
     pub pool: PoolConfig,
     /// Sizes its response heads may have.
     pub limits: HeadLimits,
+    /// How its endpoints share requests.
+    pub balance: BalanceConfig,
+    /// When an endpoint is left alone for how it answers. `None`: never. Default: never.
+    pub outlier: Option<OutlierConfig>,
+    /// How much an endpoint takes at a time. Default: no limit beyond the pool's.
+    pub circuit_breaker: Option<CircuitBreakerConfig>,
+    /// What is sent again. Default: nothing.
+    pub retry: Option<RetryConfig>,
+    /// How its endpoints are checked, by whoever [runs](Upstream::health_checks) the checks.
+    /// Default: they are not.
+    pub health_check: Option<HealthCheckConfig>,
 }
 
 impl UpstreamConfig {
@@ -96,6 +124,11 @@ impl UpstreamConfig {
             timeouts: ForwardTimeouts::default(),
             pool: PoolConfig::default(),
             limits: HeadLimits::default(),
+            balance: BalanceConfig::default(),
+            outlier: None,
+            circuit_breaker: None,
+            retry: None,
+            health_check: None,
         }
     }
 }
@@ -104,81 +137,45 @@ impl UpstreamConfig {
 #[derive(Clone)]
 pub struct Upstream {
     shared: Arc<Shared>,
-    timeouts: ForwardTimeouts,
+    cluster: Arc<Cluster>,
+    retry: Option<RetryLayer>,
+    stack: Stack,
 }
 
-struct Shared {
-    config: UpstreamConfig,
-    dialer: Dialer,
-    endpoints: Vec<ReadyEndpoint>,
-    next: AtomicUsize,
-}
-
-struct ReadyEndpoint {
-    endpoint: Endpoint,
-    host: Option<HeaderValue>,
-    /// What stands in where an HTTP/1.0 client sent no `Host`.
-    authority: Option<HeaderValue>,
-    pool: Pool,
-    h2: Option<H2Endpoint>,
-}
-
-impl Shared {
-    /// Writes down what would be sent to an endpoint, and answers with nothing.
-    fn rehearse(
-        &self,
-        ready: &ReadyEndpoint,
-        mut request: Request<Body>,
-        exchange: &Exchange,
-    ) -> Result<Response<Body>, ProxyError> {
-        if ready.h2.is_some() {
-            H2Endpoint::complete(&mut request, self.config.tls.is_some())?;
-        }
-        let Endpoint { host, port } = &ready.endpoint;
-        let mut sending = Sending::new(&request, host, *port);
-        sending.secure = self.config.tls.is_some();
-        sending.upstream = Some(Arc::clone(&self.config.name));
-        sending.addresses = self.dialer.foresee(ready.endpoint.target())?;
-        sending.protocol = if ready.h2.is_some() { "h2" } else { "h1" };
-        sending.host_policy = match &self.config.host {
-            HostPolicy::Client => "client",
-            HostPolicy::Endpoint => "upstream",
-            HostPolicy::Fixed(_) => "fixed",
-        };
-        sending.record(exchange);
-        Ok(Response::new(Body::empty()))
-    }
+/// What stands before the endpoints: no more than is needed.
+#[derive(Clone)]
+enum Stack {
+    /// One endpoint, about which nothing is to be decided.
+    Plain(Endpoints),
+    Balanced(Balanced<Endpoints>),
+    Retrying(Retrying<Balanced<Endpoints>>),
 }
 
 impl Upstream {
-    /// Connects by `dialer`; its guard trusts these endpoints, but never our own listeners.
+    /// Connects by `dialer`; its guard trusts these endpoints, but never our own listeners. Time
+    /// is the system's, chance is the same in every process, and nothing is counted.
     pub fn new(config: UpstreamConfig, dialer: Dialer) -> Self {
-        let endpoints = config
-            .endpoints
-            .iter()
-            .map(|endpoint| ReadyEndpoint {
-                authority: HeaderValue::try_from(endpoint.authority(config.tls.is_some())).ok(),
-                host: match &config.host {
-                    HostPolicy::Client => None,
-                    HostPolicy::Endpoint => {
-                        HeaderValue::try_from(endpoint.authority(config.tls.is_some())).ok()
-                    }
-                    HostPolicy::Fixed(host) => Some(host.clone()),
-                },
-                pool: Pool::new(config.pool),
-                h2: (config.protocol == Protocol::Http2).then(H2Endpoint::default),
-                endpoint: endpoint.clone(),
-            })
-            .collect();
+        Self::with(config, dialer, &Means::default())
+    }
+
+    /// The same, with means of one's own.
+    pub fn with(config: UpstreamConfig, dialer: Dialer, means: &Means<'_>) -> Self {
+        let cluster = Arc::new(balance::cluster(&config, means));
+        let retry = config.retry.clone().filter(|retry| retry.retries > 0).map(|retry| {
+            let (clock, random) = (Arc::clone(&means.clock), Arc::clone(&means.random));
+            RetryLayer::new(retry, &config.name, clock, random, means.recorder)
+        });
         let timeouts = config.timeouts;
-        let shared = Shared { config, dialer, endpoints, next: AtomicUsize::new(0) };
-        Self { shared: Arc::new(shared), timeouts }
+        let shared = Arc::new(Shared::new(config, dialer));
+        let stack = stack(&shared, &cluster, retry.as_ref(), timeouts);
+        Self { shared, cluster, retry, stack }
     }
 
     /// The same upstream, with its connections, under other timeouts: a route's own.
     #[must_use]
     pub fn with_timeouts(&self, timeouts: ForwardTimeouts) -> Self {
-        Self { shared: Arc::clone(&self.shared), timeouts }
+        let stack = stack(&self.shared, &self.cluster, self.retry.as_ref(), timeouts);
+        Self { stack, ..self.clone() }
     }
 
     /// Its name.
@@ -186,22 +183,56 @@ impl Upstream {
         &self.shared.config.name
     }
 
-    /// Closes connections that have been idle for too long. Call it every few seconds.
+    /// The state of its endpoints.
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    /// Closes connections that have been idle for too long, and writes the gauges. Call it every
+    /// few seconds.
     pub fn sweep(&self) {
-        for ready in &self.shared.endpoints {
-            ready.pool.sweep();
-        }
+        self.shared.pools().for_each(|(_, pool)| pool.sweep());
+        self.cluster.measure();
     }
 
     /// Requests whose response is whole and that are still being sent: a process that drains
     /// waits for them.
     pub fn unfinished(&self) -> usize {
-        self.shared.endpoints.iter().map(|endpoint| endpoint.pool.unfinished()).sum()
+        self.shared.pools().map(|(_, pool)| pool.unfinished()).sum()
     }
 
     /// Each endpoint with its idle and open connections.
     pub fn pools(&self) -> impl Iterator<Item = (&Endpoint, usize, usize)> {
-        self.shared.endpoints.iter().map(|r| (&r.endpoint, r.pool.idle(), r.pool.open()))
+        self.shared.pools().map(|(endpoint, pool)| (endpoint, pool.idle(), pool.open()))
+    }
+}
+
+fn stack(
+    shared: &Arc<Shared>,
+    cluster: &Arc<Cluster>,
+    retry: Option<&RetryLayer>,
+    timeouts: ForwardTimeouts,
+) -> Stack {
+    let endpoints = Endpoints::new(Arc::clone(shared), timeouts);
+    let config = &shared.config;
+    if retry.is_none() && config.is_plain() {
+        return Stack::Plain(endpoints);
+    }
+    let balanced = Balanced::new(Arc::clone(cluster), endpoints, config.balance.sticky.clone());
+    match retry {
+        Some(retry) => Stack::Retrying(retry.layer(balanced)),
+        None => Stack::Balanced(balanced),
+    }
+}
+
+impl UpstreamConfig {
+    /// Whether there is nothing to decide and nothing to count.
+    fn is_plain(&self) -> bool {
+        self.endpoints.len() == 1
+            && self.endpoints[0].weight > 0
+            && self.circuit_breaker.is_none()
+            && self.health_check.is_none()
+            && self.balance.sticky.is_none()
     }
 }
 
@@ -220,64 +251,14 @@ impl Service<Request<Body>> for Upstream {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> ForwardFuture {
-        let shared = Arc::clone(&self.shared);
-        let timeouts = self.timeouts;
-        let rehearsal = Exchange::of(&request).filter(|x| x.is_rehearsal()).cloned();
-        let turn = match shared.endpoints.len() {
-            0 => return Box::pin(ready(Err(ErrorKind::DestinationNotFound.into()))),
-            1 => 0,
-            n if rehearsal.is_some() => shared.next.load(Ordering::Relaxed) % n,
-            n => shared.next.fetch_add(1, Ordering::Relaxed) % n,
-        };
-        let endpoint = &shared.endpoints[turn];
-        let host = match request.headers().contains_key(HOST) {
-            true => endpoint.host.as_ref(),
-            false => endpoint.host.as_ref().or(endpoint.authority.as_ref()),
-        };
-        prepare(&mut request, host);
-        if let Some(exchange) = rehearsal {
-            return Box::pin(ready(shared.rehearse(endpoint, request, &exchange)));
+    fn call(&mut self, request: Request<Body>) -> ForwardFuture {
+        if let Some(exchange) = Exchange::of(&request).filter(|x| x.is_rehearsal()).cloned() {
+            return Box::pin(ready(self.rehearse(request, &exchange)));
         }
-        if endpoint.h2.is_some() {
-            return Box::pin(async move {
-                let endpoint = &shared.endpoints[turn];
-                let destination = shared.destination(endpoint, timeouts);
-                match &endpoint.h2 {
-                    Some(h2) => h2.send(&destination, request).await,
-                    None => Err(ErrorKind::ProxyInternalError.into()),
-                }
-            });
-        }
-        // Before there is a future: it need not have room for a whole request.
-        match Outgoing::new(request, &endpoint.pool) {
-            Ok(outgoing) => Box::pin(async move {
-                shared.destination(&shared.endpoints[turn], timeouts).send(outgoing).await
-            }),
-            Err(error) => Box::pin(ready(Err(error))),
-        }
-    }
-}
-
-impl Shared {
-    fn destination<'a>(
-        &'a self,
-        endpoint: &'a ReadyEndpoint,
-        timeouts: ForwardTimeouts,
-    ) -> Destination<'a> {
-        Destination {
-            upstream: Some(&self.config.name),
-            target: DialTarget {
-                host: &endpoint.endpoint.host,
-                port: endpoint.endpoint.port,
-                trust: Trust::Operator,
-                exchange: None,
-            },
-            pool: &endpoint.pool,
-            dialer: &self.dialer,
-            tls: self.config.tls.as_ref(),
-            timeouts,
-            limits: self.config.limits,
+        match &mut self.stack {
+            Stack::Plain(endpoints) => endpoints.dispatch(0, request),
+            Stack::Balanced(balanced) => Box::pin(balanced.call(request)),
+            Stack::Retrying(retrying) => retrying.call(request),
         }
     }
 }

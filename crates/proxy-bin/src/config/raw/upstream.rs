@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tls::UpstreamTls;
-use crate::config::units::Period;
+use super::{Balance, CircuitBreaker, Hash, HealthCheck, Outlier, Retry, Sticky};
+use crate::config::units::{Period, Share};
 
 /// `[upstreams.NAME]`: origin servers that serve the same thing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +29,33 @@ pub struct Upstream {
     /// How an endpoint is chosen.
     #[serde(default)]
     pub balance: Balance,
+    /// What `balance = "hash"` goes by. Default: the path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<Hash>,
+    /// A cookie by which clients come back to the endpoint they had. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<Sticky>,
+    /// In what time an endpoint that comes back gets its full share; `"0s"`: at once.
+    #[serde(default = "slow_start")]
+    pub slow_start: Period,
+    /// Where less than this share of the endpoints that are no backups is
+    /// healthy, all of them are used. Default 0%: never.
+    #[serde(default)]
+    pub panic_threshold: Share,
+    /// Asking endpoints how they are. Default: nobody asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// Leaving endpoints alone that answer badly. Default: with its defaults
+    /// where there are several endpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outlier: Option<Outlier>,
+    /// How much each endpoint takes at a time. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<CircuitBreaker>,
+    /// Sending again what failed. Default: once, to another endpoint, where no
+    /// connection could be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     /// Kept-alive connections.
     #[serde(default)]
     pub pool: Pool,
@@ -37,6 +65,10 @@ pub struct Upstream {
     /// Whether `/readyz` fails while no endpoint of this upstream is usable.
     #[serde(default)]
     pub required: bool,
+}
+
+fn slow_start() -> Period {
+    Period::from_secs(10)
 }
 
 fn client() -> String {
@@ -70,6 +102,13 @@ impl Endpoint {
 pub struct EndpointTable {
     /// `http://HOST:PORT` or `https://HOST:PORT`, without a path.
     pub url: String,
+    /// Its share beside the others'; 0: it takes nothing new. Default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 256))]
+    pub weight: Option<u64>,
+    /// Whether it is used only while no other is in service. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<bool>,
 }
 
 /// What is spoken with an endpoint.
@@ -81,15 +120,6 @@ pub enum UpstreamProtocol {
     H1,
     /// HTTP/2.
     H2,
-}
-
-/// How an endpoint is chosen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Balance {
-    /// One after the other.
-    #[default]
-    RoundRobin,
 }
 
 /// `pool` of an upstream: its kept-alive connections.

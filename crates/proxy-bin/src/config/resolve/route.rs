@@ -76,6 +76,7 @@ impl Resolver<'_> {
         }
         let server = config.server.timeouts.total;
         let default = config.defaults.upstream.as_ref();
+        self.sticky_routes(config, upstreams);
         let route = |(index, route): (usize, &raw::Route)| {
             let answers =
                 route.redirect.is_some() || route.respond.is_some() || route.exec.is_some();
@@ -94,6 +95,21 @@ impl Resolver<'_> {
             }
         };
         config.routes.iter().enumerate().map(route).collect()
+    }
+
+    /// A stored response would hand one client's cookie to all.
+    fn sticky_routes(&mut self, config: &Config, upstreams: &BTreeMap<String, Upstream>) {
+        for (index, route) in config.routes.iter().enumerate() {
+            let name = route.upstream.as_ref().or(config.defaults.upstream.as_ref());
+            let upstream = name.and_then(|name| upstreams.get(name));
+            let sticky = upstream.is_some_and(|own| own.balance.sticky.is_some());
+            if sticky && self.silently(|own| own.route_cache(config, index)).is_some() {
+                let path = KeyPath::of("routes").index(index).key("cache");
+                let message = "its upstream is `sticky`: a stored response would carry one \
+                               client's cookie to all";
+                self.error(&path, message);
+            }
+        }
     }
 
     fn route_timeouts(&mut self, path: &KeyPath, raw: &raw::RouteTimeouts) {

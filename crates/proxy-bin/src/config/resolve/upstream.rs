@@ -25,18 +25,32 @@ impl Resolver<'_> {
             if matches!(item, raw::Endpoint::Table(_)) {
                 path = path.key("url");
             }
-            if let Some((secure, endpoint)) = self.take(&path, endpoint(item.url())) {
+            if let Some((secure, mut endpoint)) = self.take(&path, endpoint(item.url())) {
                 schemes.push(secure);
                 if schemes[0] != secure {
                     let message = "expected only `http://` or only `https://` endpoints";
                     self.error(&path, message);
                 }
-                if endpoints.contains(&endpoint) {
+                let same =
+                    |own: &Endpoint| (&own.host, own.port) == (&endpoint.host, endpoint.port);
+                if endpoints.iter().any(same) {
                     self.error(&path, format!("`{}` is there twice", item.url()));
+                }
+                if let raw::Endpoint::Table(table) = item {
+                    endpoint.weight =
+                        table.weight.map_or(1, |weight| u32::try_from(weight).unwrap_or(u32::MAX));
+                    endpoint.backup = table.backup.unwrap_or(false);
                 }
                 endpoints.push(endpoint);
             }
         }
+        let takes = |own: &Endpoint| !own.backup && own.weight > 0;
+        if !endpoints.is_empty() && !endpoints.iter().any(takes) {
+            let message =
+                "expected at least one endpoint that is no backup and whose weight is not 0";
+            self.error_on_key(&path.key("endpoints"), message);
+        }
+        let several = endpoints.len() > 1;
         let host = match raw.host.as_str() {
             "client" => Some(UpstreamHost::Client),
             "upstream" => Some(UpstreamHost::Upstream),
@@ -60,7 +74,12 @@ impl Resolver<'_> {
             host: host.unwrap_or(UpstreamHost::Client),
             protocol: raw.protocol,
             tls,
-            balance: raw.balance,
+            balance: self.balance(&path, name, raw),
+            outlier: self.outlier(&path.key("outlier"), raw.outlier.as_ref(), several),
+            circuit_breaker: self
+                .circuit_breaker(&path.key("circuit_breaker"), raw.circuit_breaker.as_ref()),
+            retry: self.retry(&path.key("retry"), raw.retry.as_ref(), several),
+            health_check: self.health_check(&path.key("health_check"), raw.health_check.as_ref()),
             pool: Pool {
                 idle_timeout: self.period(&pool.key("idle_timeout"), raw.pool.idle_timeout),
                 max_idle: usize::try_from(raw.pool.max_idle).unwrap_or(usize::MAX),
@@ -118,7 +137,7 @@ fn endpoint(text: &str) -> Result<(bool, Endpoint), String> {
     if host.is_empty() {
         return Err(wrong("; there is no host"));
     }
-    Ok((secure, Endpoint { authority, host, port }))
+    Ok((secure, Endpoint { authority, host, port, weight: 1, backup: false }))
 }
 
 fn host(name: &str) -> Result<UpstreamHost, String> {

@@ -1,0 +1,57 @@
+//! `GET /upstreams`: every endpoint, whether it is in service, and why.
+
+use axum::extract::State as Extracted;
+use axum::response::Json;
+use proxy_upstream::Upstream;
+use proxy_upstream::cluster::EndpointReport;
+use serde_json::{Value, json};
+
+use super::State;
+
+pub(super) async fn show(Extracted(state): Extracted<State>) -> Json<Value> {
+    let all = state.shared.upstreams.iter();
+    Json(all.map(|(upstream, required)| of(upstream, *required)).collect())
+}
+
+fn of(upstream: &Upstream, required: bool) -> Value {
+    let cluster = upstream.cluster();
+    let endpoints: Vec<Value> = upstream
+        .pools()
+        .zip(cluster.report())
+        .map(|((endpoint, idle, open), report)| {
+            let mut value = state_of(&report);
+            value["host"] = json!(endpoint.host);
+            value["port"] = json!(endpoint.port);
+            value["idle"] = json!(idle);
+            value["open"] = json!(open);
+            value
+        })
+        .collect();
+    json!({
+        "name": &**upstream.name(),
+        "required": required,
+        "balance": cluster.balancer(),
+        "in_service": cluster.is_in_service(),
+        "pending": cluster.pending(),
+        "endpoints": endpoints,
+    })
+}
+
+/// Times are in milliseconds.
+fn state_of(report: &EndpointReport) -> Value {
+    let millis = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    json!({
+        "state": report.state.token(),
+        "reason": report.reason,
+        "since_ms": millis(report.since),
+        "ejected_for_ms": report.ejected_for.map(millis),
+        "ejections": report.ejections,
+        "failures": report.failures,
+        "in_flight": report.in_flight,
+        "weight": report.weight,
+        "backup": report.backup,
+        "share": (report.warmth * 100.0).round() / 100.0,
+        "latency_ms": report.latency.map(|latency| latency.as_secs_f64() * 1000.0),
+        "last_check_ms": report.last_check.map(millis),
+    })
+}

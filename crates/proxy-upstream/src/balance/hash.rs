@@ -1,0 +1,132 @@
+//! The same endpoint for the same key, as long as it is not overloaded.
+//!
+//! Rendezvous hashing: each endpoint has a score for the key, and the highest wins. Where an
+//! endpoint comes or goes, only its own keys move, and they spread over all others. With a bound
+//! on the load (Mirrokni, Thorup, Zadimoghaddam: "Consistent Hashing with Bounded Loads", 2016) a
+//! key whose endpoint has much more to do than the mean goes to the next in its order.
+
+use std::cmp::Ordering;
+
+use super::random::mix;
+use super::{Balancer, Candidates, Random, TwoChoices};
+
+/// Weighted rendezvous hashing with bounded loads.
+#[derive(Debug)]
+pub struct BoundedHash {
+    /// So many times the mean load, at most.
+    bound: f64,
+}
+
+impl BoundedHash {
+    /// An endpoint may have `above` more to do than the mean, as a share of it: 0.25 is a quarter.
+    pub fn new(above: f64) -> Self {
+        Self { bound: 1.0 + above.max(0.0) }
+    }
+}
+
+impl Default for BoundedHash {
+    fn default() -> Self {
+        Self::new(0.25)
+    }
+}
+
+impl Balancer for BoundedHash {
+    fn choose(
+        &self,
+        candidates: &Candidates<'_>,
+        key: Option<u64>,
+        random: &dyn Random,
+    ) -> Option<usize> {
+        // Without a value there is nothing to be faithful to.
+        let Some(key) = key else { return TwoChoices.choose(candidates, None, random) };
+        let open = || (0..candidates.len()).filter(|position| candidates.is_open(*position));
+        let (mut weights, mut requests) = (0.0, 1.0);
+        for position in open() {
+            let candidate = candidates.get(position);
+            weights += candidate.weight;
+            requests += candidate.in_flight as f64;
+        }
+        // In requests for a weight of 1; what is about to be added counts.
+        let most = requests / f64::max(weights, f64::MIN_POSITIVE) * self.bound;
+        let has_room = |position: &usize| {
+            let candidate = candidates.get(*position);
+            // At least one request fits everywhere, however few there are.
+            candidate.in_flight as f64 <= (candidate.weight * most).ceil() - 1.0
+        };
+        let score = |position: usize| score(key, candidates, position);
+        let best =
+            |a: &usize, b: &usize| score(*a).partial_cmp(&score(*b)).unwrap_or(Ordering::Equal);
+        open().filter(has_room).max_by(best).or_else(|| open().max_by(best))
+    }
+
+    fn name(&self) -> &'static str {
+        "hash"
+    }
+}
+
+/// The higher, the better; an endpoint of twice the weight wins twice as many keys.
+fn score(key: u64, candidates: &Candidates<'_>, position: usize) -> f64 {
+    let bits = mix(key ^ candidates.identity(position)) >> 11;
+    // Above 0 and below 1.
+    let uniform = (bits as f64 + 0.5) / (1_u64 << 53) as f64;
+    -candidates.get(position).weight / uniform.ln()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SeededRandom;
+    use super::super::candidates::tests::Made;
+    use super::super::hash_of;
+    use super::*;
+
+    const KEYS: usize = 30_000;
+
+    fn homes(made: &Made) -> Vec<usize> {
+        let (random, own) = (SeededRandom::new(1), BoundedHash::default());
+        let keys = (0..KEYS).map(|n| hash_of(&n.to_le_bytes()));
+        made.with(|view| keys.filter_map(|key| own.choose(view, Some(key), &random)).collect())
+    }
+
+    fn share(homes: &[usize], position: usize) -> f64 {
+        homes.iter().filter(|home| **home == position).count() as f64 / homes.len() as f64
+    }
+
+    #[test]
+    fn keys_spread_by_weight() {
+        let homes = homes(&Made::of(&[1, 1, 2]));
+        for (position, ideal) in [0.25, 0.25, 0.5].into_iter().enumerate() {
+            let found = share(&homes, position);
+            assert!((found / ideal - 1.0).abs() < 0.05, "{position}: {found}");
+        }
+    }
+
+    #[test]
+    fn only_the_keys_of_one_that_is_gone_move() {
+        let mut made = Made::of(&[1, 1, 1, 1]);
+        let before = homes(&made);
+        made.0[2].is_open = false;
+        let after = homes(&made);
+        for (before, after) in before.iter().zip(&after) {
+            assert!(*before == 2 || before == after);
+            assert_ne!(*after, 2);
+        }
+        for position in [0, 1, 3] {
+            let found = share(&after, position);
+            assert!((found * 3.0 - 1.0).abs() < 0.05, "{position}: {found}");
+        }
+    }
+
+    #[test]
+    fn one_key_alone_can_not_overload_its_endpoint() {
+        let (random, own) = (SeededRandom::new(1), BoundedHash::new(0.25));
+        let mut made = Made::of(&[1, 1, 1, 1]);
+        let key = Some(hash_of(b"hot"));
+        let first = made.with(|view| own.choose(view, key, &random)).expect("one");
+        for _ in 0..100 {
+            let home = made.with(|view| own.choose(view, key, &random)).expect("one");
+            made.0[home].in_flight += 1;
+        }
+        assert_eq!(made.0.iter().map(|own| own.in_flight).max(), Some(32));
+        assert_eq!(made.0[first].in_flight, 32);
+    }
+}

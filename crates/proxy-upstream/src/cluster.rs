@@ -1,0 +1,334 @@
+//! The endpoints of an upstream, as one: which are in service, how busy each is, and who is next.
+//!
+//! A [`Cluster`] does no IO and owns no task. Requests [ask it](Cluster::admit) for a [`Permit`],
+//! which names an endpoint and holds a place there until it is dropped; how the attempt ended is
+//! [told](Permit::report) to the permit. Results of active checks are told by whoever
+//! [checks](crate::health). Time and chance are handed in.
+//!
+//! **In service** is an endpoint that no check has found down, that is not ejected, and whose
+//! weight is not 0. Requests go to those of the first tier; to backups while the first tier has
+//! none. Where fewer than [`panic_threshold`](ClusterConfig::panic_threshold) of the first tier
+//! are in service, checks and ejections are not believed any more and all of it is used.
+//!
+//! **Return.** An endpoint that comes back gets its share step by step, within
+//! [`slow_start`](ClusterConfig::slow_start). One that was ejected is ejected again by its next
+//! failure, for longer.
+
+mod checks;
+mod eligible;
+mod latency;
+mod member;
+mod meters;
+mod outlier;
+mod permit;
+mod queue;
+mod report;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use metrics::Recorder;
+use proxy_core::Clock;
+use tokio::sync::futures::OwnedNotified;
+
+use crate::balance::{Balancer, Candidates, HashKey, Random};
+use eligible::{Eligible, Offer};
+use member::Member;
+use meters::Meters;
+use queue::Queue;
+
+pub use member::{CheckState, MemberConfig};
+pub use outlier::{Failure, OutlierConfig};
+pub use permit::{Outcome, Permit};
+pub use report::{EndpointReport, EndpointState};
+
+pub(crate) use meters::Overflow;
+pub(crate) use queue::Waiting;
+
+/// The least share of its weight that an endpoint has while it warms up.
+const LEAST_WARMTH: f64 = 0.1;
+
+/// How the endpoints of an upstream share its requests.
+#[derive(Clone, Debug)]
+pub struct ClusterConfig {
+    /// Its name in metrics.
+    pub name: Arc<str>,
+    /// The endpoints; at most 65,535.
+    pub members: Vec<MemberConfig>,
+    /// What requests are hashed by; for balancers that want a key.
+    pub hash_key: Option<HashKey>,
+    /// When an endpoint is ejected for how it answers; `None`: never.
+    pub outlier: Option<OutlierConfig>,
+    /// Requests an endpoint may have at a time. Default: none.
+    pub max_in_flight: Option<usize>,
+    /// Requests that may wait while all endpoints are at their limit, for each endpoint.
+    /// Default: 1024.
+    pub max_pending: usize,
+    /// How long a request may wait then. Default: 1 s.
+    pub pending_timeout: Duration,
+    /// In what time an endpoint that comes back gets its full share; zero: at once.
+    /// Default: 10 s.
+    pub slow_start: Duration,
+    /// Where less than this share of the first tier is in service, all of it is used. Default: 0,
+    /// never.
+    pub panic_threshold: f64,
+}
+
+impl ClusterConfig {
+    /// These endpoints, and all defaults.
+    pub fn new(name: &str, members: Vec<MemberConfig>) -> Self {
+        Self {
+            name: name.into(),
+            members,
+            hash_key: None,
+            outlier: None,
+            max_in_flight: None,
+            max_pending: 1024,
+            pending_timeout: Duration::from_secs(1),
+            slow_start: Duration::from_secs(10),
+            panic_threshold: 0.0,
+        }
+    }
+}
+
+/// See the [module](self).
+pub struct Cluster {
+    config: ClusterConfig,
+    members: Box<[Member]>,
+    balancer: Box<dyn Balancer>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    eligible: ArcSwap<Eligible>,
+    /// Held while [`Eligible`] is made anew.
+    deciding: Mutex<()>,
+    queue: Queue,
+    meters: Meters,
+    begun: Instant,
+    /// Whether active checks tell what they find.
+    checked: AtomicBool,
+}
+
+/// Why no endpoint takes a request now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// None is in service.
+    NoneInService,
+    /// All that are in service are at their limit.
+    AllFull,
+}
+
+impl Cluster {
+    /// All endpoints are in service at first.
+    pub fn new(
+        config: ClusterConfig,
+        balancer: Box<dyn Balancer>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        recorder: Option<&dyn Recorder>,
+    ) -> Self {
+        let begun = clock.now();
+        let members: Box<[Member]> =
+            config.members.iter().map(|own| Member::new(own.clone(), begun)).collect();
+        let meters = Meters::new(&config, recorder);
+        let cluster = Self {
+            queue: Queue::new(
+                config.max_pending.saturating_mul(members.len().max(1)),
+                Arc::clone(&clock),
+            ),
+            eligible: ArcSwap::from_pointee(Eligible::default()),
+            deciding: Mutex::default(),
+            checked: AtomicBool::new(false),
+            members,
+            balancer,
+            clock,
+            random,
+            meters,
+            begun,
+            config,
+        };
+        cluster.refresh(begun);
+        cluster
+    }
+
+    /// How many endpoints there are, in service or not.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is no endpoint at all.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// What it was made of.
+    pub fn config(&self) -> &ClusterConfig {
+        &self.config
+    }
+
+    /// The name of the balancer.
+    pub fn balancer(&self) -> &'static str {
+        self.balancer.name()
+    }
+
+    /// Whether at least one endpoint is in service.
+    pub fn is_in_service(&self) -> bool {
+        !self.eligible_at(self.clock.now()).positions.is_empty()
+    }
+
+    /// An endpoint for a request, with a place there. `avoid` are those that the request was sent
+    /// to before: they are taken only where there is no other. `prefer` is taken if it is in
+    /// service and has room.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn admit(
+        self: &Arc<Self>,
+        key: Option<u64>,
+        prefer: Option<usize>,
+        avoid: &[usize],
+    ) -> Result<Permit, Refused> {
+        let now = self.clock.now();
+        let eligible = self.eligible_at(now);
+        // Between the choice and the place another may come first: then the choice is made again,
+        // and sooner or later all are full.
+        for _ in 0..=self.members.len() {
+            let Some(index) = self.choose(&eligible, now, key, prefer, avoid) else { break };
+            if let Some(permit) = Permit::take(self, index, now) {
+                return Ok(permit);
+            }
+        }
+        let none = eligible.positions.is_empty();
+        Err(if none { Refused::NoneInService } else { Refused::AllFull })
+    }
+
+    /// The endpoint that would be chosen, without a trace: no turn passes.
+    pub fn foresee(&self, key: Option<u64>) -> Option<usize> {
+        let now = self.clock.now();
+        let eligible = self.eligible_at(now);
+        if let [only] = &*eligible.positions {
+            return Some(usize::from(*only));
+        }
+        // A balancer with a cursor would move it.
+        match key {
+            Some(_) => self.choose(&eligible, now, key, None, &[]),
+            None => eligible.positions.first().map(|index| usize::from(*index)),
+        }
+    }
+
+    fn choose(
+        &self,
+        eligible: &Eligible,
+        now: Instant,
+        key: Option<u64>,
+        prefer: Option<usize>,
+        avoid: &[usize],
+    ) -> Option<usize> {
+        let limit = self.config.max_in_flight.unwrap_or(usize::MAX);
+        let (members, warming) = (&self.members, eligible.warming);
+        let offer = |indices, avoid| Offer {
+            members,
+            indices,
+            avoid,
+            limit,
+            now: warming.then(|| (self.nanos(now), self.config.slow_start)),
+        };
+        let first = offer(&eligible.positions, avoid);
+        if let Some(index) = prefer.filter(|index| first.takes(*index)) {
+            return Some(index);
+        }
+        let choose = |offer: &Offer<'_>, schedule: &[u16]| {
+            let candidates = Candidates { view: offer, schedule, len: offer.indices.len() };
+            let position = self.balancer.choose(&candidates, key, &*self.random)?;
+            let position = match warming {
+                // By load they are judged with their present weight; by turn or by chance the
+                // turn of one that warms up goes to others now and then.
+                true => self.pass_on(&candidates, position, key),
+                false => position,
+            };
+            offer.indices.get(position).map(|index| usize::from(*index))
+        };
+        let found = choose(&first, &eligible.schedule);
+        if found.is_some() || avoid.is_empty() {
+            return found;
+        }
+        // All of the tier were tried: the backups, and then once more those that were tried.
+        let reserve = offer(&eligible.reserve, avoid);
+        choose(&reserve, &eligible.reserve_schedule)
+            .or_else(|| choose(&offer(&eligible.positions, &[]), &eligible.schedule))
+    }
+
+    /// Whose turn it is instead, where the chosen one is warming up.
+    fn pass_on(&self, candidates: &Candidates<'_>, chosen: usize, key: Option<u64>) -> usize {
+        let Candidates { view, .. } = candidates;
+        let warmth = view.warmth(chosen);
+        if key.is_some() || warmth >= 1.0 || self.random.fraction() < warmth {
+            return chosen;
+        }
+        let start = self.random.below(candidates.schedule().len());
+        candidates
+            .turns(start)
+            .find(|other| view.is_open(*other) && view.warmth(*other) >= 1.0)
+            .unwrap_or(chosen)
+    }
+
+    /// Nanoseconds since the beginning, from 1 on.
+    fn nanos(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.begun).as_nanos())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.deciding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a place, within the limits of the queue.
+    pub(crate) fn wait(&self) -> Option<Waiting<'_>> {
+        self.queue.enter()
+    }
+
+    /// The clock that it goes by.
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The chance that it goes by.
+    pub(crate) fn random(&self) -> &Arc<dyn Random> {
+        &self.random
+    }
+
+    /// Ends when an active check finds the endpoint down.
+    pub(crate) fn down(&self, index: usize) -> OwnedNotified {
+        Arc::clone(&self.members[index].down).notified_owned()
+    }
+
+    /// Whether active checks may find an endpoint down.
+    pub(crate) fn is_checked(&self) -> bool {
+        self.checked.load(Ordering::Relaxed)
+    }
+
+    /// Active checks begin to tell what they find.
+    pub(crate) fn set_checked(&self) {
+        self.checked.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn identity(&self, index: usize) -> u64 {
+        self.members[index].identity
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster")
+            .field("name", &self.config.name)
+            .field("members", &self.members.len())
+            .field("balancer", &self.balancer)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

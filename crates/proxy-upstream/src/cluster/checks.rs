@@ -1,0 +1,73 @@
+//! What active checks find out.
+
+use std::sync::atomic::Ordering;
+
+use super::Cluster;
+use super::member::CheckState;
+
+impl Cluster {
+    /// A check of an endpoint has passed, or failed for a reason. After `healthy_after` that
+    /// passed in a row a down endpoint is back, after `unhealthy_after` that failed one is down;
+    /// the first one that passes says that it is well.
+    pub fn checked(
+        &self,
+        index: usize,
+        result: Result<(), Box<str>>,
+        healthy_after: u32,
+        unhealthy_after: u32,
+    ) {
+        let now = self.clock.now();
+        let member = &self.members[index];
+        let before = {
+            let mut condition = member.condition();
+            let before = condition.check;
+            condition.last_check = Some(now);
+            match &result {
+                Ok(()) => {
+                    (condition.failed, condition.passed) = (0, condition.passed.saturating_add(1));
+                    if before == CheckState::Unknown || condition.passed >= healthy_after {
+                        condition.check = CheckState::Healthy;
+                        condition.check_reason = None;
+                    }
+                }
+                Err(reason) => {
+                    (condition.passed, condition.failed) = (0, condition.failed.saturating_add(1));
+                    condition.check_reason = Some(reason.clone());
+                    if condition.failed >= unhealthy_after {
+                        condition.check = CheckState::Unhealthy;
+                    }
+                }
+            }
+            if before == condition.check {
+                None
+            } else {
+                condition.changed = now;
+                if condition.check == CheckState::Healthy {
+                    // Who passes has no ejection to wait for.
+                    condition.ejected_until = None;
+                }
+                Some((before, condition.check))
+            }
+        };
+        self.meters.checked(index, result.is_ok());
+        match before {
+            None | Some((CheckState::Unknown, CheckState::Healthy)) => {}
+            Some((_, CheckState::Unhealthy)) => {
+                tracing::warn!(
+                    upstream = &*self.config.name,
+                    endpoint = &*member.config.name,
+                    reason = result.err().as_deref().unwrap_or_default(),
+                    "an endpoint is down"
+                );
+                member.warm_since.store(0, Ordering::Relaxed);
+                self.refresh(now);
+                // Who still waits for its answer need not.
+                member.down.notify_waiters();
+            }
+            Some(_) => {
+                self.welcome(member, now);
+                self.refresh(now);
+            }
+        }
+    }
+}

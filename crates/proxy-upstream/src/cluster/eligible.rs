@@ -1,0 +1,180 @@
+//! Who is in service: made anew when that changes, read by every request.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::member::Member;
+use super::{CheckState, Cluster};
+use crate::balance::{Candidate, View, schedule};
+
+#[derive(Debug, Default)]
+pub(super) struct Eligible {
+    /// The endpoints that get requests, as indices of members.
+    pub(super) positions: Box<[u16]>,
+    pub(super) schedule: Box<[u16]>,
+    /// Backups that are well, for requests that the others failed.
+    pub(super) reserve: Box<[u16]>,
+    pub(super) reserve_schedule: Box<[u16]>,
+    /// When an ejection or a slow start ends.
+    until: Option<Instant>,
+    pub(super) warming: bool,
+    pub(super) panic: bool,
+}
+
+impl Cluster {
+    pub(super) fn eligible_at(&self, now: Instant) -> arc_swap::Guard<Arc<Eligible>> {
+        let eligible = self.eligible.load();
+        match eligible.until {
+            Some(until) if until <= now => {
+                drop(eligible);
+                self.refresh(now);
+                self.eligible.load()
+            }
+            _ => eligible,
+        }
+    }
+
+    /// Finds anew who is in service.
+    pub(super) fn refresh(&self, now: Instant) {
+        let _deciding = self.lock();
+        let before = self.eligible.load();
+        let mut until: Option<Instant> = None;
+        let mut note = |at: Instant| until = Some(until.map_or(at, |before| before.min(at)));
+        let mut warming = false;
+        for member in &self.members {
+            let mut condition = member.condition();
+            match condition.ejected_until {
+                Some(end) if end <= now => {
+                    condition.ejected_until = None;
+                    condition.changed = now;
+                    drop(condition);
+                    self.welcome(member, now);
+                }
+                Some(end) => note(end),
+                None => {}
+            }
+            let since = member.warm_since.load(Ordering::Relaxed);
+            if since > 0 {
+                let end = self.begun + Duration::from_nanos(since - 1) + self.config.slow_start;
+                if end <= now {
+                    member.warm_since.store(0, Ordering::Relaxed);
+                } else {
+                    warming = true;
+                    note(end);
+                }
+            }
+        }
+        let tier = |backup: bool, healthy: bool| -> Box<[u16]> {
+            let own = self.members.iter().zip(0_u16..);
+            own.filter(|(member, _)| member.config.backup == backup && member.config.weight > 0)
+                .filter(|(member, _)| !healthy || member.is_in_service(now))
+                .map(|(_, index)| index)
+                .collect()
+        };
+        let (all, well, reserve) = (tier(false, false), tier(false, true), tier(true, true));
+        let share = well.len() as f64 / all.len().max(1) as f64;
+        let panic = !all.is_empty() && share < self.config.panic_threshold;
+        let (positions, reserve) = match (panic, well.is_empty()) {
+            // Backups that are well are better than guessing.
+            (_, true) if !reserve.is_empty() => (reserve, Box::default()),
+            (true, _) => (all, reserve),
+            (false, _) => (well, reserve),
+        };
+        let weigh = |indices: &[u16]| {
+            let weight = |index: &u16| self.members[usize::from(*index)].config.weight;
+            schedule(&indices.iter().map(weight).collect::<Vec<_>>())
+        };
+        if before.panic != panic {
+            tracing::warn!(upstream = &*self.config.name, panic, "panic threshold crossed");
+        }
+        self.eligible.store(Arc::new(Eligible {
+            schedule: weigh(&positions),
+            positions,
+            reserve_schedule: weigh(&reserve),
+            reserve,
+            until,
+            warming,
+            panic,
+        }));
+    }
+
+    /// An endpoint comes back.
+    pub(super) fn welcome(&self, member: &Member, now: Instant) {
+        member.latency.forget();
+        member.window.clear();
+        // The next failure says that it was too early.
+        let threshold = self.config.outlier.as_ref().map_or(0, |own| own.consecutive_failures);
+        let had = member.condition().ejections > 0;
+        let credit = if had { threshold.saturating_sub(1) } else { 0 };
+        member.consecutive.store(credit, Ordering::Relaxed);
+        if !self.config.slow_start.is_zero() {
+            member.warm_since.store(self.nanos(now), Ordering::Relaxed);
+        }
+        if member.condition().check != CheckState::Unhealthy {
+            tracing::info!(
+                upstream = &*self.config.name,
+                endpoint = &*member.config.name,
+                "an endpoint is back in service"
+            );
+        }
+    }
+}
+
+/// What is offered to a balancer.
+pub(super) struct Offer<'a> {
+    pub(super) members: &'a [Member],
+    pub(super) indices: &'a [u16],
+    pub(super) avoid: &'a [usize],
+    pub(super) limit: usize,
+    /// Now, where one of them may be warming up, and how long that takes.
+    pub(super) now: Option<(u64, Duration)>,
+}
+
+impl Offer<'_> {
+    fn member(&self, position: usize) -> &Member {
+        &self.members[usize::from(self.indices[position])]
+    }
+
+    /// Whether a member is among those offered, and open.
+    pub(super) fn takes(&self, index: usize) -> bool {
+        self.indices.iter().any(|own| usize::from(*own) == index)
+            && !self.avoid.contains(&index)
+            && self.members[index].in_flight.load(Ordering::Relaxed) < self.limit
+    }
+
+    fn weight(&self, position: usize) -> f64 {
+        f64::from(self.member(position).config.weight) * self.warmth(position)
+    }
+}
+
+impl View for Offer<'_> {
+    fn candidate(&self, position: usize) -> Candidate {
+        let member = self.member(position);
+        Candidate {
+            is_open: self.is_open(position),
+            weight: self.weight(position),
+            in_flight: member.in_flight.load(Ordering::Relaxed),
+            latency: member.latency.get(),
+        }
+    }
+
+    fn is_open(&self, position: usize) -> bool {
+        let index = usize::from(self.indices[position]);
+        self.members[index].in_flight.load(Ordering::Relaxed) < self.limit
+            && !self.avoid.contains(&index)
+    }
+
+    fn load(&self, position: usize) -> f64 {
+        let in_flight = self.member(position).in_flight.load(Ordering::Relaxed);
+        in_flight as f64 / self.weight(position)
+    }
+
+    fn identity(&self, position: usize) -> u64 {
+        self.member(position).identity
+    }
+
+    fn warmth(&self, position: usize) -> f64 {
+        self.now.map_or(1.0, |(now, slow_start)| self.member(position).warmth(now, slow_start))
+    }
+}

@@ -1,0 +1,99 @@
+//! A place at an endpoint, held as long as a request is under way there.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use proxy_core::{ProxyError, Side};
+
+use super::Cluster;
+
+/// How an attempt ended, as far as the endpoint is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It answered.
+    Answered,
+    /// It did not, or said itself that it can not.
+    Failed,
+    /// Nothing is known: the client left, or the error was not the endpoint's.
+    Unknown,
+}
+
+impl Outcome {
+    /// What an error says of the endpoint.
+    pub fn of_error(error: &ProxyError) -> Self {
+        match error.kind().side() {
+            Side::Upstream => Self::Failed,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// See the [module](self). Dropping it gives the place to the next that waits.
+#[must_use]
+pub struct Permit {
+    cluster: Arc<Cluster>,
+    index: usize,
+    started: Instant,
+}
+
+impl Permit {
+    pub(super) fn take(cluster: &Arc<Cluster>, index: usize, now: Instant) -> Option<Self> {
+        let limit = cluster.config.max_in_flight.unwrap_or(usize::MAX);
+        let taken = cluster.members[index].in_flight.fetch_add(1, Ordering::AcqRel);
+        let permit = Self { cluster: Arc::clone(cluster), index, started: now };
+        (taken < limit).then_some(permit)
+    }
+
+    /// The endpoint, by its place in the configuration.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The cluster that it belongs to.
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    /// Says how the attempt ended: with the head of a response, or without one.
+    pub fn report(&self, outcome: Outcome) {
+        if outcome == Outcome::Unknown {
+            return;
+        }
+        let now = self.cluster.clock.now();
+        self.observe(outcome, now.saturating_duration_since(self.started), now);
+    }
+
+    fn observe(&self, outcome: Outcome, took: Duration, now: Instant) {
+        let member = &self.cluster.members[self.index];
+        let failed = outcome == Outcome::Failed;
+        if self.cluster.wants_latency() {
+            // Who fails at once must not look fast.
+            let known = member.latency.get().unwrap_or_default();
+            member.latency.observe(if failed { took.max(known * 2) } else { took }, now);
+        }
+        self.cluster.judge(self.index, failed, now);
+    }
+}
+
+impl Cluster {
+    /// Whether anybody asks how long endpoints take.
+    fn wants_latency(&self) -> bool {
+        self.members.len() > 1
+            && (self.balancer.name() == "peak_ewma"
+                || self.config.outlier.as_ref().is_some_and(|own| own.latency_factor.is_some()))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.cluster.members[self.index].in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.cluster.queue.next();
+    }
+}
+
+impl std::fmt::Debug for Permit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Permit").field("index", &self.index).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,303 @@
+//! [`Balanced`]: a request to whichever endpoint the [cluster](crate::cluster) names.
+//!
+//! What an endpoint is stands behind [`Dispatch`]: the endpoints of an
+//! [`Upstream`](crate::Upstream), or any services of the embedder's own.
+//!
+//! # Ordering
+//! Below [retries](crate::retry), each of which asks for another endpoint.
+//!
+//! # Errors and responses
+//! `destination_unavailable` where no endpoint is in service, `connection_limit_reached` where
+//! all are at their limit and the queue is full or was waited in for too long: both 503 with
+//! `Retry-After`, and nothing was sent. Otherwise what the endpoint gave.
+//!
+//! # Cancellation
+//! Dropping the future or the response's body gives the place back.
+//!
+//! # Metrics
+//! See [`cluster`](crate::cluster).
+
+mod body;
+mod sticky;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::header::SET_COOKIE;
+use http::{HeaderValue, Request, Response};
+use pin_project_lite::pin_project;
+use proxy_core::{Body, ErrorKind, Exchange, ProxyError, Retry};
+use tower_service::Service;
+
+use crate::cluster::{Cluster, Outcome, Overflow, Permit, Refused};
+use crate::retry::Tried;
+
+pub use sticky::Sticky;
+
+/// The endpoints of a cluster, by their index.
+pub trait Dispatch: Clone + Send + Sync + 'static {
+    /// The future of an attempt.
+    type Future: Future<Output = Result<Response<Body>, ProxyError>> + Send + 'static;
+
+    /// Sends a request to the endpoint at `index`.
+    fn dispatch(&self, index: usize, request: Request<Body>) -> Self::Future;
+}
+
+/// Services of one's own, in the order of the cluster's members. They are taken to be ready.
+impl<S> Dispatch for Arc<[S]>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = ProxyError>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send + 'static,
+{
+    type Future = S::Future;
+
+    fn dispatch(&self, index: usize, request: Request<Body>) -> S::Future {
+        self[index].clone().call(request)
+    }
+}
+
+/// See the [module](self). A clone is the same.
+pub struct Balanced<D> {
+    shared: Arc<Shared<D>>,
+}
+
+struct Shared<D> {
+    cluster: Arc<Cluster>,
+    endpoints: D,
+    sticky: Option<Sticky>,
+}
+
+impl<D> Clone for Balanced<D> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<D> std::fmt::Debug for Balanced<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Balanced").field("cluster", &self.shared.cluster).finish_non_exhaustive()
+    }
+}
+
+impl<D: Dispatch> Balanced<D> {
+    /// Sends requests to `endpoints`, of which `cluster` keeps the state. With `sticky`, clients
+    /// come back to the endpoint that they had.
+    pub fn new(cluster: Arc<Cluster>, endpoints: D, sticky: Option<Sticky>) -> Self {
+        Self { shared: Arc::new(Shared { cluster, endpoints, sticky }) }
+    }
+
+    /// The state of the endpoints.
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        &self.shared.cluster
+    }
+
+    fn asked(&self, request: &Request<Body>) -> Asked {
+        let Shared { cluster, sticky, .. } = &*self.shared;
+        Asked {
+            key: cluster.config().hash_key.as_ref().and_then(|key| key.of(request)),
+            prefer: sticky.as_ref().and_then(|own| own.wanted(request, cluster)),
+            tried: request.extensions().get::<Tried>().cloned(),
+        }
+    }
+
+    /// The endpoint that a request would come to, without a trace.
+    pub fn foresee(&self, request: &Request<Body>) -> Option<usize> {
+        let asked = self.asked(request);
+        asked.prefer.or_else(|| self.shared.cluster.foresee(asked.key))
+    }
+
+    fn send(&self, request: Request<Body>, permit: Permit, asked: &Asked) -> Sending<D::Future> {
+        let Shared { cluster, sticky, endpoints } = &*self.shared;
+        let index = permit.index();
+        let cookie = sticky.as_ref().filter(|_| asked.prefer != Some(index)).and_then(|sticky| {
+            let scheme = Exchange::of(&request).map_or("http", |own| own.connection().scheme);
+            sticky.cookie(cluster.identity(index), scheme == "https")
+        });
+        if let Some(tried) = &asked.tried {
+            tried.begin(&permit);
+        }
+        let attempt = endpoints.dispatch(index, request);
+        Sending { attempt, permit: Some(permit), cookie }
+    }
+}
+
+/// What a request says about its endpoint.
+struct Asked {
+    key: Option<u64>,
+    prefer: Option<usize>,
+    tried: Option<Tried>,
+}
+
+impl Asked {
+    fn admit(&self, cluster: &Arc<Cluster>) -> Result<Permit, Refused> {
+        match &self.tried {
+            None => cluster.admit(self.key, self.prefer, &[]),
+            Some(tried) => cluster.admit(self.key, self.prefer, &tried.endpoints()),
+        }
+    }
+}
+
+impl<D: Dispatch> Service<Request<Body>> for Balanced<D> {
+    type Response = Response<Body>;
+    type Error = ProxyError;
+    type Future = BalancedFuture<D::Future>;
+
+    /// Always: what has to wait for a place waits in the call, with a deadline.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ProxyError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let asked = self.asked(&request);
+        let state = match asked.admit(&self.shared.cluster) {
+            Ok(permit) => State::Sending { sending: self.send(request, permit, &asked) },
+            Err(Refused::NoneInService) => {
+                self.shared.cluster.overflowed(Overflow::NoneInService);
+                State::Refused { error: Some(none_in_service()) }
+            }
+            Err(Refused::AllFull) => {
+                State::Waiting { waiting: Box::pin(self.clone().wait(request, asked)) }
+            }
+        };
+        BalancedFuture { state }
+    }
+}
+
+impl<D: Dispatch> Balanced<D> {
+    /// Waits for a place, and then for the response.
+    async fn wait(
+        self,
+        request: Request<Body>,
+        asked: Asked,
+    ) -> Result<Response<Body>, ProxyError> {
+        let clock = Arc::clone(self.shared.cluster.clock());
+        let deadline = clock.now() + self.shared.cluster.config().pending_timeout;
+        let admitted = tokio::select! {
+            biased;
+            admitted = self.queue(&asked) => admitted,
+            () = clock.sleep_until(deadline) => Err(Overflow::QueueTimeout),
+        };
+        match admitted {
+            Ok(permit) => self.send(request, permit, &asked).await,
+            Err(why) => {
+                self.shared.cluster.overflowed(why);
+                Err(match why {
+                    Overflow::NoneInService => none_in_service(),
+                    Overflow::QueueFull | Overflow::QueueTimeout => {
+                        ProxyError::new(ErrorKind::ConnectionLimitReached)
+                            .retry(Retry::NothingSent)
+                            .detail("circuit_breaker")
+                    }
+                })
+            }
+        }
+    }
+
+    async fn queue(&self, asked: &Asked) -> Result<Permit, Overflow> {
+        let mut place = self.shared.cluster.wait().ok_or(Overflow::QueueFull)?;
+        loop {
+            // A place may have become free before this one was in the queue.
+            match asked.admit(&self.shared.cluster) {
+                Ok(permit) => return Ok(permit),
+                Err(Refused::NoneInService) => return Err(Overflow::NoneInService),
+                Err(Refused::AllFull) => {}
+            }
+            place.called().await;
+            match asked.admit(&self.shared.cluster) {
+                Ok(permit) => return Ok(permit),
+                Err(Refused::NoneInService) => return Err(Overflow::NoneInService),
+                Err(Refused::AllFull) if !place.again() => return Err(Overflow::QueueFull),
+                Err(Refused::AllFull) => {}
+            }
+        }
+    }
+}
+
+pub(crate) fn none_in_service() -> ProxyError {
+    ProxyError::new(ErrorKind::DestinationUnavailable)
+        .retry(Retry::NothingSent)
+        .detail("no_endpoint_in_service")
+}
+
+pin_project! {
+    /// The future of [`Balanced`].
+    pub struct BalancedFuture<F> {
+        #[pin]
+        state: State<F>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F> {
+        // The endpoint has the request.
+        Sending { #[pin] sending: Sending<F> },
+        // All endpoints are at their limit.
+        Waiting { waiting: crate::ForwardFuture },
+        // There is none.
+        Refused { error: Option<ProxyError> },
+    }
+}
+
+impl<F> Future for BalancedFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, ProxyError>>,
+{
+    type Output = Result<Response<Body>, ProxyError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Sending { sending } => sending.poll(cx),
+            StateProjection::Waiting { waiting } => waiting.as_mut().poll(cx),
+            StateProjection::Refused { error } => {
+                Poll::Ready(Err(error.take().unwrap_or_else(none_in_service)))
+            }
+        }
+    }
+}
+
+pin_project! {
+    // An attempt at an endpoint.
+    struct Sending<F> {
+        #[pin]
+        attempt: F,
+        permit: Option<Permit>,
+        cookie: Option<HeaderValue>,
+    }
+}
+
+impl<F> Future for Sending<F>
+where
+    F: Future<Output = Result<Response<Body>, ProxyError>>,
+{
+    type Output = Result<Response<Body>, ProxyError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let result = ready!(this.attempt.poll(cx));
+        let Some(permit) = this.permit.take() else { return Poll::Ready(result) };
+        let outcome = match &result {
+            Ok(response) => {
+                let outlier = permit.cluster().config().outlier.as_ref();
+                match outlier.is_some_and(|own| own.statuses.contains(&response.status())) {
+                    true => Outcome::Failed,
+                    false => Outcome::Answered,
+                }
+            }
+            Err(error) => Outcome::of_error(error),
+        };
+        permit.report(outcome);
+        Poll::Ready(result.map(|mut response| {
+            if let Some(cookie) = this.cookie.take() {
+                response.headers_mut().append(SET_COOKIE, cookie);
+            }
+            response.map(|content| body::holding(content, permit))
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! Places: held, waited for, given back.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use proxy_core::{BoxError, SystemClock};
+use tokio::sync::oneshot;
+use tower::ServiceExt;
+
+use super::*;
+use crate::balance::{RoundRobin, SeededRandom};
+use crate::cluster::{ClusterConfig, MemberConfig};
+
+type Answering = oneshot::Sender<Response<Body>>;
+
+/// Endpoints that answer when the test says so.
+#[derive(Clone, Default)]
+struct Held(Arc<Mutex<VecDeque<(String, Answering)>>>);
+
+impl Held {
+    /// Who has been waiting longest for an answer gets it; it asked for this.
+    fn answer(&self, body: Body) -> String {
+        let (path, answer) = self.0.lock().unwrap().pop_front().expect("a request");
+        answer.send(Response::new(body)).expect("somebody waits");
+        path
+    }
+
+    fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+impl Dispatch for Held {
+    type Future = crate::ForwardFuture;
+
+    fn dispatch(&self, _: usize, request: Request<Body>) -> Self::Future {
+        let (answer, answered) = oneshot::channel();
+        self.0.lock().unwrap().push_back((request.uri().path().to_owned(), answer));
+        Box::pin(async { answered.await.map_err(|_| ErrorKind::ProxyInternalError.into()) })
+    }
+}
+
+fn balanced(change: impl FnOnce(&mut ClusterConfig)) -> (Balanced<Held>, Held) {
+    let mut config = ClusterConfig::new("app", vec![MemberConfig::new("a:1")]);
+    config.max_in_flight = Some(1);
+    change(&mut config);
+    let random = Arc::new(SeededRandom::new(1));
+    let clock = Arc::new(PausedClock);
+    let cluster = Cluster::new(config, Box::new(RoundRobin::default()), clock, random, None);
+    let held = Held::default();
+    (Balanced::new(Arc::new(cluster), held.clone(), None), held)
+}
+
+/// The tokio clock, which a test pauses.
+struct PausedClock;
+
+impl proxy_core::Clock for PausedClock {
+    fn now(&self) -> std::time::Instant {
+        tokio::time::Instant::now().into_std()
+    }
+    fn wall(&self) -> std::time::SystemTime {
+        SystemClock.wall()
+    }
+    fn sleep_until(&self, deadline: std::time::Instant) -> proxy_core::clock::Sleep {
+        SystemClock.sleep_until(deadline)
+    }
+}
+
+type Asked = tokio::task::JoinHandle<Result<Response<Body>, ProxyError>>;
+
+/// Asks, as far as one gets without an answer.
+async fn ask(balanced: &Balanced<Held>, path: &str) -> Asked {
+    let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+    let asked = tokio::spawn(balanced.clone().oneshot(request));
+    tokio::task::yield_now().await;
+    asked
+}
+
+fn word(asked: Result<Response<Body>, ProxyError>) -> String {
+    asked.map_or_else(|error| error.to_string(), |response| response.status().to_string())
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_served_in_order() {
+    let (balanced, held) = balanced(|_| {});
+    let mut asked = Vec::new();
+    for path in ["/0", "/1", "/2"] {
+        asked.push(ask(&balanced, path).await);
+    }
+    assert_eq!((held.len(), balanced.cluster().pending()), (1, 2));
+    for (path, asked) in ["/0", "/1", "/2"].into_iter().zip(asked) {
+        assert_eq!(held.answer(Body::empty()), path);
+        assert_eq!(word(asked.await.unwrap()), "200 OK");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(balanced.cluster().pending(), 0);
+    assert_eq!(balanced.cluster().report()[0].in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_lasting_overload_the_last_is_served_first() {
+    let (balanced, held) = balanced(|_| {});
+    let first = ask(&balanced, "/0").await;
+    let old = ask(&balanced, "/old").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let young = ask(&balanced, "/young").await;
+    held.answer(Body::empty());
+    first.await.unwrap().unwrap();
+    tokio::task::yield_now().await;
+    assert_eq!(held.answer(Body::empty()), "/young");
+    young.await.unwrap().unwrap();
+    tokio::task::yield_now().await;
+    assert_eq!(held.answer(Body::empty()), "/old");
+    old.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_has_an_end_and_a_deadline() {
+    let (balanced, held) = balanced(|config| config.max_pending = 1);
+    let first = ask(&balanced, "/0").await;
+    let second = ask(&balanced, "/1").await;
+    let third = ask(&balanced, "/2").await.await.unwrap();
+    assert_eq!(word(third), "connection_limit_reached: circuit_breaker");
+    let start = tokio::time::Instant::now();
+    assert_eq!(word(second.await.unwrap()), "connection_limit_reached: circuit_breaker");
+    assert_eq!(start.elapsed().as_secs(), 1);
+    assert_eq!(balanced.cluster().pending(), 0);
+    held.answer(Body::empty());
+    first.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_is_held_until_the_content_is_whole_or_dropped() {
+    let (balanced, held) = balanced(|_| {});
+    let in_flight = || balanced.cluster().report()[0].in_flight;
+    for read in [true, false] {
+        let asked = ask(&balanced, "/").await;
+        let (mut sender, body) = http_body_util::channel::Channel::<Bytes, BoxError>::new(4);
+        held.answer(Body::new(body));
+        let mut response = asked.await.unwrap().unwrap();
+        assert_eq!(in_flight(), 1);
+        sender.send_data(Bytes::from_static(b"abc")).await.unwrap();
+        let frame = response.body_mut().frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "abc");
+        assert_eq!(in_flight(), 1);
+        drop(sender);
+        if read {
+            assert!(response.body_mut().frame().await.is_none());
+        } else {
+            drop(response);
+        }
+        assert_eq!(in_flight(), 0, "read: {read}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_leaves_nothing_behind() {
+    let (balanced, held) = balanced(|_| {});
+    let first = ask(&balanced, "/0").await;
+    let second = ask(&balanced, "/1").await;
+    let third = ask(&balanced, "/2").await;
+    second.abort();
+    assert!(second.await.unwrap_err().is_cancelled());
+    assert_eq!(balanced.cluster().pending(), 1);
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    tokio::task::yield_now().await;
+    drop(held.0.lock().unwrap().pop_front());
+    assert_eq!(held.answer(Body::empty()), "/2");
+    third.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn services_of_ones_own_are_endpoints_too() {
+    let service = |text: &'static str| {
+        tower::service_fn(move |_: Request<Body>| async move {
+            Ok::<_, ProxyError>(Response::new(Body::full(text)))
+        })
+    };
+    let members = vec![MemberConfig::new("a"), MemberConfig::new("b")];
+    let cluster = Cluster::new(
+        ClusterConfig::new("own", members),
+        Box::new(RoundRobin::default()),
+        Arc::new(SystemClock),
+        Arc::new(SeededRandom::new(1)),
+        None,
+    );
+    let services: Arc<[_]> = [service("a"), service("b")].into();
+    let balanced = Balanced::new(Arc::new(cluster), services, None);
+    let mut seen = String::new();
+    for _ in 0..4 {
+        let response = balanced.clone().oneshot(Request::new(Body::empty())).await.unwrap();
+        let content = response.into_body().collect().await.unwrap().to_bytes();
+        seen.push_str(std::str::from_utf8(&content).unwrap());
+    }
+    assert_eq!(seen, "abab");
+}

@@ -1,0 +1,38 @@
+//! A check that only connects.
+
+use proxy_core::ErrorKind;
+
+use super::{Checking, Probe};
+use crate::dial::{DialTarget, Dialer, Trust};
+
+/// Connects, and closes again.
+#[derive(Debug)]
+pub struct TcpProbe {
+    dialer: Dialer,
+    host: String,
+    port: u16,
+}
+
+impl TcpProbe {
+    /// Connects to this host, which the operator configured, by `dialer`.
+    pub fn new(dialer: Dialer, host: &str, port: u16) -> Self {
+        Self { dialer, host: host.to_owned(), port }
+    }
+}
+
+impl Probe for TcpProbe {
+    fn check(&self) -> Checking<'_> {
+        Box::pin(async {
+            let trust = Trust::Operator;
+            let target = DialTarget { host: &self.host, port: self.port, trust, exchange: None };
+            match self.dialer.dial(target).await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(word(error.kind())),
+            }
+        })
+    }
+}
+
+pub(super) fn word(kind: ErrorKind) -> Box<str> {
+    kind.token().into()
+}

@@ -1,0 +1,86 @@
+//! One attempt, and what may end it before it ends itself.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::Response;
+use proxy_core::deadline::Deadline;
+use proxy_core::{Body, ErrorKind, Exchange, ProxyError, Retry};
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::Instant;
+
+use super::replay::Replay;
+use super::tried::Tried;
+
+pub(super) struct Watch<'a> {
+    /// How long it may take, once all of the request was taken.
+    pub(super) timeout: Option<Duration>,
+    /// Whether it ends when its endpoint is found down.
+    pub(super) down: bool,
+    pub(super) tried: &'a Tried,
+    pub(super) replay: &'a Replay,
+    pub(super) exchange: Option<&'a Exchange>,
+}
+
+impl Watch<'_> {
+    /// How it ends, and whether because its endpoint was found down.
+    pub(super) async fn run<F>(&self, attempt: F) -> (Result<Response<Body>, ProxyError>, bool)
+    where
+        F: Future<Output = Result<Response<Body>, ProxyError>>,
+    {
+        let mut attempt = pin!(attempt);
+        let mut deadline = Deadline::default();
+        let mut down: Option<Pin<Box<OwnedNotified>>> = None;
+        let ended = poll_fn(|cx| {
+            if let Poll::Ready(result) = attempt.as_mut().poll(cx) {
+                return Poll::Ready(Ok(result));
+            }
+            if self.is_overdue(cx, &mut deadline) {
+                let error = ProxyError::new(ErrorKind::HttpResponseTimeout);
+                return Poll::Ready(Err((error.detail("attempt_timeout"), false)));
+            }
+            if self.is_down(cx, &mut down) {
+                let error = ProxyError::new(ErrorKind::ConnectionTerminated);
+                return Poll::Ready(Err((error.detail("endpoint_down"), true)));
+            }
+            Poll::Pending
+        });
+        match ended.await {
+            Ok(result) => (result, false),
+            Err((error, moved)) => {
+                // It does not end by itself, so it tells nobody.
+                self.tried.failed();
+                if let Some(exchange) = self.exchange {
+                    let kind = error.kind();
+                    exchange.with_attempts(|attempts| {
+                        attempts.last_mut().map(|attempt| attempt.error = Some(kind))
+                    });
+                }
+                (Err(error.retry(Retry::IfIdempotent)), moved)
+            }
+        }
+    }
+
+    fn is_overdue(&self, cx: &mut Context<'_>, deadline: &mut Deadline) -> bool {
+        let Some(timeout) = self.timeout else { return false };
+        // A client that is slow with its content is not the endpoint's fault.
+        if !self.replay.is_taken() {
+            deadline.clear();
+        } else if !deadline.is_set() {
+            deadline.set(Instant::now() + timeout);
+        }
+        deadline.poll(cx).is_ready()
+    }
+
+    fn is_down(&self, cx: &mut Context<'_>, down: &mut Option<Pin<Box<OwnedNotified>>>) -> bool {
+        if !self.down {
+            return false;
+        }
+        if down.is_none() {
+            *down = self.tried.down().map(Box::pin);
+        }
+        down.as_mut().is_some_and(|down| down.as_mut().poll(cx).is_ready())
+    }
+}
