@@ -7,6 +7,7 @@
 
 mod cache;
 mod explain;
+mod log_level;
 mod upstreams;
 
 use std::io;
@@ -38,6 +39,7 @@ use crate::cache::Caches;
 use crate::config::Loaded;
 use crate::config::show;
 use crate::explain::Explainer;
+use crate::log_level::LogLevel;
 use crate::metrics_page::{self, Lag, Sources};
 
 /// Connections that operators may have open at a time.
@@ -62,10 +64,15 @@ struct Shared {
     configuration: (u64, SystemTime),
     token: Option<AdminToken>,
     drain_asked: Notify,
+    log_level: LogLevel,
 }
 
 impl State {
     /// The state of a process that is not ready yet.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "everything that operators ask for comes together here"
+    )]
     pub fn new(
         upstreams: Vec<(Upstream, bool)>,
         caches: Caches,
@@ -74,6 +81,7 @@ impl State {
         drain: Drain,
         loaded: &Loaded,
         token: Option<AdminToken>,
+        log_level: LogLevel,
     ) -> Self {
         let hosts =
             loaded.resolved.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
@@ -92,6 +100,7 @@ impl State {
             configuration: (1, SystemTime::now()),
             token,
             drain_asked,
+            log_level,
         };
         Self { shared: Arc::new(shared) }
     }
@@ -137,6 +146,7 @@ pub fn admin_router(state: State) -> Router {
         .route("/cache/purge", post(cache::purge))
         .route("/explain", post(explain::explain))
         .route("/connections", get(connections))
+        .route("/log-level", get(log_level::show).put(log_level::set))
         .route("/drain", post(drain))
         .layer(middleware::from_fn_with_state(state.clone(), guard))
         .with_state(state)

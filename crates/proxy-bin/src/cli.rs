@@ -15,6 +15,7 @@ mod greeting;
 mod health;
 mod options;
 mod purge;
+mod top;
 
 pub use ask::{AdminError, AdminListener};
 pub use audit::{AuditCommand, AuditVerify, Verified, verify};
@@ -27,6 +28,7 @@ pub use options::{
     ConfigCommand, ConfigFile, ExecMode, Explain, ForwardMode, Options, Purge, ReverseMode,
 };
 pub use purge::{PurgeOrder, purge};
+pub use top::{Top, TopOrder, top};
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -48,7 +50,7 @@ const EXEC_ADDRESS: &str = "127.0.0.1:8080";
 const ADMIN_ADDRESS: &str = "127.0.0.1:9901";
 
 /// Commands that come with later features.
-const UNBUILT: [&str; 2] = ["test", "top"];
+const UNBUILT: [&str; 1] = ["test"];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -106,6 +108,8 @@ pub enum Command {
     Audit(AuditCommand),
     /// Ask a running proxy whether it serves: the health check of containers
     Health(Health),
+    /// Show what a running proxy is about: rates, times, routes, upstreams
+    Top(Top),
     /// Make an authority for the interception of TLS
     #[command(subcommand)]
     Ca(CaCommand),
@@ -134,6 +138,8 @@ pub enum Action {
     Verify(Box<AuditVerify>),
     /// Ask a running process whether it serves.
     Health(Box<HealthOrder>),
+    /// Show what a running process is about.
+    Top(Box<TopOrder>),
     /// Make an authority.
     MakeAuthority(Box<CaInit>),
     /// Explain a request, by a file or in a running process.
@@ -194,6 +200,10 @@ pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action
         Some(Command::Explain(order)) => {
             let order = ExplainOrder::new(&order, options.admin.as_deref(), from_file)?;
             return Ok(Action::Explain(Box::new(order)));
+        }
+        Some(Command::Top(order)) => {
+            let order = order.order(options.admin.as_deref())?;
+            return Ok(Action::Top(Box::new(order)));
         }
         Some(Command::Audit(AuditCommand::Verify(order))) => {
             return Ok(Action::Verify(Box::new(order)));

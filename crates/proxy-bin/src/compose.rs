@@ -58,6 +58,7 @@ use crate::names::Names;
 use crate::request_limits::RequestLimits;
 use crate::routes::Action;
 use crate::stack::MaybeStacked;
+use crate::traces::Exporter;
 
 /// The name in `Proxy-Status` and `Cache-Status`.
 pub const PROXY_NAME: &str = "proxyd";
@@ -86,6 +87,8 @@ pub struct Resources {
     pub warden: proxy_exec::Warden,
     /// Where metrics are counted, if they are.
     pub recorder: Option<Arc<dyn Recorder + Send + Sync>>,
+    /// What is recorded for a collector, if anything is.
+    pub traces: Option<proxy_observe::traces::Traces>,
     /// Who passes while the audit log can not be written.
     pub audit_door: Option<Door>,
     /// The name in `Via`.
@@ -482,6 +485,15 @@ fn edge_settings(limits: &Limits, timeouts: &Timeouts, half_close: bool) -> Edge
         h2_streams: limits.h2_streams,
         h2_resets: limits.h2_resets,
     }
+}
+
+/// What sends spans to the collector of the configuration.
+pub fn exporter(config: &Resolved, resources: &Resources) -> Option<Exporter> {
+    let (own, traces) = (config.traces.as_ref()?, resources.traces.as_ref()?);
+    let endpoint = Endpoint { host: own.host.clone(), port: own.port };
+    let settings = UpstreamConfig::new("traces", vec![endpoint]);
+    let collector = Upstream::new(settings, operator_dialer(resources));
+    Some(Exporter::new(traces.clone(), collector, own.clone()))
 }
 
 /// Endpoints that the operator configured are trusted; our own listeners still are not reached.

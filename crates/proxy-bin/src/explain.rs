@@ -87,6 +87,7 @@ impl Explainer {
             coders: Coders::new(config.compress, None),
             recorder: None,
             audit_door: None,
+            traces: None,
             via_name: config.server.via_name.as_deref().unwrap_or("proxyd-00000000").into(),
             drain: Drain::default(),
             seed: 0,

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use proxyd::cli::{self, Action, Cli};
+use proxyd::log_level::LogLevel;
 use proxyd::serve::serve;
+use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -15,14 +17,7 @@ fn main() -> ExitCode {
     let _ = proxy_exec::Warden::begin();
     let cli = Cli::parse();
     let one_line = cli.is_one_line();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("PROXYD_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
-        )
-        .with_target(false)
-        .init();
+    let log_level = log_level();
     match cli::prepare(cli) {
         Ok(Action::Print(text)) => {
             print!("{text}");
@@ -36,6 +31,13 @@ fn main() -> ExitCode {
             Err(error) => {
                 eprintln!("proxyd: {error}");
                 ExitCode::from(if error.was_told_wrong() { 2 } else { 1 })
+            }
+        },
+        Ok(Action::Top(order)) => match cli::top(&order) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("proxyd: {error}");
+                ExitCode::FAILURE
             }
         },
         Ok(Action::Verify(order)) => match cli::verify(&order) {
@@ -83,7 +85,7 @@ fn main() -> ExitCode {
                 eprintln!("{warning}");
             }
             let greeting = one_line.then(|| cli::greeting(&loaded));
-            match serve(&loaded, greeting.as_deref()) {
+            match serve(&loaded, greeting.as_deref(), log_level) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     eprintln!("proxyd: {error}");
@@ -96,4 +98,21 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Begins to log, as `PROXYD_LOG` says, or else from `info` on.
+fn log_level() -> LogLevel {
+    let asked = std::env::var("PROXYD_LOG").unwrap_or_default();
+    let (filter, text) = match EnvFilter::try_new(&asked) {
+        Ok(filter) if !asked.is_empty() => (filter, asked.as_str()),
+        _ => (EnvFilter::new("info"), "info"),
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_filter_reloading();
+    let log_level = LogLevel::new(text, subscriber.reload_handle());
+    subscriber.init();
+    log_level
 }

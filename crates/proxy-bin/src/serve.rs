@@ -11,6 +11,7 @@ use metrics::Recorder;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use proxy_cache::CacheStore;
 use proxy_core::{Body, BoxError, Clock, SystemClock};
+use proxy_observe::traces::{Traces, TracesConfig};
 use proxy_observe::{AuditLog, Metrics, Observer, Sink};
 use proxy_server::{Bound, Drain, Exchanges, Limiter, ListenAddress, RuntimeKind, Workers, accept};
 use proxy_upstream::guard::OwnListeners;
@@ -21,12 +22,15 @@ use tower_service::Service;
 use crate::access_log::AccessLogs;
 use crate::admin::{self, State};
 use crate::admin_token::AdminToken;
-use crate::compose::{Composed, Resources, compose, front, listener_settings};
+use crate::compose::{
+    Composed, Resources, compose, exporter, front, listener_settings, path_policy,
+};
 use crate::compress::Coders;
-use crate::config::resolved::{Address, CacheStores, Listener, LogTarget, Resolved};
+use crate::config::resolved::{self, Address, CacheStores, Listener, LogTarget, Resolved};
 use crate::config::{Loaded, raw};
 use crate::explain::Explainer;
 use crate::files::Watch;
+use crate::log_level::LogLevel;
 use crate::memory_guard::MemoryGuard;
 use crate::metrics_page;
 use crate::tls::Ageing;
@@ -81,13 +85,21 @@ pub enum ServeError {
 ///
 /// # Errors
 /// What kept it from serving.
-pub fn serve(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> {
+pub fn serve(
+    loaded: &Loaded,
+    greeting: Option<&str>,
+    log_level: LogLevel,
+) -> Result<(), ServeError> {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(loaded, greeting))
+    runtime.block_on(run(loaded, greeting, log_level))
 }
 
-async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> {
+async fn run(
+    loaded: &Loaded,
+    greeting: Option<&str>,
+    log_level: LogLevel,
+) -> Result<(), ServeError> {
     let config = &loaded.resolved;
     let mut signals = Signals::new()?;
     let bound = bind(config)?;
@@ -114,8 +126,18 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     let workers =
         Arc::new(Workers::start(runtime_kind(config.server.runtime), worker_count(config))?);
     let prometheus = prometheus.map(|counted| (counted, metrics_page::watch(&workers)));
-    let state = State::new(upstreams, caches, explainer, prometheus, drain.clone(), loaded, token);
+    let state = State::new(
+        upstreams,
+        caches,
+        explainer,
+        prometheus,
+        drain.clone(),
+        loaded,
+        token,
+        log_level,
+    );
     start(config, &resources, composed, bound, &workers, &drain, &state)?;
+    let sending = exporter(config, &resources).map(|exporter| tokio::spawn(exporter.run()));
     let guard = resources.cache.clone().and_then(MemoryGuard::new);
     let destinations = resources.destinations.clone();
     let coders = resources.coders.clone();
@@ -156,6 +178,12 @@ async fn run(loaded: &Loaded, greeting: Option<&str>) -> Result<(), ServeError> 
     let _ = tokio::time::timeout(Duration::from_secs(1), drain.emptied()).await;
     upkeep.abort();
     checks.iter().for_each(tokio::task::JoinHandle::abort);
+    if let Some(sending) = sending {
+        sending.abort();
+    }
+    if let Some(exporter) = exporter(config, &resources) {
+        exporter.finish().await;
+    }
     for watch in [watch, ageing].into_iter().flatten() {
         watch.abort();
     }
@@ -230,7 +258,12 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
     let access = AccessLogs::open(config, metrics.as_ref(), &clock)
         .map_err(|log| ServeError::Log { path: log.target, source: log.source })?;
     let audit = audit_log(config, metrics.as_ref(), &clock)?;
+    let traces = config.traces.as_ref().map(|own| {
+        let counters = metrics.as_ref().map(|metrics| metrics.span_counters()).unwrap_or_default();
+        Traces::counted(traces_config(config, own), Arc::clone(&clock), counters)
+    });
     let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
+    sinks.extend(traces.as_ref().map(Traces::sink));
     sinks.extend(access.sinks());
     let trail = audit.as_ref().map(|audit| crate::audit::trail(audit, config));
     sinks.extend(trail.map(|trail| Arc::new(trail) as Arc<dyn Sink>));
@@ -246,6 +279,7 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
         cache: config.cache.as_ref().map(cache).transpose()?,
         coders: Coders::new(config.compress, recorder.as_deref().map(|own| own as _)),
         recorder,
+        traces,
         audit_door: audit.as_ref().and_then(AuditLog::door),
         via_name: match &config.server.via_name {
             Some(name) => name.as_str().into(),
@@ -304,6 +338,19 @@ fn metrics(config: &Resolved) -> (Arc<Metrics>, PrometheusHandle, SharedRecorder
         .listeners(config.listeners.iter().map(|listener| listener.name.as_str()))
         .build();
     (Arc::new(metrics), handle, recorder)
+}
+
+fn traces_config(config: &Resolved, own: &resolved::Traces) -> TracesConfig {
+    TracesConfig {
+        service: Arc::clone(&own.service),
+        share: own.share,
+        parent: own.parent,
+        queue: own.queue,
+        privacy: config.privacy.log.clone(),
+        redaction: config.privacy.redaction.clone(),
+        path_policy: path_policy(config),
+        ..TracesConfig::default()
+    }
 }
 
 fn runtime_kind(runtime: raw::Runtime) -> RuntimeKind {

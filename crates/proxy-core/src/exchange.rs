@@ -9,6 +9,7 @@ mod known;
 mod program_run;
 mod rehearsal;
 mod sent_fields;
+mod trace;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ pub use known::{ServerName, Tags};
 pub use program_run::ProgramRun;
 pub use rehearsal::Sending;
 pub use sent_fields::SentFields;
+pub use trace::{Marks, Trace, TraceContext};
 
 use crate::client_address::ClientAddr;
 use crate::error::ErrorKind;
@@ -116,6 +118,7 @@ struct Record {
     client: OnceLock<ClientAddr>,
     route: OnceLock<Arc<str>>,
     user: OnceLock<Arc<str>>,
+    trace: OnceLock<Trace>,
     error: OnceLock<ErrorKind>,
     decisions: Mutex<Vec<Decision>>,
     attempts: Mutex<Attempts>,
@@ -178,6 +181,7 @@ impl Exchange {
             client: OnceLock::new(),
             route: OnceLock::new(),
             user: OnceLock::new(),
+            trace: OnceLock::new(),
             error: OnceLock::new(),
             decisions: Mutex::new(Vec::new()),
             attempts: Mutex::new(Attempts::default()),
@@ -287,6 +291,16 @@ impl Exchange {
         let _ = self.0.user.set(user);
     }
 
+    /// Its trace: what it came with, or what was begun for it. None where nobody looked.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.0.trace.get()
+    }
+
+    /// Writes its trace. The first one stays.
+    pub fn set_trace(&self, trace: Trace) {
+        let _ = self.0.trace.set(trace);
+    }
+
     /// The error that the answer stands for.
     pub fn error(&self) -> Option<ErrorKind> {
         self.0.error.get().copied()
@@ -300,7 +314,12 @@ impl Exchange {
     /// Appends a decision: the call by which any layer becomes visible in every view.
     pub fn decide(&self, decision: Decision) {
         let audited = decision.verdict.is_audited();
-        lock(&self.0.decisions).push(decision);
+        let mut decisions = lock(&self.0.decisions);
+        if let Some(trace) = self.0.trace.get() {
+            trace.mark(|marks| &mut marks.decisions);
+        }
+        decisions.push(decision);
+        drop(decisions);
         if audited {
             self.0.audited.store(true, Ordering::Release);
         }
@@ -319,7 +338,15 @@ impl Exchange {
 
     /// Reads or changes the upstream attempts.
     pub fn with_attempts<T>(&self, f: impl FnOnce(&mut Attempts) -> T) -> T {
-        f(&mut lock(&self.0.attempts))
+        let mut attempts = lock(&self.0.attempts);
+        let before = attempts.len();
+        let given = f(&mut attempts);
+        if attempts.len() > before
+            && let Some(trace) = self.0.trace.get()
+        {
+            trace.mark(|marks| &mut marks.attempts);
+        }
+        given
     }
 
     /// Counts content bytes received from the client.

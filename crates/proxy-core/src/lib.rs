@@ -48,7 +48,7 @@ pub use error_pages::ErrorPagesLayer;
 pub use events::{ConnectionEvent, ConnectionEvents, ConnectionRefusal, TunnelEnd, TunnelOutcome};
 pub use exchange::{
     Attempt, ConnectionInfo, Decision, Ending, Exchange, InterimSink, ParentTunnel, ProgramRun,
-    RequestFacts, Sending, ServerName, Tags, Verdict,
+    RequestFacts, Sending, ServerName, Tags, Trace, TraceContext, Verdict,
 };
 pub use framing::{ContentFramer, Fault, Framing, HeadLimits, HeadScan, MessageFramer};
 pub use head::RequestHead;

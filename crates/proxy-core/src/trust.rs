@@ -43,7 +43,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::client_address::{AddressPrivacy, ClientAddr, IpSet};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Trace};
 use crate::hex;
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -247,7 +247,16 @@ impl Config {
         self.announce_hops(request.headers_mut(), &hops, peer, proto, host, last);
         let exchange = exchange?;
         let (id, trace) = ids(&exchange);
-        claims::trace_context(request.headers_mut(), trace, traced);
+        let came_with = claims::trace_context(request.headers_mut(), trace, traced);
+        match (exchange.trace(), came_with) {
+            // A span of ours stands between: it is the parent of what the upstream does.
+            (Some(own), _) => {
+                let text = HeaderValue::try_from(own.context.to_text()).ok();
+                drop(text.map(|text| request.headers_mut().insert(TRACEPARENT, text)));
+            }
+            (None, Some(context)) => exchange.set_trace(Trace::passing(context, None)),
+            (None, None) => {}
+        }
         let id = id?;
         request.headers_mut().insert(X_REQUEST_ID, id.clone());
         Some(id)

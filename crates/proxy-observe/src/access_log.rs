@@ -16,6 +16,7 @@
 //! |---|---|
 //! | `time` | when the head was complete, RFC 3339, UTC, milliseconds |
 //! | `id` | the exchange's id |
+//! | `trace_id` | the id of its trace, where it came with one or is recorded (W3C Trace Context) |
 //! | `listener`, `connection` | the listener's name; the number of the client's connection |
 //! | `client` | the client's address, as privacy allows, or `-` |
 //! | `user` | who asked, where credentials were verified and the log is told to show it |

@@ -53,6 +53,8 @@ mod record;
 mod redaction;
 mod shown_target;
 mod termination;
+#[cfg(feature = "otlp")]
+pub mod traces;
 
 pub use access_log::{
     AccessLog, AccessLogBuilder, AccessLogConfig, LogFormat, LogRoutes, LogTemplate, Overflow,

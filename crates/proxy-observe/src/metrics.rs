@@ -26,14 +26,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use ::metrics::{Counter, Gauge, Recorder};
-use proxy_core::{ConnectionEvent, ConnectionInfo, Ending, ErrorKind, Exchange};
+use proxy_core::{ConnectionEvent, ConnectionInfo, Ending, ErrorKind, Exchange, RequestHead};
 
 use crate::audit::Head;
 use crate::observer::Sink;
 use crate::record::Record;
 use docs::name;
 pub use docs::{DURATION_BUCKETS, METRICS, MetricDoc, MetricKind};
-use http::Version;
 use labels::{PROTOCOLS, method_index, protocol_index, status_index};
 use tables::{ByMethodAndStatus, ByName, ByStatus, ByToken, Registry};
 
@@ -113,6 +112,11 @@ impl MetricsBuilder {
                 dropped: registry.counter(name::LOG_DROPPED, &[]),
                 write_errors: registry.counter(name::LOG_WRITE_ERRORS, &[]),
             },
+            spans: SpanCounters {
+                recorded: registry.counter(name::SPANS, &[]),
+                dropped: registry.counter(name::SPANS_DROPPED, &[]),
+                not_sent: registry.counter(name::SPANS_NOT_SENT, &[]),
+            },
             audit: AuditCounters {
                 records: registry.counter(name::AUDIT_RECORDS, &[]),
                 repeated: registry.counter(name::AUDIT_REPEATED, &[]),
@@ -148,6 +152,7 @@ pub struct Metrics {
     tunnel_received: Counter,
     log: LogCounters,
     audit: AuditCounters,
+    spans: SpanCounters,
 }
 
 struct RouteMetrics {
@@ -180,6 +185,11 @@ impl Metrics {
         self.log.clone()
     }
 
+    /// The counters of traces.
+    pub fn span_counters(&self) -> SpanCounters {
+        self.spans.clone()
+    }
+
     /// The counters of an [audit log](crate::audit::AuditLogBuilder::counters).
     pub fn audit_counters(&self) -> AuditCounters {
         self.audit.clone()
@@ -206,8 +216,8 @@ impl Metrics {
 }
 
 impl Sink for Metrics {
-    fn started(&self, _: &Exchange, version: Version) {
-        self.active[protocol_index(version)].increment(1.0);
+    fn started(&self, _: &Exchange, request: RequestHead<'_>) {
+        self.active[protocol_index(request.version)].increment(1.0);
     }
 
     fn finished(&self, record: &Record<'_>) {
@@ -291,6 +301,37 @@ impl LogCounters {
 impl Default for LogCounters {
     fn default() -> Self {
         Self { dropped: Counter::noop(), write_errors: Counter::noop() }
+    }
+}
+
+/// Counts what becomes of the spans of traces. The default counts nothing.
+#[derive(Clone, Debug)]
+pub struct SpanCounters {
+    recorded: Counter,
+    dropped: Counter,
+    not_sent: Counter,
+}
+
+#[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "used by traces alone"))]
+impl SpanCounters {
+    pub(crate) fn recorded(&self, spans: u64) {
+        self.recorded.increment(spans);
+    }
+
+    pub(crate) fn dropped(&self, spans: u64) {
+        if spans > 0 {
+            self.dropped.increment(spans);
+        }
+    }
+
+    pub(crate) fn not_sent(&self) {
+        self.not_sent.increment(1);
+    }
+}
+
+impl Default for SpanCounters {
+    fn default() -> Self {
+        Self { recorded: Counter::noop(), dropped: Counter::noop(), not_sent: Counter::noop() }
     }
 }
 

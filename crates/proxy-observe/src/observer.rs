@@ -7,17 +7,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
-use http::Version;
-use proxy_core::{Clock, ConnectionEvent, ConnectionEvents, ConnectionInfo, Decision, Exchange};
+use proxy_core::{
+    Clock, ConnectionEvent, ConnectionEvents, ConnectionInfo, Decision, Exchange, RequestHead,
+};
 
 use crate::record::{Open, Record};
 
 /// Receives finished records and connection events. Called on the worker, in a drop as a rule:
 /// must neither block nor panic.
 pub trait Sink: Send + Sync + 'static {
-    /// A request of this version came in. Each one that starts is [finished](Self::finished) once.
-    fn started(&self, exchange: &Exchange, version: Version) {
-        let _ = (exchange, version);
+    /// A request came in, as the client sent it. Each one that starts is
+    /// [finished](Self::finished) once.
+    fn started(&self, exchange: &Exchange, request: RequestHead<'_>) {
+        let _ = (exchange, request);
     }
 
     /// A decision [for the audit](proxy_core::Verdict::is_audited) was made about an exchange.
@@ -98,9 +100,9 @@ impl Observer {
     }
 
     /// Tells the sinks that a request came; says whether any of them reads heads.
-    pub(crate) fn started(&self, exchange: &Exchange, version: Version) -> bool {
+    pub(crate) fn started(&self, exchange: &Exchange, request: RequestHead<'_>) -> bool {
         let sinks = self.0.sinks.load();
-        sinks.all.iter().for_each(|sink| sink.started(exchange, version));
+        sinks.all.iter().for_each(|sink| sink.started(exchange, request));
         sinks.read_heads
     }
 

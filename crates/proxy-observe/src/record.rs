@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, REFERER, USER_AGENT};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use proxy_core::{Decision, Ending, ErrorKind, Exchange, ProxyError, Side, TunnelOutcome};
+use proxy_core::{
+    Decision, Ending, ErrorKind, Exchange, ProxyError, RequestHead, Side, TunnelOutcome,
+};
 
 use crate::observer::Observer;
 use crate::termination::Termination;
@@ -120,7 +122,7 @@ impl Open {
         exchange: &Exchange,
         request: &Request<B>,
     ) -> Box<Self> {
-        let reads_heads = observer.started(exchange, request.version());
+        let reads_heads = observer.started(exchange, RequestHead::of(request));
         Box::new(Self {
             observer: observer.clone(),
             exchange: exchange.clone(),

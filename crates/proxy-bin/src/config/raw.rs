@@ -24,6 +24,7 @@ mod route;
 mod rule;
 mod server;
 mod tls;
+mod traces;
 mod tunnel;
 mod upstream;
 
@@ -67,6 +68,7 @@ pub use tls::{
     CertificateFiles, ClientCertificateMode, ClientCertificates, Hsts, ListenerTls, TlsVersion,
     UnknownNames, UpstreamTls,
 };
+pub use traces::{TraceParent, Traces};
 pub use tunnel::{EncryptedHello, Mode, OnSilence, ServerNames, Tunnel};
 pub use upstream::{Endpoint, EndpointTable, Pool, Upstream, UpstreamProtocol, UpstreamTimeouts};
 
@@ -116,6 +118,9 @@ pub struct Config {
     pub log: Log,
     /// Counters for Prometheus.
     pub metrics: Metrics,
+    /// Spans for a collector. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traces: Option<Traces>,
     /// The process, its limits and its timeouts.
     pub server: Server,
     /// What a route says when it says nothing.

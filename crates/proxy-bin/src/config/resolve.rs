@@ -24,6 +24,7 @@ mod rate_limit;
 mod route;
 mod server;
 mod tls;
+mod traces;
 mod unkeyed;
 mod upstream;
 
@@ -81,6 +82,7 @@ pub(super) fn resolve(
     let access_log = resolver.access_log(&config);
     let more_logs = resolver.more_logs(&config);
     let audit_log = resolver.audit_log(&config);
+    let traces = resolver.traces(&config);
     let privacy = resolver.privacy(&config);
     for exec in routes.iter_mut().filter_map(|route| route.exec.as_mut()) {
         exec.client_address = privacy.forwarded.clone();
@@ -112,6 +114,7 @@ pub(super) fn resolve(
         audit_log,
         privacy,
         metrics: config.metrics.enabled,
+        traces,
         server,
     };
     (resolved, resolver.found)

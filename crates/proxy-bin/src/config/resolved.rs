@@ -90,6 +90,8 @@ pub struct Resolved {
     pub privacy: Privacy,
     /// Whether metrics are kept.
     pub metrics: bool,
+    /// The traces, if they are recorded.
+    pub traces: Option<Traces>,
     /// The process.
     pub server: Server,
 }
@@ -432,6 +434,29 @@ pub struct AccessLog {
     pub on_full: raw::OnFull,
     /// Whether it shows who asked.
     pub users: bool,
+}
+
+/// The traces, and the collector that gets them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traces {
+    /// The collector's URL.
+    pub endpoint: http::Uri,
+    /// Its host, without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The share that is recorded.
+    pub share: f64,
+    /// Whose word on that is taken.
+    pub parent: proxy_observe::traces::ParentSampling,
+    /// `service.name`.
+    pub service: Arc<str>,
+    /// How often spans are sent.
+    pub interval: Duration,
+    /// How long the collector may take.
+    pub timeout: Duration,
+    /// Spans that wait at most.
+    pub queue: usize,
 }
 
 /// Where a log goes.

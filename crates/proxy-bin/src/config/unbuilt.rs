@@ -18,7 +18,6 @@ use Which::{All, Word};
 /// Paths, where `*` stands for any name or index.
 const UNBUILT: &[(&str, Which)] = &[
     // Layers of their own.
-    ("traces", All),
     ("extensions", All),
     // Listeners.
     ("listeners.*.protocols.*", Word("h3")),
@@ -100,7 +99,7 @@ mod tests {
     #[test]
     fn each_is_named_where_it_stands() {
         let root = serde_json::json!({
-            "traces": {},
+            "extensions": {},
             "listeners": {"a": {"protocols": ["h1", "h3"]}},
             "upstreams": {"b": {
                 "endpoints": ["https://x", {"url": "https://y"}],
@@ -112,7 +111,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "error: traces: `traces` is not built yet",
+                "error: extensions: `extensions` is not built yet",
                 "error: listeners.a.protocols[1]: \"h3\" is not built yet",
             ]
         );

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::{
     AddressSource, TRACEPARENT, TRACESTATE, X_FORWARDED_HOST, X_FORWARDED_PROTO, X_REQUEST_ID,
 };
+use crate::exchange::TraceContext;
 use crate::fields;
 use crate::target::Authority;
 
@@ -144,39 +145,28 @@ pub(super) fn host(fields: &HeaderMap) -> Option<HeaderValue> {
 
 /// Keeps a sound `traceparent` (W3C Trace Context); where there is none, the trace has `begun`
 /// here. `traced`: there is some trace context.
-pub(super) fn trace_context(fields: &mut HeaderMap, begun: Option<HeaderValue>, traced: bool) {
+/// Gives the context that it came with.
+pub(super) fn trace_context(
+    fields: &mut HeaderMap,
+    begun: Option<HeaderValue>,
+    traced: bool,
+) -> Option<TraceContext> {
     if !traced {
         if let Some(begun) = begun {
             fields.insert(TRACEPARENT, begun);
         }
-        return;
+        return None;
     }
     let mut values = fields.get_all(TRACEPARENT).iter();
-    let sound =
-        values.next().is_some_and(|v| is_traceparent(v.as_bytes())) && values.next().is_none();
-    if sound {
-        return;
+    let first = values.next().filter(|_| values.next().is_none());
+    let sound = first.and_then(|value| TraceContext::parse(value.as_bytes()));
+    if sound.is_some() {
+        return sound;
     }
     fields.remove(TRACESTATE);
     match begun {
         Some(begun) => fields.insert(TRACEPARENT, begun),
         None => fields.remove(TRACEPARENT),
     };
-}
-
-fn is_traceparent(value: &[u8]) -> bool {
-    let hex = |part: &[u8]| {
-        part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-            && part.iter().any(|&b| b != b'0')
-    };
-    value.len() >= 55
-        && (value.len() == 55 || (&value[..2] != b"00" && value[55] == b'-'))
-        && value[..2].iter().all(u8::is_ascii_hexdigit)
-        && &value[..2] != b"ff"
-        && value[2] == b'-'
-        && hex(&value[3..35])
-        && value[35] == b'-'
-        && hex(&value[36..52])
-        && value[52] == b'-'
-        && value[53..55].iter().all(u8::is_ascii_hexdigit)
+    None
 }

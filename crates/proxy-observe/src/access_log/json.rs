@@ -32,6 +32,11 @@ pub(super) fn exchange(out: &mut Vec<u8>, entry: &LogEntry<'_>) {
         escape::json(out, &given);
     }
     out.push(b'"');
+    if let Some(trace) = exchange.trace() {
+        out.extend_from_slice(b",\"trace_id\":\"");
+        let _ = write!(escape::Json(out), "{:032x}", trace.context.trace_id);
+        out.push(b'"');
+    }
     text(out, ",\"listener\":\"", connection.listener.as_bytes());
     number(out, ",\"connection\":", connection.id);
     out.extend_from_slice(b",\"client\":\"");

@@ -78,6 +78,7 @@ variables! {
     TimeCommon "time_common": "the same as the common log format has it";
     TimeUnix "time_unix": "the same in seconds since 1970, with milliseconds";
     Id "id": "the exchange's id";
+    TraceId "trace_id": "the id of its trace, where it came with one or is recorded";
     Listener "listener": "the listener's name";
     Connection "connection": "the number of the client's connection";
     Client "client": "the client's address, as privacy allows";
@@ -201,6 +202,11 @@ fn of_exchange(out: &mut Vec<u8>, variable: Variable, entry: &LogEntry<'_>) {
         Variable::TimeCommon => Civil::of(exchange.started_wall()).common(out),
         Variable::TimeUnix => unix(out, exchange.started_wall()),
         Variable::Id => shown(out, &exchange.id()),
+        Variable::TraceId => {
+            if let Some(trace) = exchange.trace() {
+                shown(out, &format_args!("{:032x}", trace.context.trace_id));
+            }
+        }
         Variable::Listener => text(out, exchange.connection().listener.as_bytes()),
         Variable::Connection => number(out, exchange.connection().id),
         Variable::Client => shown(out, &exchange.client().view(&config.privacy)),

@@ -55,6 +55,9 @@ pub(super) mod name {
     pub(crate) const TUNNELS_TOTAL: &str = "proxy_tunnels_total";
     pub(crate) const TUNNEL_BYTES: &str = "proxy_tunnel_bytes_total";
     pub(crate) const LOG_DROPPED: &str = "proxy_observe_log_dropped_total";
+    pub(crate) const SPANS: &str = "proxy_observe_spans_total";
+    pub(crate) const SPANS_DROPPED: &str = "proxy_observe_spans_dropped_total";
+    pub(crate) const SPANS_NOT_SENT: &str = "proxy_observe_span_requests_failed_total";
     pub(crate) const AUDIT_RECORDS: &str = "proxy_observe_audit_records_total";
     pub(crate) const AUDIT_REPEATED: &str = "proxy_observe_audit_repeated_total";
     pub(crate) const AUDIT_DROPPED: &str = "proxy_observe_audit_dropped_total";
@@ -120,6 +123,12 @@ table! {
         "Access log lines lost to a full queue or a failed write.";
     LOG_WRITE_ERRORS: Counter [] "writes",
         "Failed writes of the access log.";
+    SPANS: Counter [] "spans",
+        "Spans recorded for a collector of traces.";
+    SPANS_DROPPED: Counter [] "spans",
+        "Spans lost to a full queue.";
+    SPANS_NOT_SENT: Counter [] "requests",
+        "Requests with spans that the collector did not take; their spans are lost.";
     AUDIT_RECORDS: Counter [] "records",
         "Records written to the audit trail.";
     AUDIT_REPEATED: Counter [] "events",

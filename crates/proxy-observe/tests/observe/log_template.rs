@@ -6,7 +6,8 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use proxy_core::exchange::ProgramRun;
 use proxy_core::{
-    Attempt, ConnectionEvent, ConnectionEvents, Decision, ErrorKind, Exchange, Verdict,
+    Attempt, ConnectionEvent, ConnectionEvents, Decision, ErrorKind, Exchange, Trace, TraceContext,
+    Verdict,
 };
 use proxy_observe::access_log::{LineFormat, LogEntry, RefusedHead, VARIABLES};
 use proxy_observe::{AccessLog, AccessLogConfig, LogTemplate};
@@ -31,6 +32,8 @@ fn whole(scene: &Scene) -> Request<ScriptedBody> {
     request.headers_mut().insert("referer", HeaderValue::from_static("http://r.test/"));
     let exchange = Exchange::of(&request).unwrap();
     exchange.set_given_id("from-peer");
+    let context = TraceContext { trace_id: 0xab, span_id: 1, sampled: false };
+    exchange.set_trace(Trace::passing(context, None));
     exchange.set_route("api".into());
     exchange.set_user("an na".into());
     exchange.set_error(ErrorKind::HttpRequestDenied);
@@ -72,6 +75,7 @@ async fn every_variable_has_its_value() {
         ("time_common", "14/Nov/2023:22:13:20 +0000"),
         ("time_unix", "1700000000.000"),
         ("id", "from-peer"),
+        ("trace_id", "000000000000000000000000000000ab"),
         ("listener", "test"),
         ("connection", "1"),
         ("client", "192.0.2.77"),

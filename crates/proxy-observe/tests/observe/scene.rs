@@ -6,7 +6,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, SystemTime};
 
 use http::{Request, Response, StatusCode};
-use proxy_core::{ConnectionEvent, ConnectionInfo, Ending, ErrorKind, Exchange, TunnelEnd};
+use proxy_core::{
+    ConnectionEvent, ConnectionInfo, Ending, ErrorKind, Exchange, RequestHead, TunnelEnd,
+};
 use proxy_observe::{ObserveBody, ObserveLayer, Observer, Record, Sink};
 use proxy_testkit::service::StubError;
 use proxy_testkit::{Answer, ExchangeBuilder, ManualClock, ScriptedBody, StubService};
@@ -52,7 +54,7 @@ impl Memory {
 }
 
 impl Sink for Memory {
-    fn started(&self, _: &Exchange, _: http::Version) {
+    fn started(&self, _: &Exchange, _: RequestHead<'_>) {
         self.started.fetch_add(1, Ordering::SeqCst);
     }
 
