@@ -15,13 +15,17 @@ use proxyd_tests::{ports, programs, waiting};
 use serde_json::Value;
 
 /// Documented, and not brought about here: lists and users are read again after a while, and
-/// bandwidth and retries have tests of their own.
-const NOT_HERE: [&str; 5] = [
+/// bandwidth, retries and TLS have tests of their own.
+const NOT_HERE: [&str; 9] = [
     "proxy_filter_list_reloads_total",
     "proxy_filter_users_reloads_total",
     "proxy_filter_bandwidth_waits_total",
     "proxy_upstream_retries_total",
     "proxy_upstream_retries_refused_total",
+    "proxy_server_tls_handshakes_total",
+    "proxy_server_tls_handshakes_failed_total",
+    "proxy_server_certificate_expiry_timestamp_seconds",
+    "proxy_server_certificate_reloads_total",
 ];
 
 /// A family of metrics: its type and its labels.

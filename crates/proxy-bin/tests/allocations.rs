@@ -81,7 +81,9 @@ fn default_proxy(origin: SocketAddr) -> SocketAddr {
         Ok(Action::Run(loaded)) => loaded,
         other => panic!("{other:?}"),
     };
-    thread::spawn(move || proxyd::serve::serve(&loaded, None));
+    thread::spawn(move || {
+        proxyd::serve::serve(&loaded, None, proxyd::log_level::LogLevel::default())
+    });
     free
 }
 

@@ -20,7 +20,7 @@ impl Message {
     }
 
     pub(super) fn text(&mut self, field: u32, value: &str) -> &mut Self {
-        self.bytes(field, value[..value.floor_char_boundary(LONGEST)].as_bytes())
+        self.bytes(field, &value.as_bytes()[..value.floor_char_boundary(LONGEST)])
     }
 
     pub(super) fn number(&mut self, field: u32, value: u64) -> &mut Self {
