@@ -276,6 +276,7 @@ fn a_file_is_put_away_and_opened_anew() {
             assert!(entry.metadata().expect("its size").len() <= 4 << 10);
         }
     }
+    waiting::until("the other log", || (proxy.log().lines().count() == 200).then_some(()));
     // Somebody else moves the log away and says so.
     std::fs::rename(proxy.folder().join("access.log"), proxy.folder().join("access.old"))
         .expect("renamed");
