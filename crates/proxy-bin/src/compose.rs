@@ -490,7 +490,7 @@ fn edge_settings(limits: &Limits, timeouts: &Timeouts, half_close: bool) -> Edge
 /// What sends spans to the collector of the configuration.
 pub fn exporter(config: &Resolved, resources: &Resources) -> Option<Exporter> {
     let (own, traces) = (config.traces.as_ref()?, resources.traces.as_ref()?);
-    let endpoint = Endpoint { host: own.host.clone(), port: own.port };
+    let endpoint = Endpoint::new(own.host.as_str(), own.port);
     let settings = UpstreamConfig::new("traces", vec![endpoint]);
     let collector = Upstream::new(settings, operator_dialer(resources));
     Some(Exporter::new(traces.clone(), collector, own.clone()))
