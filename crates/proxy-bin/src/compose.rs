@@ -136,7 +136,8 @@ pub fn front<S>(
         .layer(
             HygieneLayer::new(role, &resources.via_name)
                 .path_policy(path_policy(config))
-                .strict_transport(listener.tls.as_ref().and_then(|tls| tls.hsts.clone())),
+                .strict_transport(listener.tls.as_ref().and_then(|tls| tls.hsts.clone()))
+                .http3_for(listener.quic.as_ref().and_then(|quic| quic.advertise)),
         )
         .layer(
             ClientAddrLayer::new(networks(&listener.trusted_proxies), source(listener))

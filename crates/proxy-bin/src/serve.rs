@@ -1,5 +1,7 @@
 //! The running process: binds, serves, hears signals, drains.
 
+mod quic;
+
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -194,6 +196,7 @@ async fn run(
 /// Sockets, bound before anything else: what can not listen does not start.
 struct Sockets {
     listeners: Vec<(String, Bound)>,
+    udp: quic::Sockets,
     admin: Option<Bound>,
     probe: Option<Bound>,
 }
@@ -215,9 +218,12 @@ fn bind(config: &Resolved) -> Result<Sockets, ServeError> {
             .map_err(|source| ServeError::Bind { address: address.to_string(), source })
     };
     let mut listeners = Vec::new();
+    let mut udp = quic::Sockets::default();
     for listener in &config.listeners {
         for address in &listener.addresses {
-            listeners.push((listener.name.clone(), bind(address)?));
+            let bound = bind(address)?;
+            udp.bind(listener, &bound)?;
+            listeners.push((listener.name.clone(), bound));
         }
     }
     let admin = match &config.admin {
@@ -233,7 +239,7 @@ fn bind(config: &Resolved) -> Result<Sockets, ServeError> {
         },
     };
     let probe = config.probe.as_ref().map(bind).transpose()?;
-    Ok(Sockets { listeners, admin, probe })
+    Ok(Sockets { listeners, udp, admin, probe })
 }
 
 type Made = (OwnListeners, Resources, Logs, Option<PrometheusHandle>);
@@ -376,6 +382,7 @@ fn start(
     state: &State,
 ) -> Result<(), ServeError> {
     let mut sockets = bound.listeners;
+    let mut udp = bound.udp;
     let mut take = |name: &str| -> Vec<Bound> {
         let (own, rest) = std::mem::take(&mut sockets).into_iter().partition(|(n, _)| n == name);
         sockets = rest;
@@ -385,11 +392,11 @@ fn start(
     let shared = Shared { config, resources, workers, drain };
     for (listener, gateway) in composed.gateways {
         let service = front(config, &listener, resources, gateway);
-        shared.open(&listener, take(&listener.name), &service);
+        shared.open(&listener, take(&listener.name), &mut udp, &service);
     }
     for (listener, forward) in composed.forwards {
         let service = front(config, &listener, resources, forward);
-        shared.open(&listener, take(&listener.name), &service);
+        shared.open(&listener, take(&listener.name), &mut udp, &service);
     }
     if let Some(socket) = bound.admin {
         admin::listen(socket, admin::admin_router(state.clone()))?;
@@ -410,8 +417,13 @@ struct Shared<'a> {
 
 impl Shared<'_> {
     /// Accepts on every socket of a listener.
-    fn open<S, B>(&self, listener: &Listener, sockets: Vec<Bound>, service: &S)
-    where
+    fn open<S, B>(
+        &self,
+        listener: &Listener,
+        sockets: Vec<Bound>,
+        udp: &mut quic::Sockets,
+        service: &S,
+    ) where
         S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + Unpin + 'static,
         S::Future: Send + 'static,
         S::Error: Into<BoxError>,
@@ -431,6 +443,7 @@ impl Shared<'_> {
                 self.drain.clone(),
             ));
         }
+        udp.open(listener, self, &settings, &limiter, service);
     }
 }
 

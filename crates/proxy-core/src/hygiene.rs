@@ -34,7 +34,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::STRICT_TRANSPORT_SECURITY;
+use http::header::{ALT_SVC, HOST, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderValue, Request, Response, Version};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -44,7 +44,7 @@ use crate::body::Reply;
 use crate::exchange::Exchange;
 use crate::fields;
 use crate::refusal::Refusal;
-use crate::target::PathPolicy;
+use crate::target::{Authority, PathPolicy};
 use request::Outcome;
 use via::Via;
 
@@ -70,6 +70,8 @@ struct Config {
     path: PathPolicy,
     /// `Strict-Transport-Security` of responses over TLS.
     strict_transport: Option<HeaderValue>,
+    /// For how many seconds clients may know of HTTP/3.
+    http3_for: Option<u64>,
 }
 
 impl HygieneLayer {
@@ -78,7 +80,7 @@ impl HygieneLayer {
     pub fn new(role: Role, via_name: &str) -> Self {
         let path = PathPolicy::default();
         let (via, strict_transport) = (Via::new(via_name), None);
-        Self { config: Arc::new(Config { role, via, path, strict_transport }) }
+        Self { config: Arc::new(Config { role, via, path, strict_transport, http3_for: None }) }
     }
 
     /// How paths are brought to their normal form.
@@ -95,6 +97,21 @@ impl HygieneLayer {
     pub fn strict_transport(self, strict_transport: Option<HeaderValue>) -> Self {
         Self { config: Arc::new(Config { strict_transport, ..(*self.config).clone() }) }
     }
+
+    /// Tells clients of HTTP/1 and HTTP/2 over TLS in `Alt-Svc` (RFC 7838), in the place of what an
+    /// upstream says, that the port they asked speaks HTTP/3 too, and for how many seconds they may
+    /// count on it. Default: nothing is said.
+    #[must_use]
+    pub fn http3_for(self, http3_for: Option<u64>) -> Self {
+        Self { config: Arc::new(Config { http3_for, ..(*self.config).clone() }) }
+    }
+}
+
+/// The same host and port by HTTP/3. The port is the one that the client asked: ours may have
+/// another number, behind whoever maps it.
+fn alternative(host: Option<&HeaderValue>, seconds: u64) -> Option<HeaderValue> {
+    let port = Authority::parse(host?.to_str().ok()?)?.port.unwrap_or(443);
+    HeaderValue::try_from(format!("h3=\":{port}\"; ma={seconds}")).ok()
 }
 
 impl<S> Layer<S> for HygieneLayer {
@@ -127,10 +144,16 @@ where
         let exchange = Exchange::of(&request).cloned();
         let state = match self.config.clean(&mut request) {
             Outcome::Forward => {
-                let secure = self.config.strict_transport.is_some()
-                    && exchange.as_ref().is_some_and(|x| x.connection().tls.is_some());
+                let tls = exchange.as_ref().is_some_and(|x| x.connection().tls.is_some());
+                let secure = tls && self.config.strict_transport.is_some();
+                let alternative = match self.config.http3_for {
+                    Some(seconds) if tls && request.version() < Version::HTTP_3 => {
+                        alternative(request.headers().get(HOST), seconds)
+                    }
+                    _ => None,
+                };
                 let inner = self.inner.call(request);
-                State::Inner { inner, config: Arc::clone(&self.config), secure }
+                State::Inner { inner, config: Arc::clone(&self.config), secure, alternative }
             }
             Outcome::Refuse(refusal) => State::Refused {
                 refusal: Some(Box::new(refusal.recorded(exchange.as_ref(), "hygiene"))),
@@ -159,6 +182,7 @@ pin_project! {
             inner: F,
             config: Arc<Config>,
             secure: bool,
+            alternative: Option<HeaderValue>,
         },
         Refused { refusal: Option<Box<Refusal>> },
         Answered { echo: Option<Box<Response<bytes::Bytes>>> },
@@ -173,7 +197,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProj::Inner { inner, config, secure } => {
+            StateProj::Inner { inner, config, secure, alternative } => {
                 let mut response = ready!(inner.poll(cx))?;
                 // What a layer of ours made has nothing of another hop in it.
                 if response.extensions().get::<Refusal>().is_none() {
@@ -185,6 +209,9 @@ where
                 }
                 if *secure && let Some(value) = &config.strict_transport {
                     response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, value.clone());
+                }
+                if let Some(alternative) = alternative.take() {
+                    response.headers_mut().insert(ALT_SVC, alternative);
                 }
                 Poll::Ready(Ok(response.map(Reply::inner)))
             }

@@ -5,7 +5,7 @@
 //! name a client asks for; a [`TlsEdge`] makes a rustls configuration of it and can be given new
 //! certificates while connections go on.
 //!
-//! HTTP/3 takes [`TlsEdge::config`] and another ALPN. A stream that is not a socket, such as a
+//! HTTP/3 takes the same and offers another protocol. A stream that is not a socket, such as a
 //! tunnel, is terminated by the same `handshake::accept`.
 
 mod certificate;
@@ -14,6 +14,8 @@ mod edge;
 mod handshake;
 mod identity;
 mod names;
+#[cfg(feature = "http3")]
+mod quic;
 mod store;
 mod stream;
 
@@ -23,3 +25,5 @@ pub use edge::{TlsEdge, TlsError, TlsMaterial, TlsOptions, TlsVersion};
 pub use store::{CertificateStore, UnknownNames};
 
 pub(crate) use handshake::{CLEAR_TEXT, Failed, accept};
+#[cfg(feature = "http3")]
+pub(crate) use quic::QuicTls;

@@ -173,8 +173,8 @@ pub struct ReverseMode {
     /// File of its key, in PEM form
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<String>,
-    /// Speak HTTP/3 (not built yet)
-    #[arg(long)]
+    /// Speak HTTP/3 too, on the same port of UDP; needs `--tls-cert`
+    #[arg(long, requires = "tls_cert")]
     pub h3: bool,
 }
 

@@ -180,10 +180,6 @@ fn no_open_proxy() {
 fn what_is_not_built_yet_says_so() {
     for (line, expected) in [
         (
-            "reverse --to http://a --h3",
-            "command line --h3: error: listeners.web.protocols[2]: \"h3\" is not built yet",
-        ),
-        (
             "explain GET http://a/",
             "command line explain: error: expected `--config FILE`, or `--admin ADDR` to ask a running process",
         ),

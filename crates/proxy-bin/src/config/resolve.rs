@@ -20,6 +20,7 @@ mod listener;
 mod log;
 mod named_limits;
 mod privacy;
+mod quic;
 mod rate_limit;
 mod route;
 mod server;

@@ -174,6 +174,8 @@ pub struct Listener {
     pub h2: bool,
     /// TLS, where it is spoken.
     pub tls: Option<ListenerTls>,
+    /// QUIC, where HTTP/3 is spoken.
+    pub quic: Option<ListenerQuic>,
     /// Whose clients are served; empty: all.
     pub allow_clients: Vec<IpNet>,
     /// Whose clients are refused all the same.
@@ -234,6 +236,23 @@ pub struct ListenerTls {
     pub edge: Arc<TlsEdge>,
     /// `Strict-Transport-Security` of responses.
     pub hsts: Option<HeaderValue>,
+}
+
+/// QUIC of a listener.
+#[derive(Clone)]
+pub struct ListenerQuic {
+    /// For how many seconds clients may count on it; nobody is told where there is nothing.
+    pub advertise: Option<u64>,
+    /// Whether every client must show that its address is its own.
+    pub always_retry: bool,
+    /// What its keys are made from.
+    pub secret: Option<Arc<[u8]>>,
+}
+
+impl std::fmt::Debug for ListenerQuic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ListenerQuic").field("advertise", &self.advertise).finish_non_exhaustive()
+    }
 }
 
 /// What clients of the forward listeners may reach.

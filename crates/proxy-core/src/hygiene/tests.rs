@@ -193,3 +193,20 @@ async fn http2_authority_and_host_must_agree() {
     let seen = pass(Role::Gateway, neither).await;
     assert_eq!(seen.err(), Some((StatusCode::BAD_REQUEST, "host_missing")));
 }
+
+/// RFC 7838 section 3.
+#[test]
+fn the_alternative_is_on_the_port_that_was_asked() {
+    for (host, due) in [
+        ("a.test", Some("h3=\":443\"; ma=60")),
+        ("a.test:8443", Some("h3=\":8443\"; ma=60")),
+        ("[::1]:8443", Some("h3=\":8443\"; ma=60")),
+        ("a.test:0", None),
+        ("a b", None),
+    ] {
+        let host = http::HeaderValue::from_str(host).expect("a value");
+        let value = alternative(Some(&host), 60);
+        assert_eq!(value.as_ref().and_then(|v| v.to_str().ok()), due, "{host:?}");
+    }
+    assert_eq!(alternative(None, 60), None);
+}

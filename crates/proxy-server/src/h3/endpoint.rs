@@ -12,8 +12,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use proxy_core::{Body, BoxError, ClientAddr, ConnectionEvent, ConnectionInfo, ConnectionRefusal};
-use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, Incoming, TokioRuntime, TransportConfig};
+use quinn::{ConnectionError, Endpoint, Incoming, ServerConfig, TokioRuntime, TransportConfig};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::time::timeout;
 use tower_service::Service;
@@ -24,6 +23,7 @@ use crate::drain::{Drain, DrainGuard, DrainPhase};
 use crate::limiter::{LimitReached, Limiter};
 use crate::listener::ListenerSettings;
 use crate::settings::EdgeSettings;
+use crate::tls::{QuicTls, TlsEdge};
 use crate::workers::Workers;
 
 /// Request content that a client may send ahead, for a stream and for all streams together.
@@ -72,15 +72,12 @@ impl BoundUdp {
 /// What QUIC permits.
 #[derive(Clone)]
 pub struct QuicSettings {
-    /// Offers `h3`, TLS 1.3, and no early data: what comes with a replayed handshake is no request.
-    pub tls: Arc<rustls::ServerConfig>,
+    /// The TLS of the same port on TCP; its limits of handshakes are these too, and what is
+    /// beyond their number is refused.
+    pub tls: Arc<TlsEdge>,
     /// With so many handshakes under way a client must show that its address is its own before
     /// another begins, which takes a round trip (RFC 9000 section 8.1.2). 0: always. Default: 64.
     pub retry_from: usize,
-    /// Handshakes under way at once; further clients are refused. Default: 1024.
-    pub handshakes: usize,
-    /// How long a handshake may take. Default: 10 s.
-    pub handshake_timeout: Duration,
     /// What the keys of tokens and stateless resets are made from, the same for all processes that
     /// serve an address. Default: random, so that clients of a process that is gone wait until
     /// they give up.
@@ -89,23 +86,14 @@ pub struct QuicSettings {
 
 impl QuicSettings {
     /// The defaults.
-    pub fn new(tls: Arc<rustls::ServerConfig>) -> Self {
-        Self {
-            tls,
-            retry_from: 64,
-            handshakes: 1024,
-            handshake_timeout: Duration::from_secs(10),
-            secret: None,
-        }
+    pub fn new(tls: Arc<TlsEdge>) -> Self {
+        Self { tls, retry_from: 64, secret: None }
     }
 }
 
 impl std::fmt::Debug for QuicSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("QuicSettings")
-            .field("retry_from", &self.retry_from)
-            .field("handshakes", &self.handshakes)
-            .finish_non_exhaustive()
+        f.debug_struct("QuicSettings").field("retry_from", &self.retry_from).finish_non_exhaustive()
     }
 }
 
@@ -129,8 +117,8 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let crypto = QuicServerConfig::try_from(Arc::clone(&quic.tls)).map_err(io::Error::other)?;
-    let mut server = keys::server_config(crypto, quic.secret.as_deref());
+    let tls = QuicTls::new(Arc::clone(&quic.tls))?;
+    let mut server = keys::server_config(tls.begin().0, quic.secret.as_deref());
     server
         .transport_config(Arc::new(transport(&settings.edge.settings)))
         // Who a client is was judged by its address; with another it begins anew.
@@ -140,10 +128,12 @@ where
         .incoming_buffer_size_total(WAITING.1);
     let config = keys::endpoint_config(quic.secret.as_deref());
     let local = bound.local_addr();
-    let endpoint = Endpoint::new(config, Some(server), bound.0, Arc::new(TokioRuntime))?;
+    let endpoint = Endpoint::new(config, Some(server.clone()), bound.0, Arc::new(TokioRuntime))?;
     let acceptor = Acceptor {
         settings,
-        quic,
+        retry_from: quic.retry_from,
+        tls,
+        server,
         service,
         workers,
         limiter,
@@ -200,7 +190,10 @@ fn transport(settings: &EdgeSettings) -> TransportConfig {
 
 struct Acceptor<S> {
     settings: Arc<ListenerSettings>,
-    quic: QuicSettings,
+    retry_from: usize,
+    tls: QuicTls,
+    /// For each handshake with the TLS of the moment.
+    server: ServerConfig,
     service: S,
     workers: Arc<Workers>,
     limiter: Limiter,
@@ -245,12 +238,13 @@ where
             return incoming.ignore();
         }
         let under_way = self.handshakes.load(Ordering::Acquire);
-        if under_way >= self.quic.retry_from && !incoming.remote_address_validated() {
+        if under_way >= self.retry_from && !incoming.remote_address_validated() {
             // Fails only for one that was asked already.
             let _ = incoming.retry();
             return;
         }
-        if under_way >= self.quic.handshakes {
+        let handshakes = self.tls.edge().options().handshakes;
+        if under_way >= handshakes {
             refused(ConnectionRefusal::TotalLimit);
             return incoming.refuse();
         }
@@ -267,29 +261,56 @@ where
         };
         let guard = self.drain.register();
         let handshake = Handshake::begin(&self.handshakes);
-        let within = self.quic.handshake_timeout;
+        let within = self.tls.edge().options().timeout;
+        let (crypto, begun) = self.tls.begin();
+        let mut config = self.server.clone();
+        config.crypto = crypto;
+        let config = Arc::new(config);
         let (service, drain) = (self.service.clone(), self.drain.clone());
         let edge = Arc::clone(&settings.edge);
         self.workers.dispatch(move || async move {
             let _place = place;
             let info = Arc::new(info);
             let _open = Open::begin(&edge.events, &info);
-            let connecting = match incoming.accept() {
+            let failed = |reason| {
+                edge.events.on_event(&info, ConnectionEvent::HandshakeFailed { reason });
+            };
+            let connecting = match incoming.accept_with(config) {
                 Ok(connecting) => timeout(within, connecting).await,
                 Err(error) => Ok(Err(error)),
             };
             drop(handshake);
-            let timed_out = ConnectionEvent::TimedOut { reason: "handshake" };
             let quic = match connecting {
                 Ok(Ok(quic)) => quic,
-                Ok(Err(error)) => {
-                    tracing::debug!(%error, "a QUIC handshake failed");
-                    return;
-                }
-                Err(_) => return edge.events.on_event(&info, timed_out),
+                Ok(Err(error)) => return failed(failure(&error)),
+                Err(_) => return failed("timeout"),
             };
+            let tls = begun.describe(quic.handshake_data(), quic.peer_identity());
+            let tls = Some(Arc::new(tls));
+            let info = Arc::new(ConnectionInfo { tls, ..(*info).clone() });
+            edge.events.on_event(&info, ConnectionEvent::Secured);
             super::serve(quic, info, service, edge, drain, guard).await;
         });
+    }
+}
+
+/// The word for a failure, of which there are few: it is a label of metrics.
+fn failure(error: &ConnectionError) -> &'static str {
+    /// What a TLS alert is in QUIC, less the alert (RFC 9001 section 4.8).
+    const ALERT: u64 = 0x100;
+    match error {
+        ConnectionError::TransportError(error) => match u64::from(error.code).checked_sub(ALERT) {
+            Some(116) => "client_certificate_missing",
+            Some(42..=46 | 48) => "client_certificate_invalid",
+            Some(112) => "unknown_name",
+            Some(120) => "no_common_protocol",
+            Some(40 | 70) => "no_common_cipher",
+            Some(_) => "other",
+            None => "misbehaved",
+        },
+        ConnectionError::ConnectionClosed(_) => "alert_received",
+        ConnectionError::VersionMismatch => "no_common_version",
+        _ => "closed",
     }
 }
 

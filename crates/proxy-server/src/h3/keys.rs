@@ -23,8 +23,7 @@ pub(super) fn endpoint_config(secret: Option<&[u8]>) -> EndpointConfig {
 }
 
 /// The server's configuration, with the key for tokens.
-pub(super) fn server_config(crypto: QuicServerConfig, secret: Option<&[u8]>) -> ServerConfig {
-    let crypto = Arc::new(crypto);
+pub(super) fn server_config(crypto: Arc<QuicServerConfig>, secret: Option<&[u8]>) -> ServerConfig {
     match secret {
         None => ServerConfig::with_crypto(crypto),
         Some(secret) => {

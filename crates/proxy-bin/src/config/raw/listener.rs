@@ -8,6 +8,7 @@ use super::compress::CompressSwitch;
 use super::credentials::Credentials;
 use super::inspect::InspectSwitch;
 use super::intercept::Intercept;
+use super::quic::Quic;
 use super::server::{ForwardTimeouts, Limits};
 use super::tls::ListenerTls;
 use super::tunnel::{Mode, Tunnel};
@@ -67,6 +68,9 @@ pub struct Listener {
     /// TLS. None by default: clear text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
+    /// How QUIC, below HTTP/3, is done. Has no effect without `"h3"` in `protocols`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quic: Option<Quic>,
     /// Networks (`10.0.0.0/8`, `192.0.2.7`) whose clients are served. Empty: all.
     #[serde(default)]
     pub allow_clients: Vec<String>,
@@ -126,6 +130,8 @@ pub enum Protocol {
     H1,
     /// HTTP/2; in clear text with prior knowledge.
     H2,
+    /// HTTP/3, on the same port of UDP. Needs `tls`, and one of the others beside it.
+    H3,
 }
 
 /// `[forward]`: what clients of the forward listeners may reach.

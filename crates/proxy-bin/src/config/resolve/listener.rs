@@ -71,6 +71,7 @@ impl Resolver<'_> {
             }
             None => None,
         };
+        let quic = self.quic(&path, raw, protocols);
         Some(Listener {
             name: name.to_owned(),
             addresses,
@@ -78,6 +79,7 @@ impl Resolver<'_> {
             h1,
             h2,
             tls,
+            quic,
             allow_clients,
             deny_clients,
             credentials,

@@ -11,11 +11,12 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use proxy_core::{Body, ConnectionEvent, ConnectionEvents, ConnectionInfo, Exchange, IpSet};
 use proxy_testkit::ManualClock;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tower::service_fn;
 
 use crate::h3::{BoundUdp, QuicSettings, accept_quic};
+use crate::tls::{Certificate, CertificateStore, TlsEdge, TlsMaterial, TlsOptions, UnknownNames};
 use crate::tunnel::{TunnelSettings, TunnelUpstream};
 use crate::{
     Drain, Edge, EdgeSettings, Exchanges, Limiter, ListenerSettings, RuntimeKind, Workers,
@@ -59,15 +60,11 @@ impl Server {
     ) -> Self {
         let signed = rcgen::generate_simple_self_signed(["a.test".to_owned()]).expect("a key");
         let certificate = signed.cert.der().clone();
-        let key = PrivateKeyDer::try_from(signed.signing_key.serialize_der()).expect("a key");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut tls = rustls::ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.clone()], key)
-            .expect("a certificate");
-        tls.alpn_protocols = vec![b"h3".to_vec()];
+        let (chain, key) = (signed.cert.pem(), signed.signing_key.serialize_pem());
+        let own = Certificate::from_pem(chain.as_bytes(), key.as_bytes(), None).expect("sound");
+        let certificates = CertificateStore::new(vec![own], UnknownNames::Default);
+        let material = TlsMaterial { certificates, clients: None };
+        let tls = TlsEdge::new(TlsOptions::default(), material).expect("TLS");
         let mut quic = QuicSettings::new(Arc::new(tls));
         change(&mut quic);
         let told = Arc::new(Told::default());
