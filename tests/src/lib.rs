@@ -18,6 +18,7 @@ pub mod corpus;
 pub mod h2_client;
 pub mod h2_origin;
 pub mod h2_wire;
+pub mod h3_client;
 pub mod hpack;
 pub mod http_date;
 pub mod nginx;

@@ -112,7 +112,7 @@ fn a_key_of_a_later_feature_is_only_that_where_it_belongs() {
     assert_eq!(
         errors("[listeners.web]\naddress = \"127.0.0.1:80\"\nrole = \"gateway\"\ncache = true\n")
             [0],
-        "a.toml:4:1: error: listeners.web.cache: unknown key; expected one of `address`, `addresses`, `allow_clients`, `client_address_from`, `credentials`, `deny_clients`, `half_close`, `limits`, `open`, `protocols`, `proxy_protocol`, `role`, `tls`, `trusted_proxies`"
+        "a.toml:4:1: error: listeners.web.cache: unknown key; expected one of `address`, `addresses`, `allow_clients`, `client_address_from`, `credentials`, `deny_clients`, `half_close`, `limits`, `open`, `protocols`, `proxy_protocol`, `quic`, `role`, `tls`, `trusted_proxies`"
     );
 }
 
@@ -226,5 +226,37 @@ path = "no-such-folder/access.jsonl"
     assert_eq!(
         found.last().unwrap(),
         "a.toml:19:8: error: log.access.path: there is no folder no-such-folder for it"
+    );
+}
+
+#[test]
+fn http3_says_what_it_needs() {
+    let found = errors(
+        r#"[listeners.a]
+address = "unix:/run/a.sock"
+role = "gateway"
+protocols = ["h1", "h3"]
+trusted_proxies = ["10.0.0.1"]
+proxy_protocol = true
+quic = { retry = "sometimes" }
+"#,
+    );
+    assert!(found.iter().any(|line| line.contains("\"load\" or \"always\"")), "{found:#?}");
+    let found = errors(
+        r#"[listeners.a]
+address = "unix:/run/a.sock"
+role = "gateway"
+protocols = ["h1", "h3"]
+trusted_proxies = ["10.0.0.1"]
+proxy_protocol = true
+"#,
+    );
+    assert_eq!(
+        found,
+        [
+            "a.toml:4:20: error: listeners.a.protocols[1]: HTTP/3 needs `tls`",
+            "a.toml:4:20: error: listeners.a.protocols[1]: HTTP/3 needs an address of the form `ip:port`",
+            "a.toml:6:18: error: listeners.a.proxy_protocol: QUIC has no PROXY protocol: HTTP/3 needs a listener without it",
+        ]
     );
 }

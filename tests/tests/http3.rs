@@ -1,0 +1,159 @@
+//! HTTP/3 at a listener with TLS: the same layers, limits and logs as the other versions.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use http::Request;
+use proxyd_tests::h3_client::H3Client;
+use proxyd_tests::origin::Origin;
+use proxyd_tests::pki::Pki;
+use proxyd_tests::proxyd::Proxyd;
+use proxyd_tests::{configured, waiting};
+
+/// A gateway that speaks all three, with more keys of its listener.
+fn edge(origin: &str, pki: &Pki, listener: &str) -> Proxyd {
+    let pair = pki.leaf(&["a.test", "localhost"]);
+    let listener = format!(
+        "protocols = [\"h1\", \"h2\", \"h3\"]\n{listener}\n\
+         [listeners.web.tls]\ncertificates = [{}]\n",
+        pair.table()
+    );
+    configured::gateway(origin, &listener, "").start()
+}
+
+fn connect(proxy: &Proxyd, pki: &Pki) -> Result<H3Client, String> {
+    H3Client::connect(proxy.address(), "a.test", &pki.ca())
+}
+
+fn url(proxy: &Proxyd, path: &str) -> String {
+    format!("https://a.test:{}{path}", proxy.address().port())
+}
+
+#[test]
+fn requests_pass_and_are_logged() {
+    let (pki, origin) = (Pki::new(), Origin::saying("hello"));
+    let proxy = edge(&origin.url(), &pki, "");
+    let mut client = connect(&proxy, &pki).expect("a connection");
+    let get = Request::get(url(&proxy, "/x?y")).body(()).expect("a request");
+    let answer = client.ask(get, b"");
+    assert_eq!((answer.head.status().as_u16(), answer.text()), (200, "hello".to_owned()));
+    assert!(answer.head.headers().get("alt-svc").is_none());
+    let post = Request::post(url(&proxy, "/")).body(()).expect("a request");
+    assert_eq!(client.ask(post, &[b'x'; 100_000]).head.status(), 200);
+    let seen = origin.last();
+    assert_eq!(seen.field("x-forwarded-proto"), Some("https"));
+    assert!(seen.field("via").is_some_and(|via| via.starts_with("3 ")), "{:?}", seen.field("via"));
+    let line = waiting::until("two lines in the log", || {
+        let log = proxy.log();
+        (log.lines().count() == 2).then(|| log.lines().next().map(str::to_owned))?
+    });
+    assert!(line.contains("HTTP/3"), "{line}");
+    assert!(line.contains("\"server_name\":\"a.test\""), "{line}");
+    waiting::until("the handshake in the metrics", || {
+        let metrics = proxy.ask_admin("/metrics").text();
+        metrics.contains("proxy_server_tls_handshakes_total{kind=\"full\"} 1").then_some(())
+    });
+    // A name that the handshake was not for.
+    let other = Request::get("https://b.test/").body(()).expect("a request");
+    assert_eq!(client.ask(other, b"").head.status(), 421);
+}
+
+/// RFC 7838: clients of the other versions are told where to find it.
+#[test]
+fn it_is_advertised() {
+    let (pki, origin) = (Pki::new(), Origin::saying("hello"));
+    for (quic, due) in [("", true), ("quic = { advertise = \"none\" }", false)] {
+        let proxy = edge(&origin.url(), &pki, quic);
+        let port = proxy.address().port();
+        let resolve = format!("a.test:{port}:127.0.0.1");
+        for version in ["--http1.1", "--http2"] {
+            let url = url(&proxy, "/");
+            let output = pki.curl(&[version, "--head", "--resolve", &resolve, &url]);
+            let head = String::from_utf8_lossy(&output.stdout).to_lowercase();
+            let says = head.contains(&format!("alt-svc: h3=\":{port}\"; ma=86400"));
+            assert_eq!(says, due, "{head}");
+        }
+    }
+}
+
+#[test]
+fn what_is_under_way_is_finished_in_a_drain() {
+    let (pki, origin) = (Pki::new(), Origin::saying("hello"));
+    let mut proxy = edge(&origin.url(), &pki, "");
+    let mut client = connect(&proxy, &pki).expect("a connection");
+    let post = Request::post(url(&proxy, "/")).body(()).expect("a request");
+    let sent = client.begin(post);
+    // It has come: what is sent behind it has.
+    let get = Request::get(url(&proxy, "/")).body(()).expect("a request");
+    assert_eq!(client.ask(get, b"").head.status(), 200);
+    proxy.sigterm();
+    waiting::until("the end of accepting", || connect(&proxy, &pki).err());
+    let answer = client.finish(sent, b"content");
+    assert_eq!((answer.head.status().as_u16(), answer.text()), (200, "hello".to_owned()));
+    let closed = client.closed();
+    assert!(closed.contains("256"), "{closed}");
+    assert!(proxy.wait_exit().success());
+}
+
+#[test]
+fn clients_are_judged_before_they_are_answered() {
+    let (pki, origin) = (Pki::new(), Origin::saying("hello"));
+    let limits = "quic = { retry = \"always\" }\nlimits = { connections_per_client = 1 }";
+    let proxy = edge(&origin.url(), &pki, limits);
+    let client = connect(&proxy, &pki).expect("a connection");
+    let refused = connect(&proxy, &pki).err().expect("no place");
+    assert!(!refused.contains("too slow"), "{refused}");
+    waiting::until("the refusal in the metrics", || {
+        let metrics = proxy.ask_admin("/metrics").text();
+        let line = "proxy_server_connections_refused_total{reason=\"client_limit\"}";
+        metrics.contains(line).then_some(())
+    });
+    drop(client);
+}
+
+/// A Python environment with aioquic, where one can be made.
+fn aioquic() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aioquic");
+    let python = folder.join("bin/python");
+    let has = |python: &Path| {
+        let mut command = Command::new(python);
+        command.args(["-c", "import aioquic"]).stdin(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    };
+    if has(&python) {
+        return Some(python);
+    }
+    let run = |program: &Path, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null());
+        command.output().is_ok_and(|output| output.status.success())
+    };
+    let made = run(Path::new("python3"), &["-m", "venv", &folder.to_string_lossy()])
+        && run(&python, &["-m", "pip", "install", "--quiet", "--timeout", "20", "aioquic"]);
+    (made && has(&python)).then_some(python)
+}
+
+/// An independent stack. It comes from PyPI: where that can not be reached the other tests have to
+/// do, which is said.
+#[test]
+fn aioquic_loads_pages() {
+    let Some(python) = aioquic() else {
+        eprintln!("skipped: aioquic could not be installed");
+        return;
+    };
+    let (pki, origin) = (Pki::new(), Origin::saying("hello"));
+    let proxy = edge(&origin.url(), &pki, "");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/http3/aioquic_get.py");
+    let address: SocketAddr = proxy.address();
+    let output = Command::new(python)
+        .arg(script)
+        .arg(address.port().to_string())
+        .arg(pki.ca())
+        .stdin(Stdio::null())
+        .output()
+        .expect("python");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let wrong = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said, "200 hello\n200 hello\n", "{wrong}");
+}
