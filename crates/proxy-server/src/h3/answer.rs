@@ -114,7 +114,7 @@ impl Stream {
         };
         let Begun { mut head, length, first } = match begun {
             Ok(begun) => begun,
-            Err(NoRequest::Gone) => return,
+            Err(NoRequest::Gone) => return answering.sender.reset(Code::RequestCancelled),
             Err(NoRequest::Incomplete) => {
                 return answering.sender.reset(Code::RequestIncomplete);
             }
@@ -157,7 +157,7 @@ impl Stream {
                 answering.reset();
             }
             Waited::Malformed => answering.sender.reset(Code::MessageError),
-            Waited::Left => {}
+            Waited::Left => answering.sender.reset(Code::RequestCancelled),
         }
     }
 }
