@@ -69,7 +69,7 @@ impl H3Client {
         let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).expect("QUIC")));
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let connected = runtime.block_on(tokio::time::timeout(PATIENCE, async {
+        let connecting = async {
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
             let endpoint = Endpoint::client(any).map_err(|error| error.to_string())?;
             let connecting = endpoint.connect_with(config, address, name);
@@ -78,8 +78,11 @@ impl H3Client {
             let made = h3::client::new(h3_quinn::Connection::new(quic.clone())).await;
             let (mut driver, requests) = made.map_err(|error| error.to_string())?;
             tokio::spawn(async move { driver.wait_idle().await });
-            Ok((endpoint, quic, requests))
-        }));
+            Ok::<_, String>((endpoint, quic, requests))
+        };
+        // Timers begin within the runtime.
+        let connected =
+            runtime.block_on(async { tokio::time::timeout(PATIENCE, connecting).await });
         let (endpoint, quic, requests) = connected.map_err(|_| "too slow".to_owned())??;
         Ok(Self { requests, quic, runtime, _endpoint: endpoint })
     }

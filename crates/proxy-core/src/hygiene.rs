@@ -142,12 +142,14 @@ where
 
     fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
         let exchange = Exchange::of(&request).cloned();
+        // The client's: what goes on has ours.
+        let version = request.version();
         let state = match self.config.clean(&mut request) {
             Outcome::Forward => {
                 let tls = exchange.as_ref().is_some_and(|x| x.connection().tls.is_some());
                 let secure = tls && self.config.strict_transport.is_some();
                 let alternative = match self.config.http3_for {
-                    Some(seconds) if tls && request.version() < Version::HTTP_3 => {
+                    Some(seconds) if tls && version < Version::HTTP_3 => {
                         alternative(request.headers().get(HOST), seconds)
                     }
                     _ => None,

@@ -256,7 +256,7 @@ mod tests {
                 "error: forward.connect_ports[2]: expected a port number or a range such as \"8000-8099\", found true",
                 "error: listeners.web.adress: unknown key; did you mean `address`?",
                 "error: listeners.web.allow_clients: expected an array, found the string \"10.0.0.0/8\"; write [\"10.0.0.0/8\"]",
-                "error: listeners.web.colour: unknown key; expected one of `address`, `addresses`, `allow_clients`, `client_address_from`, `credentials`, `deny_clients`, `half_close`, `limits`, `open`, `protocols`, `proxy_protocol`, `role`, `tls`, `trusted_proxies`",
+                "error: listeners.web.colour: unknown key; expected one of `address`, `addresses`, `allow_clients`, `client_address_from`, `credentials`, `deny_clients`, `half_close`, `limits`, `open`, `protocols`, `proxy_protocol`, `quic`, `role`, `tls`, `trusted_proxies`",
                 "error: listeners.web.role: expected \"gateway\" or \"forward\", found the string \"gatewya\"; did you mean \"gateway\"?",
                 "error: routes[0].match.fields.a: expected a value, true (present), false (absent) or { regex = \"...\" }, found the number 1",
                 "error: routes[0].match.fields.b.regexp: unknown key; did you mean `regex`?",

@@ -81,7 +81,9 @@ fn add(fields: &mut HeaderMap, name: &[u8], value: Bytes) -> Result<(), Refused>
         "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => {
             return Err(Refused::Malformed("connection_field"));
         }
-        "te" if !value.eq_ignore_ascii_case(b"trailers") => return Err(Refused::Malformed("connection_field")),
+        "te" if !value.eq_ignore_ascii_case(b"trailers") => {
+            return Err(Refused::Malformed("connection_field"));
+        }
         _ => {}
     }
     let value =
