@@ -55,7 +55,7 @@ pub use intercept::Intercept;
 pub use listener::{Admin, Forward, Listener, Port, Probe, Protocol, Role, Secret};
 pub use log::{AccessLog, Log, LogFormat, LogSwitch, Metrics, OnFull, Rotate};
 pub use privacy::{AuditFsync, AuditLog, AuditOnFull, ClientAddress, Privacy, PrivacySinks};
-pub use quic::{Quic, Retry};
+pub use quic::{AddressRetry, Quic};
 pub use rate_limit::{LimitCount, LimitKey, LimitMode, RateLimit};
 pub use route::{
     Defaults, FieldEdits, FieldMatch, Match, PathPattern, Redirect, Respond, Rewrite, Route,

@@ -15,7 +15,7 @@ pub struct Quic {
     pub advertise: Limit<Period>,
     /// When a client must show that its address is its own, which takes a round trip: `"load"`
     /// while many handshakes are under way, or `"always"`.
-    pub retry: Retry,
+    pub retry: AddressRetry,
     /// File of 32 bytes or more, from which the keys of address tokens and stateless resets are
     /// made. Replicas behind one address share it. Default: random at each start.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,14 +25,14 @@ pub struct Quic {
 impl Default for Quic {
     fn default() -> Self {
         let day = Period::from_secs(24 * 3600);
-        Self { advertise: Limit::At(day), retry: Retry::Load, secret: None }
+        Self { advertise: Limit::At(day), retry: AddressRetry::Load, secret: None }
     }
 }
 
 /// When addresses are validated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Retry {
+pub enum AddressRetry {
     /// While many handshakes are under way.
     #[default]
     Load,

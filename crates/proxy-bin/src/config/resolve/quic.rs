@@ -2,7 +2,7 @@
 
 use super::Resolver;
 use crate::config::path::KeyPath;
-use crate::config::raw::{self, Protocol, Retry, Role};
+use crate::config::raw::{self, AddressRetry, Protocol, Role};
 use crate::config::resolved::ListenerQuic;
 
 /// A secret that can be guessed is none.
@@ -59,7 +59,7 @@ impl Resolver<'_> {
         Some(ListenerQuic {
             // A port of a forward proxy is in no URL.
             advertise: advertise.filter(|_| raw.role == Role::Gateway),
-            always_retry: own.retry == Retry::Always,
+            always_retry: own.retry == AddressRetry::Always,
             secret,
         })
     }
