@@ -10,7 +10,6 @@ use super::path::KeyPath;
 /// Paths, where `*` stands for any name or index.
 const UNBUILT: &[&str] = &[
     // Layers of their own.
-    "traces",
     "extensions",
     // Reload.
     "watch",
@@ -82,7 +81,7 @@ mod tests {
     #[test]
     fn each_is_named_where_it_stands() {
         let root = serde_json::json!({
-            "traces": {},
+            "extensions": {},
             "upstreams": {"b": {
                 "endpoints": ["https://x", {"url": "https://y"}],
                 "tls": {},
@@ -94,7 +93,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "error: traces: `traces` is not built yet",
+                "error: extensions: `extensions` is not built yet",
                 "error: server.watch: `watch` is not built yet",
             ]
         );
