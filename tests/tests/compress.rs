@@ -202,7 +202,8 @@ fn the_metrics_are_those_of_the_documentation() {
         begins.map(|rest| rest.chars().take_while(|c| is_name(*c)).collect()).collect()
     }
     let told = include_str!("../../docs/compress.md");
-    let proxy = gateway(&library(), "");
+    let origin = library();
+    let proxy = gateway(&origin, "");
     curl(proxy.address(), "/0", "gzip");
     let exported = || names(&client::get(proxy.admin(), "localhost", "/metrics").text());
     waiting::until("all of them are exported", || {
