@@ -24,7 +24,8 @@ impl Page {
 
     /// The sum of a metric's series that have these labels.
     pub(super) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        self.all(name, labels).map(|own| own.value).sum()
+        // Nothing adds up to -0, which is shown as such.
+        self.all(name, labels).map(|own| own.value).sum::<f64>() + 0.0
     }
 
     /// The sum by one label.

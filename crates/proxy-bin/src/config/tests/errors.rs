@@ -88,7 +88,7 @@ fn what_is_not_built_says_so_and_hides_nothing_else() {
     let text = format!(
         "{GATEWAY}{}",
         r#"
-[traces]
+[extensions]
 share = 7
 [[routes]]
 name = "clip"
@@ -101,7 +101,7 @@ upstream = "apq"
     assert_eq!(
         errors(&text),
         [
-            "a.toml:5:2: error: traces: `traces` is not built yet",
+            "a.toml:5:2: error: extensions: `extensions` is not built yet",
             "a.toml:12:12: error: routes[1].upstream: no upstream is named `apq`; did you mean `app`?",
         ]
     );
