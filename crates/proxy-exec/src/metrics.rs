@@ -18,7 +18,7 @@ pub const METRICS: &[(&str, &str)] = &[
     (FIRST_BYTE, "Seconds from the order to start a program to its first byte."),
     (INPUT, "Bytes of content that programs were given."),
     (OUTPUT, "Bytes that programs wrote to standard output."),
-    (CPU, "Seconds of processor time that programs used."),
+    (CPU, "Processor time that programs used."),
     (PEAK_MEMORY, "The most memory that a program had, in bytes."),
 ];
 
