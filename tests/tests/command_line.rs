@@ -73,7 +73,7 @@ fn syntax_errors_and_missing_files_have_places_too() {
 fn what_is_not_built_is_said_and_never_silently_accepted() {
     for more in [
         "[cache]\nmemory = \"1MiB\"\n",
-        "[traces]\nshare = 1\n",
+        "[extensions]\nshare = 1\n",
         "[privacy]\nclient_address = \"drop\"\n",
     ] {
         let checked = check(&format!("{SOUND}{more}"));

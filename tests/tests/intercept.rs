@@ -210,6 +210,21 @@ fn the_user_of_the_tunnel_is_the_user_inside() {
 }
 
 #[test]
+fn nobody_inside_speaks_for_another_client() {
+    let stage = Stage::new();
+    let rules = "[[filter.rules]]\nid = \"not-ten\"\nmatch = { clients = [\"10.0.0.0/8\"] }\n\
+                 action = \"deny\"\n";
+    // The tunnel comes through a trusted proxy, which says nothing of its client.
+    let listener = "trusted_proxies = [\"127.0.0.0/8\"]";
+    let proxy = stage.proxy(listener, "", "names = [\"localhost\"]", rules);
+    let url = stage.url("localhost", "/");
+    let claim = ["-H", "X-Forwarded-For: 10.0.0.9", "-w", SHOWN, &url];
+    let output = stage.curl(&proxy, &claim);
+    assert!(said(&output).ends_with(" 200"), "{}", said(&output));
+    assert!(stage.origin.last().field("x-forwarded-for").is_none_or(|own| !own.contains("10.0")));
+}
+
+#[test]
 fn what_is_inside_is_stored_only_if_asked() {
     for (asked, hits) in [("", false), ("cache = true\n", true)] {
         let mut stage = Stage::new();

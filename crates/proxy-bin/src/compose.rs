@@ -24,6 +24,7 @@ use proxy_filter::tunnel::TunnelRules;
 use proxy_observe::audit::{AuditGate, Door};
 use proxy_observe::{AuditGateLayer, Observe, ObserveLayer, Observer};
 use proxy_server::intercept::Inside;
+use proxy_server::tls::TlsOptions;
 use proxy_server::{
     Drain, Edge, EdgeSettings, EdgeTimeouts, Exchanges, Limiter, ListenerSettings, TunnelSettings,
 };
@@ -334,7 +335,10 @@ fn forward_place(
     match place {
         Place::Outside(None) => {}
         Place::Outside(Some((own, inside))) => {
-            let interceptor = Interceptor::new(own.clone(), *inside, dialer, own.tls.clone());
+            let mut own = own.clone();
+            own.minter = own.minter.with_options(handshakes(config, listener));
+            let tls = own.tls.clone();
+            let interceptor = Interceptor::new(own, *inside, dialer, tls);
             tunnels = tunnels.intercepted_by(interceptor);
         }
         Place::Inside(own) => {
@@ -345,7 +349,8 @@ fn forward_place(
     // Who may use a forward proxy does not change what an origin server answers: `allow_clients`
     // makes nothing personal here. What clients send of themselves the layer judges by the request;
     // their credentials for us it does not see.
-    let personal = listener.credentials.is_some();
+    let asks = listener.tls.as_ref().is_some_and(|tls| tls.files.clients.is_some());
+    let personal = listener.credentials.is_some() || asks;
     let cache = forward.cache.as_ref().filter(|_| is_stored).and_then(|policy| {
         let coder = forward.compress.as_ref().and_then(|own| resources.coders.stored(own));
         caches.layer(policy, &CacheRole::Forward, personal, coder, resources)
@@ -359,6 +364,15 @@ fn forward_place(
     let filter = filters.layer(listener);
     let filtered = before_dispatch(MaybeStacked::new(dispatch), config, filter, limits, resources);
     ForwardRole::new(access(listener), filtered)
+}
+
+/// How handshakes inside of tunnels are done: as those of the listener, where it speaks TLS itself.
+fn handshakes(config: &Resolved, listener: &Listener) -> TlsOptions {
+    let protocols = TlsOptions::default().protocols;
+    match &listener.tls {
+        Some(own) => TlsOptions { protocols, ..own.edge.options().clone() },
+        None => TlsOptions { timeout: config.server.timeouts.handshake, ..TlsOptions::default() },
+    }
 }
 
 fn tunnel_rules(tunnel: &Tunnel, names: &Names) -> TunnelRules {

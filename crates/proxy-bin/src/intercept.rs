@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use proxy_core::{
-    ConnectionInfo, Decision, ErrorKind, Exchange, Finding, FoundName, NamePolicy, NameSource,
-    ParentTunnel, ProxyError, Verdict,
+    ClientCertificate, ConnectionInfo, Decision, ErrorKind, Exchange, Finding, FoundName,
+    NamePolicy, NameSource, ParentTunnel, ProxyError, Verdict,
 };
 use proxy_server::TunnelUpstream;
 use proxy_server::intercept::{Found, Inside, Opened};
@@ -95,6 +95,7 @@ impl Interceptor {
             port,
             id: exchange.id().to_string().into(),
             user: exchange.user().cloned(),
+            certificate: certificate(exchange),
         };
         let info = ConnectionInfo {
             // Who the client is was found out for the tunnel, and is taken from nothing inside.
@@ -165,6 +166,11 @@ impl NamePolicy for NoWayAround {
             false => Vec::new(),
         }
     }
+}
+
+/// The certificate by which the client of a tunnel is known.
+fn certificate(exchange: &Exchange) -> Option<Arc<ClientCertificate>> {
+    exchange.connection().tls.as_deref()?.client.clone()
 }
 
 /// A host without the brackets of an IPv6 address.

@@ -31,7 +31,7 @@ use crate::client_address::ClientAddr;
 use crate::error::ErrorKind;
 use crate::hex;
 use crate::target::TargetForm;
-use crate::tls::TlsInfo;
+use crate::tls::{ClientCertificate, TlsInfo};
 
 /// What is known of a connection from its first byte on; shared by all its exchanges.
 #[derive(Clone, Debug)]
@@ -67,6 +67,8 @@ pub struct ParentTunnel {
     pub id: Box<str>,
     /// Who opened it, where credentials were verified.
     pub user: Option<Arc<str>>,
+    /// The certificate that its client has shown.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl ParentTunnel {

@@ -196,7 +196,11 @@ impl Config {
             None => request.extensions().get().copied().unwrap_or(ClientAddr::unknown()),
         };
         let trusted = match &exchange {
-            Some(exchange) => exchange.connection().peer_trusted || peer.is_in(&self.trusted),
+            // Inside of a tunnel nobody speaks for another, whatever the tunnel came through.
+            Some(exchange) => {
+                let own = exchange.connection();
+                own.parent.is_none() && (own.peer_trusted || peer.is_in(&self.trusted))
+            }
             None => peer.is_in(&self.trusted),
         };
         let hops = match trusted {

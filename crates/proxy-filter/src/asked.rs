@@ -157,8 +157,11 @@ impl<'a> Asked<'a> {
     /// The certificate that the client has shown in its TLS handshake, which was verified there.
     /// In another server than ours it may be put into the extensions.
     pub fn client_certificate(&self) -> Option<&Arc<ClientCertificate>> {
-        let tls = self.exchange.and_then(|exchange| exchange.connection().tls.as_deref());
-        tls.and_then(|tls| tls.client.as_ref()).or_else(|| self.head.extensions.get())
+        let connection = self.exchange.map(Exchange::connection);
+        let own = connection.and_then(|own| own.tls.as_deref()?.client.as_ref());
+        // Inside of a tunnel it is the one that was shown for the tunnel.
+        own.or_else(|| connection.and_then(|own| own.parent.as_deref()?.certificate.as_ref()))
+            .or_else(|| self.head.extensions.get())
     }
 
     /// The server name of the client's TLS handshake, where there was one.

@@ -46,6 +46,8 @@ pub(crate) struct OriginConnection {
     /// The stack of the thread whose reactor wakes it.
     pub(crate) home: usize,
     pub(crate) requests: u32,
+    /// It was authenticated as a whole: it is somebody's, and no further request may use it.
+    bound: bool,
     /// A place in a limit, given back when the connection closes.
     _place: Option<crate::pool::Place>,
 }
@@ -68,13 +70,14 @@ impl OriginConnection {
             opened: Instant::now(),
             home: crate::pool::shards::own(),
             requests: 0,
+            bound: false,
             _place: place,
         })
     }
 
     /// Whether both messages are over and another exchange may follow.
     pub(crate) fn is_reusable(&self) -> bool {
-        self.request.is_done() && self.response.may_be_followed()
+        !self.bound && self.request.is_done() && self.response.may_be_followed()
     }
 
     /// Whether a request could be sent now, `idle` after the last exchange: one look at the socket
@@ -115,6 +118,7 @@ impl OriginConnection {
     /// Begins an exchange. Nothing is written yet.
     pub(crate) fn begin(&mut self, request: OutgoingRequest) {
         self.requests = self.requests.saturating_add(1);
+        self.bound |= request.binds_connection();
         self.request = request;
         self.response.begin();
         self.deadline.clear();

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    NameConstraints, SanType, SerialNumber,
 };
 use rustls::pki_types::CertificateDer;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
@@ -99,7 +100,11 @@ impl NewAuthority {
             let names = self.only.iter().map(|name| GeneralSubtree::DnsName(name.clone()));
             params.name_constraints = Some(NameConstraints {
                 permitted_subtrees: names.collect(),
-                excluded_subtrees: Vec::new(),
+                // Names alone would leave every address free.
+                excluded_subtrees: vec![
+                    GeneralSubtree::IpAddress(CidrSubnet::V4([0; 4], [0; 4])),
+                    GeneralSubtree::IpAddress(CidrSubnet::V6([0; 16], [0; 16])),
+                ],
             });
         }
         let key = KeyPair::generate().map_err(signing)?;
@@ -115,6 +120,8 @@ pub struct Authority {
     holds: (SystemTime, SystemTime),
     /// The domains it may sign for; none: all.
     only: Option<Vec<String>>,
+    /// What vouches for it, in PEM, where that is not itself: clients may know only the root.
+    chain: String,
     /// One key for all leaves: making one takes longer than signing.
     leaf_key: KeyPair,
 }
@@ -147,10 +154,12 @@ impl Authority {
             return Err(AuthorityError::Expired);
         }
         let only = permitted(&parsed);
+        let is_root = parsed.issuer() == parsed.subject();
+        let chain = if is_root { String::new() } else { certificate.to_owned() };
         let issuer =
             Issuer::from_ca_cert_der(&der, key).map_err(|_| AuthorityError::Certificate)?;
         let leaf_key = KeyPair::generate().map_err(signing)?;
-        Ok(Self { issuer, certificate: der, holds, only, leaf_key })
+        Ok(Self { issuer, certificate: der, holds, only, chain, leaf_key })
     }
 
     /// Its certificate.
@@ -166,11 +175,21 @@ impl Authority {
     /// Whether it may sign for a host, a name or an address without brackets.
     pub fn permits(&self, host: &str) -> bool {
         let Some(only) = &self.only else { return true };
+        // A constraint on names says nothing that an address could keep to.
+        if host.parse::<IpAddr>().is_ok() {
+            return false;
+        }
         let host = host.to_ascii_lowercase();
         only.iter().any(|domain| {
             let rest = host.strip_suffix(domain.trim_start_matches('.'));
             rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         })
+    }
+
+    /// Whether it may sign for something that is a domain or below it.
+    pub fn permits_within(&self, domain: &str) -> bool {
+        let below = |own: &String| own.trim_start_matches('.').ends_with(&format!(".{domain}"));
+        self.permits(domain) || self.only.iter().flatten().any(below)
     }
 
     /// A certificate for a host, like the one that was found at the origin server.
@@ -183,6 +202,9 @@ impl Authority {
         found: &Found,
         now: SystemTime,
     ) -> Result<Certificate, AuthorityError> {
+        if now >= self.holds.1 {
+            return Err(AuthorityError::Expired);
+        }
         let mut names = vec![san(host)?];
         for name in found.names.iter().filter(|name| self.permits(name)) {
             // What can not be written again is left out: the host itself stands there already.
@@ -196,11 +218,14 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         params.serial_number = Some(serial()?);
         let (from, until) = found.holds.unwrap_or((now - SLACK, now + LONGEST));
-        params.not_before = from.max(self.holds.0).into();
-        params.not_after = until.min(self.holds.1).min(now + LONGEST).into();
+        let until = until.min(self.holds.1).min(now + LONGEST);
+        // Clients judge the whole span, not what is left of it.
+        params.not_before = from.max(self.holds.0).max(until - LONGEST).into();
+        params.not_after = until.into();
         let leaf = params.signed_by(&self.leaf_key, &self.issuer).map_err(signing)?;
         let key = self.leaf_key.serialize_pem();
-        Certificate::from_pem(leaf.pem().as_bytes(), key.as_bytes(), None).map_err(signing)
+        let chain = leaf.pem() + &self.chain;
+        Certificate::from_pem(chain.as_bytes(), key.as_bytes(), None).map_err(signing)
     }
 }
 

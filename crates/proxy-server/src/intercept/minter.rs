@@ -19,7 +19,7 @@ const USED: Duration = Duration::from_secs(3600);
 pub struct Minter(Arc<Shared>);
 
 struct Shared {
-    authority: Authority,
+    authority: Arc<Authority>,
     made: Cache<(Box<str>, Found), Made>,
     options: TlsOptions,
 }
@@ -39,7 +39,14 @@ impl Minter {
     /// Signs by this authority, and keeps so many.
     pub fn keeping(authority: Authority, most: usize) -> Self {
         let (made, options) = (Cache::new(most), TlsOptions::default());
-        Self(Arc::new(Shared { authority, made, options }))
+        Self(Arc::new(Shared { authority: Arc::new(authority), made, options }))
+    }
+
+    /// The same authority, with handshakes as a listener does them. Nothing is kept yet.
+    #[must_use]
+    pub fn with_options(&self, options: TlsOptions) -> Self {
+        let authority = Arc::clone(&self.0.authority);
+        Self(Arc::new(Shared { authority, made: Cache::new(KEPT), options }))
     }
 
     /// The authority.

@@ -1,14 +1,18 @@
 //! `Inside`: serves what is found in an intercepted tunnel.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body::Body as HttpBody;
+use pin_project_lite::pin_project;
 use proxy_core::{Body, BoxError, ConnectionInfo, IpSet};
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::sync::oneshot;
 use tower_service::Service;
 
 use crate::connection;
@@ -69,8 +73,15 @@ where
         let limiter = Limiter::new(usize::MAX, usize::MAX);
         let shared = connection::Shared { settings: Arc::new(settings), limiter, drain };
         let (service, guard) = (self.service.clone(), self.drain.register());
-        let serving =
-            Box::pin(connection::serve(far, BytesMut::new(), info, shared, service, guard));
+        let inside = connection::serve(far, BytesMut::new(), info, shared, service, guard);
+        let (near, outer_ended) = Near::new(near);
+        // What is inside ends with its tunnel, also while it waits for an origin server.
+        let serving = Box::pin(async move {
+            tokio::select! {
+                () = inside => {}
+                _ = outer_ended => {}
+            }
+        });
         Opened { upstream: TunnelUpstream::new(near), serving }
     }
 }
@@ -78,6 +89,50 @@ where
 impl<S> std::fmt::Debug for Inside<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Inside").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The end for the tunnel, which tells when the tunnel is over.
+    struct Near {
+        #[pin]
+        stream: DuplexStream,
+        over: oneshot::Sender<()>,
+    }
+}
+
+impl Near {
+    fn new(stream: DuplexStream) -> (Self, oneshot::Receiver<()>) {
+        let (over, ended) = oneshot::channel();
+        (Self { stream, over }, ended)
+    }
+}
+
+impl AsyncRead for Near {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.project().stream.poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Near {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.project().stream.poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().stream.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.project().stream.poll_shutdown(cx)
     }
 }
 

@@ -9,7 +9,9 @@ use proxy_core::ClientCertificate;
 use proxy_core::tls::ForwardedCertificate;
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
+use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::x509::X509Name;
 
 use super::names;
 
@@ -22,13 +24,56 @@ pub(super) fn of(chain: &[CertificateDer<'_>], forward: bool) -> Option<ClientCe
     let own = chain.first()?;
     let (_, parsed) = X509Certificate::from_der(own).ok()?;
     Some(ClientCertificate {
-        subject: parsed.subject().to_string().into(),
-        issuer: parsed.issuer().to_string().into(),
+        subject: name(parsed.subject()).into(),
+        issuer: name(parsed.issuer()).into(),
         serial: hex(parsed.raw_serial()),
         fingerprint: hex(&Sha256::digest(own)),
         names: names::texts(&parsed),
         forwarded: forward.then(|| forwarded(own, &chain[1..])).flatten(),
     })
+}
+
+/// A distinguished name as text (RFC 4514): the last part first, and nothing in a value that could be
+/// taken for another part.
+fn name(name: &X509Name<'_>) -> String {
+    let mut parts: Vec<String> = name
+        .iter_rdn()
+        .map(|rdn| {
+            let attributes = rdn.iter().map(|attribute| {
+                let oid = attribute.attr_type();
+                let key = oid2abbrev(oid, oid_registry())
+                    .map_or_else(|_| oid.to_id_string(), str::to_owned);
+                match attribute.as_str() {
+                    Ok(value) => format!("{key}={}", escaped(value)),
+                    Err(_) => format!("{key}=#{}", hex(attribute.as_slice())),
+                }
+            });
+            attributes.collect::<Vec<_>>().join("+")
+        })
+        .collect();
+    parts.reverse();
+    parts.join(",")
+}
+
+/// RFC 4514 section 2.4.
+fn escaped(value: &str) -> String {
+    let last = value.chars().count().saturating_sub(1);
+    let mut text = String::with_capacity(value.len());
+    for (at, c) in value.chars().enumerate() {
+        match c {
+            '"' | '+' | ',' | ';' | '<' | '>' | '\\' => text.extend(['\\', c]),
+            ' ' if at == 0 || at == last => text.push_str("\\ "),
+            '#' if at == 0 => text.push_str("\\#"),
+            c if c.is_control() => {
+                let mut bytes = [0; 4];
+                for byte in c.encode_utf8(&mut bytes).bytes() {
+                    let _ = write!(text, "\\{byte:02x}");
+                }
+            }
+            c => text.push(c),
+        }
+    }
+    text
 }
 
 fn forwarded(own: &[u8], rest: &[CertificateDer<'_>]) -> Option<ForwardedCertificate> {

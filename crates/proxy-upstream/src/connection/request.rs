@@ -6,6 +6,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use http_body::Body as _;
 use http_body::Frame;
 use proxy_core::deadline::Deadline;
@@ -49,6 +51,7 @@ pub(crate) struct OutgoingRequest {
     written: u64,
     to_head: bool,
     idempotent: bool,
+    binds: bool,
 }
 
 /// Why a request could not be sent whole.
@@ -76,6 +79,7 @@ impl OutgoingRequest {
         let coding = head::write(&request, &mut buffer)?;
         let to_head = request.method() == http::Method::HEAD;
         let idempotent = is_idempotent(request.method());
+        let binds = request.headers().get(AUTHORIZATION).is_some_and(authenticates_connection);
         let ended = matches!(coding, Coding::None | Coding::Length(0));
         let body = if ended { Body::empty() } else { request.into_body() };
         let expecting = (expects_continue && !ended).then(|| {
@@ -83,7 +87,17 @@ impl OutgoingRequest {
             deadline.set(Instant::now() + EXPECT_TIMEOUT);
             deadline
         });
-        Ok(Self { buffer, body, coding, expecting, ended, to_head, idempotent, ..Self::default() })
+        Ok(Self {
+            buffer,
+            body,
+            coding,
+            expecting,
+            ended,
+            to_head,
+            idempotent,
+            binds,
+            ..Self::default()
+        })
     }
 
     /// The buffer of a request that is over.
@@ -101,6 +115,11 @@ impl OutgoingRequest {
         (self.at, self.written) = (0, 0);
         (self.broken, self.blocked, self.unflushed) = (false, false, false);
         Some(self)
+    }
+
+    /// Whether it asks the origin server to take the whole connection for this user's.
+    pub(super) fn binds_connection(&self) -> bool {
+        self.binds
     }
 
     /// Whether its response has no content.
@@ -301,6 +320,13 @@ impl OutgoingRequest {
 }
 
 /// Methods that may be repeated (RFC 9110 section 9.2.2). `QUERY` (RFC 10008) is safe.
+/// NTLM and Negotiate authenticate connections, against RFC 9110 section 11.1: what follows on one is
+/// served as its user, whoever sent it.
+fn authenticates_connection(credentials: &HeaderValue) -> bool {
+    let scheme = credentials.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+    [&b"ntlm"[..], b"negotiate"].iter().any(|own| scheme.eq_ignore_ascii_case(own))
+}
+
 pub(crate) fn is_idempotent(method: &http::Method) -> bool {
     use http::Method;
     match *method {

@@ -262,3 +262,23 @@ async fn an_upload_behind_an_early_head_is_not_the_peers_fault() {
     let Ok(Some(Err(error))) = next(PATIENCE).await else { panic!("no timeout") };
     assert_eq!(error.detail_str(), Some("read_idle"));
 }
+
+/// NTLM and Negotiate say who a connection is: it must not serve the next client.
+#[tokio::test]
+async fn a_connection_that_is_somebodys_is_not_used_again() {
+    for (credentials, again) in
+        [("Basic YTpi", true), ("NTLM TlRMTVNTUAAB", false), ("negotiate YII", false)]
+    {
+        let (mut connection, mut peer) = pair().await;
+        let get = Request::get("/").header("host", "a").header("authorization", credentials);
+        connection.begin(request(get, Body::empty()));
+        let answer = tokio::spawn(async move {
+            read(&mut peer, "\r\n\r\n").await;
+            peer.write_all(OK).await.expect("write");
+            peer
+        });
+        assert_eq!(whole(&mut connection).await, "hi");
+        assert_eq!(connection.is_reusable(), again, "{credentials}");
+        drop(answer.await);
+    }
+}

@@ -58,6 +58,11 @@ impl Resolver<'_> {
         if raw.cache && !is_on(config) {
             self.warning(&path.key("cache"), "has no effect without `[forward] cache`");
         }
+        if config.forward.tunnel.mode == raw::Mode::Report {
+            let message = "with `[forward.tunnel] mode = \"report\"` clients get around it: they name one \
+                           host in CONNECT and another in the ClientHello";
+            self.warning(&path, message);
+        }
         if raw.names.is_empty() {
             self.warning(&path, "intercepts nothing without `names`");
             return None;
@@ -65,7 +70,7 @@ impl Resolver<'_> {
         for (index, name) in raw.names.iter().enumerate().filter(|(_, name)| !name.starts_with('@'))
         {
             let bare = name.trim_start_matches('=').trim_start_matches("*.");
-            if !authority.permits(bare) {
+            if !authority.permits_within(bare) {
                 let message = "the authority may not sign for it: it is not intercepted";
                 self.warning(&path.key("names").index(index), message);
             }
