@@ -1,5 +1,6 @@
 //! Traces to a collector: requests of OTLP over HTTP, sent by our own upstream machinery.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,11 +33,15 @@ impl Exporter {
         Self { traces, collector, config }
     }
 
-    /// Sends what there is, at each interval. Ends never.
+    /// Sends what there is, at each interval, and when there is enough for a request. Ends never.
     pub async fn run(self) {
+        let mut answers = true;
         loop {
-            tokio::time::sleep(self.config.interval).await;
-            self.send_all().await;
+            tokio::select! {
+                () = tokio::time::sleep(self.config.interval) => {}
+                () = poll_fn(|cx| self.traces.poll_full(cx)), if answers => {}
+            }
+            answers = self.send_all().await;
         }
     }
 
@@ -45,7 +50,8 @@ impl Exporter {
         let _ = tokio::time::timeout(LAST, self.send_all()).await;
     }
 
-    async fn send_all(&self) {
+    /// Whether the collector took them.
+    async fn send_all(&self) -> bool {
         while let Some(request) = self.traces.take() {
             let sent = tokio::time::timeout(self.config.timeout, self.send(request.into())).await;
             let reason = match sent {
@@ -56,8 +62,9 @@ impl Exporter {
             self.traces.not_sent();
             tracing::debug!(collector = %self.config.endpoint, reason, "spans are lost");
             // One that does not answer is not asked again at once.
-            return;
+            return false;
         }
+        true
     }
 
     async fn send(&self, content: Bytes) -> Result<(), String> {

@@ -35,6 +35,7 @@ mod queue;
 mod span;
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use proxy_core::{AddressPrivacy, Clock, Exchange, PathPolicy, RequestHead, Trace, TraceContext};
 
@@ -61,8 +62,8 @@ pub enum ParentSampling {
 pub struct TracesConfig {
     /// `service.name`. Default: `proxy`.
     pub service: Arc<str>,
-    /// The share of traces that is recorded where no parent decides, 0 to 1. By trace id, so that
-    /// all that are told the same choose the same. Default: 1.
+    /// The share of traces that is recorded where no parent decides, 0 to 1. By the exchange's own
+    /// id, which no client chooses. Default: 1.
     pub share: f64,
     /// Whose flag decides.
     pub parent: ParentSampling,
@@ -111,7 +112,7 @@ impl Traces {
 
     /// The same, with counters of what becomes of spans.
     pub fn counted(config: TracesConfig, clock: Arc<dyn Clock>, counters: SpanCounters) -> Self {
-        let queue = Queue::new(config.queue, counters);
+        let queue = Queue::new(config.queue, config.batch, counters);
         Self(Arc::new(Shared { config, clock, queue }))
     }
 
@@ -130,6 +131,12 @@ impl Traces {
     /// How many spans wait.
     pub fn waiting(&self) -> usize {
         self.0.queue.len()
+    }
+
+    /// Ready when a whole request of spans waits, or as many as may. For one task: the last one
+    /// that asks is woken.
+    pub fn poll_full(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.queue.poll_full(cx)
     }
 
     /// Counts a request that no collector took.
@@ -161,7 +168,8 @@ impl Sink for Traces {
         };
         let sampled = match parent.filter(|_| believed) {
             Some(parent) => parent.sampled,
-            None => self.is_chosen(trace_id),
+            // Not by the id of a client that is not believed: it would choose for us.
+            None => self.is_chosen(own_trace),
         };
         let context = TraceContext { trace_id, span_id, sampled };
         let parent = parent.map(|parent| parent.span_id);

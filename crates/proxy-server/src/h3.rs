@@ -37,8 +37,10 @@ use quinn::{ConnectionError, RecvStream, SendStream};
 use tokio::time::{Instant, timeout};
 use tower_service::Service;
 
+use crate::connection::Open;
 use crate::drain::{Drain, DrainGuard, DrainPhase};
 use crate::edge::Edge;
+use crate::limiter::Place;
 use crate::multiplex::streams::Streams;
 use crate::settings::EdgeSettings;
 use code::Code;
@@ -66,10 +68,14 @@ struct Connection {
     section_limit: usize,
     /// The largest that the client does.
     peer_limit: AtomicU64,
+    /// Request streams that were taken.
+    taken: AtomicU64,
     /// Bytes that were handed over on all streams.
     moved: AtomicU64,
     failed: AtomicBool,
     critical: Critical,
+    /// Its end is told, and its place free, once the last of its streams is done.
+    _held: (Open, Place),
 }
 
 impl Connection {
@@ -108,8 +114,8 @@ async fn serve<S, B>(
     info: Arc<ConnectionInfo>,
     service: S,
     edge: Arc<Edge>,
-    drain: Drain,
-    guard: DrainGuard,
+    (drain, guard): (Drain, DrainGuard),
+    held: (Open, Place),
 ) where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
     S::Future: Send + 'static,
@@ -126,9 +132,11 @@ async fn serve<S, B>(
         streams: Arc::new(Streams::new(settings.h2_resets)),
         section_limit: section_limit(&settings),
         peer_limit: AtomicU64::new(u64::MAX),
+        taken: AtomicU64::new(0),
         moved: AtomicU64::new(0),
         failed: AtomicBool::new(false),
         critical: Critical::default(),
+        _held: held,
     });
     let within = settings.timeouts.first_byte.max(settings.timeouts.header);
     let opened = timeout(within, open_control(&quic, shared.section_limit)).await;
@@ -155,6 +163,7 @@ async fn serve<S, B>(
                     continue;
                 }
                 next += 4;
+                shared.taken.fetch_add(1, Ordering::AcqRel);
                 let stream = answer::Stream::new(sending, receiving, &shared);
                 tokio::spawn(stream.answer(service.clone()));
             }

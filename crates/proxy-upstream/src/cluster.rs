@@ -173,9 +173,16 @@ impl Cluster {
         self.balancer.name()
     }
 
-    /// Whether at least one endpoint is in service.
+    /// Whether at least one endpoint is in service. In a panic requests are served even if none is.
     pub fn is_in_service(&self) -> bool {
-        !self.eligible_at(self.clock.now()).positions.is_empty()
+        self.has_others(&[])
+    }
+
+    /// Whether an endpoint beside these is in service.
+    pub(crate) fn has_others(&self, these: &[usize]) -> bool {
+        let now = self.clock.now();
+        let mut others = self.members.iter().enumerate().filter(|(at, _)| !these.contains(at));
+        others.any(|(_, member)| member.is_in_service(now))
     }
 
     /// An endpoint for a request, with a place there. `avoid` are those that the request was sent
@@ -233,7 +240,8 @@ impl Cluster {
             indices,
             avoid,
             limit,
-            now: warming.then(|| (self.nanos(now), self.config.slow_start)),
+            now,
+            warming: warming.then(|| (self.nanos(now), self.config.slow_start)),
         };
         let first = offer(&eligible.positions, avoid);
         if let Some(index) = prefer.filter(|index| first.takes(*index)) {

@@ -11,7 +11,8 @@
 //!
 //! **Moving.** An idempotent request that waits for the answer of an endpoint which a
 //! [check](crate::health) finds down goes to another one, if [resets](RetryConfig::on_reset) are
-//! retried. That costs no budget: the endpoint does nothing for it any more.
+//! retried, its content is still there, another one is in service, and the check got no connection
+//! or no answer. That costs no budget: the endpoint does nothing for it any more.
 //!
 //! That a kept-alive connection has died before it was used is found and repaired below, on a
 //! fresh connection to the same endpoint: it is no retry of this layer, and takes nothing of its
@@ -238,7 +239,8 @@ where
         let attempt = inner.call(Request::from_parts(parts.clone(), body));
         let (result, moved) = watch.run(attempt).await;
         let reason = reason(&result, config, idempotent);
-        if reason.is_none() && result.is_ok() {
+        // An answer that would go again is no success, even where it may not go again.
+        if result.as_ref().is_ok_and(|own| !config.statuses.contains(&own.status())) {
             shared.budget.deposit();
         }
         let Some(reason) = reason.filter(|_| !is_last) else {
@@ -246,6 +248,10 @@ where
             return result;
         };
         let Some(pause) = pause(&shared, &result, retries, moved, &tried) else { return result };
+        if moved {
+            // Content that a task of the connection sends is given back only when that has ended.
+            shared.clock.sleep_until(shared.clock.now() + pause).await;
+        }
         if !replay.is_whole() {
             return result;
         }
@@ -256,7 +262,7 @@ where
         drop(result);
         shared.meters.retried(reason);
         retries += 1;
-        if !pause.is_zero() {
+        if !moved && !pause.is_zero() {
             shared.clock.sleep_until(shared.clock.now() + pause).await;
         }
     }

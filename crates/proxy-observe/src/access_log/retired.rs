@@ -1,7 +1,8 @@
 //! Log files that were put away: compressed and, in the end, deleted, on a thread of their own.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -103,10 +104,15 @@ fn pack(path: &Path) -> io::Result<()> {
     };
     let partial = named(PARTIAL);
     let mut from = BufReader::with_capacity(64 << 10, File::open(path)?);
-    let mut to = GzEncoder::new(BufWriter::new(File::create(&partial)?), Compression::new(4));
+    // What an earlier attempt left.
+    let _ = fs::remove_file(&partial);
+    let to = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&partial)?;
+    let mut to = GzEncoder::new(BufWriter::new(to), Compression::new(4));
     io::copy(&mut from, &mut to)?;
-    to.finish()?.flush()?;
-    fs::set_permissions(&partial, fs::metadata(path)?.permissions())?;
+    let to = to.finish()?.into_inner()?;
+    to.set_permissions(from.get_ref().metadata()?.permissions())?;
+    // The other one is removed next.
+    to.sync_all()?;
     fs::rename(&partial, named(".gz"))?;
     fs::remove_file(path)
 }

@@ -1,16 +1,20 @@
 //! A log file that is put away when it is large or old.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use proxy_core::Clock;
 
 use super::retired::Retired;
 use super::sink::AccessLogSink;
 use crate::date::Civil;
+
+/// What could not be put away is tried again after this time.
+const RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// When a log file is put away, and what becomes of it then.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +40,10 @@ impl Default for Rotation {
 ///
 /// What is put away has the time in its name: `access.log` becomes `access.log-20261122T202105Z`,
 /// and `access.log-20261122T202105Z.gz` when a thread of its own has compressed it. What an
-/// earlier process left uncompressed is compressed too.
+/// earlier process left uncompressed is compressed too. The new file has the mode of the old one.
+///
+/// A file that can not be put away grows on, and is tried again a minute later; `flush_lines` says
+/// so once for each attempt.
 pub struct RotatingFile {
     path: PathBuf,
     rotation: Rotation,
@@ -47,6 +54,10 @@ pub struct RotatingFile {
     interval: u64,
     /// The last write ended inside a line.
     torn: bool,
+    /// It could not be put away: it grows on until then.
+    put_off: Option<Instant>,
+    /// Why, until somebody was told.
+    failure: Option<io::Error>,
     retired: Retired,
 }
 
@@ -65,23 +76,57 @@ impl RotatingFile {
         let began = if size > 0 { written.unwrap_or(clock.wall()) } else { clock.wall() };
         let retired = Retired::start(&path, rotation.keep, rotation.compress)?;
         let interval = nth(rotation.interval, began);
-        Ok(Self { path, rotation, clock, file, size, interval, torn: false, retired })
+        let (torn, put_off, failure) = (false, None, None);
+        Ok(Self { path, rotation, clock, file, size, interval, torn, put_off, failure, retired })
     }
 
     fn is_over(&self) -> bool {
         self.size > 0
+            && !self.is_put_off()
             && (self.rotation.size.is_some_and(|most| self.size >= most)
                 || nth(self.rotation.interval, self.clock.wall()) != self.interval)
     }
 
+    fn is_put_off(&self) -> bool {
+        self.put_off.is_some_and(|until| self.clock.now() < until)
+    }
+
     /// Where it can not be put away, it grows on, and says so.
-    fn rotate(&mut self) -> io::Result<()> {
+    fn rotate(&mut self) {
+        match self.put_away() {
+            Ok(()) => self.put_off = None,
+            Err(error) => {
+                self.put_off = Some(self.clock.now() + RETRY_INTERVAL);
+                let text = format!("{} cannot be put away: {error}", self.path.display());
+                self.failure = Some(io::Error::new(error.kind(), text));
+            }
+        }
+    }
+
+    fn put_away(&mut self) -> io::Result<()> {
         let now = self.clock.wall();
+        let old = self.file.metadata()?;
         let away = free_name(&self.path, now)?;
-        std::fs::rename(&self.path, &away)?;
-        let (file, size, _) = open(&self.path)?;
+        let moved = match std::fs::rename(&self.path, &away) {
+            Ok(()) => true,
+            // Somebody else has moved it away.
+            Err(error) if error.kind() == ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        let (file, size, _) = match open_like(&self.path, &old) {
+            Ok(opened) => opened,
+            Err(error) => {
+                // What is there by now is not ours.
+                if moved && std::fs::symlink_metadata(&self.path).is_err() {
+                    let _ = std::fs::rename(&away, &self.path);
+                }
+                return Err(error);
+            }
+        };
         (self.file, self.size, self.interval) = (file, size, nth(self.rotation.interval, now));
-        self.retired.take(away);
+        if moved {
+            self.retired.take(away);
+        }
         Ok(())
     }
 }
@@ -89,10 +134,10 @@ impl RotatingFile {
 impl AccessLogSink for RotatingFile {
     fn write_lines(&mut self, lines: &[u8]) -> io::Result<usize> {
         if !self.torn && self.is_over() {
-            self.rotate()?;
+            self.rotate();
         }
         let mut piece = lines;
-        if let Some(most) = self.rotation.size {
+        if let Some(most) = self.rotation.size.filter(|_| !self.is_put_off()) {
             // As many whole lines as the file still takes; at least one.
             let left = usize::try_from(most.saturating_sub(self.size)).unwrap_or(usize::MAX);
             let end = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte == b'\n');
@@ -101,7 +146,7 @@ impl AccessLogSink for RotatingFile {
                     Some(at) => &lines[..=at],
                     // The next line goes into the next file.
                     None if self.size > 0 && !self.torn => {
-                        self.rotate()?;
+                        self.rotate();
                         return self.write_lines(lines);
                     }
                     None => super::sink::first_line(lines),
@@ -113,6 +158,10 @@ impl AccessLogSink for RotatingFile {
         self.torn = n > 0 && piece[n - 1] != b'\n';
         Ok(n)
     }
+
+    fn flush_lines(&mut self) -> io::Result<()> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
 }
 
 impl std::fmt::Debug for RotatingFile {
@@ -122,7 +171,24 @@ impl std::fmt::Debug for RotatingFile {
     }
 }
 
-fn open(path: &Path) -> io::Result<(File, u64, Option<SystemTime>)> {
+/// A file, how large it is, and when it was written to.
+type Opened = (File, u64, Option<SystemTime>);
+
+/// A new file has the mode of the old one.
+fn open_like(path: &Path, old: &Metadata) -> io::Result<Opened> {
+    let mode = old.permissions().mode() & 0o777;
+    match OpenOptions::new().create_new(true).append(true).mode(mode).open(path) {
+        Ok(file) => {
+            // The umask may have taken some of it.
+            let _ = file.set_permissions(Permissions::from_mode(mode));
+            Ok((file, 0, None))
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => open(path),
+        Err(error) => Err(error),
+    }
+}
+
+fn open(path: &Path) -> io::Result<Opened> {
     let file = OpenOptions::new().create(true).append(true).open(path)?;
     let data = file.metadata()?;
     Ok((file, data.len(), data.modified().ok()))

@@ -210,7 +210,11 @@ fn of_exchange(out: &mut Vec<u8>, variable: Variable, entry: &LogEntry<'_>) {
         Variable::Listener => text(out, exchange.connection().listener.as_bytes()),
         Variable::Connection => number(out, exchange.connection().id),
         Variable::Client => shown(out, &exchange.client().view(&config.privacy)),
-        Variable::User if config.users => known(out, exchange.user().map(|user| user.as_bytes())),
+        Variable::User if config.users => {
+            // Readers split at spaces.
+            let user = exchange.user().map(|user| user.replace(' ', "_"));
+            known(out, user.as_ref().map(String::as_bytes));
+        }
         Variable::User => {}
         Variable::Method => text(out, request.method.as_str().as_bytes()),
         Variable::Scheme if request.method == Method::CONNECT => {}

@@ -156,3 +156,52 @@ fn a_file_that_was_begun_is_gone_on_with() {
     assert_eq!(text(&folder.away()[0]), "first\nagain\n");
     assert_eq!(text(&folder.log()), "third\n");
 }
+
+#[test]
+fn a_file_that_cannot_be_put_away_grows_on_and_is_tried_again() {
+    let (folder, clock) = (Folder::new("stuck"), ManualClock::new());
+    let rotation = Rotation { size: Some(6), keep: 2_000, compress: false, ..Rotation::default() };
+    let mut file = RotatingFile::open(folder.log(), rotation, Arc::new(clock.clone())).unwrap();
+    // Every name that this second has is taken.
+    let name = |end: &str| folder.0.join(format!("access.log-20231114T221320Z{end}"));
+    std::fs::write(name(""), "").unwrap();
+    (1..1000).for_each(|n| std::fs::write(name(&format!(".{n:03}")), "").unwrap());
+    write(&mut file, b"first\nagain\n");
+    write(&mut file, b"third\n");
+    assert_eq!(text(&folder.log()), "first\nagain\nthird\n");
+    let told = file.flush_lines().unwrap_err().to_string();
+    assert!(told.contains("access.log cannot be put away"), "{told}");
+    file.flush_lines().unwrap();
+    clock.advance(Duration::from_secs(59));
+    write(&mut file, b"still\n");
+    assert_eq!(folder.away().len(), 1_000);
+    file.flush_lines().unwrap();
+    clock.advance(Duration::from_secs(1));
+    write(&mut file, b"new\n");
+    let away = folder.0.join("access.log-20231114T221420Z");
+    assert_eq!(text(&away), "first\nagain\nthird\nstill\n");
+    assert_eq!(text(&folder.log()), "new\n");
+    file.flush_lines().unwrap();
+}
+
+#[test]
+fn what_somebody_else_has_moved_away_is_begun_anew_with_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, clock) = (Folder::new("moved"), ManualClock::new());
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let rotation = Rotation { size: Some(6), ..Rotation::default() };
+    std::fs::write(folder.log(), "").unwrap();
+    std::fs::set_permissions(folder.log(), PermissionsExt::from_mode(0o620)).unwrap();
+    let mut file = RotatingFile::open(folder.log(), rotation, Arc::new(clock)).unwrap();
+    write(&mut file, b"first\n");
+    std::fs::rename(folder.log(), folder.0.join("mine")).unwrap();
+    write(&mut file, b"again\n");
+    assert_eq!(text(&folder.0.join("mine")), "first\n");
+    assert_eq!((text(&folder.log()), mode(&folder.log())), ("again\n".to_owned(), 0o620));
+    write(&mut file, b"third\n");
+    assert_eq!((text(&folder.log()), mode(&folder.log())), ("third\n".to_owned(), 0o620));
+    let packed = folder.0.join("access.log-20231114T221320Z.gz");
+    until("the packed file", || packed.exists());
+    assert_eq!((text(&packed), mode(&packed)), ("again\n".to_owned(), 0o620));
+    file.flush_lines().unwrap();
+}

@@ -79,7 +79,7 @@ async fn every_variable_has_its_value() {
         ("listener", "test"),
         ("connection", "1"),
         ("client", "192.0.2.77"),
-        ("user", "an na"),
+        ("user", "an_na"),
         ("method", "GET"),
         ("scheme", "http"),
         ("host", "a.test"),

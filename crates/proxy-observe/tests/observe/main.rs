@@ -13,4 +13,6 @@ mod metrics;
 mod scene;
 mod system_logs;
 mod termination;
+#[cfg(feature = "otlp")]
+mod traces;
 mod trail;

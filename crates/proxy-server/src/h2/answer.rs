@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use h2::server::SendResponse;
@@ -13,7 +14,10 @@ use http::{Method, Request, Response};
 use http_body::Body as HttpBody;
 use http_body_util::Full;
 use proxy_core::error_pages::Page;
-use proxy_core::{Body, BoxError, ConnectionEvent, Ending, Exchange, Fault, InterimSink, Refusal};
+use proxy_core::{
+    Body, BoxError, ConnectionEvent, Ending, Exchange, Fault, InterimSink, Refusal, TunnelEnd,
+    TunnelOutcome,
+};
 use tower_service::Service;
 
 use super::Connection;
@@ -165,7 +169,9 @@ impl Answering {
             (upstream, tunnel, head.status.is_success())
         {
             response.headers_mut().remove(CONTENT_LENGTH);
-            let Ok(sending) = respond.send_response(response, false) else { return };
+            let Ok(sending) = respond.send_response(response, false) else {
+                return tell_no_tunnel(&exchange, &connection);
+            };
             unanswered.answered();
             let stream = TunnelIo::new(receiving, sending);
             return run_tunnel(stream, upstream, exchange, &connection).await;
@@ -192,6 +198,15 @@ impl Answering {
             edge.events.on_event(&connection.info, event);
         }
     }
+}
+
+/// It stands upstream, but the client does not hear of it: its record waits for an end.
+fn tell_no_tunnel(exchange: &Exchange, connection: &Connection) {
+    let (end, duration) = (TunnelEnd::ClientError, Duration::ZERO);
+    let outcome = &TunnelOutcome { end, sent: 0, received: 0, duration };
+    let (exchange, info, events) = (Some(exchange), &connection.info, &connection.edge.events);
+    events.on_event(info, ConnectionEvent::TunnelOpened { exchange });
+    events.on_event(info, ConnectionEvent::TunnelClosed { exchange, outcome });
 }
 
 /// Relays. The stream is open, and its connection not idle, while the tunnel stands.

@@ -64,6 +64,7 @@ impl Content {
         }
     }
 
+    /// Somebody waits for the client, or nothing more is to come from it.
     fn set_awaited(&mut self, awaited: bool) {
         if self.awaited != awaited {
             self.awaited = awaited;
@@ -135,11 +136,12 @@ impl HttpBody for Content {
         let poll = this.poll_next(cx);
         let expecting = this.expecting.take();
         if let Poll::Ready(next) = poll {
-            this.set_awaited(false);
             this.deadline.clear();
             if next.is_err() {
                 this.phase = Phase::Over;
             }
+            // What has ended takes no room in the window any more, however long it is held.
+            this.set_awaited(this.is_end_stream());
             return Poll::Ready(next.map_err(failed).transpose());
         }
         if let Some(interim) = expecting {

@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_LENGTH;
@@ -12,7 +13,10 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::Full;
 use proxy_core::error_pages::Page;
-use proxy_core::{Body, BoxError, ConnectionEvent, Ending, Exchange, Fault, InterimSink, Refusal};
+use proxy_core::{
+    Body, BoxError, ConnectionEvent, Ending, Exchange, Fault, InterimSink, Refusal, TunnelEnd,
+    TunnelOutcome,
+};
 use tokio::time::timeout;
 use tower_service::Service;
 
@@ -214,7 +218,7 @@ enum Waited<B> {
     Failed(BoxError),
     /// The rest of the request is malformed.
     Malformed,
-    /// The client left.
+    /// The client left, or takes nothing.
     Left,
 }
 
@@ -265,8 +269,15 @@ impl Answering {
                 }
                 Next::Interim(head) => {
                     let (head, ()) = head.into_parts();
-                    if self.sender.head(head.status, &head.headers).await == Err(Unsent::Gone) {
-                        return Waited::Left;
+                    match self.sender.head(head.status, &head.headers).await {
+                        // Nothing of one that is too large was written.
+                        Ok(()) | Err(Unsent::TooLarge) => {}
+                        Err(Unsent::Gone) => return Waited::Left,
+                        // It may be half written: nothing can follow.
+                        Err(Unsent::Stalled) => {
+                            self.connection.timed_out("write");
+                            return Waited::Left;
+                        }
                     }
                 }
                 Next::Malformed => return Waited::Malformed,
@@ -311,8 +322,9 @@ impl Answering {
             (upstream, tunnel, head.status.is_success())
         {
             head.headers.remove(CONTENT_LENGTH);
-            if self.sender.head(head.status, &head.headers).await.is_err() {
-                return;
+            if let Err(unsent) = self.sender.head(head.status, &head.headers).await {
+                self.tell_no_tunnel(&exchange);
+                return self.tell_unsent(unsent);
             }
             return self.run_tunnel(receiving, upstream, exchange).await;
         }
@@ -363,6 +375,16 @@ impl Answering {
         if let Some(sender) = stream.into_sender() {
             sender.acknowledged().await;
         }
+    }
+
+    /// It stands upstream, but the client does not hear of it: its record waits for an end.
+    fn tell_no_tunnel(&self, exchange: &Exchange) {
+        let (end, duration) = (TunnelEnd::ClientError, Duration::ZERO);
+        let outcome = &TunnelOutcome { end, sent: 0, received: 0, duration };
+        let (exchange, info) = (Some(exchange), &self.connection.info);
+        let events = &self.connection.edge.events;
+        events.on_event(info, ConnectionEvent::TunnelOpened { exchange });
+        events.on_event(info, ConnectionEvent::TunnelClosed { exchange, outcome });
     }
 
     fn tell_unsent(mut self, unsent: Unsent) {

@@ -112,6 +112,7 @@ impl Content {
         (self.ended, self.last, self.trailers) = (true, None, None);
     }
 
+    /// Somebody waits for the client, or nothing more is to come from it.
     fn set_awaited(&mut self, awaited: bool) {
         if self.awaited != awaited {
             self.awaited = awaited;
@@ -202,9 +203,8 @@ impl HttpBody for Content {
         let poll = this.poll_next(cx);
         let expecting = this.expecting.take();
         if let Poll::Ready(next) = poll {
-            this.set_awaited(false);
             this.deadline.clear();
-            return Poll::Ready(match next {
+            let next = match next {
                 Ok(frame) => frame.map(Ok),
                 Err(Unread::Broken(why)) => {
                     this.end();
@@ -216,7 +216,10 @@ impl HttpBody for Content {
                     this.malformed.found();
                     Some(Err(failed(why)))
                 }
-            });
+            };
+            // What has ended takes no room in the window any more, however long it is held.
+            this.set_awaited(this.ended);
+            return Poll::Ready(next);
         }
         if let Some(interim) = expecting {
             interim.send_continue();
@@ -233,7 +236,8 @@ impl HttpBody for Content {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+        let held = self.last.as_ref().map_or(0, Bytes::len) as u64;
+        self.left.map_or_else(SizeHint::default, |left| SizeHint::with_exact(left + held))
     }
 }
 

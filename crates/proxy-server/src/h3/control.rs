@@ -15,7 +15,8 @@ use super::varint;
 
 /// The payload of a frame on the control stream that is looked at.
 const FRAME_LIMIT: u64 = 4096;
-/// Frames without meaning to us, one behind the other.
+/// Frames without meaning to us, without a request stream in between: a browser may say anew how
+/// urgent each of its requests is.
 const IDLE_FRAMES: u32 = 256;
 /// Streams of types that we do not know, in the life of a connection.
 const UNKNOWN_STREAMS: u64 = 256;
@@ -98,6 +99,8 @@ struct Control {
     /// The push that it will not take any more.
     goaway: Option<u64>,
     idle_frames: u32,
+    /// Request streams that were taken when the last frame was counted.
+    taken: u64,
 }
 
 impl Control {
@@ -113,7 +116,7 @@ impl Control {
             match poll_fn(|cx| frames.poll_piece(cx)).await {
                 Ok(Piece::Frame { kind, length }) => {
                     payload.clear();
-                    under_way = self.begin(kind, length)?;
+                    under_way = self.begin(kind, length, connection)?;
                     left = length;
                 }
                 Ok(Piece::Payload(bytes)) => {
@@ -135,7 +138,12 @@ impl Control {
     }
 
     /// Judges a frame by its type; gives it back where its payload matters.
-    fn begin(&mut self, kind: u64, length: u64) -> Result<Option<u64>, Ended> {
+    fn begin(
+        &mut self,
+        kind: u64,
+        length: u64,
+        connection: &Connection,
+    ) -> Result<Option<u64>, Ended> {
         if !self.has_settings && kind != kind::SETTINGS {
             return Err((Code::MissingSettings, "missing_settings"));
         }
@@ -150,18 +158,24 @@ impl Control {
             | kind::MAX_PUSH_ID
             | kind::PRIORITY_UPDATE
             | kind::PRIORITY_UPDATE_PUSH => {
-                self.count_idle(kind != kind::SETTINGS)?;
+                if kind != kind::SETTINGS {
+                    self.count_idle(connection)?;
+                }
                 match length {
                     0..=FRAME_LIMIT => Ok(Some(kind)),
                     _ => Err((Code::ExcessiveLoad, "control_frame_too_large")),
                 }
             }
-            _ => self.count_idle(true).map(|()| None),
+            _ => self.count_idle(connection).map(|()| None),
         }
     }
 
-    fn count_idle(&mut self, idle: bool) -> Result<(), Ended> {
-        self.idle_frames += u32::from(idle);
+    fn count_idle(&mut self, connection: &Connection) -> Result<(), Ended> {
+        let taken = connection.taken.load(Ordering::Acquire);
+        if self.taken != taken {
+            (self.taken, self.idle_frames) = (taken, 0);
+        }
+        self.idle_frames += 1;
         match self.idle_frames {
             0..=IDLE_FRAMES => Ok(()),
             _ => Err((Code::ExcessiveLoad, "idle_frames")),

@@ -269,9 +269,8 @@ where
         let (service, drain) = (self.service.clone(), self.drain.clone());
         let edge = Arc::clone(&settings.edge);
         self.workers.dispatch(move || async move {
-            let _place = place;
             let info = Arc::new(info);
-            let _open = Open::begin(&edge.events, &info);
+            let open = Open::begin(&edge.events, &info);
             let failed = |reason| {
                 edge.events.on_event(&info, ConnectionEvent::HandshakeFailed { reason });
             };
@@ -289,7 +288,7 @@ where
             let tls = Some(Arc::new(tls));
             let info = Arc::new(ConnectionInfo { tls, ..(*info).clone() });
             edge.events.on_event(&info, ConnectionEvent::Secured);
-            super::serve(quic, info, service, edge, drain, guard).await;
+            super::serve(quic, info, service, edge, (drain, guard), (open, place)).await;
         });
     }
 }

@@ -34,7 +34,8 @@ pub struct Candidate {
     pub weight: f64,
     /// Requests whose response is not whole.
     pub in_flight: usize,
-    /// The time to a response's head, peaks kept for a while; `None` before the first one.
+    /// The time to a response's head, peaks kept for a while; faded by
+    /// age; `None` before the first one, and long after the last.
     pub latency: Option<Duration>,
 }
 

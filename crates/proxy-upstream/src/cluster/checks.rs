@@ -2,8 +2,31 @@
 
 use std::sync::atomic::Ordering;
 
+use proxy_core::ErrorKind;
+
 use super::Cluster;
 use super::member::CheckState;
+
+/// Whether a check failed because nobody was there: no connection, or no answer in time. Who
+/// answers something else than is expected may still answer those who wait.
+fn is_silent(reason: &str) -> bool {
+    use ErrorKind::{
+        ConnectionReadTimeout, ConnectionRefused, ConnectionTimeout, ConnectionWriteTimeout,
+        DestinationIpUnroutable, HttpResponseTimeout,
+    };
+    let kinds = [
+        ConnectionReadTimeout,
+        ConnectionRefused,
+        ConnectionTimeout,
+        ConnectionWriteTimeout,
+        DestinationIpUnroutable,
+        HttpResponseTimeout,
+    ];
+    reason == NO_ANSWER || kinds.iter().any(|kind| kind.token() == reason)
+}
+
+/// What [checks](crate::health) say that got no answer in time.
+const NO_ANSWER: &str = "no answer in time";
 
 impl Cluster {
     /// A check of an endpoint has passed, or failed for a reason. After `healthy_after` that
@@ -18,7 +41,8 @@ impl Cluster {
     ) {
         let now = self.clock.now();
         let member = &self.members[index];
-        let before = {
+        let mut was_ejected = false;
+        let change = {
             let mut condition = member.condition();
             let before = condition.check;
             condition.last_check = Some(now);
@@ -44,25 +68,29 @@ impl Cluster {
                 condition.changed = now;
                 if condition.check == CheckState::Healthy {
                     // Who passes has no ejection to wait for.
-                    condition.ejected_until = None;
+                    was_ejected = condition.ejected_until.take().is_some();
                 }
                 Some((before, condition.check))
             }
         };
         self.meters.checked(index, result.is_ok());
-        match before {
-            None | Some((CheckState::Unknown, CheckState::Healthy)) => {}
+        match change {
+            None => {}
+            Some((CheckState::Unknown, CheckState::Healthy)) if !was_ejected => {}
             Some((_, CheckState::Unhealthy)) => {
+                let reason = result.err().unwrap_or_default();
                 tracing::warn!(
                     upstream = &*self.config.name,
                     endpoint = &*member.config.name,
-                    reason = result.err().as_deref().unwrap_or_default(),
+                    reason = &*reason,
                     "an endpoint is down"
                 );
                 member.warm_since.store(0, Ordering::Relaxed);
                 self.refresh(now);
-                // Who still waits for its answer need not.
-                member.down.notify_waiters();
+                if is_silent(&reason) {
+                    // Who still waits for its answer need not.
+                    member.down.notify_waiters();
+                }
             }
             Some(_) => {
                 self.welcome(member, now);

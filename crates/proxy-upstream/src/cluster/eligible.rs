@@ -37,6 +37,29 @@ impl Cluster {
 
     /// Finds anew who is in service.
     pub(super) fn refresh(&self, now: Instant) {
+        self.decide(now);
+        let waiting = self.queue.len();
+        if waiting > 0 {
+            // Nobody else tells those who wait that there is room, or that there is none for long.
+            self.queue.call(waiting.min(self.room()));
+        }
+    }
+
+    /// How many requests may come now; all, where each is refused at once.
+    fn room(&self) -> usize {
+        let eligible = self.eligible.load();
+        let Some(limit) = self.config.max_in_flight else { return usize::MAX };
+        if eligible.positions.is_empty() {
+            return usize::MAX;
+        }
+        let free = |index: &u16| {
+            let member = &self.members[usize::from(*index)];
+            limit.saturating_sub(member.in_flight.load(Ordering::Acquire))
+        };
+        eligible.positions.iter().map(free).fold(0, usize::saturating_add)
+    }
+
+    fn decide(&self, now: Instant) {
         let _deciding = self.lock();
         let before = self.eligible.load();
         let mut until: Option<Instant> = None;
@@ -127,8 +150,9 @@ pub(super) struct Offer<'a> {
     pub(super) indices: &'a [u16],
     pub(super) avoid: &'a [usize],
     pub(super) limit: usize,
+    pub(super) now: Instant,
     /// Now, where one of them may be warming up, and how long that takes.
-    pub(super) now: Option<(u64, Duration)>,
+    pub(super) warming: Option<(u64, Duration)>,
 }
 
 impl Offer<'_> {
@@ -155,7 +179,7 @@ impl View for Offer<'_> {
             is_open: self.is_open(position),
             weight: self.weight(position),
             in_flight: member.in_flight.load(Ordering::Relaxed),
-            latency: member.latency.get(),
+            latency: member.latency.get(self.now),
         }
     }
 
@@ -175,6 +199,6 @@ impl View for Offer<'_> {
     }
 
     fn warmth(&self, position: usize) -> f64 {
-        self.now.map_or(1.0, |(now, slow_start)| self.member(position).warmth(now, slow_start))
+        self.warming.map_or(1.0, |(now, slow_start)| self.member(position).warmth(now, slow_start))
     }
 }

@@ -6,6 +6,13 @@ use std::time::{Duration, Instant};
 /// In this time a peak has lost two thirds of its weight.
 const DECAY: Duration = Duration::from_secs(10);
 
+/// From this age on a mean says nothing.
+const FORGOTTEN: Duration = Duration::from_secs(50);
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.clamp(0.0, 1e6))
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Latency(Mutex<Option<Mean>>);
 
@@ -31,9 +38,20 @@ impl Latency {
         *mean = Some(Mean { seconds, at: now });
     }
 
-    pub(super) fn get(&self) -> Option<Duration> {
+    /// What to expect now: it fades by age, so that who was slow once and gets nothing since is
+    /// asked again. After [`FORGOTTEN`] nothing is known any more.
+    pub(super) fn get(&self, now: Instant) -> Option<Duration> {
+        let mean = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mean = mean?;
+        let age = now.saturating_duration_since(mean.at);
+        let keep = (-age.as_secs_f64() / DECAY.as_secs_f64()).exp();
+        (age < FORGOTTEN).then(|| seconds(mean.seconds * keep))
+    }
+
+    /// The mean as of the last measurement, however long ago.
+    pub(super) fn mean(&self) -> Option<Duration> {
         let mean = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        mean.map(|mean| Duration::from_secs_f64(mean.seconds.clamp(0.0, 1e6)))
+        mean.map(|mean| seconds(mean.seconds))
     }
 
     /// It comes back: what was is of no concern.
@@ -50,14 +68,25 @@ mod tests {
     fn peaks_count_at_once_and_fade() {
         let (latency, start) = (Latency::default(), Instant::now());
         let millis = |n| Duration::from_millis(n);
-        assert_eq!(latency.get(), None);
+        assert_eq!(latency.mean(), None);
         latency.observe(millis(10), start);
         latency.observe(millis(500), start);
-        assert_eq!(latency.get(), Some(millis(500)));
+        assert_eq!(latency.mean(), Some(millis(500)));
         latency.observe(millis(10), start + DECAY);
-        let faded = latency.get().expect("known");
+        let faded = latency.mean().expect("known");
         assert!(faded > millis(150) && faded < millis(250), "{faded:?}");
         latency.observe(millis(10), start + DECAY * 20);
-        assert!(latency.get().expect("known") < millis(11));
+        assert!(latency.mean().expect("known") < millis(11));
+    }
+
+    #[test]
+    fn without_traffic_a_peak_fades_and_is_forgotten() {
+        let (latency, start) = (Latency::default(), Instant::now());
+        latency.observe(Duration::from_secs(3), start);
+        assert_eq!(latency.get(start), Some(Duration::from_secs(3)));
+        let faded = latency.get(start + DECAY).expect("known");
+        assert!(faded > Duration::from_secs(1) && faded < Duration::from_millis(1_200));
+        assert_eq!(latency.get(start + FORGOTTEN), None);
+        assert_eq!(latency.mean(), Some(Duration::from_secs(3)));
     }
 }

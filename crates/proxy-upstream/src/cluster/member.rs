@@ -68,7 +68,7 @@ pub(super) struct Condition {
     pub(super) last_check: Option<Instant>,
     pub(super) ejected_until: Option<Instant>,
     pub(super) ejected_for: Option<Failure>,
-    /// Ejections, less one for each time it was well for as long as its ejection lasted.
+    /// Ejections in a row; counted anew once it was well for longer than an ejection may last.
     pub(super) ejections: u32,
     /// When it last came or went.
     pub(super) changed: Instant,

@@ -16,19 +16,19 @@ pub struct OutlierConfig {
     /// The share of requests within [`window`](Self::window) that eject where so many failed;
     /// `None`: it never does. Default: none.
     pub failure_share: Option<f64>,
-    /// In what time `failure_share` is counted. Default: 10 s.
+    /// In what time requests are counted for `failure_share` and `latency_factor`. Default: 10 s.
     pub window: Duration,
-    /// Requests in a window before its share says anything. Default: 20.
+    /// Requests in a window before its share, or the latency, says anything. Default: 20.
     pub min_requests: u32,
-    /// An endpoint whose latency is this many times the median of the others is ejected; `None`:
-    /// never. Default: none.
+    /// An endpoint whose latency is this many times the median of the others in service is
+    /// ejected, after `min_requests` in a window; `None`: never. Default: none.
     pub latency_factor: Option<f64>,
     /// How long the first ejection lasts; each further one as much longer. Default: 30 s.
     pub eject_for: Duration,
     /// How long an ejection may last. Default: 5 min.
     pub max_eject_for: Duration,
     /// The share of endpoints that may be ejected at a time; at least one may be, but never the
-    /// only one. Default: 0.5.
+    /// last one in service. Default: 0.5.
     pub max_ejected: f64,
     /// Statuses that count as a failure, beside attempts without an answer. Default: 502, 503,
     /// 504.
@@ -132,25 +132,31 @@ impl Cluster {
                 0
             }
         };
-        if let Some(share) = config.failure_share {
-            let (all, failures) = member.window.count(failed, self.nanos(now), config.window);
-            if all >= config.min_requests && f64::from(failures) >= f64::from(all) * share {
-                return self.eject(member, Failure::Share, now);
-            }
+        let counts = config.failure_share.is_some() || config.latency_factor.is_some();
+        let (all, failures) = match counts {
+            true => member.window.count(failed, self.nanos(now), config.window),
+            false => (0, 0),
+        };
+        let enough = all >= config.min_requests;
+        let too_many = |share| f64::from(failures) >= f64::from(all) * share;
+        if enough && config.failure_share.is_some_and(too_many) {
+            return self.eject(member, Failure::Share, now);
         }
         if failed && config.consecutive_failures > 0 && in_a_row >= config.consecutive_failures {
             return self.eject(member, Failure::Consecutive, now);
         }
-        if !failed && config.latency_factor.is_some_and(|factor| self.is_slow(index, factor)) {
+        let is_slow = |factor| self.is_slow(index, factor, now);
+        if enough && !failed && config.latency_factor.is_some_and(is_slow) {
             self.eject(member, Failure::Latency, now);
         }
     }
 
-    /// Whether a member takes so many times the median of the others.
-    fn is_slow(&self, index: usize, factor: f64) -> bool {
-        let own = self.members[index].latency.get();
+    /// Whether a member takes so many times the median of the others in service.
+    fn is_slow(&self, index: usize, factor: f64, now: Instant) -> bool {
+        let own = self.members[index].latency.mean();
         let others = self.members.iter().enumerate().filter(|(other, _)| *other != index);
-        let mut others: Vec<_> = others.filter_map(|(_, member)| member.latency.get()).collect();
+        let others = others.filter(|(_, member)| member.is_in_service(now));
+        let mut others: Vec<_> = others.filter_map(|(_, member)| member.latency.mean()).collect();
         others.sort_unstable();
         let (Some(own), Some(median)) = (own, others.get(others.len() / 2)) else { return false };
         // Below a millisecond everything is noise.
@@ -167,6 +173,11 @@ impl Cluster {
             let all = self.members.len();
             let most = ((all as f64 * config.max_ejected) as usize).max(1);
             if all < 2 || ejected(&member) || self.members.iter().filter(ejected).count() >= most {
+                return;
+            }
+            // Checks and weights take endpoints out too: the last one stays.
+            let mut others = self.members.iter().filter(|other| !std::ptr::eq(*other, member));
+            if !others.any(|other| other.is_in_service(now)) {
                 return;
             }
             let mut condition = member.condition();

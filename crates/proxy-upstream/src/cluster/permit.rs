@@ -69,7 +69,7 @@ impl Permit {
         let failed = outcome == Outcome::Failed;
         if self.cluster.wants_latency() {
             // Who fails at once must not look fast.
-            let known = member.latency.get().unwrap_or_default();
+            let known = member.latency.mean().unwrap_or_default();
             member.latency.observe(if failed { took.max(known * 2) } else { took }, now);
         }
         self.cluster.judge(self.index, failed, now);

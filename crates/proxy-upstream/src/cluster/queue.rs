@@ -71,6 +71,11 @@ impl Queue {
         }
     }
 
+    /// So many places have become free at once.
+    pub(super) fn call(&self, count: usize) {
+        (0..count.min(self.len())).for_each(|_| self.next());
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<Place>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -111,7 +111,7 @@ impl Cluster {
                     in_flight: member.in_flight.load(Ordering::Relaxed),
                     failures: member.consecutive.load(Ordering::Relaxed),
                     warmth: member.warmth(self.nanos(now), self.config.slow_start),
-                    latency: member.latency.get(),
+                    latency: member.latency.mean(),
                     last_check: condition.last_check.map(ago),
                 }
             })

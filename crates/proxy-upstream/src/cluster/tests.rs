@@ -113,6 +113,11 @@ fn in_a_panic_all_are_used() {
     let mut next = scene.next(4);
     next.sort_unstable();
     assert_eq!(next, [0, 1, 2, 3]);
+    assert!(scene.cluster.is_in_service());
+    for index in [3, 3] {
+        scene.check(index, DOWN);
+    }
+    assert!(!scene.cluster.is_in_service() && scene.next(4).len() == 4);
 }
 
 #[test]
@@ -172,6 +177,25 @@ fn no_more_than_a_share_is_ejected_and_never_the_only_one() {
 }
 
 #[test]
+fn the_last_in_service_is_not_ejected() {
+    let scene = Scene::new(3, |config| {
+        outlier(config);
+        config.members[2].weight = 0;
+    });
+    scene.check(1, DOWN);
+    scene.check(1, DOWN);
+    scene.fail(0, 10);
+    assert_eq!(scene.states(), ["unchecked", "unhealthy", "drained"]);
+    scene.check(1, Ok(()));
+    scene.check(1, Ok(()));
+    scene.fail(0, 1);
+    assert_eq!(scene.states(), ["ejected", "healthy", "drained"]);
+    // A first check that passes ends the ejection at once.
+    scene.check(0, Ok(()));
+    assert!(scene.next(4).contains(&0));
+}
+
+#[test]
 fn a_share_of_failures_ejects() {
     let scene = Scene::new(2, |config| {
         config.outlier = Some(OutlierConfig {
@@ -193,16 +217,19 @@ fn a_share_of_failures_ejects() {
 #[test]
 fn one_much_slower_than_the_others_is_ejected() {
     let scene = Scene::new(3, |config| {
-        config.outlier =
-            Some(OutlierConfig { latency_factor: Some(5.0), ..OutlierConfig::default() });
+        config.outlier = Some(OutlierConfig {
+            latency_factor: Some(5.0),
+            min_requests: 2,
+            ..OutlierConfig::default()
+        });
     });
-    for (index, millis) in [(0, 20), (1, 20), (2, 90)] {
+    for (index, millis) in [(0, 20), (1, 20), (2, 110)] {
         let others: Vec<_> = (0..3).filter(|other| *other != index).collect();
         let permit = scene.admit(&others).unwrap();
         scene.clock.advance(Duration::from_millis(millis));
         permit.report(Outcome::Answered);
     }
-    assert_eq!(scene.states(), ["unchecked"; 3]);
+    assert_eq!(scene.states(), ["unchecked"; 3], "one request says nothing");
     let permit = scene.admit(&[0, 1]).unwrap();
     scene.clock.advance(Duration::from_millis(110));
     permit.report(Outcome::Answered);

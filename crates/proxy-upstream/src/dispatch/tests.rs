@@ -173,6 +173,25 @@ async fn who_gives_up_leaves_nothing_behind() {
     third.await.unwrap().unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_called_when_an_endpoint_comes_back() {
+    let (balanced, held) = balanced(|config| config.members.push(MemberConfig::new("b:1")));
+    let down = || balanced.cluster().checked(1, Err("status 500".into()), 1, 1);
+    down();
+    let mut asked = Vec::new();
+    for path in ["/0", "/1", "/2"] {
+        asked.push(ask(&balanced, path).await);
+    }
+    assert_eq!((held.len(), balanced.cluster().pending()), (1, 2));
+    balanced.cluster().checked(1, Ok(()), 1, 1);
+    tokio::task::yield_now().await;
+    assert_eq!((held.len(), balanced.cluster().pending()), (2, 1), "there is room for one");
+    down();
+    balanced.cluster().checked(0, Err("status 500".into()), 1, 1);
+    let none = asked.pop().unwrap().await.unwrap();
+    assert_eq!(word(none), "destination_unavailable: no_endpoint_in_service");
+}
+
 #[tokio::test]
 async fn services_of_ones_own_are_endpoints_too() {
     let service = |text: &'static str| {

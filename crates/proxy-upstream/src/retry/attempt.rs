@@ -17,7 +17,8 @@ use super::tried::Tried;
 pub(super) struct Watch<'a> {
     /// How long it may take, once all of the request was taken.
     pub(super) timeout: Option<Duration>,
-    /// Whether it ends when its endpoint is found down.
+    /// Whether it ends when its endpoint is found down, if the content is still there and
+    /// another endpoint is in service.
     pub(super) down: bool,
     pub(super) tried: &'a Tried,
     pub(super) replay: &'a Replay,
@@ -78,9 +79,19 @@ impl Watch<'_> {
         if !self.down {
             return false;
         }
-        if down.is_none() {
-            *down = self.tried.down().map(Box::pin);
+        loop {
+            if down.is_none() {
+                *down = self.tried.down().map(Box::pin);
+            }
+            if down.as_mut().is_none_or(|down| down.as_mut().poll(cx).is_pending()) {
+                return false;
+            }
+            // From now on it waits for the next time.
+            *down = None;
+            // It may still answer: nobody is taken from it who can not go elsewhere.
+            if self.replay.is_kept() && self.tried.has_others() {
+                return true;
+            }
         }
-        down.as_mut().is_some_and(|down| down.as_mut().poll(cx).is_ready())
     }
 }

@@ -72,6 +72,14 @@ impl Replay {
         }
     }
 
+    /// Whether nothing of it is lost: it is [whole](Self::is_whole) once the attempt has ended.
+    pub(super) fn is_kept(&self) -> bool {
+        match self {
+            Self::Known(_) => true,
+            Self::Coming(kept) => !lock(kept).lost,
+        }
+    }
+
     /// Whether the attempt has taken all of it.
     pub(super) fn is_taken(&self) -> bool {
         match self {

@@ -220,3 +220,45 @@ async fn the_budget_is_shared_by_all_requests() {
     }
     assert_eq!(script.asked().len(), 23);
 }
+
+/// Asks two endpoints, of which the first never answers and is found down; what was moved.
+async fn moved(content: Body, reason: &str, also_down: bool) -> bool {
+    use crate::balance::RoundRobin;
+    use crate::cluster::{Cluster, ClusterConfig, MemberConfig};
+    use crate::dispatch::Balanced;
+
+    let members = vec![MemberConfig::new("a"), MemberConfig::new("b")];
+    let (clock, random) = (Arc::new(SystemClock), || Arc::new(SeededRandom::new(1)));
+    let own = ClusterConfig::new("app", members);
+    let balancer = Box::new(RoundRobin::default());
+    let cluster = Arc::new(Cluster::new(own, balancer, Arc::new(SystemClock), random(), None));
+    cluster.set_checked();
+    let scripts: Arc<[_]> = [Script::of(&[Never]), Script::of(&[Never])].into();
+    let balanced = Balanced::new(Arc::clone(&cluster), Arc::clone(&scripts), None);
+    let config = RetryConfig { body: 4, ..config() };
+    let layer = RetryLayer::new(config, "app", clock, random(), None);
+    let request = Request::builder().method(Method::PUT).uri("/x").body(content).unwrap();
+    let asked = tokio::spawn(layer.layer(balanced).oneshot(request));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let count = |index: usize| scripts[index].asked().len();
+    let first = usize::from(count(0) == 0);
+    if also_down {
+        cluster.checked(1 - first, Err("connection_refused".into()), 1, 1);
+    }
+    cluster.checked(first, Err(reason.into()), 1, 1);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let moved = count(1 - first) == 1;
+    assert!(!asked.is_finished(), "it still waits for one of them");
+    asked.abort();
+    moved
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_moved_only_if_that_helps() {
+    let silent = "no answer in time";
+    assert!(moved(Body::full("content"), silent, false).await);
+    assert!(moved(streamed(&["abc"]), "connection_refused", false).await);
+    assert!(!moved(streamed(&["abc", "def"]), silent, false).await, "it is lost");
+    assert!(!moved(Body::empty(), silent, true).await, "there is no other");
+    assert!(!moved(Body::empty(), "status 500", false).await, "it answers");
+}

@@ -51,12 +51,11 @@ impl Tried {
         *current = Some((Arc::clone(permit.cluster()), permit.index()));
     }
 
-    /// Whether there is an endpoint that it was not sent to.
+    /// Whether an endpoint is in service that it was not sent to.
     pub(super) fn has_others(&self) -> bool {
         let state = self.lock();
         let Some((cluster, _)) = &state.current else { return false };
-        let mut all = 0..cluster.len();
-        all.any(|index| !state.endpoints.contains(&index))
+        cluster.has_others(&state.endpoints)
     }
 
     /// The attempt under way was given up on: its endpoint did not answer.

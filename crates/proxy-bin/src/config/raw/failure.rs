@@ -81,12 +81,12 @@ pub struct Outlier {
     /// The share of failures within `window` that ejects. Default: none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_share: Option<Share>,
-    /// In what time `failure_share` is counted.
+    /// In what time requests are counted for `failure_share` and `latency_factor`.
     pub window: Period,
-    /// Requests in a window before its share counts.
+    /// Requests in a window before its share, or the latency, counts.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub min_requests: u64,
-    /// So many times the median latency of the others ejects. Default: none does.
+    /// So many times the median latency of the others in service ejects. Default: none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2, max = 1000))]
     pub latency_factor: Option<u64>,
@@ -94,7 +94,8 @@ pub struct Outlier {
     pub eject_for: Period,
     /// How long an ejection may last.
     pub max_eject_for: Period,
-    /// The share of endpoints that may be ejected at a time; at least one, never the only one.
+    /// The share of endpoints that may be ejected at a time; at least one, never the last
+    /// one in service.
     pub max_ejected: Share,
     /// Statuses that are a failure, beside no answer at all.
     pub statuses: Vec<u64>,
@@ -148,7 +149,7 @@ pub struct Retry {
     pub backoff: Period,
     /// The longest pause, also where a response's `Retry-After` asks for one.
     pub max_backoff: Period,
-    /// Retries as a share of requests; ten are there from the beginning.
+    /// Retries as a share of requests that succeed; beside these there are ten every ten seconds.
     pub budget: Share,
     /// Streamed content that is kept to be sent again.
     pub body: Size,

@@ -54,7 +54,8 @@ impl Resolver<'_> {
             .params
             .iter()
             .filter_map(|(name, param)| {
-                let param = self.param(&path.key("params").key(name), param)?;
+                let mut param = self.param(&path.key("params").key(name), param)?;
+                param.secret |= is_redacted(config, name, &param);
                 Some((name.clone(), param))
             })
             .collect();
@@ -388,6 +389,22 @@ impl Resolver<'_> {
             true => self.error_on_key(path, message),
             false => self.warning(path, message),
         }
+    }
+}
+
+/// Whether no log shows its value: then no command line does.
+fn is_redacted(config: &Config, name: &str, param: &Param) -> bool {
+    let privacy = &config.privacy;
+    match param.source {
+        Source::Query => {
+            let name = name.to_lowercase();
+            privacy.redact_query.iter().any(|own| own == "*" || own.to_lowercase() == name)
+        }
+        Source::Field => {
+            let name = param.wire_name.as_deref().unwrap_or(name);
+            privacy.redact_fields.iter().any(|own| own.eq_ignore_ascii_case(name))
+        }
+        _ => false,
     }
 }
 

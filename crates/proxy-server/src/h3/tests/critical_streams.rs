@@ -161,3 +161,20 @@ async fn what_is_no_fault() {
     assert_eq!(stopped, code::STREAM_CREATION);
     assert_eq!(client.send(&headers(&request("GET", "/", &[]))).await, hello());
 }
+
+/// Browsers say anew how urgent their requests are, for as long as they make any.
+#[tokio::test]
+async fn frames_that_bring_nothing_are_counted_between_requests() {
+    let server = Server::start();
+    let client = Client::bare(&server).await.expect("a connection");
+    let mut control = client.open_uni(&[0x0, 0x4, 0x0]).await;
+    let update = frame(0xf_0700, b"\x00u=1");
+    for _ in 0..6 {
+        // Those of two turns may be seen at once: the streams are not in order.
+        control.write_all(&update.repeat(100)).await.expect("open");
+        assert_eq!(client.send(&headers(&request("GET", "/", &[]))).await, hello());
+    }
+    control.write_all(&update.repeat(257)).await.expect("open");
+    assert_eq!(client.closed().await, code::EXCESSIVE_LOAD);
+    server.has_told("idle_frames").await;
+}
