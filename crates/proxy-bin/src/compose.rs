@@ -25,15 +25,15 @@ use proxy_filter::input::InputLayer;
 use proxy_observe::audit::{AuditGate, Door};
 use proxy_observe::{AuditGateLayer, Observe, ObserveLayer, Observer};
 use proxy_server::{
-    Drain, Edge, EdgeSettings, EdgeTimeouts, Exchanges, Limiter, ListenerSettings, TunnelSettings,
+    Drain, Edge, EdgeSettings, EdgeTimeouts, Exchanges, ListenerSettings, TunnelSettings,
 };
 use proxy_upstream::balance::SeededRandom;
 use proxy_upstream::dial::{DialConfig, Dialer};
-use proxy_upstream::guard::{Guard, GuardConfig, OwnListeners, PortPolicy};
+use proxy_upstream::guard::{Guard, GuardConfig, OwnListeners};
 use proxy_upstream::resolve::Resolver;
 use proxy_upstream::{
-    Destinations, Endpoint, ForwardProxy, ForwardTimeouts, HostPolicy, Means, PoolConfig, Protocol,
-    Upstream, UpstreamConfig,
+    Destinations, Endpoint, ForwardTimeouts, HostPolicy, Means, PoolConfig, Protocol, Upstream,
+    UpstreamConfig,
 };
 use tower::ServiceBuilder;
 use tower_service::Service;
@@ -52,7 +52,6 @@ use crate::forward::ForwardRole;
 use crate::gateway::{Dispatch, Gateway, RouteTarget};
 use crate::inspection::Inspection;
 use crate::miss_limited::MissLimited;
-use crate::names::Names;
 use crate::request_limits::RequestLimits;
 use crate::routes::Action;
 use crate::stack::MaybeStacked;
