@@ -171,6 +171,10 @@ impl Launch {
             }
             due.iter().all(|at| TcpStream::connect(at).is_ok()).then_some(())
         });
+        // Sockets listen before anything else is made: whoever is answered finds it all there.
+        if let Some(admin) = proxyd.admin {
+            let _ = client::get(admin, "localhost", "/livez");
+        }
         proxyd
     }
 }
