@@ -14,6 +14,7 @@ mod generated;
 mod greeting;
 mod health;
 mod options;
+mod policy_test;
 mod purge;
 mod top;
 
@@ -25,8 +26,10 @@ pub use generated::{Completions, completions, manual};
 pub use greeting::greeting;
 pub use health::{Health, HealthOrder, health};
 pub use options::{
-    ConfigCommand, ConfigFile, ExecMode, Explain, ForwardMode, Options, Purge, ReverseMode,
+    ConfigCommand, ConfigFile, ExecMode, Explain, ForwardMode, Options, PolicyTest, Purge,
+    ReverseMode,
 };
+pub use policy_test::{TestError, TestOrder, Tested, test};
 pub use purge::{PurgeOrder, purge};
 pub use top::{Top, TopOrder, top};
 
@@ -49,9 +52,6 @@ const EXEC_ADDRESS: &str = "127.0.0.1:8080";
 /// Where the one-line modes have their admin listener when nothing is said.
 const ADMIN_ADDRESS: &str = "127.0.0.1:9901";
 
-/// Commands that come with later features.
-const UNBUILT: [&str; 1] = ["test"];
-
 const EXAMPLES: &str = "\
 Examples:
   proxyd                                        a forward proxy for this machine on 127.0.0.1:3128
@@ -61,6 +61,7 @@ Examples:
   proxyd run --config proxyd.toml
   proxyd check --config proxyd.toml
   proxyd explain --config proxyd.toml GET http://127.0.0.1:8080/logo.svg
+  proxyd test policy.toml
   proxyd purge http://127.0.0.1:8080/logo.svg
   proxyd reverse --to http://127.0.0.1:3000 --print-config > proxyd.toml";
 
@@ -101,6 +102,8 @@ pub enum Command {
     Check(ConfigFile),
     /// Show what the layers would decide about a request, and why
     Explain(Explain),
+    /// Hold what the layers decide against what files of tests expect
+    Test(PolicyTest),
     /// Remove stored responses from the cache of a running proxy
     Purge(Purge),
     /// Check the files of an audit log
@@ -120,7 +123,7 @@ pub enum Command {
     /// Show a configuration or the schema of its file
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Anything else: a command that is not built yet, or none at all.
+    /// Anything else: no command at all.
     #[command(external_subcommand)]
     Other(Vec<OsString>),
 }
@@ -144,6 +147,8 @@ pub enum Action {
     MakeAuthority(Box<CaInit>),
     /// Explain a request, by a file or in a running process.
     Explain(Box<ExplainOrder>),
+    /// Hold decisions against what is expected.
+    Test(Box<TestOrder>),
 }
 
 /// Reads the configuration that the command line stands for or names, with
@@ -201,6 +206,10 @@ pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action
             let order = ExplainOrder::new(&order, options.admin.as_deref(), from_file)?;
             return Ok(Action::Explain(Box::new(order)));
         }
+        Some(Command::Test(order)) => {
+            let order = TestOrder::new(&order, from_file)?;
+            return Ok(Action::Test(Box::new(order)));
+        }
         Some(Command::Top(order)) => {
             let order = order.order(options.admin.as_deref())?;
             return Ok(Action::Top(Box::new(order)));
@@ -222,6 +231,9 @@ pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action
         }
         Some(Command::Config(ConfigCommand::Schema)) => {
             return Ok(Action::Print(show::json_schema()));
+        }
+        Some(Command::Config(ConfigCommand::Keys)) => {
+            return Ok(Action::Print(config::keys::page()));
         }
         Some(Command::Other(words)) => return Err(unknown_command(&words)),
     };
@@ -287,29 +299,27 @@ fn summary(path: &Path, loaded: &Loaded) -> String {
 
 fn unknown_command(words: &[OsString]) -> Diagnostics {
     let name = words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-    let message = if UNBUILT.contains(&name.as_str()) {
-        format!("`{name}` is not built yet")
-    } else {
-        let built = [
-            "forward",
-            "reverse",
-            "exec",
-            "run",
-            "check",
-            "config",
-            "explain",
-            "purge",
-            "audit",
-            "health",
-            "ca",
-            "completions",
-            "man",
-            "help",
-        ];
-        match config::suggest::nearest(&name, built) {
-            Some(near) => format!("no command is named `{name}`; did you mean `{near}`?"),
-            None => format!("no command is named `{name}`; there are `{}`", built.join("`, `")),
-        }
+    let built = [
+        "forward",
+        "reverse",
+        "exec",
+        "run",
+        "check",
+        "config",
+        "explain",
+        "test",
+        "purge",
+        "audit",
+        "health",
+        "top",
+        "ca",
+        "completions",
+        "man",
+        "help",
+    ];
+    let message = match config::suggest::nearest(&name, built) {
+        Some(near) => format!("no command is named `{name}`; did you mean `{near}`?"),
+        None => format!("no command is named `{name}`; there are `{}`", built.join("`, `")),
     };
     let place = Place::CommandLine(name);
     vec![Diagnostic::error(&KeyPath::root(), message).at(place)].into()

@@ -12,12 +12,13 @@
 //! - `validate`, `unbuilt`: what is wrong by the schema, what is not built yet
 //! - `resolve`: addresses, networks, patterns and files read, and what the
 //!   schema cannot say, into [`resolved`]
-//! - [`show`]: the effective configuration
+//! - [`show`]: the effective configuration; [`keys`]: a page about every key
 
 pub mod defaults;
 pub mod diagnostic;
 mod glob;
 mod json_span;
+pub mod keys;
 pub mod merge;
 pub mod origin;
 pub mod path;

@@ -28,6 +28,7 @@ pub mod metrics_page;
 pub mod miss_limited;
 pub mod names;
 pub mod paced_stream;
+pub mod policy_test;
 pub mod request_limits;
 pub mod routes;
 pub mod serve;

@@ -80,6 +80,16 @@ fn main() -> ExitCode {
                 ExitCode::from(if error.was_told_wrong() { 2 } else { 1 })
             }
         },
+        Ok(Action::Test(order)) => match cli::test(&order) {
+            Ok(tested) => {
+                print!("{}", tested.text);
+                ExitCode::from(u8::from(!tested.holds))
+            }
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::from(if matches!(error, cli::TestError::System(_)) { 1 } else { 2 })
+            }
+        },
         Ok(Action::Run(loaded)) => {
             for warning in loaded.warnings.iter() {
                 eprintln!("{warning}");

@@ -347,6 +347,37 @@ pub struct Explain {
     pub token_file: Option<PathBuf>,
 }
 
+const TEST_EXAMPLES: &str = "\
+Examples:
+  proxyd test policy.toml
+  proxyd test --config new.toml tests/*.toml
+
+policy.toml:
+  config = \"proxyd.toml\"
+
+  [[tests]]
+  name = \"uploads are refused\"
+  request = \"PUT http://share.test/file\"
+  from = \"192.0.2.7\"
+  expect = { verdict = \"deny\", status = 403, rule = \"no-uploads\" }
+
+The exit status is 0 where all is as expected, 1 where something is not, 2 where a file is wrong.";
+
+/// `proxyd test`.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = TEST_EXAMPLES)]
+pub struct PolicyTest {
+    /// The files of tests: TOML, or JSON by their ending
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The configuration to test [default: the one that each file names]
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON: an object for each test, with everything that was decided
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// A configuration file.
 #[derive(Args, Clone, Debug)]
 pub struct ConfigFile {
@@ -362,6 +393,8 @@ pub enum ConfigCommand {
     Show(ConfigFile),
     /// The JSON Schema of the configuration file, for editors
     Schema,
+    /// A page of Markdown about every key: what it may be, its default, what it does
+    Keys,
 }
 
 pub(super) fn argument(option: &str, path: &str, value: impl Into<Value>) -> Argument {

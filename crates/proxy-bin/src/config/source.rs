@@ -141,7 +141,8 @@ impl Reading {
     }
 }
 
-fn parse(path: &Path, text: &str) -> Result<Spanned, Vec<SyntaxError>> {
+/// Reads TOML, or JSON by the ending of the path.
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Spanned, Vec<SyntaxError>> {
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("json") => Spanned::from_json(text),
         Some("yaml" | "yml") => Err(vec![SyntaxError {

@@ -179,7 +179,8 @@ fn mismatch(schema: &'static Value, value: &Value) -> String {
     format!("expected {}, found {}{hint}", expected(schema), found(value))
 }
 
-fn expected(schema: &'static Value) -> String {
+/// What a value may be, in words.
+pub(super) fn expected(schema: &'static Value) -> String {
     let schema = follow(schema);
     if let Some(text) = schema.get("x-expected").and_then(Value::as_str) {
         return text.to_owned();

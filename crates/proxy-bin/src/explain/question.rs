@@ -67,6 +67,14 @@ pub(super) struct Asked<'a> {
 }
 
 impl Question {
+    /// Whether it can be asked, of whatever listener.
+    ///
+    /// # Errors
+    /// What is wrong with its method, its URL or its fields.
+    pub fn check(&self) -> Result<(), QuestionError> {
+        self.read().map(drop)
+    }
+
     pub(super) fn read(&self) -> Result<Asked<'_>, QuestionError> {
         let method = Method::from_bytes(self.method.as_bytes())
             .map_err(|_| QuestionError::Method(self.method.clone()))?;
