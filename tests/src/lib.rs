@@ -23,6 +23,7 @@ pub mod hpack;
 pub mod http_date;
 pub mod nginx;
 pub mod origin;
+pub mod pages;
 pub mod pki;
 pub mod ports;
 pub mod processes;
