@@ -147,10 +147,9 @@ fn sources() -> Vec<(PathBuf, String)> {
     fn collect(folder: &Path, into: &mut Vec<(PathBuf, String)>) {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();
-            let is_test = path.components().any(|part| {
-                ["tests", "tests.rs", "benches", "examples", "target"]
-                    .contains(&part.as_os_str().to_str().unwrap_or_default())
-            });
+            let name = entry.file_name();
+            let tests = ["tests", "tests.rs", "benches", "examples", "proxy-testkit"];
+            let is_test = tests.iter().any(|test| name == *test);
             if path.is_dir() && !is_test {
                 collect(&path, into);
             } else if !is_test && path.extension().is_some_and(|ending| ending == "rs") {
@@ -163,7 +162,6 @@ fn sources() -> Vec<(PathBuf, String)> {
     }
     let mut sources = Vec::new();
     collect(&pages::workspace().join("crates"), &mut sources);
-    sources.retain(|(path, _)| !path.components().any(|part| part.as_os_str() == "proxy-testkit"));
     sources
 }
 

@@ -23,7 +23,7 @@ expect = { verdict = "deny", status = 403 }
 [[tests]]
 name = "nobody reaches the machine itself"
 request = "CONNECT 127.0.0.1:443"
-expect = { verdict = "deny", rule = "guard:private" }
+expect = { verdict = "deny", rule = "guard:loopback" }
 "#;
 
 fn test(suite: &str, arguments: &[&str]) -> Outcome {
