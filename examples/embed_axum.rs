@@ -12,32 +12,29 @@
 //! on the same machine would be: the address in their `X-Forwarded-For` is the client's.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router, ServiceExt};
+use metrics::NoopRecorder;
 use proxy_core::hygiene::{HygieneLayer, Role};
 use proxy_core::trust::AddressSource;
 use proxy_core::{
-    AddressPrivacy, ClientAddr, ClientAddrLayer, Clock, ConnectionInfo, ErrorPagesLayer, IpSet,
-    SystemClock,
+    AddressPrivacy, ClientAddr, ClientAddrLayer, ErrorPagesLayer, IpSet, SystemClock,
 };
-use proxy_observe::{AccessLog, AccessLogConfig, ObserveLayer, Observer};
-use proxy_server::Exchanges;
+use proxy_observe::{AccessLog, AccessLogConfig, ObserveLayer, Registry};
 use tower::ServiceBuilder;
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    // JSON lines on standard output; the thread that writes them ends with `log`.
+    // JSON lines on standard output, written by a thread of the log's; metrics are counted nowhere.
     let log = AccessLog::builder(AccessLogConfig::default()).start(std::io::stdout())?;
-    let observer = Observer::new(Arc::clone(&clock), [log.sink()]);
-    let seed = getrandom::u64().map_err(|error| std::io::Error::other(error.to_string()))?;
-    let exchanges = Exchanges::new(clock, seed);
+    let registry = Registry::builder(NoopRecorder, SystemClock)
+        .access_log(log)
+        .peer(|own| own.get::<ConnectInfo<SocketAddr>>().map(|connected| connected.0))
+        .build();
     let trusted: IpSet = ["127.0.0.0/8", "::1/128"].iter().flat_map(|net| net.parse()).collect();
 
     let router =
@@ -45,38 +42,18 @@ async fn main() -> std::io::Result<()> {
     // Outermost first.
     let service = ServiceBuilder::new()
         .map_response(|response: Response<_>| response.map(Body::new))
-        .map_request(move |request| begin(&exchanges, request))
-        .layer(ObserveLayer::new(observer))
+        .layer(ObserveLayer::new(&registry))
         .layer(ErrorPagesLayer::new("embed"))
         .layer(HygieneLayer::new(Role::Gateway, "embed"))
         .layer(ClientAddrLayer::new(trusted, AddressSource::XForwardedFor))
         .service(router);
 
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3001").await?;
-    axum::serve(listener, service.into_make_service_with_connect_info::<SocketAddr>()).await
+    let service = ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(service);
+    axum::serve(listener, service).await
 }
 
 /// What the client is, as the layers found it.
 async fn whoami(Extension(client): Extension<ClientAddr>) -> String {
     format!("{}\n", client.view(AddressPrivacy::Full))
-}
-
-/// Our own server makes the record of each exchange; in another one this does.
-fn begin(exchanges: &Exchanges, mut request: Request) -> Request {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let connection = ConnectionInfo {
-        id: 0,
-        listener: "axum".into(),
-        peer: peer.map_or(ClientAddr::unknown(), |peer| ClientAddr::from(peer.0)),
-        // Judged by ClientAddrLayer.
-        peer_trusted: false,
-        local: None,
-        scheme: "http",
-        tls: None,
-        parent: None,
-        accepted: Instant::now(),
-    };
-    let exchange = exchanges.begin(&Arc::new(connection), None);
-    request.extensions_mut().insert(exchange);
-    request
 }

@@ -1,9 +1,12 @@
-//! What operators ask a running process: the view of `proxyd top`, the level of its own log.
+//! What operators ask a running process: the view of `proxyd top`, the level of its own log, which
+//! connections are open.
 
-use proxyd_tests::client::{self, Answer};
-use proxyd_tests::configured;
-use proxyd_tests::origin::Origin;
+use proxyd_tests::client::{self, Answer, Client};
+use proxyd_tests::origin::{Act, Origin, ok, response};
 use proxyd_tests::proxyd::{Proxyd, run_to_end};
+use proxyd_tests::waiting::Gate;
+use proxyd_tests::{configured, waiting};
+use serde_json::Value;
 
 #[test]
 fn top_shows_routes_and_upstreams() {
@@ -56,4 +59,94 @@ fn the_level_of_the_log_is_changed_while_it_runs() {
     assert_eq!(wrong.status(), 400, "{}", wrong.text());
     assert_eq!(put_level(&proxy, token, "{\"level\":\"warn\"}").status(), 200);
     assert_eq!(proxy.ask_admin("/log-level").text(), "{\"level\":\"warn\"}");
+}
+
+/// The open connections, less those of the test's own that are on their way out.
+fn connections(proxy: &Proxyd, query: &str) -> Value {
+    let answer = proxy.ask_admin(&format!("/connections{query}"));
+    serde_json::from_slice(&answer.content).unwrap_or_else(|e| panic!("{e}: {}", answer.text()))
+}
+
+/// Waits for a listed connection that is so.
+fn connection(proxy: &Proxyd, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    waiting::until(what, || {
+        let listed = connections(proxy, "");
+        listed["connections"].as_array().expect("a list").iter().find(|own| is(own)).cloned()
+    })
+}
+
+#[test]
+fn open_connections_are_listed_with_what_they_do() {
+    let gate = Gate::new();
+    let opened = gate.clone();
+    let origin = Origin::answering(move |request, _| match request.head.target.as_str() {
+        "/slow" => vec![Act::Until(opened.clone()), response("200 OK", &[], "done")],
+        _ => ok("hello"),
+    });
+    let privacy = "[privacy]\nclient_address = \"truncate\"\n";
+    let proxy =
+        configured::gateway(&origin.url(), "protocols = [\"h1\", \"h2\"]\n", privacy).start();
+    let mut idle = Client::connect(proxy.address());
+    for _ in 0..2 {
+        assert_eq!(idle.ask("GET", "GET / HTTP/1.1\r\nHost: one.test\r\n\r\n").status(), 200);
+    }
+    let own = connection(&proxy, "the idle one", |own| own["state"] == "idle");
+    assert_eq!((&own["requests"], &own["under_way"]), (&2.into(), &0.into()), "{own}");
+    assert_eq!((&own["host"], &own["route"]), (&"one.test".into(), &"all".into()), "{own}");
+    assert_eq!((&own["listener"], &own["protocol"]), (&"web".into(), &"HTTP/1.1".into()), "{own}");
+    assert_eq!(own["client"], "127.0.0.0", "as [privacy] says");
+    assert!(own["received_bytes"].as_u64() >= Some(60) && own["sent_bytes"].as_u64() >= Some(60));
+    assert!(own["age_ms"].is_u64() && own.get("tunnel").is_none(), "{own}");
+
+    let mut busy = Client::connect(proxy.address());
+    busy.send("GET /slow HTTP/1.1\r\nHost: two.test:80\r\n\r\n");
+    let own = connection(&proxy, "the busy one", |own| own["state"] == "active");
+    assert_eq!((&own["host"], &own["under_way"]), (&"two.test:80".into(), &1.into()), "{own}");
+
+    // It has said nothing, and may yet begin HTTP/2.
+    let _silent = Client::connect(proxy.address());
+    connection(&proxy, "the silent one", |own| own["state"] == "opening");
+
+    // A page at a time, in the order in which they came.
+    let (mut ids, mut after) = (Vec::new(), 0);
+    while let Some(id) = {
+        let page = connections(&proxy, &format!("?limit=1&after={after}"));
+        assert_eq!(page["connections"].as_array().map(Vec::len), Some(1), "{page}");
+        ids.extend(page["connections"][0]["id"].as_u64());
+        page["next"].as_u64()
+    } {
+        after = id;
+    }
+    assert!(ids.len() >= 3 && ids.is_sorted(), "{ids:?}");
+    gate.open();
+    assert_eq!(busy.expect("GET").text(), "done");
+    drop((idle, busy));
+    waiting::until("those that are gone are not listed", || {
+        let hosts = connections(&proxy, "")["connections"].as_array().expect("a list").clone();
+        hosts.iter().all(|own| own.get("host").is_none()).then_some(())
+    });
+}
+
+#[test]
+fn tunnels_are_listed_each_for_itself() {
+    let origin = Origin::echoing();
+    let port = origin.address().port();
+    let keys = format!("[forward]\nallow_private_destinations = true\nconnect_ports = [{port}]\n");
+    let proxy = configured::forward("protocols = [\"h1\", \"h2\"]\n", &keys).start();
+    let target = format!("127.0.0.1:{port}");
+    let mut client = Client::connect(proxy.address());
+    client.send(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n"));
+    assert_eq!(client.head().expect("a head").status, 200);
+    client.send("hello");
+    assert_eq!(client.take(5), b"hello");
+    let own = connection(&proxy, "the tunnel", |own| own["tunnel"]["received_bytes"] == 5);
+    assert_eq!((&own["state"], &own["host"]), (&"tunnel".into(), &target.as_str().into()), "{own}");
+    assert_eq!(own["tunnel"]["sent_bytes"], 5, "{own}");
+    assert_eq!(own["tunnel"]["exchange"].as_str().map(str::len), Some(32), "{own}");
+    client.finish();
+    client.expect_closed();
+    waiting::until("its end", || {
+        let all = connections(&proxy, "")["connections"].as_array().expect("a list").clone();
+        all.iter().all(|own| own["state"] != "tunnel").then_some(())
+    });
 }

@@ -6,6 +6,7 @@
 //! refused.
 
 mod cache;
+mod connections;
 mod explain;
 mod log_level;
 mod upstreams;
@@ -26,10 +27,11 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
+use proxy_core::AddressPrivacy;
 use proxy_core::target::Authority;
 use proxy_server::{Bound, Drain};
 use proxy_upstream::Upstream;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Notify, Semaphore};
@@ -54,6 +56,8 @@ pub struct State {
 struct Shared {
     ready: AtomicBool,
     drain: Drain,
+    /// How much of clients' addresses is shown.
+    privacy: AddressPrivacy,
     upstreams: Vec<(Upstream, bool)>,
     caches: Caches,
     explainer: Explainer,
@@ -91,6 +95,7 @@ impl State {
         let shared = Shared {
             ready,
             drain,
+            privacy: loaded.resolved.privacy.log.clone(),
             upstreams,
             caches,
             explainer,
@@ -145,7 +150,7 @@ pub fn admin_router(state: State) -> Router {
         .route("/cache", get(cache::show))
         .route("/cache/purge", post(cache::purge))
         .route("/explain", post(explain::explain))
-        .route("/connections", get(connections))
+        .route("/connections", get(connections::show))
         .route("/log-level", get(log_level::show).put(log_level::set))
         .route("/drain", post(drain))
         .layer(middleware::from_fn_with_state(state.clone(), guard))
@@ -198,10 +203,6 @@ async fn metrics(Extracted(state): Extracted<State>) -> Response {
 async fn config(Extracted(state): Extracted<State>) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/toml; charset=utf-8")];
     (kind, state.shared.effective.clone()).into_response()
-}
-
-async fn connections(Extracted(state): Extracted<State>) -> Json<Value> {
-    Json(json!({ "open": state.shared.drain.open() }))
 }
 
 async fn drain(Extracted(state): Extracted<State>, fields: HeaderMap) -> Response {

@@ -23,6 +23,7 @@ use proxy_core::{
 use proxy_filter::FilterLayer;
 use proxy_filter::input::InputLayer;
 use proxy_observe::audit::{AuditGate, Door};
+use proxy_observe::traces::{SpanLayer, Spanned};
 use proxy_observe::{AuditGateLayer, Observe, ObserveLayer, Observer};
 use proxy_server::{
     Drain, Edge, EdgeSettings, EdgeTimeouts, Exchanges, ListenerSettings, TunnelSettings,
@@ -54,7 +55,7 @@ use crate::inspection::Inspection;
 use crate::miss_limited::MissLimited;
 use crate::request_limits::RequestLimits;
 use crate::routes::Action;
-use crate::stack::MaybeStacked;
+use crate::stack::{MaybeStacked, Spans};
 use crate::traces::Exporter;
 
 use forward::forward_role;
@@ -105,6 +106,11 @@ impl std::fmt::Debug for Resources {
 }
 
 impl Resources {
+    /// Whether layers have spans.
+    pub fn spans(&self) -> Spans {
+        Spans::new(self.traces.is_some())
+    }
+
     /// An empty table of destinations, within its bounds.
     pub fn destinations() -> Destinations {
         Destinations::new(PoolConfig::default(), MAX_DESTINATIONS)
@@ -113,7 +119,7 @@ impl Resources {
 
 /// The layers that every listener has, around what its role does, as a type: no box stands
 /// between them.
-pub type Front<S> = Observe<ErrorPages<CatchPanic<AuditGate<Hygiene<TrustedClient<S>>>>>>;
+pub type Front<S> = Observe<ErrorPages<CatchPanic<AuditGate<Spanned<Hygiene<TrustedClient<S>>>>>>>;
 
 /// The layers that every listener has, around what its role does. Outermost first; what each is
 /// and why it stands there: `docs/layer-order.md`.
@@ -132,6 +138,7 @@ pub fn front<S>(
         .layer(ErrorPagesLayer::new(PROXY_NAME).show_rules(role == Role::Forward))
         .layer(CatchPanicLayer)
         .layer(AuditGateLayer::new(resources.audit_door.clone()))
+        .layer(SpanLayer::maybe(resources.spans().name("hygiene")))
         .layer(
             HygieneLayer::new(role, &resources.via_name)
                 .path_policy(path_policy(config))
@@ -225,6 +232,8 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                 });
                 let upstream = MissLimited::new(upstream, misses.as_ref());
                 let service = MaybeStacked::new(MaybeCached::new(upstream, cache.as_ref()));
+                let span = cache.and_then(|_| resources.spans().name("cache"));
+                let service = service.wrap(span.map(SpanLayer::new));
                 let inspect = own.and_then(|own| own.inspect.as_ref());
                 let inspect = Inspection::new(inspect, resources.recorder.as_ref(), &route.name);
                 let service = Some(around_route(service, inspect, compress, &role, resources));
@@ -283,11 +292,16 @@ where
         };
         routes.fold(all, |layer, (name, rules)| layer.route(name, rules))
     });
-    let inner = dispatch.wrap(input);
+    let spans = resources.spans();
+    let inner = spans.wrap("input", dispatch, input);
     // The first of the file is the outermost.
     let inner = limits.bandwidth().rev().fold(inner, |inner, layer| inner.wrap(Some(layer)));
-    let inner = limits.concurrency().rev().fold(inner, |inner, layer| inner.wrap(Some(layer)));
-    inner.wrap(limits.requests()).wrap(filter)
+    let inner = limits
+        .concurrency()
+        .rev()
+        .fold(inner, |inner, layer| spans.wrap("concurrency", inner, Some(layer)));
+    let inner = spans.wrap("rate_limits", inner, limits.requests());
+    spans.wrap("filter", inner, filter)
 }
 
 /// What stands around the service of a route, or of the forward role: above its cache, which is
@@ -308,8 +322,11 @@ where
         let recorder = resources.recorder.as_deref().map(|recorder| recorder as &dyn Recorder);
         resources.coders.layer(own, role, recorder)
     });
-    let service = service.wrap(inspect.responses);
-    service.wrap(compress.and_then(compress::decode)).wrap(coding).wrap(inspect.requests)
+    let spans = resources.spans();
+    let service = spans.wrap("inspect_response", service, inspect.responses);
+    let service = spans.wrap("decode", service, compress.and_then(compress::decode));
+    let service = spans.wrap("compress", service, coding);
+    spans.wrap("inspect", service, inspect.requests)
 }
 
 /// The edge and the gate of a listener.

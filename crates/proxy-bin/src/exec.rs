@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use proxy_exec::{ExecConfig, ExecEntryLayer, ExecRunner, ExecService, Statement};
 use proxy_filter::rate::RateLimitLayer;
+use proxy_observe::traces::SpanLayer;
 use proxy_upstream::Upstream;
 use tower_layer::Layer as _;
 
@@ -95,6 +96,7 @@ pub(crate) fn target(
         None => listener.limits.body,
     };
     let stack = MaybeStacked::<MaybeCached<MissLimited<Upstream>>>::Stacked(service);
+    let stack = stack.wrap(resources.spans().name("exec").map(SpanLayer::new));
     let recorder = resources.recorder.as_ref();
     let inspect = Inspection::new(own.inspect.as_ref(), recorder, &route.name);
     RouteTarget {

@@ -139,6 +139,7 @@ impl Explainer {
             tls: asked.tls(listener).map(Arc::new),
             parent: None,
             accepted: Instant::now(),
+            activity: Arc::default(),
         });
         let exchange = Exchange::new(0, connection, Instant::now(), SystemTime::now(), None);
         exchange.set_rehearsal();

@@ -103,6 +103,7 @@ impl Interceptor {
             peer_trusted: false,
             parent: Some(Arc::new(parent)),
             accepted: Instant::now(),
+            activity: Arc::default(),
             ..(**exchange.connection()).clone()
         };
         let Opened { upstream, serving } = self.0.inside.open(edge, info);

@@ -274,13 +274,15 @@ fn resources(config: &Resolved) -> Result<Made, ServeError> {
     let trail = audit.as_ref().map(|audit| crate::audit::trail(audit, config));
     sinks.extend(trail.map(|trail| Arc::new(trail) as Arc<dyn Sink>));
     sinks.extend(metrics.map(|m| m as Arc<dyn Sink>));
+    let observer = Observer::new(Arc::clone(&clock), sinks);
+    observer.set_server_timing(config.server.server_timing);
     let resources = Resources {
         // `main` begins by asking whether this copy of the program is the warden.
         warden: proxy_exec::Warden::program("/proc/self/exe"),
         resolver: Arc::new(HickoryResolver::start(HickoryConfig::default())?),
         own: own.clone(),
-        exchanges: Exchanges::new(Arc::clone(&clock), seed),
-        observer: Observer::new(clock, sinks),
+        exchanges: Exchanges::new(clock, seed),
+        observer,
         destinations: Resources::destinations(),
         cache: config.cache.as_ref().map(cache).transpose()?,
         coders: Coders::new(config.compress, recorder.as_deref().map(|own| own as _)),

@@ -17,6 +17,7 @@ use http::{Request, Response};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
 use proxy_core::{Body, BoxError, Reply};
+use proxy_observe::traces::SpanLayer;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -87,6 +88,44 @@ where
 impl std::fmt::Debug for Erased {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Erased")
+    }
+}
+
+/// Whether layers have spans of their own in traces.
+#[derive(Clone, Copy, Debug)]
+pub struct Spans(bool);
+
+impl Spans {
+    /// They have, or not.
+    pub const fn new(recorded: bool) -> Self {
+        Self(recorded)
+    }
+
+    /// The name of a span, where there are any.
+    pub fn name(self, name: &'static str) -> Option<&'static str> {
+        self.0.then_some(name)
+    }
+
+    /// As [`MaybeStacked::wrap`]; where there is a layer, a span of this name stands around it.
+    pub fn wrap<S, L, B>(
+        self,
+        name: &'static str,
+        stack: MaybeStacked<S>,
+        layer: Option<L>,
+    ) -> MaybeStacked<S>
+    where
+        S: Service<Request<Body>, Response = Response<MaybeCachedBody>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send,
+        L: Layer<Erased>,
+        L::Service: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
+        L::Service: Clone + Send + Sync + 'static,
+        <L::Service as Service<Request<Body>>>::Future: Send,
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let span = layer.as_ref().and_then(|_| self.name(name)).map(SpanLayer::new);
+        stack.wrap(layer).wrap(span)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod decision;
+mod exchanges;
 mod known;
 mod program_run;
 mod rehearsal;
@@ -21,12 +22,14 @@ use http::{Extensions, HeaderMap, StatusCode, Uri, Version};
 
 pub use attempt::{Attempt, Attempts};
 pub use decision::{Decision, Verdict};
+pub use exchanges::Exchanges;
 pub use known::{ServerName, Tags};
 pub use program_run::ProgramRun;
 pub use rehearsal::Sending;
 pub use sent_fields::SentFields;
-pub use trace::{Marks, Trace, TraceContext};
+pub use trace::{AttemptMark, LayerAtWork, LayerMark, Marks, Trace, TraceContext};
 
+use crate::activity::ConnectionActivity;
 use crate::client_address::ClientAddr;
 use crate::error::ErrorKind;
 use crate::hex;
@@ -54,6 +57,8 @@ pub struct ConnectionInfo {
     pub parent: Option<Arc<ParentTunnel>>,
     /// When it was accepted.
     pub accepted: Instant,
+    /// What happens on it.
+    pub activity: Arc<ConnectionActivity>,
 }
 
 /// An intercepted tunnel, as the connection inside of it knows it.
@@ -270,6 +275,9 @@ impl Exchange {
 
     /// Writes the trusted client address. The first one stays.
     pub fn set_client(&self, client: ClientAddr) {
+        if client != self.0.connection.peer {
+            self.0.connection.activity.note_client(client);
+        }
         let _ = self.0.client.set(client);
     }
 
@@ -280,6 +288,7 @@ impl Exchange {
 
     /// Writes the route. The first one stays.
     pub fn set_route(&self, name: Arc<str>) {
+        self.0.connection.activity.note_route(&name);
         let _ = self.0.route.set(name);
     }
 
@@ -303,6 +312,12 @@ impl Exchange {
         let _ = self.0.trace.set(trace);
     }
 
+    /// Says that a layer is at work from now on, until what this gives is dropped: a span in its
+    /// trace. None where nothing is recorded.
+    pub fn begin_layer(&self, layer: &'static str) -> Option<LayerAtWork> {
+        LayerAtWork::begin(self, layer)
+    }
+
     /// The error that the answer stands for.
     pub fn error(&self) -> Option<ErrorKind> {
         self.0.error.get().copied()
@@ -318,7 +333,7 @@ impl Exchange {
         let audited = decision.verdict.is_audited();
         let mut decisions = lock(&self.0.decisions);
         if let Some(trace) = self.0.trace.get() {
-            trace.mark(|marks| &mut marks.decisions);
+            trace.mark_decision();
         }
         decisions.push(decision);
         drop(decisions);
@@ -346,7 +361,7 @@ impl Exchange {
         if attempts.len() > before
             && let Some(trace) = self.0.trace.get()
         {
-            trace.mark(|marks| &mut marks.attempts);
+            trace.mark_attempt();
         }
         given
     }
@@ -478,6 +493,7 @@ mod tests {
                 tls: None,
                 parent: None,
                 accepted: Instant::now(),
+                activity: Arc::default(),
             }),
             Instant::now(),
             SystemTime::UNIX_EPOCH,

@@ -4,6 +4,7 @@
 //!
 //! No sockets and no runtime: everything here runs in any server that speaks tower.
 
+pub mod activity;
 pub mod audit;
 pub mod body;
 pub mod catch_panic;
@@ -36,6 +37,7 @@ pub mod trust;
 pub mod tunnel_policy;
 pub mod work_queue;
 
+pub use activity::{ConnectionActivity, LatestRequest, UnderWay};
 pub use audit::{AuditAnswer, AuditEvent, AuditRecord, AuditSink};
 pub use body::{Body, Reply};
 pub use catch_panic::CatchPanicLayer;
@@ -47,8 +49,8 @@ pub use error::{BoxError, ErrorKind, ProxyError, Retry, Side};
 pub use error_pages::ErrorPagesLayer;
 pub use events::{ConnectionEvent, ConnectionEvents, ConnectionRefusal, TunnelEnd, TunnelOutcome};
 pub use exchange::{
-    Attempt, ConnectionInfo, Decision, Ending, Exchange, InterimSink, ParentTunnel, ProgramRun,
-    RequestFacts, Sending, ServerName, Tags, Trace, TraceContext, Verdict,
+    Attempt, ConnectionInfo, Decision, Ending, Exchange, Exchanges, InterimSink, ParentTunnel,
+    ProgramRun, RequestFacts, Sending, ServerName, Tags, Trace, TraceContext, Verdict,
 };
 pub use framing::{ContentFramer, Fault, Framing, HeadLimits, HeadScan, MessageFramer};
 pub use head::RequestHead;

@@ -52,7 +52,7 @@
 mod choice;
 mod combined;
 mod datagrams;
-mod facts;
+pub(crate) mod facts;
 mod format;
 mod json;
 mod queue;

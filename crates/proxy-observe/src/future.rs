@@ -41,8 +41,8 @@ where
         let result = ready!(this.inner.poll(cx));
         let open = this.open.take();
         Poll::Ready(match result {
-            Ok(response) => {
-                let open = open.and_then(|open| open.answered(&response));
+            Ok(mut response) => {
+                let open = open.and_then(|open| open.answered(&mut response));
                 Ok(response.map(|body| ObserveBody::new(body, open)))
             }
             Err(error) => {

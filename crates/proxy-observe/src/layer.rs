@@ -20,9 +20,10 @@ pub struct ObserveLayer {
 }
 
 impl ObserveLayer {
-    /// A layer that reports to this observer.
-    pub const fn new(observer: Observer) -> Self {
-        Self { observer }
+    /// A layer that reports to this [`Observer`], or to the one of a
+    /// [`&Registry`](crate::Registry), which also makes records where no server does.
+    pub fn new(observer: impl Into<Observer>) -> Self {
+        Self { observer: observer.into() }
     }
 }
 
@@ -55,7 +56,12 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqB>) -> Self::Future {
+    fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
+        if Exchange::of(&request).is_none()
+            && let Some(records) = self.observer.records()
+        {
+            records.begin(&mut request);
+        }
         // The guard first: a panic in the inner call is recorded too.
         let open = Exchange::of(&request).map(|x| Open::begin(&self.observer, x, &request));
         let exchange = open.as_ref().map(|open| open.exchange().clone());

@@ -22,15 +22,20 @@
 //! # }
 //! ```
 //!
+//! A host with a server of its own, such as axum's, needs no more than a [`Registry`] and
+//! `ObserveLayer::new(&registry)`.
+//!
 //! # Ordering
 //! Outermost, and once: it sees what is shed, refused, dropped, or what panics. It reads the
-//! request as the client sent it, before hygiene. It needs the [`Exchange`](proxy_core::Exchange)
-//! that the server puts into the request's extensions; without one it passes everything through
-//! and does nothing else.
+//! request as the client sent it, before hygiene. The [`Exchange`](proxy_core::Exchange) is the one
+//! that the server has put into the request's extensions; where there is none, a [`Registry`] makes
+//! it, and with a bare [`Observer`] everything is passed through and nothing else is done.
 //!
 //! # Errors and responses
 //! Makes none. Errors of the service and of bodies pass through. An error in the response's
-//! content is written to the exchange.
+//! content is written to the exchange. Where [`Observer::set_server_timing`] says so, responses to
+//! trusted peers get a `Server-Timing`: `proxy`, the time to the response head, `cache`, what the
+//! cache did, and of the last attempt `dns`, `connect`, `tls` and `upstream`.
 //!
 //! # Cancellation
 //! The record sits in a guard, first in the future, then in the response's body. Wherever they are
@@ -51,6 +56,8 @@ pub mod metrics;
 mod observer;
 mod record;
 mod redaction;
+mod registry;
+mod server_timing;
 mod shown_target;
 mod termination;
 #[cfg(feature = "otlp")]
@@ -67,4 +74,5 @@ pub use metrics::{DURATION_BUCKETS, METRICS, MetricDoc, MetricKind, Metrics, Met
 pub use observer::{Observer, Sink};
 pub use record::{Record, RequestLine};
 pub use redaction::{REDACTED, Redaction};
+pub use registry::{Registry, RegistryBuilder};
 pub use termination::Termination;

@@ -12,6 +12,7 @@ use proxy_core::{
 };
 
 use crate::record::{Open, Record};
+use crate::registry::Records;
 
 /// Receives finished records and connection events. Called on the worker, in a drop as a rule:
 /// must neither block nor panic.
@@ -64,6 +65,10 @@ struct Shared {
     hears_events: AtomicBool,
     /// Records of open tunnels by connection; several where one connection carries several.
     tunnels: Mutex<Tunnels>,
+    /// Trusted peers are told where the time went.
+    server_timing: AtomicBool,
+    /// Makes exchanges where no server does.
+    records: Option<Records>,
 }
 
 struct Sinks {
@@ -81,17 +86,49 @@ impl Sinks {
 impl Observer {
     /// An observer with these sinks.
     pub fn new(clock: Arc<dyn Clock>, sinks: impl IntoIterator<Item = Arc<dyn Sink>>) -> Self {
+        Self::with(clock, sinks, None)
+    }
+
+    /// The same, for a host whose server makes no exchanges.
+    pub(crate) fn making(
+        clock: Arc<dyn Clock>,
+        sinks: impl IntoIterator<Item = Arc<dyn Sink>>,
+        records: Records,
+    ) -> Self {
+        Self::with(clock, sinks, Some(records))
+    }
+
+    fn with(
+        clock: Arc<dyn Clock>,
+        sinks: impl IntoIterator<Item = Arc<dyn Sink>>,
+        records: Option<Records>,
+    ) -> Self {
         Self(Arc::new(Shared {
             clock,
             sinks: ArcSwap::from_pointee(Sinks::new(sinks)),
             hears_events: AtomicBool::new(false),
             tunnels: Mutex::default(),
+            server_timing: AtomicBool::new(false),
+            records,
         }))
+    }
+
+    pub(crate) fn records(&self) -> Option<&Records> {
+        self.0.records.as_ref()
     }
 
     /// Replaces the sinks, as a reload does. Exchanges under way finish in the new ones.
     pub fn set_sinks(&self, sinks: impl IntoIterator<Item = Arc<dyn Sink>>) {
         self.0.sinks.store(Arc::new(Sinks::new(sinks)));
+    }
+
+    /// Whether responses to trusted peers get a `Server-Timing`. Default: no.
+    pub fn set_server_timing(&self, told: bool) {
+        self.0.server_timing.store(told, Ordering::Relaxed);
+    }
+
+    pub(crate) fn tells_timing(&self) -> bool {
+        self.0.server_timing.load(Ordering::Relaxed)
     }
 
     /// How many tunnels are open whose end will be recorded.

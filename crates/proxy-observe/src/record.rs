@@ -10,6 +10,7 @@ use proxy_core::{
 };
 
 use crate::observer::Observer;
+use crate::server_timing::{self, SERVER_TIMING};
 use crate::termination::Termination;
 
 /// A finished exchange, as a [`Sink`](crate::Sink) sees it.
@@ -147,11 +148,12 @@ impl Open {
     /// The response head is there. Gives the guard back, except to a tunnel that waits for its end.
     pub(crate) fn answered<B: http_body::Body>(
         mut self: Box<Self>,
-        response: &Response<B>,
+        response: &mut Response<B>,
     ) -> Option<Box<Self>> {
         let status = response.status();
         self.status = Some(status);
-        self.answered_after = Some(self.observer.since(self.exchange.started()));
+        let took = self.observer.since(self.exchange.started());
+        self.answered_after = Some(took);
         if self.reads_heads {
             self.coding = response.headers().get(CONTENT_ENCODING).cloned();
         }
@@ -159,6 +161,12 @@ impl Open {
         if self.request.method == Method::CONNECT && status.is_success() {
             self.exchange.set_ending(Ending::Tunnel);
             return self.observer.clone().keep_tunnel(self);
+        }
+        if self.exchange.connection().peer_trusted
+            && self.observer.tells_timing()
+            && let Some(value) = server_timing::value(&self.exchange, took)
+        {
+            response.headers_mut().append(SERVER_TIMING, value);
         }
         // No content is sent here, whatever the body holds (RFC 9110 sections 9.3.2 and 15).
         let no_content = self.request.method == Method::HEAD

@@ -1,4 +1,4 @@
-//! Traces: a span for each exchange and each attempt at an upstream, as OTLP.
+//! Traces: a span for each exchange, each layer and each attempt at an upstream, as OTLP.
 //!
 //! A [`Sink`](crate::Sink) that decides, when a request comes, whether its trace is recorded: by
 //! the parent's flag, or by a share. The [`Trace`](proxy_core::Trace) is written to the exchange, so that
@@ -27,9 +27,11 @@
 //! `url.scheme`, `server.address`, `network.protocol.version`, `http.route`, `client.address`,
 //! `user_agent.original`, `error.type`) and ours: `proxy.exchange.id`, `proxy.termination`,
 //! `proxy.listener`. Each decision of a layer is an event with its moment: named after the layer,
-//! with `verdict`, `reason` and `rule`. Of each attempt: kind client, a child of it, with the time
-//! of resolving and connecting. Paths, queries and addresses are shown as the log shows them.
+//! with `verdict`, `reason` and `rule`. Of each layer around which a [`SpanLayer`] stands: kind
+//! internal, from its call to the response head, a child of the layer around it. Of each attempt:
+//! kind client, a child of the innermost layer, with the time of resolving and connecting. Paths, queries and addresses are shown as the log shows them.
 
+mod at_work;
 mod protobuf;
 mod queue;
 mod span;
@@ -43,6 +45,7 @@ use crate::metrics::SpanCounters;
 use crate::observer::Sink;
 use crate::record::Record;
 use crate::redaction::Redaction;
+pub use at_work::{SpanLayer, Spanned, SpannedFuture};
 use queue::Queue;
 
 /// Whose word on whether a trace is recorded is taken.

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tower_service::Service;
 
+use crate::counted::Counted;
 use crate::drain::{Drain, DrainGuard, DrainPhase};
 use crate::edge::Edge;
 use crate::limiter::Limiter;
@@ -35,9 +36,9 @@ pub(crate) struct Shared {
 }
 
 pub(crate) async fn serve<T, S, B>(
-    mut io: T,
+    io: T,
     mut buffer: BytesMut,
-    mut info: ConnectionInfo,
+    mut info: Arc<ConnectionInfo>,
     shared: Shared,
     service: S,
     mut guard: DrainGuard,
@@ -50,6 +51,7 @@ pub(crate) async fn serve<T, S, B>(
     B::Error: Into<BoxError>,
 {
     let Shared { settings, limiter, drain } = shared;
+    let mut io = Counted::new(io, Arc::clone(&info.activity));
     let edge = Arc::clone(&settings.edge);
     let mut _place = None;
     let events = Arc::clone(&edge.events);
@@ -57,9 +59,14 @@ pub(crate) async fn serve<T, S, B>(
         let within = edge.settings.timeouts.header;
         match proxy_protocol::read(&mut io, &mut buffer, within).await {
             Ok(Vouched::Client { source, destination }) => {
-                info.peer = ClientAddr::from(source);
-                info.peer_trusted = info.peer.is_in(&settings.trusted);
-                info.local = Some(destination);
+                let peer = ClientAddr::from(source);
+                info = Arc::new(ConnectionInfo {
+                    peer,
+                    peer_trusted: peer.is_in(&settings.trusted),
+                    local: Some(destination),
+                    ..(*info).clone()
+                });
+                guard.set_info(&info);
                 if !info.peer_trusted && !settings.admits(info.peer) {
                     events.on_event(&info, ConnectionEvent::Refused(ConnectionRefusal::Address));
                     return;
@@ -79,7 +86,6 @@ pub(crate) async fn serve<T, S, B>(
             }
         }
     }
-    let info = Arc::new(info);
     let _open = Open::begin(&events, &info);
     if let Some(tls) = settings.tls.clone() {
         let io: Box<dyn Transport> = Box::new(io);
@@ -157,6 +163,7 @@ async fn secure(
         Some(Ok(Ok((io, tls)))) => {
             let tls = Some(Arc::new(tls));
             let info = Arc::new(ConnectionInfo { scheme: "https", tls, ..(**info).clone() });
+            guard.set_info(&info);
             edge.events.on_event(&info, ConnectionEvent::Secured);
             Some((io, info))
         }

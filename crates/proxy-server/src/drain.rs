@@ -1,12 +1,16 @@
 //! Draining: every connection is told once, without a lock on its way.
 //!
-//! A connection registers its waker when it begins and reads one atomic afterwards.
+//! A connection registers its waker when it begins and reads two atomics afterwards: how far the
+//! end of the server has come, and its own.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
+use proxy_core::{ConnectionInfo, Exchange};
 use tokio::sync::Notify;
+
+use crate::connections::{Kind, Live, LiveConnection, LiveTunnel, Table, lock};
 
 /// Tells all connections to finish, and knows when they have.
 #[derive(Clone, Debug, Default)]
@@ -17,16 +21,9 @@ pub struct Drain {
 #[derive(Debug, Default)]
 struct Inner {
     phase: AtomicU8,
-    connections: Mutex<Connections>,
+    connections: Mutex<Table>,
     emptied: Notify,
     begun: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Connections {
-    wakers: Vec<Option<Waker>>,
-    free: Vec<usize>,
-    open: usize,
 }
 
 /// How far the end has come.
@@ -43,15 +40,25 @@ pub enum DrainPhase {
     Ending,
 }
 
+impl DrainPhase {
+    pub(crate) const fn of(number: u8) -> Self {
+        match number {
+            0 => Self::Serving,
+            1 => Self::LameDuck,
+            2 => Self::Draining,
+            _ => Self::Ending,
+        }
+    }
+
+    pub(crate) const fn number(self) -> u8 {
+        self as u8
+    }
+}
+
 impl Drain {
     /// How far the end has come.
     pub fn phase(&self) -> DrainPhase {
-        match self.inner.phase.load(Ordering::Acquire) {
-            0 => DrainPhase::Serving,
-            1 => DrainPhase::LameDuck,
-            2 => DrainPhase::Draining,
-            _ => DrainPhase::Ending,
-        }
+        DrainPhase::of(self.inner.phase.load(Ordering::Acquire))
     }
 
     /// Asks clients to go elsewhere, and serves them meanwhile.
@@ -82,7 +89,22 @@ impl Drain {
 
     /// Open connections, tunnels included.
     pub fn open(&self) -> usize {
-        self.inner.lock().open
+        lock(&self.inner.connections).open()
+    }
+
+    /// Everything that is open.
+    pub fn connections(&self) -> impl Iterator<Item = LiveConnection> {
+        lock(&self.inner.connections).all().into_iter().map(LiveConnection)
+    }
+
+    /// A page of what is open: what has the smallest numbers after `after`, in order, at most
+    /// `most`.
+    pub fn connections_after(
+        &self,
+        after: u64,
+        most: usize,
+    ) -> impl Iterator<Item = LiveConnection> {
+        lock(&self.inner.connections).some(after, most).into_iter().map(LiveConnection)
     }
 
     /// Waits until no connection is open.
@@ -97,29 +119,43 @@ impl Drain {
     }
 
     /// Registers a connection.
-    pub(crate) fn register(&self) -> DrainGuard {
-        let mut connections = self.inner.lock();
-        connections.open += 1;
-        let key = connections.free.pop().unwrap_or_else(|| {
-            connections.wakers.push(None);
-            connections.wakers.len() - 1
-        });
-        DrainGuard { drain: self.clone(), key, waker: None }
+    pub(crate) fn register(&self, info: &Arc<ConnectionInfo>) -> DrainGuard {
+        self.add(info.id, Kind::Connection, info)
+    }
+
+    /// Registers a tunnel on a stream of a connection, with a number of its own.
+    pub(crate) fn register_stream(&self, id: u64, info: &Arc<ConnectionInfo>) -> DrainGuard {
+        self.add(id, Kind::Stream, info)
+    }
+
+    /// Registers what is no connection, and must outlive the last one.
+    #[cfg(feature = "http3")]
+    pub(crate) fn register_endpoint(&self) -> DrainGuard {
+        let none = ConnectionInfo {
+            id: 0,
+            listener: "".into(),
+            peer: proxy_core::ClientAddr::unknown(),
+            peer_trusted: false,
+            local: None,
+            scheme: "",
+            tls: None,
+            parent: None,
+            accepted: std::time::Instant::now(),
+            activity: Arc::default(),
+        };
+        self.add(none.id, Kind::Endpoint, &Arc::new(none))
+    }
+
+    fn add(&self, id: u64, kind: Kind, info: &Arc<ConnectionInfo>) -> DrainGuard {
+        let (place, live) = lock(&self.inner.connections).add(id, kind, info);
+        DrainGuard { drain: self.clone(), place, live, waker: None }
     }
 
     fn advance(&self, phase: u8) {
         self.inner.phase.fetch_max(phase, Ordering::AcqRel);
-        let wakers: Vec<Waker> = self.inner.lock().wakers.iter().flatten().cloned().collect();
+        let everything = lock(&self.inner.connections).everything();
         self.inner.begun.notify_waiters();
-        for waker in wakers {
-            waker.wake();
-        }
-    }
-}
-
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Connections> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        everything.iter().for_each(|live| live.wake());
     }
 }
 
@@ -127,7 +163,8 @@ impl Inner {
 #[derive(Debug)]
 pub(crate) struct DrainGuard {
     drain: Drain,
-    key: usize,
+    place: usize,
+    live: Arc<Live>,
     waker: Option<Waker>,
 }
 
@@ -136,29 +173,52 @@ impl DrainGuard {
     pub(crate) fn poll_phase(&mut self, cx: &Context<'_>) -> DrainPhase {
         if !self.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
             self.waker = Some(cx.waker().clone());
-            self.drain.inner.lock().wakers[self.key] = self.waker.clone();
+            self.live.set_waker(cx.waker());
         }
-        self.drain.phase()
+        self.phase()
     }
 
     /// The phase, for who is woken by something else.
     pub(crate) fn phase(&self) -> DrainPhase {
-        self.drain.phase()
+        self.drain.phase().max(self.live.phase())
+    }
+
+    /// More is known of the connection.
+    pub(crate) fn set_info(&self, info: &Arc<ConnectionInfo>) {
+        self.live.set_info(info);
+    }
+
+    /// The connection counts its bytes itself.
+    pub(crate) fn set_meter(&self, meter: impl Fn() -> (u64, u64) + Send + Sync + 'static) {
+        self.live.set_meter(meter);
+    }
+
+    /// The connection, or the stream, is a tunnel from here on.
+    pub(crate) fn set_tunnel(&self, exchange: Option<&Exchange>) {
+        self.live.set_tunnel(exchange);
+    }
+
+    /// The tunnel that it is.
+    pub(crate) fn tunnel(&self) -> Option<&LiveTunnel> {
+        self.live.tunnel()
     }
 }
 
 impl Drop for DrainGuard {
     fn drop(&mut self) {
-        let mut connections = self.drain.inner.lock();
-        connections.wakers[self.key] = None;
-        connections.free.push(self.key);
-        connections.open -= 1;
-        if connections.open == 0 {
-            // A server that had many connections once gives the table back.
-            *connections = Connections::default();
-            drop(connections);
+        let was_last = lock(&self.drain.inner.connections).remove(self.place);
+        if was_last {
             self.drain.inner.emptied.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+impl Drain {
+    /// A connection of which nothing matters.
+    pub(crate) fn register_any(&self) -> DrainGuard {
+        use proxy_testkit::{ConnectionBuilder, ManualClock};
+        self.register(&ConnectionBuilder::new().build(&ManualClock::new()))
     }
 }
 
@@ -168,10 +228,12 @@ mod tests {
     use std::future::poll_fn;
     use std::task::Poll;
 
+    use proxy_testkit::{ConnectionBuilder, ManualClock};
+
     #[tokio::test]
     async fn a_waiting_connection_is_woken() {
         let drain = Drain::default();
-        let mut guard = drain.register();
+        let mut guard = drain.register_any();
         let task = tokio::spawn(async move {
             poll_fn(|cx| match guard.poll_phase(cx) {
                 DrainPhase::Serving | DrainPhase::LameDuck => Poll::Pending,
@@ -185,5 +247,33 @@ mod tests {
         drain.emptied().await;
         task.await.expect("task");
         assert_eq!(drain.open(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_connection_is_told_to_end_and_others_are_not() {
+        let drain = Drain::default();
+        let clock = ManualClock::new();
+        let mut guards: Vec<_> = [1, 2]
+            .map(|id| drain.register(&ConnectionBuilder::new().id(id).build(&clock)))
+            .into_iter()
+            .collect();
+        let mut second = guards.pop().expect("two");
+        let first = guards.pop().expect("two");
+        let task = tokio::spawn(async move {
+            poll_fn(|cx| match second.poll_phase(cx) {
+                DrainPhase::Ending => Poll::Ready(()),
+                _ => Poll::Pending,
+            })
+            .await;
+        });
+        tokio::task::yield_now().await;
+        let live = drain.connections_after(1, 10).next().expect("the second one");
+        assert!(!live.is_ending());
+        live.end();
+        task.await.expect("task");
+        assert!(live.is_ending());
+        assert_eq!(first.phase(), DrainPhase::Serving);
+        let left: Vec<u64> = drain.connections().map(|live| live.id()).collect();
+        assert_eq!(left, [1]);
     }
 }

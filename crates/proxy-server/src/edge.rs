@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use proxy_core::ConnectionEvents;
+use proxy_core::{ConnectionEvents, Exchanges};
 
-use crate::exchanges::Exchanges;
 use crate::settings::EdgeSettings;
 use crate::tunnel::TunnelSettings;
 

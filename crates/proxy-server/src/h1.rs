@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use http_body::Body as HttpBody;
 use proxy_core::{Body, BoxError, ConnectionEvent, ConnectionInfo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -55,6 +55,7 @@ pub(crate) async fn serve<T, S, B>(
     B::Error: Into<BoxError>,
 {
     let mut fresh = true;
+    info.activity.set_protocol(Version::HTTP_11);
     loop {
         let conversation = Conversation::new(io, read_ahead, fresh, &info, &edge, &mut guard);
         // Boxed: a parked connection must not carry the size of a talking one.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 use proxy_core::deadline::Deadline;
 use proxy_core::{Body, BoxError, ConnectionEvent, ConnectionInfo};
@@ -70,6 +70,7 @@ pub(crate) async fn serve<T, S, B>(
     B::Error: Into<BoxError>,
 {
     let settings = edge.settings;
+    info.activity.set_protocol(Version::HTTP_2);
     let socket = Arc::new(Socket::default());
     let shared = Arc::new(Connection {
         info: Arc::clone(&info),

@@ -29,7 +29,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 use proxy_core::deadline::Deadline;
 use proxy_core::{Body, BoxError, ConnectionEvent, ConnectionInfo};
@@ -124,6 +124,12 @@ async fn serve<S, B>(
     B::Error: Into<BoxError>,
 {
     let settings = edge.settings;
+    info.activity.set_protocol(Version::HTTP_3);
+    let counted = quic.clone();
+    guard.set_meter(move || {
+        let stats = counted.stats();
+        (stats.udp_rx.bytes, stats.udp_tx.bytes)
+    });
     let shared = Arc::new(Connection {
         quic: quic.clone(),
         info,

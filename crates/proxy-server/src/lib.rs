@@ -7,9 +7,10 @@
 
 mod closing;
 mod connection;
+mod connections;
+mod counted;
 mod drain;
 mod edge;
-mod exchanges;
 mod h1;
 mod h2;
 #[cfg(feature = "http3")]
@@ -28,13 +29,14 @@ mod transport;
 mod tunnel;
 mod workers;
 
+pub use connections::{ConnectionState, LiveConnection, LiveTunnel};
 pub use drain::{Drain, DrainPhase};
 pub use edge::Edge;
-pub use exchanges::Exchanges;
 #[cfg(feature = "http3")]
 pub use h3::{BoundUdp, QuicSettings, accept_quic};
 pub use limiter::{LimitReached, Limiter, Place};
 pub use listener::{Bound, ListenAddress, ListenerSettings, accept};
+pub use proxy_core::Exchanges;
 pub use settings::{EdgeSettings, EdgeTimeouts};
 pub use tunnel::{TunnelSettings, TunnelStream, TunnelUpstream};
 pub use workers::{RuntimeKind, Workers};

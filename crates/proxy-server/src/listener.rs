@@ -237,7 +237,7 @@ where
     fn admit<P: Portable>(&self, stream: P, peer: ClientAddr, local: Option<SocketAddr>) {
         let settings = &self.settings;
         let trusted = peer.is_in(&settings.trusted);
-        let info = ConnectionInfo {
+        let info = Arc::new(ConnectionInfo {
             id: settings.edge.exchanges.next_connection(),
             listener: Arc::clone(&settings.name),
             peer,
@@ -247,7 +247,8 @@ where
             tls: None,
             parent: None,
             accepted: Instant::now(),
-        };
+            activity: Arc::default(),
+        });
         let refused = |why| settings.edge.events.on_event(&info, ConnectionEvent::Refused(why));
         if !trusted && settings.proxy_protocol {
             return refused(ConnectionRefusal::ProxyProtocol);
@@ -263,7 +264,7 @@ where
             Err(LimitReached::Client) => return refused(ConnectionRefusal::ClientLimit),
         };
         let Ok(std) = stream.detach() else { return };
-        let guard = self.drain.register();
+        let guard = self.drain.register(&info);
         let (settings, service, drain, limiter) =
             (Arc::clone(settings), self.service.clone(), self.drain.clone(), self.limiter.clone());
         self.workers.dispatch(move || async move {

@@ -98,6 +98,7 @@ pub(crate) async fn run<T>(
     let Some(stream) = upstream.take() else { return };
     let exchange = upstream.exchange.as_ref();
     let check = upstream.check.as_deref();
+    guard.set_tunnel(exchange);
     edge.events.on_event(info, ConnectionEvent::TunnelOpened { exchange });
     // Boxed: few tunnels have one, and it lives for a moment.
     let mut opening = check.map(|check| Box::new(Opening::new(check, exchange)));

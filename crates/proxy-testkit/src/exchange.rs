@@ -108,6 +108,7 @@ impl ConnectionBuilder {
             tls: None,
             parent: None,
             accepted: clock.now(),
+            activity: Arc::default(),
         })
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use proxy_core::HeadLimits;
 use proxy_filter::tunnel::TunnelRules;
+use proxy_observe::traces::SpanLayer;
 use proxy_server::Limiter;
 use proxy_server::intercept::Inside;
 use proxy_server::tls::TlsOptions;
@@ -123,6 +124,8 @@ fn forward_place(
     });
     let proxy = MissLimited::new(proxy, limits.misses().as_ref());
     let proxy = MaybeStacked::new(MaybeCached::new(proxy, cache.as_ref()));
+    let span = cache.and_then(|_| resources.spans().name("cache")).map(SpanLayer::new);
+    let proxy = proxy.wrap(span);
     let inspect = Inspection::new(forward.inspect.as_ref(), resources.recorder.as_ref(), NO_ROUTE);
     let compress = forward.compress.as_ref();
     let proxy = around_route(proxy, inspect, compress, &CacheRole::Forward, resources);

@@ -520,6 +520,8 @@ pub struct Server {
     pub merge_slashes: bool,
     /// What becomes of `%2F` in a path.
     pub encoded_slash: raw::EncodedSlash,
+    /// Whether trusted peers are told where the time went.
+    pub server_timing: bool,
     /// Limits, for what no listener says.
     pub limits: Limits,
     /// Times on the client side.

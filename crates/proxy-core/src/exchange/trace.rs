@@ -75,13 +75,74 @@ struct Timing {
     marks: Mutex<Marks>,
 }
 
-/// When decisions were made, and attempts begun: the first 64 of each, in order.
+/// When decisions were made, attempts begun, and layers at work: the first 64 of each, in order.
 #[derive(Clone, Debug, Default)]
 pub struct Marks {
     /// Of each decision.
     pub decisions: Vec<Instant>,
     /// Of each attempt.
-    pub attempts: Vec<Instant>,
+    pub attempts: Vec<AttemptMark>,
+    /// Of each layer that says so.
+    pub layers: Vec<LayerMark>,
+}
+
+/// When an attempt began.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptMark {
+    /// The moment.
+    pub begun: Instant,
+    /// The innermost layer at work then, as an index into [`Marks::layers`].
+    pub within: Option<usize>,
+}
+
+/// When a layer was at work.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerMark {
+    /// The layer's name, as in decisions.
+    pub layer: &'static str,
+    /// The innermost layer at work before, as an index into [`Marks::layers`].
+    pub within: Option<usize>,
+    /// When it was called.
+    pub begun: Instant,
+    /// When it had a response, or was dropped; none where it is still at work.
+    pub ended: Option<Instant>,
+}
+
+impl Marks {
+    fn innermost(&self) -> Option<usize> {
+        self.layers.iter().rposition(|layer| layer.ended.is_none())
+    }
+}
+
+/// A layer at work, in the trace of an exchange. Its drop is the end of it.
+#[derive(Debug)]
+pub struct LayerAtWork {
+    exchange: super::Exchange,
+    at: usize,
+}
+
+impl LayerAtWork {
+    /// None where nothing is recorded.
+    pub(super) fn begin(exchange: &super::Exchange, layer: &'static str) -> Option<Self> {
+        let trace = exchange.trace()?;
+        let at = trace.with_marks(|now, marks| {
+            if marks.layers.len() >= MOST_MARKS {
+                return None;
+            }
+            let within = marks.innermost();
+            marks.layers.push(LayerMark { layer, within, begun: now, ended: None });
+            Some(marks.layers.len() - 1)
+        })??;
+        Some(Self { exchange: exchange.clone(), at })
+    }
+}
+
+impl Drop for LayerAtWork {
+    fn drop(&mut self) {
+        if let Some(trace) = self.exchange.trace() {
+            trace.with_marks(|now, marks| marks.layers[self.at].ended = Some(now));
+        }
+    }
 }
 
 impl Trace {
@@ -102,14 +163,29 @@ impl Trace {
         Some(timing.marks.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
-    pub(crate) fn mark(&self, which: impl FnOnce(&mut Marks) -> &mut Vec<Instant>) {
-        let Some(timing) = &self.timing else { return };
+    pub(super) fn mark_decision(&self) {
+        self.with_marks(|now, marks| {
+            if marks.decisions.len() < MOST_MARKS {
+                marks.decisions.push(now);
+            }
+        });
+    }
+
+    pub(super) fn mark_attempt(&self) {
+        self.with_marks(|begun, marks| {
+            let within = marks.innermost();
+            if marks.attempts.len() < MOST_MARKS {
+                marks.attempts.push(AttemptMark { begun, within });
+            }
+        });
+    }
+
+    /// Nothing where nothing is recorded.
+    fn with_marks<T>(&self, change: impl FnOnce(Instant, &mut Marks) -> T) -> Option<T> {
+        let timing = self.timing.as_ref()?;
         let now = timing.clock.now();
         let mut marks = timing.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        let marks = which(&mut marks);
-        if marks.len() < MOST_MARKS {
-            marks.push(now);
-        }
+        Some(change(now, &mut marks))
     }
 }
 

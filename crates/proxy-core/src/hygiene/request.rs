@@ -46,8 +46,9 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(fields: &HeaderMap) -> Self {
-        let mut seen = Self::default();
+    /// And the first `Host`.
+    fn of(fields: &HeaderMap) -> (Self, Option<&HeaderValue>) {
+        let (mut seen, mut host) = (Self::default(), None);
         for (name, value) in fields {
             seen.sent.add(name, value);
             match *name {
@@ -56,10 +57,11 @@ impl Seen {
                 CONTENT_LENGTH | TRANSFER_ENCODING => seen.length = true,
                 UPGRADE => seen.upgrade = true,
                 VIA => seen.via = true,
+                HOST => host = host.or(Some(value)),
                 _ => {}
             }
         }
-        seen
+        (seen, host)
     }
 }
 
@@ -80,12 +82,16 @@ impl Config {
         let parent = Exchange::of(request).and_then(|x| x.connection().parent.clone());
         let entered = parent.map(|parent| enter_tunnel(request, &parent)).transpose();
         let form = self.form(request);
-        let seen = Seen::of(request.headers());
+        let (seen, host) = Seen::of(request.headers());
         let expects_continue = match seen.expect {
             true => expects_continue(request.headers(), version),
             false => Ok(false),
         };
         if let Some(exchange) = Exchange::of(request) {
+            let authority = request.uri().authority().map(http::uri::Authority::as_str);
+            if let Some(host) = authority.or_else(|| host?.to_str().ok()) {
+                exchange.connection().activity.note_host(host);
+            }
             exchange.set_facts(RequestFacts {
                 raw_target: request.uri().clone(),
                 form,

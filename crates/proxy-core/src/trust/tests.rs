@@ -24,6 +24,7 @@ async fn seen(peer: &str, source: AddressSource, lines: &[(&str, &str)]) -> (Hea
             tls: None,
             parent: None,
             accepted: Instant::now(),
+            activity: Arc::default(),
         }),
         Instant::now(),
         SystemTime::UNIX_EPOCH,

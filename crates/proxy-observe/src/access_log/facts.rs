@@ -6,7 +6,7 @@ use proxy_core::{Decision, Exchange};
 
 /// What the cache did, in its last word on the matter; but that a request waited for another's
 /// response says more than that it then was a hit.
-pub(super) fn cache(decisions: &[Decision]) -> Option<&str> {
+pub(crate) fn cache(decisions: &[Decision]) -> Option<&str> {
     let mut words = decisions.iter().filter(|own| own.layer == "cache").map(|own| &*own.reason);
     words.clone().find(|word| *word == "collapsed").or_else(|| words.next_back())
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderValue, Method, StatusCode, Version};
-use proxy_core::exchange::Marks;
+use proxy_core::exchange::{AttemptMark, LayerMark, Marks};
 use proxy_core::{Attempt, Decision, Trace};
 
 use super::TracesConfig;
@@ -12,6 +12,7 @@ use crate::record::Record;
 use crate::shown_target;
 
 /// `SpanKind`.
+const INTERNAL: u64 = 1;
 const SERVER: u64 = 2;
 const CLIENT: u64 = 3;
 /// `StatusCode` of a span.
@@ -21,7 +22,7 @@ const ATTRIBUTES: u32 = 9;
 const EVENTS: u32 = 11;
 const STATUS: u32 = 15;
 
-/// The exchange's own span, and one for each attempt.
+/// The exchange's own span, and one for each layer that was at work and each attempt.
 pub(super) fn all(
     record: &Record<'_>,
     trace: &Trace,
@@ -30,14 +31,39 @@ pub(super) fn all(
 ) -> Vec<Vec<u8>> {
     let times = Times::of(record);
     let mut spans = vec![own(record, trace, marks, config, &times)];
+    let layers = marks.layers.iter().enumerate();
+    spans.extend(layers.map(|(n, layer)| one_layer(trace, layer, n, &times)));
     record.exchange.with_attempts(|attempts| {
-        let starts = marks.attempts.iter().copied();
-        for (n, (attempt, start)) in attempts.iter().zip(starts).enumerate() {
-            let next = marks.attempts.get(n + 1).copied();
-            spans.push(one_attempt(record, trace, attempt, n, (start, next), &times));
+        for (n, (attempt, mark)) in attempts.iter().zip(&marks.attempts).enumerate() {
+            let next = marks.attempts.get(n + 1).map(|next| next.begun);
+            spans.push(one_attempt(record, trace, attempt, n, (mark, next), &times));
         }
     });
     spans
+}
+
+/// Ours is random: those below it are, too, and differ from it.
+fn attempt_id(trace: &Trace, n: usize) -> u64 {
+    (trace.context.span_id ^ (n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)).max(1)
+}
+
+fn layer_id(trace: &Trace, n: usize) -> u64 {
+    (trace.context.span_id ^ (n as u64 + 1).wrapping_mul(0xbf58_476d_1ce4_e5b9)).max(1)
+}
+
+/// What stands around: a layer, or the exchange.
+fn around(trace: &Trace, within: Option<usize>) -> u64 {
+    within.map_or(trace.context.span_id, |n| layer_id(trace, n))
+}
+
+/// From the call of a layer to its response head.
+fn one_layer(trace: &Trace, layer: &LayerMark, n: usize, times: &Times) -> Vec<u8> {
+    let parent = around(trace, layer.within);
+    let mut span = begin(trace, layer_id(trace, n), Some(parent), layer.layer, INTERNAL);
+    let end = layer.ended.unwrap_or(times.ended).clamp(layer.begun, times.ended.max(layer.begun));
+    span.fixed64(7, times.nanos(layer.begun)).fixed64(8, times.nanos(end));
+    span.attribute(ATTRIBUTES, "proxy.layer", layer.layer);
+    span.done()
 }
 
 /// Turns moments into nanoseconds since 1970.
@@ -156,14 +182,13 @@ fn one_attempt(
     trace: &Trace,
     attempt: &Attempt,
     n: usize,
-    (start, next): (Instant, Option<Instant>),
+    (mark, next): (&AttemptMark, Option<Instant>),
     times: &Times,
 ) -> Vec<u8> {
-    // Ours is random: those beside it are, too, and differ from it.
-    let span_id = trace.context.span_id ^ (n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let start = mark.begun;
     let method = known_method(&record.request.method);
-    let own = trace.context.span_id;
-    let mut span = begin(trace, span_id.max(1), Some(own), method, CLIENT);
+    let parent = around(trace, mark.within);
+    let mut span = begin(trace, attempt_id(trace, n), Some(parent), method, CLIENT);
     let took: Duration = [attempt.dns, attempt.connect, attempt.first_byte].iter().flatten().sum();
     let end = match attempt.first_byte {
         Some(_) => start + took,

@@ -1,6 +1,7 @@
 //! The layer, its log and its metrics, over a scripted service.
 
 mod access_log;
+mod alone;
 mod audit_gate;
 mod audit_log;
 mod audit_verify;

@@ -107,6 +107,7 @@ impl<'a, T: Transport> Conversation<'a, T> {
         });
         let interim: Arc<dyn InterimSink> = Arc::clone(&self.interim) as _;
         let exchange = self.edge.exchanges.begin(self.info, Some(interim));
+        let _under_way = self.info.activity.begin_request();
         request.extensions_mut().insert(exchange.clone());
         if info.options_without_path {
             request.extensions_mut().insert(AsteriskTarget);

@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tower::service_fn;
 
 use super::*;
-use crate::exchanges::Exchanges;
 use crate::tunnel::TunnelSettings;
+use proxy_core::Exchanges;
 
 /// Why connections were ended.
 #[derive(Default)]
@@ -51,7 +51,7 @@ fn start(room: usize) -> (DuplexStream, Arc<Reasons>, tokio::task::JoinHandle<()
         Ok::<_, BoxError>(Response::new(Full::new(Bytes::from(answer))))
     });
     let drain = Drain::default();
-    let guard = drain.register();
+    let guard = drain.register_any();
     let info = ConnectionBuilder::new().build(&ManualClock::new());
     let task =
         tokio::spawn(serve(server, BytesMut::new(), info, service, Arc::new(edge), drain, guard));

@@ -136,6 +136,7 @@ impl Stream {
         let interim = Arc::new(Interim::default());
         let sink: Arc<dyn InterimSink> = Arc::clone(&interim) as _;
         let exchange = connection.edge.exchanges.begin(&connection.info, Some(sink));
+        let _under_way = connection.info.activity.begin_request();
         head.extensions.insert(exchange.clone());
         let (body, tunnel) = if head.method == Method::CONNECT {
             receiving.become_tunnel();
@@ -368,8 +369,8 @@ impl Answering {
         unanswered.answered();
         exchange.set_ending(Ending::Tunnel);
         upstream.exchange = Some(exchange);
-        let guard = connection.drain.register();
         let (info, edge) = (&connection.info, &connection.edge);
+        let guard = connection.drain.register_stream(edge.exchanges.next_connection(), info);
         let mut stream = TunnelIo::new(receiving, sender);
         tunnel::run(&mut stream, BytesMut::new(), upstream, info, edge, guard).await;
         if let Some(sender) = stream.into_sender() {

@@ -149,7 +149,7 @@ where
         let Some(incoming) = incoming else { break };
         acceptor.admit(incoming);
     }
-    farewell(&endpoint, drain.register()).await;
+    farewell(&endpoint, drain.register_endpoint()).await;
     Ok(())
 }
 
@@ -219,7 +219,7 @@ where
             (Some(ip), Some(local)) => Some(SocketAddr::new(ip, local.port())),
             (_, local) => local,
         };
-        let info = ConnectionInfo {
+        let info = Arc::new(ConnectionInfo {
             id: settings.edge.exchanges.next_connection(),
             listener: Arc::clone(&settings.name),
             peer,
@@ -229,7 +229,8 @@ where
             tls: None,
             parent: None,
             accepted: Instant::now(),
-        };
+            activity: Arc::default(),
+        });
         let refused = |why| settings.edge.events.on_event(&info, ConnectionEvent::Refused(why));
         // A trusted proxy's own address is never judged: its clients' addresses are, later.
         if !trusted && !settings.admits(peer) {
@@ -259,7 +260,7 @@ where
                 return incoming.refuse();
             }
         };
-        let guard = self.drain.register();
+        let guard = self.drain.register(&info);
         let handshake = Handshake::begin(&self.handshakes);
         let within = self.tls.edge().options().timeout;
         let (crypto, begun) = self.tls.begin();
@@ -269,7 +270,6 @@ where
         let (service, drain) = (self.service.clone(), self.drain.clone());
         let edge = Arc::clone(&settings.edge);
         self.workers.dispatch(move || async move {
-            let info = Arc::new(info);
             let open = Open::begin(&edge.events, &info);
             let failed = |reason| {
                 edge.events.on_event(&info, ConnectionEvent::HandshakeFailed { reason });
@@ -287,6 +287,7 @@ where
             let tls = begun.describe(quic.handshake_data(), quic.peer_identity());
             let tls = Some(Arc::new(tls));
             let info = Arc::new(ConnectionInfo { tls, ..(*info).clone() });
+            guard.set_info(&info);
             edge.events.on_event(&info, ConnectionEvent::Secured);
             super::serve(quic, info, service, edge, (drain, guard), (open, place)).await;
         });

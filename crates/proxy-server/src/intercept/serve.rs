@@ -72,7 +72,8 @@ where
         // Places are those of the tunnels: each has one connection inside.
         let limiter = Limiter::new(usize::MAX, usize::MAX);
         let shared = connection::Shared { settings: Arc::new(settings), limiter, drain };
-        let (service, guard) = (self.service.clone(), self.drain.register());
+        let info = Arc::new(info);
+        let (service, guard) = (self.service.clone(), self.drain.register(&info));
         let inside = connection::serve(far, BytesMut::new(), info, shared, service, guard);
         let (near, outer_ended) = Near::new(near);
         // What is inside ends with its tunnel, also while it waits for an origin server.

@@ -67,6 +67,9 @@ where
             _ => {}
         }
         if sending.moved + receiving.moved != before {
+            if let Some(tunnel) = guard.tunnel() {
+                tunnel.set_moved(sending.moved, receiving.moved);
+            }
             idle.set(Instant::now() + settings.idle);
         }
         idle.poll(cx).map(|()| TunnelEnd::Idle)

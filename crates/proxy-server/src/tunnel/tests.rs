@@ -15,7 +15,7 @@ fn start(
     let (client, mut near) = duplex(64);
     let (far, upstream) = duplex(64);
     let drain = Drain::default();
-    let mut guard = drain.register();
+    let mut guard = drain.register_any();
     let task = tokio::spawn(async move {
         relay(&mut near, far, BytesMut::from(early), settings, None, &mut guard).await
     });
@@ -137,7 +137,7 @@ fn guarded(refused: &[&'static str], early: &'static [u8]) -> Guarded {
         let limits = OpeningLimits::default();
         let check = TunnelCheck { policy, host: "x.test".into(), port: 443, limits };
         let mut opening = Opening::new(&check, None);
-        let mut guard = Drain::default().register();
+        let mut guard = Drain::default().register_any();
         let (early, settings) = (BytesMut::from(early), TunnelSettings::default());
         let opened = Some(&mut opening);
         let outcome = relay(&mut near, far, early, settings, opened, &mut guard).await;

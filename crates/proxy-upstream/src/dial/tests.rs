@@ -316,6 +316,7 @@ fn exchange() -> Exchange {
         tls: None,
         parent: None,
         accepted: std::time::Instant::now(),
+        activity: Arc::default(),
     };
     let now = std::time::SystemTime::UNIX_EPOCH;
     Exchange::new(7, Arc::new(info), std::time::Instant::now(), now, None)

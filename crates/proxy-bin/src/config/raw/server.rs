@@ -25,6 +25,9 @@ pub struct Server {
     pub runtime: Runtime,
     /// How paths are normalised.
     pub path: PathRules,
+    /// Whether responses to trusted proxies say in `Server-Timing` where the time
+    /// went. They may pass it on to their own clients.
+    pub server_timing: bool,
     /// Limits for every listener.
     pub limits: Limits,
     /// Times on the client side.
@@ -40,6 +43,7 @@ impl Default for Server {
             lame_duck_interval: Period::from_secs(0),
             runtime: Runtime::PerCore,
             path: PathRules::default(),
+            server_timing: true,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
         }

@@ -38,6 +38,7 @@ impl Resolver<'_> {
             runtime: raw.runtime,
             merge_slashes: raw.path.merge_slashes,
             encoded_slash: raw.path.encoded_slash,
+            server_timing: raw.server_timing,
             limits,
             timeouts: Timeouts {
                 header: self.period(&times.key("header"), raw_times.header),

@@ -11,9 +11,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::drain::Drain;
-use crate::exchanges::Exchanges;
 use crate::settings::EdgeSettings;
 use crate::tunnel::TunnelSettings;
+use proxy_core::Exchanges;
 
 type Answer = Result<Response<Body>, Infallible>;
 
@@ -50,10 +50,11 @@ where
         tls: None,
         parent: None,
         accepted: std::time::Instant::now(),
+        activity: Arc::default(),
     });
     let (client, server) = duplex(1024);
     let drain = Drain::default();
-    let mut guard = drain.register();
+    let mut guard = drain.register_any();
     let task = tokio::spawn(async move {
         let mut service = tower::service_fn(answer);
         let conversation =

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use proxy_core::{Clock, ConnectionInfo, Exchange, InterimSink};
+use super::{ConnectionInfo, Exchange, InterimSink};
+use crate::clock::Clock;
 
 /// Makes exchanges with ids that are unique and do not tell how many there were before.
 #[derive(Clone)]
@@ -31,8 +32,8 @@ impl Exchanges {
         }
     }
 
-    /// A number for a connection, unique in this process.
-    pub(crate) fn next_connection(&self) -> u64 {
+    /// A number for a connection, unique in this process. From 1 on.
+    pub fn next_connection(&self) -> u64 {
         self.inner.next_connection.fetch_add(1, Ordering::Relaxed)
     }
 
