@@ -6,6 +6,8 @@
 //! curl -i http://127.0.0.1:3002/      # GET / 403 PR, and a record of the refusal
 //! ```
 
+#![allow(clippy::print_stdout, reason = "a program to look at")]
+
 use std::io;
 use std::sync::mpsc::{Sender, channel};
 

@@ -94,6 +94,36 @@ fn of<'a>(spans: &'a [Span], path: &str) -> Option<&'a Span> {
     spans.iter().find(|span| span.attributes.get("url.path").is_some_and(|own| own == path))
 }
 
+/// The spans around one, the innermost first.
+fn around<'a>(spans: &'a [Span], inner: &Span) -> Vec<&'a Span> {
+    let parent = |of: &Span| {
+        let id = of.parent.as_ref()?;
+        spans.iter().find(|span| span.trace_id == of.trace_id && span.id == *id)
+    };
+    std::iter::successors(parent(inner), |span| parent(span)).collect()
+}
+
+#[test]
+fn each_layer_that_works_has_a_span() {
+    let (origin, collector) = (Origin::saying("hello"), Origin::answering(|_, _| ok("")));
+    let rest = format!(
+        "cache = true\ncompress = true\n\
+         [[filter.concurrency_limits]]\nid = \"together\"\nmax = 10\n\
+         [traces]\nendpoint = \"{}/v1/traces\"\ninterval = \"50ms\"\nservice_name = \"edge\"\n",
+        collector.url()
+    );
+    let proxy = configured::gateway(&origin.url(), "", &rest).start();
+    assert_eq!(get(&proxy, "/x", "").status(), 200);
+    let names = waiting::until("the spans", || {
+        let seen = spans(&collector);
+        let attempt = seen.iter().find(|span| span.kind == 3)?;
+        let around = around(&seen, attempt);
+        let names: Vec<String> = around.iter().map(|span| span.name.clone()).collect();
+        (names.last()? == "GET all").then_some(names)
+    });
+    assert_eq!(names, ["cache", "decode", "compress", "concurrency", "hygiene", "GET all"]);
+}
+
 #[test]
 fn a_request_and_its_attempt_are_spans() {
     let (origin, collector) = (Origin::saying("hello"), Origin::answering(|_, _| ok("")));
@@ -104,7 +134,9 @@ fn a_request_and_its_attempt_are_spans() {
     assert_eq!(get(&proxy, "/secret", "").status(), 403);
     let seen = waiting::until("the spans", || {
         let seen = spans(&collector);
-        (seen.len() >= 3).then_some(seen)
+        let attempt = seen.iter().find(|span| span.kind == 3)?;
+        let whole = around(&seen, attempt).len() == 3 && of(&seen, "/secret").is_some();
+        whole.then_some(seen)
     });
     let own = of(&seen, "/x").expect("the request");
     assert_eq!((own.trace_id.as_str(), own.kind, own.failed), (TRACE_ID, 2, false));
@@ -123,8 +155,18 @@ fn a_request_and_its_attempt_are_spans() {
     ] {
         assert_eq!(own.attributes.get(key).map(String::as_str), Some(value), "{key}");
     }
-    let attempt = seen.iter().find(|span| span.parent.as_deref() == Some(&own.id)).expect("one");
-    assert_eq!((attempt.trace_id.as_str(), attempt.kind), (TRACE_ID, 3));
+    let attempt = seen.iter().find(|span| span.kind == 3).expect("one");
+    assert_eq!(attempt.trace_id, TRACE_ID);
+    // The layers at work lie between the two, each within the one around it.
+    let layers = around(&seen, attempt);
+    let names: Vec<&str> = layers.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["filter", "hygiene", "GET all"]);
+    assert_eq!(layers[2].id, own.id);
+    let mut inner = attempt;
+    for layer in layers {
+        assert!(layer.start <= inner.start && inner.end <= layer.end, "{layer:?} {inner:?}");
+        inner = layer;
+    }
     assert_eq!(attempt.attributes["proxy.upstream"], "app");
     assert_eq!(attempt.attributes["network.peer.port"], origin.address().port().to_string());
     assert_eq!(attempt.attributes["http.response.status_code"], "200");

@@ -255,3 +255,26 @@ fn trust_an_unreadable_chain_makes_nobody_one_of_us() {
         assert_eq!(answer.status(), status, "{}", latin1(chain));
     }
 }
+
+#[test]
+fn trust_who_is_trusted_is_told_where_the_time_went() {
+    let origin = Origin::saying("hello");
+    for (keys, rest, told) in [
+        (TRUSTING, "cache = true\n", true),
+        ("", "cache = true\n", false),
+        (TRUSTING, "cache = true\n[server]\nserver_timing = false\n", false),
+    ] {
+        let proxy = configured::gateway(&origin.url(), keys, rest).start();
+        let answer = ask(&proxy, "");
+        assert_eq!(answer.field("server-timing").is_some(), told, "{keys} {rest}");
+        let Some(value) = answer.field("server-timing") else { continue };
+        let metrics: Vec<&str> = value.split(", ").collect();
+        let names: Vec<&str> = metrics.iter().filter_map(|own| own.split(';').next()).collect();
+        assert_eq!(names, ["proxy", "cache", "dns", "connect", "upstream"], "{value}");
+        let millis = |at: usize| -> f64 {
+            let (_, number) = metrics[at].split_once(";dur=").expect("a duration");
+            number.parse().expect("a number")
+        };
+        assert!(millis(0) >= millis(4), "{value}");
+    }
+}
