@@ -15,11 +15,14 @@ use proxyd_tests::{ports, programs, waiting};
 use serde_json::Value;
 
 /// Documented, and not brought about here: lists and users are read again after a while, and
-/// bandwidth, retries and TLS have tests of their own.
-const NOT_HERE: [&str; 9] = [
+/// bandwidth, external decisions, mirrors, retries and TLS have tests of their own.
+const NOT_HERE: [&str; 12] = [
     "proxy_filter_list_reloads_total",
     "proxy_filter_users_reloads_total",
     "proxy_filter_bandwidth_waits_total",
+    "proxy_filter_forward_auth_requests_total",
+    "proxy_filter_forward_auth_duration_seconds",
+    "proxy_upstream_mirrored_requests_total",
     "proxy_upstream_retries_total",
     "proxy_upstream_retries_refused_total",
     "proxy_server_tls_handshakes_total",

@@ -26,6 +26,9 @@ const NO_ROUTE: &str = "none";
 pub enum CacheRole {
     /// A route of the gateway.
     Gateway(Arc<str>),
+    /// A route of the gateway, and another upstream than its own that gets some of its requests:
+    /// what is tried out on some is not for all.
+    Arm(Arc<str>, Arc<str>),
     /// A route of the gateway whose program is the one with this hash: another program's output is
     /// not this one's.
     Program(Arc<str>, u64),
@@ -38,6 +41,7 @@ impl CacheRole {
     pub fn space(&self) -> String {
         match self {
             Self::Gateway(route) => format!("gateway/{route}"),
+            Self::Arm(route, upstream) => format!("gateway/{route}@{upstream}"),
             Self::Program(route, hash) => format!("gateway/{route}/{hash:016x}"),
             Self::Forward => "forward".to_owned(),
         }
@@ -46,7 +50,7 @@ impl CacheRole {
     /// The name that metrics have for it.
     pub fn route(&self) -> &str {
         match self {
-            Self::Gateway(route) | Self::Program(route, _) => route,
+            Self::Gateway(route) | Self::Arm(route, _) | Self::Program(route, _) => route,
             Self::Forward => NO_ROUTE,
         }
     }

@@ -4,6 +4,7 @@
 //! outlives a reload is in [`Resources`].
 
 mod forward;
+mod traffic;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -44,13 +45,13 @@ use crate::cache::{CacheRole, Caches, MaybeCached, MaybeCachedBody};
 use crate::compress::{self, Coders};
 use crate::config::raw;
 use crate::config::resolved::{
-    CompressPolicy, Limits, Listener, Resolved, Timeouts, UpstreamHost, UpstreamTimeouts,
+    self, CompressPolicy, Limits, Listener, Resolved, Timeouts, UpstreamHost, UpstreamTimeouts,
 };
 use crate::config::units::Size;
 use crate::exec;
 use crate::filter::Filters;
 use crate::forward::ForwardRole;
-use crate::gateway::{Dispatch, Gateway, RouteTarget};
+use crate::gateway::{Dispatch, Gateway, RouteTarget, SplitTarget};
 use crate::inspection::Inspection;
 use crate::miss_limited::MissLimited;
 use crate::request_limits::RequestLimits;
@@ -193,6 +194,8 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
     let filters = Filters::new(config, &limits);
     let runner = exec::runner(config, resources);
     let programs = exec::programs(config, &runner);
+    let mirrors = traffic::mirrors(config, resources, find);
+    let auth = traffic::forward_auth(config, resources, find);
     let targets = |listener: &Listener, caches: &mut Caches| -> Vec<RouteTarget> {
         config
             .table
@@ -212,32 +215,44 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                     );
                 }
                 let Action::Upstream(name) = &route.action else { return RouteTarget::default() };
-                let Some(upstream) = find(name) else { return RouteTarget::default() };
-                let upstream = match own.and_then(|own| own.timeouts.as_ref()) {
-                    Some(timeouts) => upstream.with_timeouts(forward_timeouts(timeouts)),
-                    None => upstream.clone(),
-                };
                 let body = match own.and_then(|own| own.body) {
                     Some(own) => own.some().map(Size::bytes),
                     None => listener.limits.body,
                 };
                 let total = own.and_then(|own| own.total);
-                let role = CacheRole::Gateway(Arc::clone(&route.name));
                 let compress = own.and_then(|own| own.compress.as_ref());
-                let cache = own.and_then(|own| own.cache.as_ref()).and_then(|policy| {
-                    let users = own.is_some_and(|own| own.users.is_some());
-                    let personal = route.has_access_rules() || has_access_rules(listener) || users;
-                    let coder = compress.and_then(|own| resources.coders.stored(own));
-                    caches.layer(policy, &role, personal, coder, resources)
+                let mut service = |name: &str, timeouts: Option<&UpstreamTimeouts>, role| {
+                    let upstream = match (find(name)?, timeouts) {
+                        (own, Some(timeouts)) => own.with_timeouts(forward_timeouts(timeouts)),
+                        (own, None) => own.clone(),
+                    };
+                    let cache = own.and_then(|own| own.cache.as_ref()).and_then(|policy| {
+                        let asks = own.is_some_and(resolved::Route::asks_who);
+                        let personal = route.has_access_rules() || has_access_rules(listener);
+                        let coder = compress.and_then(|own| resources.coders.stored(own));
+                        caches.layer(policy, &role, personal || asks, coder, resources)
+                    });
+                    let upstream = MissLimited::new(upstream, misses.as_ref());
+                    let service = MaybeStacked::new(MaybeCached::new(upstream, cache.as_ref()));
+                    let span = cache.and_then(|_| resources.spans().name("cache"));
+                    let service = service.wrap(span.map(SpanLayer::new));
+                    let service = service.wrap(mirrors.get(&*route.name).cloned());
+                    let inspect = own.and_then(|own| own.inspect.as_ref());
+                    let inspect =
+                        Inspection::new(inspect, resources.recorder.as_ref(), &route.name);
+                    Some(around_route(service, inspect, compress, &role, resources))
+                };
+                let times = own.and_then(|own| own.timeouts.as_ref());
+                let whole = service(name, times, CacheRole::Gateway(Arc::clone(&route.name)));
+                let split = own.and_then(|own| own.split.as_ref()).map(|split| {
+                    let arms = split.upstreams.iter().map(|(name, times)| {
+                        let arm = name.as_str().into();
+                        service(name, Some(times), CacheRole::Arm(Arc::clone(&route.name), arm))
+                    });
+                    let random = Arc::new(SeededRandom::new(resources.seed));
+                    Arc::new(SplitTarget::new(split.rules.clone(), arms.collect(), random))
                 });
-                let upstream = MissLimited::new(upstream, misses.as_ref());
-                let service = MaybeStacked::new(MaybeCached::new(upstream, cache.as_ref()));
-                let span = cache.and_then(|_| resources.spans().name("cache"));
-                let service = service.wrap(span.map(SpanLayer::new));
-                let inspect = own.and_then(|own| own.inspect.as_ref());
-                let inspect = Inspection::new(inspect, resources.recorder.as_ref(), &route.name);
-                let service = Some(around_route(service, inspect, compress, &role, resources));
-                RouteTarget { service, body_limit: body, total_timeout: total }
+                RouteTarget { service: whole, split, body_limit: body, total_timeout: total }
             })
             .collect()
     };
@@ -249,7 +264,7 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                 let dispatch = Dispatch::new(targets(listener, &mut caches))
                     .show_clients(config.privacy.forwarded.clone());
                 let filtered = before_dispatch(
-                    MaybeStacked::new(dispatch),
+                    MaybeStacked::new(dispatch).wrap(auth.clone()),
                     config,
                     filters.layer(listener),
                     &limits,

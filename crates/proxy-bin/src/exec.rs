@@ -71,8 +71,8 @@ pub(crate) fn target(
     let (hash, program) = (identity(config), program.clone());
     let role = CacheRole::Program(Arc::clone(&route.name), hash);
     let cache = own.cache.as_ref().and_then(|policy| {
-        let users = own.users.is_some();
-        let personal = route.has_access_rules() || has_access_rules(listener) || users;
+        let asks = own.asks_who();
+        let personal = route.has_access_rules() || has_access_rules(listener) || asks;
         // The last to leave ends the run, but where it is to be finished in any case.
         let mut policy = policy.clone();
         if policy.on_disconnect == raw::OnDisconnect::FinishIfShared {
@@ -101,6 +101,7 @@ pub(crate) fn target(
     let inspect = Inspection::new(own.inspect.as_ref(), recorder, &route.name);
     RouteTarget {
         service: Some(around_route(stack, inspect, own.compress.as_ref(), &role, resources)),
+        split: None,
         body_limit: body,
         total_timeout: own.total,
     }

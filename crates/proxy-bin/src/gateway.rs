@@ -2,6 +2,7 @@
 //! filter to the [`Dispatch`], which does what the route says.
 
 mod dispatch;
+mod split;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -21,7 +22,8 @@ use crate::cache::MaybeCachedBody;
 use crate::routes::{Lookup, Route, RouteQuery, RouteTable};
 use crate::stack::{MaybeStacked, MaybeStackedFuture};
 
-pub use dispatch::{Dispatch, DispatchFuture, RouteTarget};
+pub use dispatch::{Dispatch, DispatchFuture, RouteTarget, SplitTarget};
+pub use split::{SplitRules, SplitTest};
 use tower_service::Service;
 
 /// What the table of routes says of a request. Between match and dispatch it stands in the

@@ -103,6 +103,15 @@ pub fn list<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item 
         .filter(|member| !member.is_empty())
 }
 
+/// The values of the cookies of this name, in their order (RFC 6265 section 4.2).
+pub fn cookies<'a>(fields: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let lines = fields.get_all(http::header::COOKIE).into_iter();
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs
+        .map(<[u8]>::trim_ascii)
+        .filter_map(move |pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
 /// Whether `TE` says that trailers are welcome.
 pub fn takes_trailers(fields: &HeaderMap) -> bool {
     fields.contains_key(TE)

@@ -168,6 +168,9 @@ pub fn explain(reason: &str) -> Option<&'static str> {
         "credentials_wrong" => "Name or password is wrong.",
         "user_not_allowed" => "The policy of this server does not permit this user.",
         "credentials_busy" => "Too many passwords are being checked. Try again in a moment.",
+        "authorization_unavailable" => {
+            "Whether you may use this can not be found out at present. Try again in a moment."
+        }
         "policy_failed" => "The policy of this server could not be judged.",
         "destination_ip_prohibited" => "The policy of this proxy does not permit this destination.",
         "port_not_allowed" => "The policy of this proxy does not permit this port.",

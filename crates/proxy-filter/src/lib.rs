@@ -29,7 +29,7 @@
 //!
 //! [`input`] says what requests may look like. [`rate`] limits how often is asked, [`concurrency`]
 //! how many at a time, [`bandwidth`] how fast content flows. [`tunnel`] judges what tunnels begin
-//! with.
+//! with. [`forward_auth`] asks another service whether a request may pass.
 //!
 //! # Ordering
 //! Behind what makes paths normal ([`HygieneLayer`](proxy_core::HygieneLayer)) and finds the
@@ -54,6 +54,7 @@ pub mod bandwidth;
 pub mod concurrency;
 pub mod credentials;
 pub mod domains;
+pub mod forward_auth;
 mod future;
 pub mod input;
 pub mod inspect;

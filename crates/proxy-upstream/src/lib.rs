@@ -16,6 +16,7 @@ pub mod dispatch;
 mod forward;
 pub mod guard;
 pub mod health;
+pub mod mirror;
 mod pool;
 pub mod resolve;
 mod response_body;

@@ -26,6 +26,7 @@ mod rule;
 mod server;
 mod tls;
 mod traces;
+mod traffic;
 mod tunnel;
 mod upstream;
 
@@ -71,6 +72,7 @@ pub use tls::{
     UnknownNames, UpstreamTls,
 };
 pub use traces::{TraceParent, Traces};
+pub use traffic::{ForwardAuth, ForwardAuthSwitch, Mirror, Split, SplitArm};
 pub use tunnel::{EncryptedHello, Mode, OnSilence, ServerNames, Tunnel};
 pub use upstream::{Endpoint, EndpointTable, Pool, Upstream, UpstreamProtocol, UpstreamTimeouts};
 

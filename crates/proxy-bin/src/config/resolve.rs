@@ -26,6 +26,7 @@ mod route;
 mod server;
 mod tls;
 mod traces;
+mod traffic;
 mod unkeyed;
 mod upstream;
 
@@ -266,8 +267,12 @@ impl Resolver<'_> {
         }
         let default = config.defaults.upstream.as_deref();
         let used = |name: &str| {
-            let named = |route: &Route| route.upstream.as_deref() == Some(name);
-            default == Some(name) || config.routes.iter().any(named)
+            let named = |route: &Route| {
+                route.upstream.as_deref() == Some(name)
+                    || traffic::other_upstreams(route).any(|own| own == name)
+            };
+            let asked = traffic::asked(config.defaults.forward_auth.as_ref());
+            default == Some(name) || asked == Some(name) || config.routes.iter().any(named)
         };
         for name in config.upstreams.keys().filter(|name| !used(name)) {
             self.warning(&KeyPath::of("upstreams").key(name), "no route names it");

@@ -10,6 +10,7 @@ mod inspect;
 mod intercept;
 mod privacy;
 mod rate_limit;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,6 +40,7 @@ pub use inspect::InspectPolicy;
 pub use intercept::Intercept;
 pub use privacy::{AuditLog, Privacy};
 pub use rate_limit::{BandwidthLimit, ConcurrencyLimit, Holds, RateLimit};
+pub use traffic::{ForwardAuth, Mirror, Split};
 
 use super::raw;
 use super::units::{Limit, Size};
@@ -396,7 +398,7 @@ pub struct Pool {
 }
 
 /// Times towards an upstream or a destination.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UpstreamTimeouts {
     /// Until the connection stands.
     pub connect: Duration,
@@ -428,6 +430,19 @@ pub struct Route {
     pub inspect: Option<InspectPolicy>,
     /// The program that answers, if one does.
     pub exec: Option<proxy_exec::ExecConfig>,
+    /// Who is asked whether a request may pass.
+    pub forward_auth: Option<ForwardAuth>,
+    /// Requests that go to other upstreams.
+    pub split: Option<Split>,
+    /// Who gets copies of what goes to its upstream.
+    pub mirror: Option<Mirror>,
+}
+
+impl Route {
+    /// Whether who asks decides whether it is served.
+    pub fn asks_who(&self) -> bool {
+        self.users.is_some() || self.forward_auth.is_some()
+    }
 }
 
 /// An access log.

@@ -14,21 +14,57 @@ use pin_project_lite::pin_project;
 use proxy_core::target::Authority;
 use proxy_core::{AddressPrivacy, Body, ClientAddr, ErrorKind, Exchange, ProxyError, Refusal};
 use proxy_upstream::Upstream;
+use proxy_upstream::balance::Random;
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
 use super::Matched;
+use super::split::SplitRules;
 use crate::body_limit;
 use crate::cache::{MaybeCached, MaybeCachedBody, MaybeCachedFuture};
 use crate::miss_limited::MissLimited;
 use crate::routes::{Action, FieldContext, PreparedFields, RedirectContext, Route};
 use crate::stack::{MaybeStacked, MaybeStackedFuture};
 
+/// What answers the requests of a route.
+pub type RouteService = MaybeStacked<MaybeCached<MissLimited<Upstream>>>;
+
+/// What answers some of a route's requests.
+pub struct SplitTarget {
+    rules: SplitRules,
+    services: Vec<Option<RouteService>>,
+    random: Arc<dyn Random>,
+}
+
+impl SplitTarget {
+    /// The rules name places in `services`.
+    pub fn new(
+        rules: SplitRules,
+        services: Vec<Option<RouteService>>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self { rules, services, random }
+    }
+
+    /// What answers this request, where it is not the route's own.
+    fn service(&self, request: &Request<Body>) -> Option<&Option<RouteService>> {
+        self.services.get(self.rules.decide(request, &*self.random)?)
+    }
+}
+
+impl std::fmt::Debug for SplitTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SplitTarget").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
 /// What a route has beside its place in the table.
 #[derive(Clone, Debug, Default)]
 pub struct RouteTarget {
     /// What answers its requests; none for routes that answer themselves.
-    pub service: Option<MaybeStacked<MaybeCached<MissLimited<Upstream>>>>,
+    pub service: Option<RouteService>,
+    /// What answers some of them instead.
+    pub split: Option<Arc<SplitTarget>>,
     /// The largest content of a request.
     pub body_limit: Option<u64>,
     /// The whole time until the response head.
@@ -151,7 +187,8 @@ impl Dispatch {
     ) -> Result<State, Box<Refusal>> {
         let missing = || Box::new(Refusal::from_error(&ErrorKind::DestinationNotFound.into()));
         let own = self.targets.get(route.index).ok_or_else(missing)?;
-        let mut service = own.service.clone().ok_or_else(missing)?;
+        let other = own.split.as_ref().and_then(|split| split.service(&request));
+        let mut service = other.unwrap_or(&own.service).clone().ok_or_else(missing)?;
         let (parts, body) = request.into_parts();
         let body = body_limit::limit(&parts.headers, body, own.body_limit)?;
         let inner = service.call(Request::from_parts(parts, body));

@@ -219,7 +219,7 @@ fn field_name(key: &str, name: &str, problems: &mut Problems<'_>) -> Option<Head
 }
 
 /// Fields that belong to one connection.
-pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
     let known = [
         header::CONNECTION,
         header::TE,

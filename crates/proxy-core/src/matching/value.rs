@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use regex::bytes;
 
 use super::{anchored, path};
+use crate::fields::cookies;
 
 /// What a value must be.
 #[derive(Debug)]
@@ -38,7 +39,15 @@ impl ValueTest {
 
     /// Whether it holds for a field.
     pub fn holds_for_field(&self, name: &HeaderName, fields: &HeaderMap) -> bool {
-        let mut values = fields.get_all(name).iter().map(HeaderValue::as_bytes);
+        self.holds_for(fields.get_all(name).iter().map(HeaderValue::as_bytes))
+    }
+
+    /// Whether it holds for a cookie.
+    pub fn holds_for_cookie(&self, name: &str, fields: &HeaderMap) -> bool {
+        self.holds_for(cookies(fields, name))
+    }
+
+    fn holds_for<'a>(&self, mut values: impl Iterator<Item = &'a [u8]>) -> bool {
         match self {
             Self::Exact(exact) => values.any(|value| value == &**exact),
             Self::Regex(regex) => values.any(|value| regex.is_match(value)),

@@ -2,9 +2,10 @@
 
 use std::hash::Hasher as _;
 
-use http::header::{COOKIE, HOST};
+use http::header::HOST;
 use http::{HeaderName, Request};
 use proxy_core::Exchange;
+use proxy_core::fields::cookies;
 
 use super::random::mix;
 
@@ -47,13 +48,8 @@ impl HashKey {
 }
 
 /// The value of a cookie (RFC 6265 section 4.2).
-pub(crate) fn cookie<'a, B>(request: &'a Request<B>, name: &str) -> Option<&'a [u8]> {
-    let fields = request.headers().get_all(COOKIE).into_iter();
-    let pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
-    pairs
-        .map(<[u8]>::trim_ascii)
-        .filter_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-        .find(|value| !value.is_empty())
+pub(crate) fn cookie<'a, B>(request: &'a Request<B>, name: &'a str) -> Option<&'a [u8]> {
+    cookies(request.headers(), name).find(|value| !value.is_empty())
 }
 
 const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;

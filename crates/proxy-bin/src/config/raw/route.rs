@@ -13,6 +13,7 @@ use super::input::Input;
 use super::inspect::InspectSwitch;
 use super::log::LogSwitch;
 use super::server::{RouteLimits, RouteTimeouts};
+use super::traffic::{ForwardAuthSwitch, Mirror, Split};
 
 /// `[[routes]]`: what is matched and what is done. Exactly one of `upstream`,
 /// `exec`, `redirect` and `respond`, unless `[defaults]` names an upstream.
@@ -31,6 +32,12 @@ pub struct Route {
     /// Pass the request on to this upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
+    /// Requests that go to another upstream instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
+    /// An upstream that gets copies of what goes to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<Mirror>,
     /// Answer with a redirect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect: Option<Redirect>,
@@ -51,6 +58,10 @@ pub struct Route {
     /// password (401), or get 403. Needs `credentials` of the listener.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<Vec<String>>,
+    /// Another service that says whether a request may pass; `false`: none, whatever
+    /// `[defaults]` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_auth: Option<ForwardAuthSwitch>,
     /// What happens to the path on its way to the upstream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Rewrite>,
@@ -271,6 +282,9 @@ pub struct Defaults {
     /// As in a route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub users: Option<Vec<String>>,
+    /// As in a route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forward_auth: Option<ForwardAuthSwitch>,
     /// As in a route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_fields: Option<FieldEdits>,

@@ -209,7 +209,7 @@ fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn hash_key(text: &str) -> Result<HashKey, String> {
+pub(super) fn hash_key(text: &str) -> Result<HashKey, String> {
     Ok(match text.split_once(':') {
         Some(("field", name)) => {
             HashKey::Field(name.parse().map_err(|_| format!("`{name}` is no name of a field"))?)
@@ -236,7 +236,7 @@ fn hash_key(text: &str) -> Result<HashKey, String> {
 }
 
 /// A token (RFC 6265 section 4.1.1).
-fn cookie_name(name: &str) -> Result<&str, String> {
+pub(super) fn cookie_name(name: &str) -> Result<&str, String> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let valid = !name.is_empty() && name.bytes().all(is_token);
     if valid { Ok(name) } else { Err(format!("`{name}` is no name of a cookie")) }

@@ -92,6 +92,9 @@ impl Resolver<'_> {
                 compress: self.route_compress(config, index),
                 inspect: self.route_inspect(config, index, inspections),
                 exec: self.route_exec(config, index),
+                forward_auth: self.route_forward_auth(config, index),
+                split: self.route_split(config, index, upstreams),
+                mirror: self.route_mirror(config, index),
             }
         };
         config.routes.iter().enumerate().map(route).collect()
@@ -100,9 +103,11 @@ impl Resolver<'_> {
     /// A stored response would hand one client's cookie to all.
     fn sticky_routes(&mut self, config: &Config, upstreams: &BTreeMap<String, Upstream>) {
         for (index, route) in config.routes.iter().enumerate() {
-            let name = route.upstream.as_ref().or(config.defaults.upstream.as_ref());
-            let upstream = name.and_then(|name| upstreams.get(name));
-            let sticky = upstream.is_some_and(|own| own.balance.sticky.is_some());
+            let name = route.upstream.as_deref().or(config.defaults.upstream.as_deref());
+            let arms = route.split.iter().flat_map(|split| &split.to);
+            let mut names = name.into_iter().chain(arms.map(|arm| arm.upstream.as_str()));
+            let is_sticky = |own: &Upstream| own.balance.sticky.is_some();
+            let sticky = names.any(|name| upstreams.get(name).is_some_and(is_sticky));
             if sticky && self.silently(|own| own.route_cache(config, index)).is_some() {
                 let path = KeyPath::of("routes").index(index).key("cache");
                 let message = "its upstream is `sticky`: a stored response would carry one \
@@ -127,7 +132,7 @@ impl Resolver<'_> {
     }
 }
 
-fn timeouts(own: &raw::RouteTimeouts, upstream: &UpstreamTimeouts) -> UpstreamTimeouts {
+pub(super) fn timeouts(own: &raw::RouteTimeouts, upstream: &UpstreamTimeouts) -> UpstreamTimeouts {
     let or = |own: Option<Period>, upstream: Duration| own.map_or(upstream, Period::duration);
     UpstreamTimeouts {
         connect: or(own.connect, upstream.connect),

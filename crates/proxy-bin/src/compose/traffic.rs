@@ -1,0 +1,58 @@
+//! Who is asked about requests of routes, and who gets copies of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use metrics::Recorder;
+use proxy_core::{Clock, SystemClock, TokioSpawn};
+use proxy_filter::forward_auth::ForwardAuthLayer;
+use proxy_upstream::Upstream;
+use proxy_upstream::balance::SeededRandom;
+use proxy_upstream::mirror::{MirrorLayer, MirrorMeans};
+
+use super::Resources;
+use crate::config::resolved::{Mirror, Resolved};
+
+/// What asks about the requests of routes; none where no route says so.
+pub(super) fn forward_auth<'a>(
+    config: &Resolved,
+    resources: &Resources,
+    find: impl Fn(&str) -> Option<&'a Upstream>,
+) -> Option<ForwardAuthLayer<Upstream>> {
+    let recorder = resources.recorder.as_deref().map(|recorder| recorder as &dyn Recorder);
+    let asked = config.routes.iter().filter_map(|route| {
+        let own = route.forward_auth.as_ref()?;
+        // Not passed over: a route that asks is never served unasked.
+        let upstream = find(&own.upstream).expect("names were checked with the configuration");
+        Some((route.name.as_str(), upstream.clone(), own.asks.clone()))
+    });
+    asked.fold(None, |layer, (route, upstream, asks)| {
+        let clock = Arc::new(SystemClock) as Arc<dyn Clock>;
+        let layer = layer.unwrap_or_else(ForwardAuthLayer::for_routes);
+        Some(layer.route(route, upstream, asks, clock, recorder))
+    })
+}
+
+/// What sends copies of requests, by the names of the routes: listeners share it, so that a bound
+/// is one.
+pub(super) fn mirrors<'a>(
+    config: &Resolved,
+    resources: &Resources,
+    find: impl Fn(&str) -> Option<&'a Upstream>,
+) -> HashMap<String, MirrorLayer> {
+    let mirrors = config.routes.iter().filter_map(|route| {
+        let own = route.mirror.as_ref()?;
+        Some((route.name.clone(), mirror(own, find(&own.upstream)?, resources)))
+    });
+    mirrors.collect()
+}
+
+fn mirror(own: &Mirror, upstream: &Upstream, resources: &Resources) -> MirrorLayer {
+    let means = MirrorMeans {
+        clock: Arc::new(SystemClock),
+        spawn: Arc::new(TokioSpawn),
+        random: Arc::new(SeededRandom::new(resources.seed)),
+        recorder: resources.recorder.as_deref().map(|recorder| recorder as &dyn Recorder),
+    };
+    MirrorLayer::new(upstream.clone(), own.config.clone(), &means)
+}

@@ -1,0 +1,360 @@
+//! Traffic of a route: another service decides, some requests go elsewhere, some are copied.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use proxyd_tests::client::{self, Answer, Client};
+use proxyd_tests::configured;
+use proxyd_tests::origin::{Act, Origin, Script, ok, response};
+use proxyd_tests::proxyd::{Launch, Proxyd, run_to_end};
+use proxyd_tests::scratch::Scratch;
+use proxyd_tests::waiting::{self, Gate};
+use proxyd_tests::{ports, wire};
+
+/// A gateway with a route to `app`, which asks `auth` with these further keys.
+fn asking(app: &Origin, auth: &str, keys: &str, rest: &str) -> Launch {
+    let rest = format!(
+        "forward_auth = {{ upstream = \"auth\", path = \"/verify?x=1\", {keys} }}\n{rest}\n\
+         [upstreams.auth]\nendpoints = [\"{auth}\"]\n"
+    );
+    configured::gateway(&app.url(), "", &rest)
+}
+
+fn get(proxy: &Proxyd, fields: &str) -> Answer {
+    let raw = format!("GET /a/b?c HTTP/1.1\r\nHost: app.test\r\n{fields}\r\n");
+    client::exchange(proxy.address(), "GET", raw)
+}
+
+fn counted(proxy: &Proxyd, series: &str) {
+    waiting::until(series, || proxy.ask_admin("/metrics").text().contains(series).then_some(()));
+}
+
+#[test]
+fn who_is_let_in_comes_with_what_the_service_says() {
+    let app = Origin::saying("served");
+    let auth = Origin::answering(|request, _| {
+        let well = request.field("cookie") == Some("sid=good");
+        let fields = [("Remote-User", "ann"), ("Set-Cookie", "sid=new"), ("X-Secret", "s")];
+        match well {
+            true => vec![response("200 OK", &fields, "")],
+            false => vec![response(
+                "302 Found",
+                &[("Location", "https://sign.test/in"), ("X-Secret", "s")],
+                "sign in",
+            )],
+        }
+    });
+    let keys = "copy_fields = [\"Remote-User\", \"Remote-Groups\"], \
+                response_fields = [\"Set-Cookie\"], user_field = \"Remote-User\"";
+    let proxy = asking(&app, &auth.url(), keys, "").start();
+    let forged = "Remote-Groups: admin\r\nRemote_User: root\r\nX-Forwarded-Uri: /public\r\n\
+                  X-Forwarded-Method: OPTIONS\r\nTE: trailers\r\nIf-None-Match: \"x\"\r\n";
+    let passed = get(&proxy, &format!("Cookie: sid=good\r\n{forged}"));
+    assert_eq!((passed.status(), passed.text().as_str()), (200, "served"));
+    assert_eq!(passed.field("set-cookie"), Some("sid=new"));
+    let told = app.last();
+    assert_eq!(told.field("remote-user"), Some("ann"));
+    assert_eq!((told.field("remote-groups"), told.field("remote_user")), (None, None));
+    assert_eq!(told.field("x-secret"), None);
+
+    let question = auth.last();
+    assert_eq!(question.line(), "GET /verify?x=1");
+    for (name, expected) in [
+        ("host", Some("app.test")),
+        ("x-forwarded-method", Some("GET")),
+        ("x-forwarded-uri", Some("/a/b?c")),
+        ("x-forwarded-host", Some("app.test")),
+        ("x-forwarded-proto", Some("http")),
+        ("x-forwarded-for", Some("127.0.0.1")),
+        ("cookie", Some("sid=good")),
+        ("remote-groups", None),
+        ("remote_user", None),
+        ("if-none-match", None),
+    ] {
+        assert_eq!(question.field(name), expected, "{name}");
+    }
+
+    let refused = get(&proxy, "");
+    assert_eq!((refused.status(), refused.text().as_str()), (302, "sign in"));
+    assert_eq!(refused.field("location"), Some("https://sign.test/in"));
+    assert_eq!(
+        (refused.field("x-secret"), refused.field("cache-control")),
+        (None, Some("no-store"))
+    );
+    assert_eq!(app.received(), 1, "nothing of it came to the application");
+    let log = waiting::until("the log", || {
+        let log = proxy.log();
+        (log.lines().count() == 2).then_some(log)
+    });
+    assert!(log.contains("forward_auth") && log.contains("authorization_required"), "{log}");
+    let series = "proxy_filter_forward_auth_requests_total{service=\"auth\",outcome=\"allowed\"} 1";
+    counted(&proxy, series);
+}
+
+#[test]
+fn content_waits_for_the_decision_and_is_whole() {
+    let (app, gate) = (Origin::answering(|request, _| ok(&request.content)), Gate::new());
+    let opened = gate.clone();
+    let script = Script::new().on_request(move |_, _| {
+        [vec![Act::Until(opened.clone())], vec![response("204 No Content", &[], "")]].concat()
+    });
+    let auth = Origin::start(script);
+    let proxy = asking(&app, &auth.url(), "", "").start();
+    let mut client = Client::connect(proxy.address());
+    client.send("POST /up HTTP/1.1\r\nHost: app.test\r\nContent-Length: 7\r\n\r\ncontent");
+    auth.wait_received(0, "\r\n\r\n");
+    assert_eq!(app.links(), 0);
+    let question = wire::latin1(&auth.bytes(0)).to_ascii_lowercase();
+    assert!(!question.contains("content-length") && !question.contains("\r\n\r\nc"), "{question}");
+    gate.open();
+    assert_eq!(client.expect("POST").text(), "content");
+}
+
+#[test]
+fn without_a_decision_nobody_passes() {
+    let app = Origin::saying("served");
+    let refused = |auth: &str, keys: &str| {
+        let proxy = asking(&app, auth, keys, "").start();
+        let answer = get(&proxy, "");
+        assert_eq!(answer.status(), 503, "{}", answer.text());
+        assert_eq!(answer.field("retry-after"), Some("1"));
+        assert!(answer.text().contains("authorization_unavailable"), "{}", answer.text());
+        let unavailable = "outcome=\"unavailable\"} 1";
+        counted(&proxy, unavailable);
+    };
+    // Nobody is there.
+    refused(&format!("http://{}", ports::free()), "");
+    // Nobody answers.
+    let silent = Origin::start(Script::new().on_request(|_, _| vec![Act::AwaitEnd]));
+    refused(&silent.url(), "timeout = \"100ms\"");
+    // It breaks off, or answers what is no decision.
+    let broken = Origin::start(Script::new().on_request(|_, _| vec![Act::Reset]));
+    refused(&broken.url(), "");
+    let lost = Origin::answering(|_, _| vec![response("500 Oops", &[], "secret")]);
+    refused(&lost.url(), "");
+    assert_eq!(app.received(), 0);
+}
+
+#[test]
+fn an_answer_without_end_is_cut_off_whole() {
+    let app = Origin::saying("served");
+    let auth = Origin::start(Script::new().on_request(|_, _| {
+        let head = "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let piece = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
+        [vec![Act::send(head)], vec![Act::send(piece); 10], vec![Act::AwaitEnd]].concat()
+    }));
+    let proxy = asking(&app, &auth.url(), "", "").start();
+    let answer = get(&proxy, "");
+    assert_eq!((answer.status(), answer.content.len()), (403, 0));
+    assert_eq!(app.received(), 0);
+    // The connection that was left in mid-answer is closed.
+    auth.wait_ended(0);
+}
+
+#[test]
+fn stored_answers_and_routes_without_upstream_are_asked_about_too() {
+    let app = Origin::answering(|_, _| {
+        vec![response("200 OK", &[("Cache-Control", "public, max-age=600")], "kept")]
+    });
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let auth = Origin::answering(move |_, _| match count.fetch_add(1, Ordering::SeqCst) {
+        0..=1 => vec![response("204 No Content", &[], "")],
+        _ => vec![response("401 Unauthorized", &[("WWW-Authenticate", "Basic")], "")],
+    });
+    let routes = format!(
+        "[defaults]\nforward_auth = {{ upstream = \"auth\" }}\n\n\
+         [[routes]]\nname = \"open\"\nmatch = {{ path_prefixes = [\"/in\"] }}\n\
+         respond = {{ body = \"sign in\" }}\nforward_auth = false\n\n\
+         [[routes]]\nname = \"fixed\"\nmatch = {{ path_prefixes = [\"/fixed\"] }}\n\
+         respond = {{ body = \"for some\" }}\n\n\
+         [[routes]]\nname = \"all\"\nupstream = \"app\"\ncache = true\n\n\
+         [upstreams.auth]\nendpoints = [\"{}\"]\n",
+        auth.url()
+    );
+    let proxy = configured::gateway_routes(&app.url(), "", &routes).start();
+    let get = |path| client::get(proxy.address(), "app.test", path);
+    assert_eq!((get("/").text().as_str(), get("/").text().as_str()), ("kept", "kept"));
+    assert_eq!(app.received(), 1);
+    let refused = get("/");
+    assert_eq!((refused.status(), refused.field("www-authenticate")), (401, Some("Basic")));
+    assert_eq!(get("/fixed").status(), 401);
+    assert_eq!(get("/in").text(), "sign in");
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
+}
+
+#[test]
+fn canaries_and_shares_go_where_they_belong() {
+    let (stable, next, third) =
+        (Origin::saying("stable"), Origin::saying("next"), Origin::saying("third"));
+    let rest = format!(
+        "cache = true\nsplit = {{ by = \"cookie:sid\", to = [\n\
+         {{ upstream = \"app\", fields = {{ X-Canary = \"never\" }} }},\n\
+         {{ upstream = \"next\", fields = {{ X-Canary = true }} }},\n\
+         {{ upstream = \"next\", cookies = {{ canary = \"yes\" }} }},\n\
+         {{ upstream = \"third\", share = \"50%\" }} ] }}\n\n\
+         [upstreams.next]\nendpoints = [\"{}\"]\n[upstreams.third]\nendpoints = [\"{}\"]\n",
+        next.url(),
+        third.url()
+    );
+    let proxy = configured::gateway(&stable.url(), "", &rest).start();
+    let text = |fields: &str| get(&proxy, fields).text();
+    assert_eq!(text("X-Canary: 1\r\n"), "next");
+    assert_eq!(text("Cookie: a=b; canary=yes\r\n"), "next");
+    assert_eq!(text("X-Canary: never\r\nCookie: canary=yes\r\n"), "stable");
+    let mut third = 0;
+    for n in 0..40 {
+        let cookie = format!("Cookie: sid={n}\r\n");
+        let first = text(&cookie);
+        assert_eq!(first, text(&cookie), "the same value, the same upstream");
+        third += usize::from(first == "third");
+    }
+    assert!((8..=32).contains(&third), "{third} of 40");
+    let log = waiting::until("the log", || {
+        let log = proxy.log();
+        (log.lines().count() == 83).then_some(log)
+    });
+    assert!(log.lines().next().is_some_and(|line| line.contains("\"next\"")), "{log}");
+}
+
+#[test]
+fn a_canarys_answer_is_stored_for_canaries_only() {
+    let kept = |name: &'static str| {
+        Origin::answering(move |_, _| {
+            vec![response("200 OK", &[("Cache-Control", "max-age=600")], name)]
+        })
+    };
+    let (stable, next) = (kept("stable"), kept("next"));
+    let rest = format!(
+        "cache = true\nsplit = {{ to = [{{ upstream = \"next\", fields = {{ X-Canary = true }} }}] }}\n\
+         [upstreams.next]\nendpoints = [\"{}\"]\n",
+        next.url()
+    );
+    let proxy = configured::gateway(&stable.url(), "", &rest).start();
+    for _ in 0..2 {
+        assert_eq!(get(&proxy, "X-Canary: 1\r\n").text(), "next");
+        assert_eq!(get(&proxy, "").text(), "stable");
+    }
+    assert_eq!((stable.received(), next.received()), (1, 1));
+}
+
+#[test]
+fn copies_are_whole_and_without_what_is_not_theirs() {
+    let (app, shadow) = (Origin::saying("served"), Origin::saying("unseen"));
+    let rest = format!(
+        "rewrite = {{ add_prefix = \"/v2\" }}\n\
+         mirror = {{ upstream = \"shadow\", body = \"1KiB\", remove_fields = [\"Cookie\"] }}\n\n\
+         [upstreams.shadow]\nendpoints = [\"{}\"]\n",
+        shadow.url()
+    );
+    let proxy = configured::gateway(&app.url(), "", &rest).start();
+    let ask = |content: &str| {
+        let raw = format!(
+            "POST /a HTTP/1.1\r\nHost: app.test\r\nCookie: a=b\r\nConnection: x-hop\r\nX-Hop: 1\r\n\
+             TE: trailers\r\nX-Kept: 1\r\nContent-Length: {}\r\n\r\n{content}",
+            content.len()
+        );
+        client::exchange(proxy.address(), "POST", raw).text()
+    };
+    assert_eq!(ask("content"), "served");
+    shadow.wait_links(1);
+    let copy = waiting::until("the copy", || shadow.requests().pop());
+    assert_eq!(copy.line(), "POST /v2/a");
+    assert_eq!(
+        (copy.field("x-kept"), wire::latin1(&copy.content).as_str()),
+        (Some("1"), "content")
+    );
+    assert_eq!((copy.field("cookie"), copy.field("x-hop")), (None, None));
+    assert_eq!(copy.field("connection"), None);
+    assert_eq!(ask(&"x".repeat(2000)), "served");
+    counted(&proxy, "{upstream=\"shadow\",outcome=\"too_large\"} 1");
+    counted(&proxy, "{upstream=\"shadow\",outcome=\"answered\"} 1");
+    assert_eq!(shadow.received(), 1);
+}
+
+#[test]
+fn nobody_waits_for_a_mirror() {
+    let app = Origin::saying("served");
+    let silent = Origin::start(Script::new().on_request(|_, _| vec![Act::AwaitEnd]));
+    let rest = format!(
+        "mirror = {{ upstream = \"shadow\", max_requests = 2, timeout = \"1h\" }}\n\n\
+         [upstreams.shadow]\nendpoints = [\"{}\"]\n",
+        silent.url()
+    );
+    let proxy = configured::gateway(&app.url(), "", &rest).start();
+    for _ in 0..6 {
+        assert_eq!(get(&proxy, "").text(), "served");
+    }
+    counted(&proxy, "{upstream=\"shadow\",outcome=\"busy\"} 4");
+    waiting::until("both copies", || (silent.received() == 2).then_some(()));
+
+    let rest = format!(
+        "mirror = {{ upstream = \"shadow\" }}\n\n[upstreams.shadow]\nendpoints = [\"http://{}\"]\n",
+        ports::free()
+    );
+    let proxy = configured::gateway(&app.url(), "", &rest).start();
+    assert_eq!(get(&proxy, "").text(), "served");
+    counted(&proxy, "{upstream=\"shadow\",outcome=\"failed\"} 1");
+}
+
+#[test]
+fn explain_asks_and_copies_nothing_and_says_what_would_be() {
+    let (auth, shadow) = (Origin::saying("no"), Origin::saying("no"));
+    let config = format!(
+        "[listeners.web]\naddress = \"127.0.0.1:8080\"\nrole = \"gateway\"\n\n\
+         [[routes]]\nname = \"all\"\nupstream = \"app\"\n\
+         forward_auth = {{ upstream = \"auth\", path = \"/verify\", copy_fields = [\"Remote-User\"] }}\n\
+         mirror = {{ upstream = \"shadow\" }}\n\
+         split = {{ to = [{{ upstream = \"next\", fields = {{ X-Canary = true }} }}] }}\n\n\
+         [upstreams]\napp.endpoints = [\"http://127.0.0.1:9\"]\n\
+         next.endpoints = [\"http://127.0.0.1:10\"]\n\
+         auth.endpoints = [\"{}\"]\nshadow.endpoints = [\"{}\"]\n",
+        auth.url(),
+        shadow.url()
+    );
+    let folder = Scratch::new("traffic-explain");
+    folder.write("proxyd.toml", &config);
+    let arguments = ["explain", "--config", "proxyd.toml", "GET", "http://app.test/", "-H"];
+    let explained = |field| {
+        let all = [&arguments[..], &[field]].concat();
+        let outcome = run_to_end(folder.path(), &all);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        outcome.stdout
+    };
+    let text = explained("X-Canary: 1");
+    for part in
+        ["forward_auth", "so far: it is asked for /verify", "split", "127.0.0.1:10", "mirror"]
+    {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let text = explained("Remote-User: root");
+    assert!(text.contains("127.0.0.1:9"), "{text}");
+    assert_eq!((auth.links(), shadow.links()), (0, 0));
+}
+
+#[test]
+fn mistakes_are_named_with_their_place() {
+    let folder = Scratch::new("traffic-mistakes");
+    let config = "[listeners.web]\naddress = \"127.0.0.1:8080\"\nrole = \"gateway\"\n\n\
+         [upstreams.app]\nendpoints = [\"http://127.0.0.1:9\"]\n\n\
+         [[routes]]\nname = \"one\"\nupstream = \"app\"\n\
+         forward_auth = { upstream = \"ap\", path = \"verify\", copy_fields = [\"TE\", \"a b\"] }\n\
+         split = { by = \"cokie:x\", to = [{ upstream = \"app\" }, \
+         { upstream = \"app\", share = \"60%\" }, { upstream = \"app\", share = \"60%\" }] }\n\n\
+         [[routes]]\nname = \"two\"\nrespond = { body = \"x\" }\nmirror = { upstream = \"app\" }\n";
+    folder.write("proxyd.toml", config);
+    let outcome = run_to_end(folder.path(), &["check", "--config", "proxyd.toml"]);
+    assert_eq!(outcome.code, Some(2), "{outcome:?}");
+    for part in [
+        "routes[0].forward_auth.upstream: no upstream is named `ap`; did you mean `app`?",
+        "routes[0].forward_auth.path: expected a path such as `/verify`, found `verify`",
+        "`TE` belongs to one connection",
+        "`a b` is not a field name",
+        "routes[0].split.by: expected",
+        "routes[0].split.to[0]: expected either `share`, or `fields` and `cookies`",
+        "routes[0].split.to: the shares are more than 100% together",
+        "routes[1].mirror: needs an `upstream`",
+    ] {
+        assert!(outcome.stderr.contains(part), "{part}\n{}", outcome.stderr);
+    }
+}
