@@ -22,7 +22,7 @@ use crate::cache::MaybeCachedBody;
 use crate::routes::{Lookup, Route, RouteQuery, RouteTable};
 use crate::stack::{MaybeStacked, MaybeStackedFuture};
 
-pub use dispatch::{Dispatch, DispatchFuture, RouteTarget, SplitTarget};
+pub use dispatch::{Dispatch, DispatchFuture, RouteService, RouteTarget, SplitTarget};
 pub use split::{SplitRules, SplitTest};
 use tower_service::Service;
 

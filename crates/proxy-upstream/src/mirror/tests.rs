@@ -64,7 +64,8 @@ impl Stage {
         B::Error: Into<BoxError> + fmt::Debug,
     {
         let app = service_fn(|request: Request<MirrorBody<B>>| async {
-            let content = request.into_body().collect().await.map(|all| all.to_bytes());
+            let content =
+                request.into_body().collect().await.map(http_body_util::Collected::to_bytes);
             Ok::<_, Infallible>(Response::new(content.unwrap_or_default()))
         });
         let Ok(response) = self.layer.layer(app).oneshot(request).await;
@@ -124,7 +125,7 @@ async fn a_copy_has_what_the_request_had_but_for_its_hop() {
 async fn content_in_pieces_is_whole_and_content_too_large_is_not_sent_in_part() {
     let stage = Stage::new(true, |config| config.body = 6);
     let pieces = |all: &[&'static str]| {
-        let steps: Vec<_> = all.iter().map(|piece| Step::data(*piece)).collect();
+        let steps: Vec<_> = all.iter().map(|piece| Step::data(piece)).collect();
         Request::post("/").body(ScriptedBody::new(steps)).unwrap()
     };
     assert_eq!(stage.send(pieces(&["abc", "def"])).await, "abcdef");
