@@ -20,9 +20,12 @@ const LAYER: &str = "split";
 pub struct SplitRules {
     by: Option<HashKey>,
     salt: u64,
-    tests: Arc<[(usize, Arc<str>, Vec<SplitTest>)]>,
+    tests: Arc<[Tests]>,
     shares: Arc<[(usize, Arc<str>, f64)]>,
 }
+
+/// A place, its name, and what must hold for it.
+type Tests = (usize, Arc<str>, Vec<SplitTest>);
 
 /// What a field or a cookie must be.
 #[derive(Clone, Debug)]
