@@ -395,6 +395,7 @@ fn edge_settings(limits: &Limits, timeouts: &Timeouts, half_close: bool) -> Edge
         half_close,
         h2_streams: limits.h2_streams,
         h2_resets: limits.h2_resets,
+        h2_idle_frames: limits.h2_idle_frames,
     }
 }
 

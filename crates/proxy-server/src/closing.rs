@@ -6,9 +6,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 /// A peer that still sends is read for this long, or until it closes (RFC 9112 section 9.6).
-const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 /// The same in bytes.
-const LINGER_LIMIT: usize = 1024 * 1024;
+pub(crate) const LINGER_LIMIT: usize = 1024 * 1024;
 
 /// Writes the last bytes and closes.
 pub(crate) async fn send<T>(mut io: T, last: &[u8], write_timeout: Duration)

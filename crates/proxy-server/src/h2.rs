@@ -2,7 +2,7 @@
 //! stream.
 //!
 //! The `h2` crate frames and compresses; everything that decides is here. `ClientIo` stands
-//! between it and the socket and owns the write timeout. Each stream is a task: it judges the head
+//! between it and the socket and owns the write timeout; its `FrameGate` judges what h2 does not. Each stream is a task: it judges the head
 //! as the HTTP/1 edge does, calls the service, and sends no more than the client's windows take, so
 //! that a client which opens none is noticed. docs/decisions/0010-http2-by-h2.md says why
 //! hyper is not in between.
@@ -10,6 +10,7 @@
 mod answer;
 mod client_io;
 mod content;
+mod frame_gate;
 mod liveness;
 mod sending;
 mod tunnel_io;
@@ -34,6 +35,7 @@ use crate::prefixed::Prefixed;
 use crate::settings::EdgeSettings;
 use crate::transport::Transport;
 use client_io::{ClientIo, Socket, WRITE_TIMEOUT};
+use frame_gate::Fault;
 use liveness::Liveness;
 
 /// Request content that a client may send ahead, a stream and all streams together.
@@ -80,6 +82,10 @@ pub(crate) async fn serve<T, S, B>(
         socket: Arc::clone(&socket),
     });
     let timed_out = |reason| edge.events.on_event(&info, ConnectionEvent::TimedOut { reason });
+    let refused = || {
+        let (status, reason) = (StatusCode::BAD_REQUEST, "http2");
+        edge.events.on_event(&info, ConnectionEvent::HeadRefused { status, reason });
+    };
 
     let io = ClientIo::new(Prefixed::new(io, read_ahead), Arc::clone(&socket), &settings);
     let mut handshake = pin!(builder(&settings).handshake::<_, Bytes>(io));
@@ -121,15 +127,27 @@ pub(crate) async fn serve<T, S, B>(
                 Poll::Ready(Some(Err(error))) => {
                     // Known to nobody else; what is wrong with one stream only, h2 resets.
                     if error.is_go_away() && error.is_library() && !calmed {
-                        let status = StatusCode::BAD_REQUEST;
-                        let event = ConnectionEvent::HeadRefused { status, reason: "http2" };
-                        edge.events.on_event(&info, event);
+                        if error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) {
+                            timed_out("http2_flood");
+                        } else {
+                            refused();
+                        }
                     }
                     return Poll::Ready(());
                 }
                 Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => break,
             }
+        }
+        if let Some(fault) = socket.fault().filter(|_| !calmed) {
+            calmed = true;
+            match fault {
+                Fault::Flood => timed_out("idle_frames"),
+                Fault::Broken(_) => refused(),
+            }
+            connection.abrupt_shutdown(fault.reason());
+            // It goes out as the connection is looked at again.
+            cx.waker().wake_by_ref();
         }
         if liveness.poll_dead(cx, &socket).is_ready() {
             timed_out("ping");

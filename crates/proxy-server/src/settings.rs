@@ -21,6 +21,10 @@ pub struct EdgeSettings {
     /// Streams that an HTTP/2 client may break off before their answer begins, less those that
     /// were answered since; one more ends the connection. Default: 200.
     pub h2_resets: u32,
+    /// Frames that an HTTP/2 client may send without moving anything: pings, settings, empty content
+    /// and the like. Twenty a second come back, and some with each stream that it opens and with
+    /// what it is sent; one more ends the connection. Default: 1,000.
+    pub h2_idle_frames: u32,
 }
 
 /// Times of a listener's edge.
@@ -62,6 +66,7 @@ impl Default for EdgeSettings {
             half_close: false,
             h2_streams: 100,
             h2_resets: 200,
+            h2_idle_frames: 1_000,
         }
     }
 }

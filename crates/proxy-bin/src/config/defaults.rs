@@ -44,6 +44,7 @@ pub fn limits() -> Limits {
         body_min_rate: Some(Limit::At(Size::from_bytes(256))),
         h2_streams: Some(100),
         h2_resets: Some(200),
+        h2_idle_frames: Some(1_000),
         handshakes: Some(4_096),
     }
 }
@@ -62,6 +63,7 @@ pub fn layered(specific: &Limits, general: &Limits) -> Limits {
         body_min_rate: specific.body_min_rate.or(general.body_min_rate),
         h2_streams: specific.h2_streams.or(general.h2_streams),
         h2_resets: specific.h2_resets.or(general.h2_resets),
+        h2_idle_frames: specific.h2_idle_frames.or(general.h2_idle_frames),
         handshakes: specific.handshakes.or(general.handshakes),
     }
 }

@@ -223,6 +223,8 @@ pub struct Limits {
     pub h2_streams: u32,
     /// Streams that an HTTP/2 client may break off unanswered.
     pub h2_resets: u32,
+    /// Frames that an HTTP/2 client may send without moving anything.
+    pub h2_idle_frames: u32,
     /// TLS handshakes at a time.
     pub handshakes: usize,
 }

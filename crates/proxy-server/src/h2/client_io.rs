@@ -1,17 +1,20 @@
 //! `ClientIo`: what h2 reads and writes instead of the socket. A peer that takes nothing of what
-//! is written is ended here.
+//! is written is ended here, and its frames pass the gate.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf as _, BytesMut};
 use proxy_core::deadline::Deadline;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::frame_gate::{Fault, FrameGate, HEAD, Then, trailers};
+use crate::closing::{LINGER, LINGER_LIMIT};
 use crate::patience::Patience;
 use crate::prefixed::Prefixed;
 use crate::settings::EdgeSettings;
@@ -20,15 +23,24 @@ use crate::transport::Transport;
 /// The reason of a peer that does not take what is written.
 pub(super) const WRITE_TIMEOUT: &str = "write";
 
+/// What is read at a time where it can not be read in place.
+const PIECE: usize = 2048;
+
 /// What is known of a connection's socket.
 #[derive(Debug, Default)]
 pub(super) struct Socket {
     reads: AtomicU64,
     blocked: AtomicU64,
     timed_out: AtomicBool,
+    fault: OnceLock<Fault>,
 }
 
 impl Socket {
+    /// What was wrong with the client's frames; nothing is read any more.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.fault.get().copied()
+    }
+
     /// How often something came.
     pub(super) fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
@@ -53,6 +65,13 @@ pub(super) struct ClientIo<T> {
     min_rate: u64,
     taking: Patience,
     writing: Deadline,
+    /// What was read and dropped since our side was closed.
+    lingering: Option<usize>,
+    gate: FrameGate,
+    /// What came, and may not be read yet: the beginning of a frame.
+    held: BytesMut,
+    /// What may be read, and was not asked for yet.
+    ready: BytesMut,
 }
 
 impl<T: Transport> ClientIo<T> {
@@ -64,6 +83,67 @@ impl<T: Transport> ClientIo<T> {
             min_rate: settings.min_rate,
             taking: Patience::new(),
             writing: Deadline::default(),
+            lingering: None,
+            gate: FrameGate::new(settings.h2_idle_frames, Instant::now()),
+            held: BytesMut::new(),
+            ready: BytesMut::new(),
+        }
+    }
+
+    /// Reads behind what is held.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut piece = [0; PIECE];
+        let mut buf = ReadBuf::new(&mut piece);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+        self.held.extend_from_slice(buf.filled());
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    /// A peer that still sends is read for a while: closing at once would destroy the GOAWAY on its
+    /// way.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut piece = [0; PIECE];
+        while let Some(dropped) = self.lingering.filter(|dropped| *dropped < LINGER_LIMIT) {
+            let mut buf = ReadBuf::new(&mut piece);
+            match Pin::new(&mut self.io).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    self.lingering = Some(dropped + buf.filled().len());
+                }
+                Poll::Ready(_) => break,
+                // Who has sent nothing out of turn hears the end, and nothing is lost.
+                Poll::Pending if dropped == 0 && self.socket.fault().is_none() => break,
+                Poll::Pending => return self.writing.poll(cx),
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Moves what may be read from what is held.
+    fn release(&mut self) {
+        loop {
+            let (passed, then) = self.gate.pass(&self.held, Instant::now);
+            self.ready.extend_from_slice(&self.held[..passed]);
+            self.held.advance(passed);
+            match then {
+                Then::Wait => break,
+                Then::End(fault) => {
+                    let _ = self.socket.fault.set(fault);
+                    self.held.clear();
+                    break;
+                }
+                Then::Trailers(head) => {
+                    let Some(payload) = trailers::payload(head, &self.held) else { break };
+                    if trailers::mark(head, payload, &mut self.ready).is_none() {
+                        self.ready.extend_from_slice(&self.held[..HEAD + head.length]);
+                    }
+                    self.held.advance(HEAD + head.length);
+                    self.gate.took_trailers(head);
+                }
+            }
+        }
+        if self.held.is_empty() {
+            // Nothing stays allocated for what is rare.
+            self.held = BytesMut::new();
         }
     }
 
@@ -78,6 +158,7 @@ impl<T: Transport> ClientIo<T> {
                 // A flush moves nothing that was not counted when it was written.
                 if n > 0 || self.taking.waiting_since().is_some() {
                     self.taking.progress(n);
+                    self.gate.sent(n);
                 }
                 Poll::Ready(Ok(n))
             }
@@ -102,9 +183,50 @@ impl<T: Transport> AsyncRead for ClientIo<T> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let outcome = ready!(Pin::new(&mut self.io).poll_read(cx, buf));
-        self.socket.reads.fetch_add(1, Ordering::Relaxed);
-        Poll::Ready(outcome)
+        loop {
+            if !self.ready.is_empty() {
+                let n = self.ready.len().min(buf.remaining());
+                buf.put_slice(&self.ready.split_to(n));
+                if self.ready.is_empty() {
+                    self.ready = BytesMut::new();
+                }
+                return Poll::Ready(Ok(()));
+            }
+            if self.socket.fault().is_some() {
+                // The connection's task, which is in this call, sees it and says so.
+                return Poll::Pending;
+            }
+            if !self.held.is_empty() {
+                let n = ready!(self.poll_held(cx))?;
+                self.socket.reads.fetch_add(1, Ordering::Relaxed);
+                if n == 0 {
+                    return Poll::Ready(Ok(()));
+                }
+                self.release();
+                continue;
+            }
+            let start = buf.filled().len();
+            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+            self.socket.reads.fetch_add(1, Ordering::Relaxed);
+            let came = &buf.filled()[start..];
+            if came.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let (passed, then) = self.gate.pass(came, Instant::now);
+            match then {
+                Then::End(fault) => {
+                    let _ = self.socket.fault.set(fault);
+                }
+                Then::Wait | Then::Trailers(_) => self.held.extend_from_slice(&came[passed..]),
+            }
+            buf.set_filled(start + passed);
+            if matches!(then, Then::Trailers(_)) {
+                self.release();
+            }
+            if passed > 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
 }
 
@@ -134,6 +256,11 @@ impl<T: Transport> AsyncWrite for ClientIo<T> {
         self.written(cx, poll).map_ok(|_| ())
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            self.lingering = Some(0);
+            self.writing.set(Instant::now() + LINGER);
+        }
+        self.poll_linger(cx).map(Ok)
     }
 }

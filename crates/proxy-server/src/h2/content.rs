@@ -15,6 +15,7 @@ use proxy_core::framing::TRAILERS_LIMIT;
 use proxy_core::{ErrorKind, Fault, ProxyError};
 
 use super::Connection;
+use super::frame_gate::trailers::unmark;
 use crate::multiplex::interim::Interim;
 use crate::multiplex::streams::Open;
 use crate::patience::Patience;
@@ -94,7 +95,10 @@ impl Content {
         if self.phase == Phase::Over {
             return Poll::Ready(Ok(None));
         }
-        let trailers = ready!(self.receiving.poll_trailers(cx)).map_err(broken)?;
+        let mut trailers = ready!(self.receiving.poll_trailers(cx)).map_err(broken)?;
+        if let Some(trailers) = &mut trailers {
+            unmark(trailers);
+        }
         self.phase = Phase::Over;
         let size = |fields: &HeaderMap| -> usize {
             fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()

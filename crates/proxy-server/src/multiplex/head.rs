@@ -35,6 +35,8 @@ pub(crate) fn judge(head: &mut Parts, limits: &HeadLimits) -> Result<(), Fault> 
         // That the authority is one, hygiene checks for every target.
         return match head.headers.contains_key(CONTENT_LENGTH) {
             true => Err(Fault::ConnectContent),
+            // RFC 9113 section 8.5.
+            false if authority.is_empty() => Err(Fault::Target),
             false => Ok(()),
         };
     }

@@ -160,6 +160,7 @@ impl Resolver<'_> {
             body_min_rate: bytes(raw.body_min_rate),
             h2_streams: u32::try_from(raw.h2_streams.unwrap_or(1)).unwrap_or(u32::MAX),
             h2_resets: u32::try_from(raw.h2_resets.unwrap_or(1)).unwrap_or(u32::MAX),
+            h2_idle_frames: u32::try_from(raw.h2_idle_frames.unwrap_or(1)).unwrap_or(u32::MAX),
             handshakes: count(raw.handshakes),
         }
     }
