@@ -142,6 +142,9 @@ fn rapid_resets_are_ended() {
     counted(&proxy, &["stream_resets", "http2_flood"], 1);
 }
 
+/// What makes the server reset a stream.
+type Wrong = fn(u32) -> Vec<u8>;
+
 /// CVE-2025-8671, `MadeYouReset`: the client has the server reset its streams.
 #[test]
 fn streams_that_make_us_reset_them_are_ended() {
@@ -149,7 +152,7 @@ fn streams_that_make_us_reset_them_are_ended() {
     let proxy = start(&origin, "");
     let mut honest = Honest::new(&proxy);
     let block = head("/never");
-    let wrong: [(&str, fn(u32) -> Vec<u8>); 3] = [
+    let wrong: [(&str, Wrong); 3] = [
         ("no more window", |stream| frame(kind::WINDOW_UPDATE, 0, stream, &[0; 4])),
         ("a window too large", |stream| {
             let most = frame(kind::WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes());

@@ -10,6 +10,8 @@ const SCHEME: (&str, &str) = (":scheme", "http");
 const AUTHORITY: (&str, &str) = (":authority", "origin.test");
 const PATH: (&str, &str) = (":path", "/faulty");
 
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 pub(crate) fn cases() -> Vec<Case> {
     [sections(), pseudo_fields(), fields(), lengths(), connects(), whole_ones()].concat()
 }
@@ -57,7 +59,7 @@ fn sections() -> Vec<Case> {
 }
 
 fn pseudo_fields() -> Vec<Case> {
-    let cases: &[(&str, &str, &[(&str, &str)])] = &[
+    let cases: &[(&str, &str, Fields<'_>)] = &[
         ("8.3", "an unknown pseudo-field", &[METHOD, SCHEME, AUTHORITY, PATH, (":test", "x")]),
         (
             "8.3",
