@@ -14,7 +14,7 @@ use proxy_core::{
 };
 use proxy_server::{
     Bound, Drain, Edge, EdgeSettings, Exchanges, Limiter, ListenAddress, ListenerSettings,
-    RuntimeKind, TunnelSettings, Workers, accept,
+    RuntimeKind, Terms, TunnelSettings, Workers, accept,
 };
 use proxy_upstream::dial::{DialConfig, Dialer};
 use proxy_upstream::guard::{Guard, GuardConfig, OwnListeners};
@@ -65,5 +65,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let workers = Arc::new(Workers::start(RuntimeKind::PerCore, 2)?);
     let limiter = Limiter::new(1000, 100);
-    Ok(accept(bound, Arc::new(settings), service, workers, limiter, Drain::default()).await?)
+    let drain = Drain::default();
+    let terms = Terms::new(Arc::new(settings), drain.clone());
+    Ok(accept(bound, terms, service, workers, limiter, drain).await?)
 }

@@ -64,6 +64,7 @@ pub struct H2Client {
     /// The connection itself.
     pub link: Link,
     next: u32,
+    going: bool,
 }
 
 impl H2Client {
@@ -98,7 +99,13 @@ impl H2Client {
         let mut link = Link::new(stream);
         link.send_raw(PREFACE);
         link.send_settings(settings);
-        Self { link, next: 1 }
+        Self { link, next: 1, going: false }
+    }
+
+    /// Whether it was told to open no more streams.
+    #[must_use]
+    pub fn is_told_to_go(&self) -> bool {
+        self.going
     }
 
     /// The head of a request, in the usual order; more fields follow it.
@@ -157,9 +164,13 @@ impl H2Client {
                     return answer;
                 }
                 // In good order it takes no new streams, and answers those it has.
-                Event::GoAway { last, code } if last < stream || code != 0 => {
-                    answer.ending = Ending::Gone(Some(code));
-                    return answer;
+                Event::GoAway { last, code } => {
+                    self.going = true;
+                    if last < stream || code != 0 {
+                        answer.ending = Ending::Gone(Some(code));
+                        return answer;
+                    }
+                    false
                 }
                 Event::Closed => {
                     answer.ending = Ending::Gone(None);

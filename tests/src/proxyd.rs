@@ -83,6 +83,7 @@ pub struct Launch {
     address: SocketAddr,
     admin: Option<SocketAddr>,
     scratch: Scratch,
+    through: Vec<OsString>,
 }
 
 impl Launch {
@@ -93,6 +94,7 @@ impl Launch {
             address,
             admin: None,
             scratch: Scratch::new("proxyd"),
+            through: Vec::new(),
         }
     }
 
@@ -135,6 +137,21 @@ impl Launch {
         self
     }
 
+    /// A file in its directory, such as one that the configuration names.
+    #[must_use]
+    pub fn file(self, name: &str, content: &str) -> Self {
+        self.scratch.write(name, content);
+        self
+    }
+
+    /// Starts it by another program, which gets the path of the binary and its arguments behind its
+    /// own, and becomes it.
+    #[must_use]
+    pub fn through(mut self, program: &[&str]) -> Self {
+        self.through = program.iter().map(OsString::from).collect();
+        self
+    }
+
     /// The admin address that the configuration names.
     #[must_use]
     pub fn admin(mut self, address: SocketAddr) -> Self {
@@ -145,7 +162,9 @@ impl Launch {
     /// Starts it and waits until it listens.
     #[must_use]
     pub fn start(self) -> Proxyd {
-        let mut child = Command::new(binary())
+        let whole = self.through.into_iter().chain([binary().into()]).collect::<Vec<_>>();
+        let mut child = Command::new(&whole[0])
+            .args(&whole[1..])
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.scratch.path())

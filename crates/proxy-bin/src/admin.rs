@@ -9,14 +9,15 @@ mod cache;
 mod connections;
 mod explain;
 mod log_level;
+mod reload;
 mod upstreams;
 
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{Request, State as Extracted};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -27,22 +28,17 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
-use proxy_core::AddressPrivacy;
 use proxy_core::target::Authority;
 use proxy_server::{Bound, Drain};
-use proxy_upstream::Upstream;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Notify, Semaphore};
 
-use crate::admin_token::AdminToken;
-use crate::cache::Caches;
-use crate::config::Loaded;
-use crate::config::show;
-use crate::explain::Explainer;
+use crate::generation::Generation;
 use crate::log_level::LogLevel;
 use crate::metrics_page::{self, Lag, Sources};
+use crate::reload::Reloads;
 
 /// Connections that operators may have open at a time.
 const MAX_CONNECTIONS: usize = 256;
@@ -56,58 +52,48 @@ pub struct State {
 struct Shared {
     ready: AtomicBool,
     drain: Drain,
-    /// How much of clients' addresses is shown.
-    privacy: AddressPrivacy,
-    upstreams: Vec<(Upstream, bool)>,
-    caches: Caches,
-    explainer: Explainer,
+    generation: ArcSwap<Generation>,
     prometheus: Option<(PrometheusHandle, Lag)>,
-    hosts: Vec<String>,
-    effective: String,
-    /// The number of the configuration, and when it took effect.
-    configuration: (u64, SystemTime),
-    token: Option<AdminToken>,
     drain_asked: Notify,
     log_level: LogLevel,
+    reloads: Reloads,
 }
 
 impl State {
     /// The state of a process that is not ready yet.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "everything that operators ask for comes together here"
-    )]
     pub fn new(
-        upstreams: Vec<(Upstream, bool)>,
-        caches: Caches,
-        explainer: Explainer,
+        generation: Generation,
         prometheus: Option<(PrometheusHandle, Lag)>,
         drain: Drain,
-        loaded: &Loaded,
-        token: Option<AdminToken>,
         log_level: LogLevel,
+        reloads: Reloads,
     ) -> Self {
-        let hosts =
-            loaded.resolved.admin.as_ref().map(|admin| admin.hosts.clone()).unwrap_or_default();
-        let effective = show::effective(loaded);
         let ready = AtomicBool::new(false);
+        let generation = ArcSwap::from_pointee(generation);
         let drain_asked = Notify::new();
-        let shared = Shared {
-            ready,
-            drain,
-            privacy: loaded.resolved.privacy.log.clone(),
-            upstreams,
-            caches,
-            explainer,
-            prometheus,
-            hosts,
-            effective,
-            configuration: (1, SystemTime::now()),
-            token,
-            drain_asked,
-            log_level,
-        };
+        let shared =
+            Shared { ready, drain, generation, prometheus, drain_asked, log_level, reloads };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// What is in effect.
+    pub fn generation(&self) -> Arc<Generation> {
+        self.shared.generation.load_full()
+    }
+
+    /// Another one takes effect.
+    pub fn set_generation(&self, generation: Generation) {
+        self.shared.generation.store(Arc::new(generation));
+    }
+
+    /// Where reloads are ordered.
+    pub fn reloads(&self) -> &Reloads {
+        &self.shared.reloads
+    }
+
+    /// Tells all connections when to end.
+    pub fn drain(&self) -> &Drain {
+        &self.shared.drain
     }
 
     /// Waits until an operator asks for the drain.
@@ -120,16 +106,9 @@ impl State {
         self.shared.ready.store(ready, Ordering::Release);
     }
 
-    /// Requests to upstreams that are being sent though their response is whole.
-    pub fn unfinished(&self) -> usize {
-        self.shared.upstreams.iter().map(|(upstream, _)| upstream.unfinished()).sum()
-    }
-
     /// What must happen every few seconds.
     pub fn upkeep(&self) {
-        for (upstream, _) in &self.shared.upstreams {
-            upstream.sweep();
-        }
+        self.generation().upkeep();
         if let Some((counted, _)) = &self.shared.prometheus {
             counted.run_upkeep();
         }
@@ -151,6 +130,8 @@ pub fn admin_router(state: State) -> Router {
         .route("/cache/purge", post(cache::purge))
         .route("/explain", post(explain::explain))
         .route("/connections", get(connections::show))
+        .route("/connections/close", post(reload::close))
+        .route("/reload", post(reload::reload))
         .route("/log-level", get(log_level::show).put(log_level::set))
         .route("/drain", post(drain))
         .layer(middleware::from_fn_with_state(state.clone(), guard))
@@ -172,7 +153,8 @@ fn probes() -> Router<State> {
 async fn readyz(Extracted(state): Extracted<State>) -> Response {
     let ready = state.shared.ready.load(Ordering::Acquire);
     let mut reasons: Vec<String> = if ready { vec![] } else { vec!["draining".to_owned()] };
-    let required = state.shared.upstreams.iter().filter(|(_, required)| *required);
+    let generation = state.generation();
+    let required = generation.upstreams.iter().filter(|(_, required)| *required);
     reasons.extend(
         required
             .filter(|(own, _)| !own.cluster().is_in_service())
@@ -186,12 +168,15 @@ async fn readyz(Extracted(state): Extracted<State>) -> Response {
 async fn metrics(Extracted(state): Extracted<State>) -> Response {
     match &state.shared.prometheus {
         Some((counted, lag)) => {
+            let generation = state.generation();
             let page = metrics_page::page(&Sources {
                 counted,
-                upstreams: &state.shared.upstreams,
-                caches: &state.shared.caches,
+                upstreams: &generation.upstreams,
+                caches: &generation.caches,
                 lag,
-                configuration: state.shared.configuration,
+                configuration: (generation.number, generation.since),
+                reloads: state.shared.reloads.counted(),
+                reload_failed: state.shared.reloads.wrong().is_some(),
             });
             let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
             (kind, page).into_response()
@@ -201,8 +186,16 @@ async fn metrics(Extracted(state): Extracted<State>) -> Response {
 }
 
 async fn config(Extracted(state): Extracted<State>) -> Response {
+    let generation = state.generation();
     let kind = [(header::CONTENT_TYPE, "application/toml; charset=utf-8")];
-    (kind, state.shared.effective.clone()).into_response()
+    // Comments of TOML: what is shown can be read as a file.
+    let mut text = format!("# generation {}\n", generation.number);
+    if let Some(wrong) = state.shared.reloads.wrong() {
+        text.push_str("# the last reload was refused:\n");
+        wrong.lines().for_each(|line| text.extend(["#   ", line, "\n"]));
+    }
+    text.push_str(&generation.effective);
+    (kind, text).into_response()
 }
 
 async fn drain(Extracted(state): Extracted<State>, fields: HeaderMap) -> Response {
@@ -215,7 +208,8 @@ async fn drain(Extracted(state): Extracted<State>, fields: HeaderMap) -> Respons
 
 /// Whoever changes something needs the bearer token (RFC 6750).
 fn authorise(state: &State, fields: &HeaderMap) -> Result<(), Box<Response>> {
-    let Some(token) = &state.shared.token else {
+    let generation = state.generation();
+    let Some(token) = &generation.token else {
         let off = (StatusCode::FORBIDDEN, "no token is configured: changes are off\n");
         return Err(Box::new(off.into_response()));
     };
@@ -232,7 +226,9 @@ fn authorise(state: &State, fields: &HeaderMap) -> Result<(), Box<Response>> {
 /// Refuses what a web page could send without its user's knowledge.
 async fn guard(Extracted(state): Extracted<State>, request: Request, next: Next) -> Response {
     let fields = request.headers();
-    if !host_is_ours(fields, &state.shared.hosts) {
+    let generation = state.generation();
+    let hosts = generation.loaded.resolved.admin.as_ref().map_or(&[][..], |own| &own.hosts);
+    if !host_is_ours(fields, hosts) {
         return (StatusCode::MISDIRECTED_REQUEST, "this Host is not served here\n").into_response();
     }
     if is_cross_site(fields) {
@@ -262,18 +258,23 @@ fn is_cross_site(fields: &HeaderMap) -> bool {
     origin.strip_prefix(b"http://").or(origin.strip_prefix(b"https://")) != Some(host)
 }
 
-/// Serves a router on a socket, with time limits and a limit of connections.
+/// Serves a router on a socket until `stop` drains, with time limits and a limit of connections.
+/// Connections that stand then go on.
 ///
 /// # Errors
 /// When the socket can not be used.
-pub fn listen(socket: Bound, router: Router) -> io::Result<()> {
+pub fn listen(socket: Bound, router: Router, stop: Drain) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     match socket {
         Bound::Tcp(listener) => {
             let listener = TcpListener::from_std(listener)?;
             tokio::spawn(async move {
                 loop {
-                    match listener.accept().await {
+                    let accepted = tokio::select! {
+                        accepted = listener.accept() => accepted,
+                        () = stop.begun() => return,
+                    };
+                    match accepted {
                         Ok((stream, _)) => spawn(stream, router.clone(), &places),
                         Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
                     }
@@ -284,7 +285,11 @@ pub fn listen(socket: Bound, router: Router) -> io::Result<()> {
             let listener = UnixListener::from_std(listener)?;
             tokio::spawn(async move {
                 loop {
-                    match listener.accept().await {
+                    let accepted = tokio::select! {
+                        accepted = listener.accept() => accepted,
+                        () = stop.begun() => return,
+                    };
+                    match accepted {
                         Ok((stream, _)) => spawn(stream, router.clone(), &places),
                         Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
                     }

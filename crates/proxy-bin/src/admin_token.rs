@@ -30,6 +30,16 @@ impl AdminToken {
         }
     }
 
+    /// One that another process made for the same listener.
+    pub fn known(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The token itself, for the process that takes over.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
     /// Compares in a time that does not depend on how much is right.
     pub fn is(&self, given: &str) -> bool {
         let (own, given) = (self.0.as_bytes(), given.as_bytes());

@@ -16,7 +16,8 @@ pub use maybe::{MaybeCached, MaybeCachedBody, MaybeCachedFuture};
 
 use crate::compose::{PROXY_NAME, Resources};
 use crate::config::raw;
-use crate::config::resolved::{CachePolicy, CacheQuery, CacheStores, CacheTtl};
+use crate::config::resolved::{CachePolicy, CacheQuery, CacheStores, CacheTtl, CompressPolicy};
+use crate::states::States;
 
 /// The name that metrics have for exchanges without a route.
 const NO_ROUTE: &str = "none";
@@ -78,22 +79,30 @@ impl Caches {
     /// The layer for a role, made where it is asked for first; none where there is no store.
     ///
     /// All listeners share it, so that requests for one response wait for each other whichever
-    /// way they came. `personal`: an access rule decides who may ask. `coder`: what makes coded
-    /// forms of what is stored.
+    /// way they came. `personal`: an access rule decides who may ask. `coding`: how coded forms of
+    /// what is stored are made.
     pub fn layer(
         &mut self,
         policy: &CachePolicy,
         role: &CacheRole,
         personal: bool,
-        coder: Option<Arc<dyn ContentCoder>>,
+        coding: Option<&CompressPolicy>,
         resources: &Resources,
+        states: &mut States,
     ) -> Option<CacheLayer> {
         let known = self.layers.iter().find(|(known, own, _)| known == role && *own == personal);
         if let Some((_, _, layer)) = known {
             return Some(layer.clone());
         }
         let store = Arc::clone(self.store.as_ref()?);
-        let made = layer(policy, role, personal, coder, store, resources);
+        // A store or coders of other limits are other ones.
+        let (at, coders) = (Arc::as_ptr(&store).cast::<()>(), &resources.coders);
+        let definition = format!("{policy:?} {coding:?} {at:?} {:?}", coders.limits());
+        let name = format!("{personal} {}", role.space());
+        let made = states.keep(&name, definition, || {
+            let coder = coding.and_then(|own| coders.stored(own));
+            layer(policy, role, personal, coder, store, resources)
+        });
         self.layers.push((role.clone(), personal, made.clone()));
         Some(made)
     }
@@ -113,17 +122,21 @@ impl std::fmt::Debug for Caches {
 /// The largest content that memory keeps where there is a disk for what is larger.
 const LARGEST_IN_MEMORY: u64 = 64 << 20;
 
-/// The store that all roles and routes share: memory, above a disk where there is one.
+/// The store that all roles and routes share: memory, above a disk where there is one. `waits`: a
+/// folder that another process still has is no error; it is used once that one is gone.
 ///
 /// # Errors
 /// A folder that can not be used.
-pub fn store(stores: &CacheStores) -> io::Result<Arc<dyn CacheStore>> {
+pub fn store(stores: &CacheStores, waits: bool) -> io::Result<Arc<dyn CacheStore>> {
     let memory = MemoryStore::builder(stores.memory);
     let Some(disk) = &stores.disk else {
         return Ok(Arc::new(memory.max_object(stores.max_object).build()));
     };
     let largest = stores.max_object.min(stores.memory / 8).min(LARGEST_IN_MEMORY);
-    let below = DiskStore::builder(&disk.path, disk.size).max_object(stores.max_object).open()?;
+    let below = DiskStore::builder(&disk.path, disk.size)
+        .max_object(stores.max_object)
+        .wait_for_lock(waits)
+        .open()?;
     Ok(Arc::new(TieredStore::new(memory.max_object(largest).build(), below)))
 }
 
@@ -228,16 +241,16 @@ mod tests {
     fn memory_stands_above_a_disk() {
         let folder = Folder::new(&[]);
         let mut stores = CacheStores { memory: 64 << 20, disk: None, max_object: 1 << 20 };
-        let alone = store(&stores).unwrap();
+        let alone = store(&stores, false).unwrap();
         assert_eq!((alone.tiers().len(), alone.max_object()), (1, 1 << 20));
         stores.disk = Some(CacheDisk { path: folder.path("disk"), size: 1 << 30 });
         stores.max_object = 100 << 20;
-        let both = store(&stores).unwrap();
+        let both = store(&stores, false).unwrap();
         let names: Vec<_> = both.tiers().iter().map(|(name, _)| *name).collect();
         assert_eq!((names, both.max_object()), (vec!["memory", "disk"], 100 << 20));
         stores.disk = Some(CacheDisk { path: folder.path("no/such"), size: 1 << 30 });
         std::fs::write(folder.path("no"), "").unwrap();
-        assert!(store(&stores).is_err());
+        assert!(store(&stores, false).is_err());
     }
 
     #[test]

@@ -161,6 +161,18 @@ pub fn prepare(cli: Cli) -> Result<Action, Diagnostics> {
     prepare_with(cli, &Overrides::from_environment().environment)
 }
 
+/// Loads once more what the command line of a process that serves stands for or names.
+///
+/// # Errors
+///
+/// Everything that is wrong.
+pub fn load_again(cli: Cli) -> Result<Loaded, Diagnostics> {
+    match prepare(cli)? {
+        Action::Run(loaded) => Ok(*loaded),
+        _ => Err(Diagnostics::message("the command line stands for nothing that serves")),
+    }
+}
+
 /// The same with a given environment.
 ///
 /// # Errors

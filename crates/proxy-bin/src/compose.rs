@@ -43,23 +43,26 @@ use tower_service::Service;
 use crate::access::ListenerAccess;
 use crate::cache::{CacheRole, Caches, MaybeCached, MaybeCachedBody};
 use crate::compress::{self, Coders};
-use crate::config::raw;
 use crate::config::resolved::{
     self, CompressPolicy, Limits, Listener, Resolved, Timeouts, UpstreamHost, UpstreamTimeouts,
 };
 use crate::config::units::Size;
+use crate::config::{KeyPath, raw};
 use crate::exec;
 use crate::filter::Filters;
 use crate::forward::ForwardRole;
 use crate::gateway::{Dispatch, Gateway, RouteTarget, SplitTarget};
 use crate::inspection::Inspection;
+use crate::live::Slot;
 use crate::miss_limited::MissLimited;
 use crate::request_limits::RequestLimits;
+use crate::role::RoleService;
 use crate::routes::Action;
 use crate::stack::{MaybeStacked, Spans};
+use crate::states::States;
 use crate::traces::Exporter;
 
-use forward::forward_role;
+use forward::ForwardParts;
 
 /// The name in `Proxy-Status` and `Cache-Status`.
 pub const PROXY_NAME: &str = "proxyd";
@@ -78,8 +81,6 @@ pub struct Resources {
     pub exchanges: Exchanges,
     /// Sees every exchange and connection.
     pub observer: Observer,
-    /// Connections to destinations that clients choose.
-    pub destinations: Destinations,
     /// Stored responses, where any route keeps them.
     pub cache: Option<Arc<dyn CacheStore>>,
     /// What all that compress share.
@@ -110,11 +111,6 @@ impl Resources {
     /// Whether layers have spans.
     pub fn spans(&self) -> Spans {
         Spans::new(self.traces.is_some())
-    }
-
-    /// An empty table of destinations, within its bounds.
-    pub fn destinations() -> Destinations {
-        Destinations::new(PoolConfig::default(), MAX_DESTINATIONS)
     }
 }
 
@@ -160,20 +156,24 @@ const NO_ROUTE: &str = "none";
 /// A composed proxy: a service for each listener, and what needs upkeep.
 #[derive(Debug)]
 pub struct Composed {
-    /// The gateway of each gateway listener, by its name.
-    pub gateways: Vec<(Listener, Gateway)>,
-    /// The role of each forward listener.
-    pub forwards: Vec<(Listener, ForwardRole)>,
+    /// What each listener does.
+    pub listeners: Vec<(Listener, RoleService)>,
+    /// What connections inside of intercepted tunnels are served by, those that stand too: to be
+    /// set once the composition takes effect.
+    pub insides: Vec<(Slot<Front<ForwardRole>>, Front<ForwardRole>)>,
     /// The upstreams, for their upkeep and for the admin listener.
     pub upstreams: Vec<(Upstream, bool)>,
     /// The layers that store responses, for the admin listener.
     pub caches: Caches,
+    /// Connections to destinations that clients choose.
+    pub destinations: Destinations,
     /// What starts the programs of routes, where there are any.
     pub runner: Option<proxy_exec::ExecRunner>,
 }
 
-/// Composes the services of a configuration.
-pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
+/// Composes the services of a configuration. What `states` has from the composition before, and
+/// what is defined as it was, is taken over.
+pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) -> Composed {
     let means = Means {
         clock: Arc::new(SystemClock),
         random: Arc::new(SeededRandom::new(resources.seed)),
@@ -183,20 +183,25 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
         .upstreams
         .values()
         .map(|own| {
-            let dialer = operator_dialer(resources);
-            (Upstream::with(upstream_config(own), dialer, &means), own.required)
+            let defined = config.definitions.of(&KeyPath::of("upstreams").key(&own.name));
+            let upstream = states.keep(&own.name, defined, || {
+                Upstream::with(upstream_config(own), operator_dialer(resources), &means)
+            });
+            (upstream, own.required)
         })
         .collect();
     let find = |name: &str| upstreams.iter().map(|(u, _)| u).find(|u| &**u.name() == name);
     let mut caches = Caches::new(resources.cache.clone());
-    let limits = RequestLimits::new(config, resources.recorder.as_deref());
+    let limits = RequestLimits::new(config, resources.recorder.as_deref(), states);
     let misses = limits.misses();
     let filters = Filters::new(config, &limits);
-    let runner = exec::runner(config, resources);
-    let programs = exec::programs(config, &runner);
+    let defined = config.definitions.of(&KeyPath::of("exec"));
+    let runner = states.keep("programs", defined, || exec::runner(config, resources));
+    let programs = exec::programs(config, &runner, states);
+    let destinations = destinations(config, states);
     let mirrors = traffic::mirrors(config, resources, find);
     let auth = traffic::forward_auth(config, resources, find);
-    let targets = |listener: &Listener, caches: &mut Caches| -> Vec<RouteTarget> {
+    let targets = |listener: &Listener, caches: &mut Caches, states: &mut States| -> Vec<_> {
         config
             .table
             .routes()
@@ -204,15 +209,9 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
             .map(|route| {
                 let own = config.routes.iter().find(|own| own.name == *route.name);
                 if let (Action::Exec, Some(own)) = (&route.action, own) {
-                    return exec::target(
-                        own,
-                        route,
-                        listener,
-                        caches,
-                        programs.get(&own.name),
-                        misses.as_ref(),
-                        resources,
-                    );
+                    let shared = exec::Shared { caches, resources, states };
+                    let program = programs.get(&own.name);
+                    return exec::target(own, route, listener, program, misses.as_ref(), shared);
                 }
                 let Action::Upstream(name) = &route.action else { return RouteTarget::default() };
                 let body = match own.and_then(|own| own.body) {
@@ -229,8 +228,8 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                     let cache = own.and_then(|own| own.cache.as_ref()).and_then(|policy| {
                         let asks = own.is_some_and(resolved::Route::asks_who);
                         let personal = route.has_access_rules() || has_access_rules(listener);
-                        let coder = compress.and_then(|own| resources.coders.stored(own));
-                        caches.layer(policy, &role, personal || asks, coder, resources)
+                        let personal = personal || asks;
+                        caches.layer(policy, &role, personal, compress, resources, states)
                     });
                     let upstream = MissLimited::new(upstream, misses.as_ref());
                     let service = MaybeStacked::new(MaybeCached::new(upstream, cache.as_ref()));
@@ -256,12 +255,12 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
             })
             .collect()
     };
-    let (mut gateways, mut forwards) = (Vec::new(), Vec::new());
+    let (mut listeners, mut insides) = (Vec::new(), Vec::new());
     for listener in &config.listeners {
         match listener.role {
             raw::Role::Gateway => {
                 let table = Arc::clone(&config.table);
-                let dispatch = Dispatch::new(targets(listener, &mut caches))
+                let dispatch = Dispatch::new(targets(listener, &mut caches, states))
                     .show_clients(config.privacy.forwarded.clone());
                 let filtered = before_dispatch(
                     MaybeStacked::new(dispatch).wrap(auth.clone()),
@@ -271,17 +270,37 @@ pub fn compose(config: &Resolved, resources: &Resources) -> Composed {
                     resources,
                 );
                 let gateway = Gateway::new(&listener.name, access(listener), table, filtered);
-                gateways.push((listener.clone(), gateway));
+                listeners.push((listener.clone(), RoleService::Gateway(gateway)));
             }
             raw::Role::Forward => {
-                let role =
-                    forward_role(config, listener, resources, &mut caches, &filters, &limits);
-                forwards.push((listener.clone(), role));
+                let mut parts = ForwardParts {
+                    config,
+                    listener,
+                    resources,
+                    caches: &mut caches,
+                    filters: &filters,
+                    limits: &limits,
+                    destinations: &destinations,
+                    states,
+                };
+                let (role, inside) = parts.role();
+                insides.extend(inside);
+                listeners.push((listener.clone(), RoleService::Forward(Box::new(role))));
             }
         }
     }
     let runner = (!programs.is_empty()).then_some(runner);
-    Composed { gateways, forwards, upstreams, caches, runner }
+    Composed { listeners, insides, upstreams, caches, destinations, runner }
+}
+
+/// Connections to destinations that clients choose. They were judged when they were dialled: where
+/// other destinations are permitted, others are dialled.
+fn destinations(config: &Resolved, states: &mut States) -> Destinations {
+    let of = |key| config.definitions.of(&KeyPath::of(key));
+    let defined = format!("{} {}", of("forward"), of("filter"));
+    states.keep("destinations", defined, || {
+        Destinations::new(PoolConfig::default(), MAX_DESTINATIONS)
+    })
 }
 
 /// What stands between the match of a route and its dispatch, in both roles: the filter. Each

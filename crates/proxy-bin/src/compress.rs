@@ -26,6 +26,7 @@ pub struct Coders {
     guard: LoadGuard,
     queues: DerivingQueues,
     dictionaries: Option<DictionaryStore>,
+    limits: CompressLimits,
 }
 
 impl Coders {
@@ -40,6 +41,7 @@ impl Coders {
         };
         let queue = || WorkQueue::new(Arc::new(TokioSpawn), 1, QUEUED);
         Self {
+            limits,
             pool: EncoderPool::new(encoders, recorder),
             guard: LoadGuard::new(Arc::new(SystemClock), load, recorder),
             // One of a kind at a time: the rest of the machine is for those who wait.
@@ -49,6 +51,11 @@ impl Coders {
                 DictionaryStore::new(DictionaryLimits { memory, ..DictionaryLimits::default() })
             }),
         }
+    }
+
+    /// Its limits.
+    pub const fn limits(&self) -> &CompressLimits {
+        &self.limits
     }
 
     /// Where forms for the cache are made.

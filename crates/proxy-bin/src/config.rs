@@ -15,6 +15,7 @@
 //! - [`show`]: the effective configuration; [`keys`]: a page about every key
 
 pub mod defaults;
+pub mod definitions;
 pub mod diagnostic;
 mod glob;
 mod json_span;
@@ -41,6 +42,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+pub use definitions::Definitions;
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 pub use merge::{Argument, Overrides};
 pub use origin::Origins;

@@ -12,14 +12,15 @@ use tower_layer::Layer as _;
 
 use crate::cache::{CacheRole, Caches, MaybeCached};
 use crate::compose::{Resources, around_route, has_access_rules};
-use crate::config::raw;
 use crate::config::resolved::{CacheQuery, Listener, Resolved, Route};
 use crate::config::units::Size;
+use crate::config::{KeyPath, raw};
 use crate::gateway::RouteTarget;
 use crate::inspection::Inspection;
 use crate::miss_limited::MissLimited;
 use crate::routes;
 use crate::stack::{Erased, MaybeStacked};
+use crate::states::States;
 
 /// What the programs of all routes share.
 pub fn runner(config: &Resolved, resources: &Resources) -> ExecRunner {
@@ -43,14 +44,29 @@ pub fn confinements(config: &Resolved) -> impl Iterator<Item = (&str, Statement)
 
 /// The programs of all routes by the names of these: listeners share them, so that a limit of a
 /// route is one.
-pub(crate) fn programs(config: &Resolved, runner: &ExecRunner) -> HashMap<String, ExecService> {
+pub(crate) fn programs(
+    config: &Resolved,
+    runner: &ExecRunner,
+    states: &mut States,
+) -> HashMap<String, ExecService> {
+    let shared = config.definitions.of(&KeyPath::of("exec"));
+    let shown = config.definitions.of(&KeyPath::of("privacy"));
     let with_program = |route: &Route| {
         let mut exec = route.exec.clone()?;
         exec.validators = route.cache.is_some();
         // It has been checked with the rest of the configuration.
-        Some((route.name.clone(), ExecService::new(exec, runner).ok()?))
+        let definition = format!("{shared} {shown} {exec:?}");
+        let make = || ExecService::new(exec, runner).ok();
+        Some((route.name.clone(), states.keep(&route.name, definition, make)?))
     };
     config.routes.iter().filter_map(with_program).collect()
+}
+
+/// What all routes share.
+pub(crate) struct Shared<'a> {
+    pub(crate) caches: &'a mut Caches,
+    pub(crate) resources: &'a Resources,
+    pub(crate) states: &'a mut States,
 }
 
 /// The program of a route: below limits of runs (`misses`), these below a cache where there is one,
@@ -60,11 +76,11 @@ pub(crate) fn target(
     own: &Route,
     route: &routes::Route,
     listener: &Listener,
-    caches: &mut Caches,
     program: Option<&ExecService>,
     misses: Option<&RateLimitLayer>,
-    resources: &Resources,
+    shared: Shared<'_>,
 ) -> RouteTarget {
+    let Shared { caches, resources, states } = shared;
     let Some((config, program)) = own.exec.as_ref().zip(program) else {
         return RouteTarget::default();
     };
@@ -81,8 +97,7 @@ pub(crate) fn target(
         // Its words are made of the whole query, whatever is told apart elsewhere; and a part of an
         // output is not had without the rest.
         (policy.query, policy.slice) = (CacheQuery::All, None);
-        let coder = own.compress.as_ref().and_then(|own| resources.coders.stored(own));
-        caches.layer(&policy, &role, personal, coder, resources)
+        caches.layer(&policy, &role, personal, own.compress.as_ref(), resources, states)
     });
     let entry = ExecEntryLayer::new(&program);
     let service = match (cache, misses) {

@@ -18,9 +18,10 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use http::header::HOST;
 use http::{HeaderMap, Method, Request, Response};
 use proxy_cache::store::MemoryStore;
-use proxy_core::{Body, ConnectionInfo, Exchange, SystemClock};
+use proxy_core::{Body, ConnectionInfo, Exchange, ParentTunnel, SystemClock};
 use proxy_observe::Observer;
 use proxy_server::{Drain, Exchanges};
 use proxy_upstream::guard::OwnListeners;
@@ -35,9 +36,10 @@ pub use question::{Question, QuestionError};
 
 use crate::compose::{Composed, Resources, compose, front, listener_settings};
 use crate::compress::Coders;
+use crate::config::raw;
 use crate::config::resolved::{Address, Listener, Privacy, Resolved};
-use crate::forward::ForwardRole;
-use crate::gateway::Gateway;
+use crate::role::RoleService;
+use crate::states::States;
 use tap::{Normalised, Tap};
 
 /// More than a cache needs that stays empty.
@@ -52,15 +54,8 @@ pub struct Explainer {
 struct Shared {
     config: Resolved,
     resources: Resources,
-    roles: Vec<(Listener, Role)>,
+    roles: Vec<(Listener, RoleService)>,
     live: bool,
-}
-
-/// What the listener's layers stand around.
-#[derive(Clone)]
-enum Role {
-    Gateway(Gateway),
-    Forward(Box<ForwardRole>),
 }
 
 impl Explainer {
@@ -79,7 +74,6 @@ impl Explainer {
             own: OwnListeners::new(listeners.chain(operators).filter_map(tcp)),
             exchanges: Exchanges::new(Arc::new(SystemClock), 0),
             observer: silent(),
-            destinations: Resources::destinations(),
             cache: config
                 .cache
                 .as_ref()
@@ -92,7 +86,7 @@ impl Explainer {
             drain: Drain::default(),
             seed: 0,
         };
-        let composed = compose(config, &resources);
+        let composed = compose(config, &resources, &mut States::default());
         Self::new(config, resources, &composed, false)
     }
 
@@ -104,13 +98,48 @@ impl Explainer {
     }
 
     fn new(config: &Resolved, resources: Resources, composed: &Composed, live: bool) -> Self {
-        let gateways = composed.gateways.iter().map(|(l, g)| (l.clone(), Role::Gateway(g.clone())));
-        let forwards = composed
-            .forwards
-            .iter()
-            .map(|(l, role)| (l.clone(), Role::Forward(Box::new(role.clone()))));
-        let roles = gateways.chain(forwards).collect();
+        let roles = composed.listeners.clone();
         Self { shared: Arc::new(Shared { config: config.clone(), resources, roles, live }) }
+    }
+
+    /// Whether the listener of a tunnel would open one to this host and port now, for the same client
+    /// and user. Where the listener is gone, nobody is asked.
+    pub async fn would_tunnel(&self, tunnel: &Exchange, host: &str, port: u16) -> bool {
+        let from = tunnel.connection();
+        let roles = self.shared.roles.iter();
+        let mut forwards = roles.filter(|(listener, _)| listener.role == raw::Role::Forward);
+        let Some((_, role)) = forwards.find(|(listener, _)| *listener.name == *from.listener)
+        else {
+            return true;
+        };
+        let connection = ConnectionInfo {
+            peer: tunnel.client(),
+            peer_trusted: false,
+            // Who opened it was found out then.
+            parent: Some(Arc::new(ParentTunnel {
+                host: host.into(),
+                port,
+                id: tunnel.id().to_string().into(),
+                user: tunnel.user().cloned(),
+                certificate: from.tls.as_ref().and_then(|tls| tls.client.clone()),
+            })),
+            ..(**from).clone()
+        };
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let exchange = Exchange::new(0, Arc::new(connection), now, wall, None);
+        exchange.set_rehearsal();
+        exchange.set_client(tunnel.client());
+        let authority = if host.contains(':') && !host.starts_with('[') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        };
+        let request = Request::builder().method(Method::CONNECT).uri(&authority);
+        let request = request.header(HOST, &authority).extension(exchange).body(Body::empty());
+        match request {
+            Ok(request) => answer_of(role.clone(), request).await.status().is_success(),
+            Err(_) => true,
+        }
     }
 
     /// Sends a request through the layers of its listener, and tells what they decided.
@@ -147,15 +176,8 @@ impl Explainer {
         let (method, fields) = (request.method().clone(), request.headers().clone());
         let target = request.uri().to_string();
         request.extensions_mut().insert(exchange.clone());
-        let head = match role {
-            Role::Gateway(role) => {
-                answer_of(front(config, listener, resources, Tap(role.clone())), request).await
-            }
-            Role::Forward(role) => {
-                let role = Tap((**role).clone());
-                answer_of(front(config, listener, resources, role), request).await
-            }
-        };
+        let service = front(config, listener, resources, Tap(role.clone()));
+        let head = answer_of(service, request).await;
         explanation
             .tell(&exchange, &Came { method, target, fields, head, arrival: &arrival, privacy });
         Ok(explanation)

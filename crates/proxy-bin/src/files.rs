@@ -2,7 +2,10 @@
 
 mod certificates;
 mod lists;
+mod sources;
 mod users;
+
+pub use sources::Sources;
 
 use std::fmt;
 use std::fs;
@@ -15,6 +18,7 @@ use metrics::{Counter, Key, KeyName, Label, Level, Metadata, Recorder, SharedStr
 use proxy_core::Clock;
 
 use crate::config::resolved::Resolved;
+use crate::reload::Reloads;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -83,13 +87,23 @@ struct Counts {
 }
 
 impl Watch {
-    /// Watches the files of a configuration; none where it has none.
-    pub fn of(config: &Resolved, clock: Arc<dyn Clock>, recorder: Registry<'_>) -> Option<Self> {
+    /// Watches the files that a configuration names.
+    pub fn of(config: &Resolved, clock: Arc<dyn Clock>, recorder: Registry<'_>) -> Self {
         let files: Vec<Watched> = lists::watched(config, recorder)
             .chain(users::watched(config, recorder))
             .chain(certificates::watched(config, recorder))
             .collect();
-        (!files.is_empty()).then_some(Self { files, clock })
+        Self { files, clock }
+    }
+
+    /// Watches the files of the configuration itself, too: a change orders a reload.
+    pub fn add(&mut self, sources: Sources, reloads: &Reloads) {
+        self.files.push(sources.watched(reloads.clone()));
+    }
+
+    /// Nothing, where there is no file to watch.
+    pub fn some(self) -> Option<Self> {
+        (!self.files.is_empty()).then_some(self)
     }
 
     /// Goes on for ever.

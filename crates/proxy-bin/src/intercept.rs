@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use crate::compose::Front;
 use crate::config::resolved::Intercept;
 use crate::forward::{self, ForwardRole};
+use crate::live::Live;
 
 /// How many origin servers' certificates are remembered.
 const REMEMBERED: usize = 4096;
@@ -32,13 +33,16 @@ const REMEMBER: Duration = Duration::from_secs(600);
 /// How long an origin server may take to show its certificate.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// What serves inside of tunnels: the forward role in effect at the moment.
+pub type InsideOfTunnels = Inside<Live<Front<ForwardRole>>>;
+
 /// What opens tunnels. A clone is the same.
 #[derive(Clone, Debug)]
 pub struct Interceptor(Arc<Shared>);
 
 struct Shared {
     config: Intercept,
-    inside: Inside<Front<ForwardRole>>,
+    inside: InsideOfTunnels,
     dialer: Dialer,
     tls: UpstreamTls,
     /// By host and port; nothing is known of those that could not be verified.
@@ -50,7 +54,7 @@ impl Interceptor {
     /// are reached by `dialer` and verified by `tls`.
     pub fn new(
         config: Intercept,
-        inside: Inside<Front<ForwardRole>>,
+        inside: InsideOfTunnels,
         dialer: Dialer,
         tls: UpstreamTls,
     ) -> Self {

@@ -2,10 +2,12 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use proxyd::cli::{self, Action, Cli};
 use proxyd::log_level::LogLevel;
+use proxyd::reload::Load;
 use proxyd::serve::serve;
 use tracing_subscriber::EnvFilter;
 
@@ -16,6 +18,7 @@ fn main() -> ExitCode {
     // Before anything else: a copy of this program may be what starts the programs of routes.
     let _ = proxy_exec::Warden::begin();
     let cli = Cli::parse();
+    let again = cli.clone();
     let one_line = cli.is_one_line();
     let log_level = log_level();
     match cli::prepare(cli) {
@@ -95,7 +98,8 @@ fn main() -> ExitCode {
                 eprintln!("{warning}");
             }
             let greeting = one_line.then(|| cli::greeting(&loaded));
-            match serve(&loaded, greeting.as_deref(), log_level) {
+            let load: Load = Arc::new(move || cli::load_again(again.clone()));
+            match serve(&loaded, load, greeting.as_deref(), log_level) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     eprintln!("proxyd: {error}");

@@ -29,6 +29,10 @@ pub struct Sources<'a> {
     pub lag: &'a Lag,
     /// The number of the configuration, and when it took effect.
     pub configuration: (u64, SystemTime),
+    /// Reloads that took effect, and that were refused.
+    pub reloads: (u64, u64),
+    /// Whether the last one was refused.
+    pub reload_failed: bool,
 }
 
 /// The page.
@@ -51,6 +55,17 @@ pub fn page(sources: &Sources<'_>) -> String {
         "proxy_config_loaded_timestamp_seconds",
         "When it took effect.",
         &[("", since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64())],
+    );
+    let (applied, refused) = sources.reloads;
+    page.counter(
+        "proxy_config_reloads_total",
+        "Reloads of the configuration, by what became of them.",
+        &[("{outcome=\"applied\"}", applied as f64), ("{outcome=\"refused\"}", refused as f64)],
+    );
+    page.gauge(
+        "proxy_config_last_reload_successful",
+        "Whether the last reload took effect; 1 before the first.",
+        &[("", f64::from(u8::from(!sources.reload_failed)))],
     );
     let version = format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
     page.gauge("proxy_build_info", "Which build it is; always 1.", &[(&version, 1.0)]);

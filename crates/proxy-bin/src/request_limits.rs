@@ -9,7 +9,9 @@ use proxy_filter::bandwidth::{BandwidthLayer, BandwidthLimiter};
 use proxy_filter::concurrency::{ConcurrencyLayer, ConcurrencyLimiter};
 use proxy_filter::rate::{Member, RateLimitLayer, RateLimiter};
 
+use crate::config::KeyPath;
 use crate::config::resolved::{Holds, RateLimit, Resolved};
+use crate::states::States;
 
 /// The limiters of a configuration. All listeners share them; a clone is the same limiters.
 #[derive(Clone, Debug, Default)]
@@ -21,32 +23,51 @@ pub struct RequestLimits {
 
 impl RequestLimits {
     /// Begins to count. What can not be started was an error of the configuration.
-    pub fn new(config: &Resolved, recorder: Option<&(dyn Recorder + Send + Sync)>) -> Self {
+    ///
+    /// Limits that say the same as before go on with what they have counted.
+    pub fn new(
+        config: &Resolved,
+        recorder: Option<&(dyn Recorder + Send + Sync)>,
+        states: &mut States,
+    ) -> Self {
         let recorder = recorder.map(|recorder| recorder as &dyn Recorder);
         let clock = || Arc::new(SystemClock) as Arc<dyn Clock>;
+        let defined = |kind: &str, id: &str| {
+            let list = KeyPath::of("filter").key(kind);
+            config.definitions.of_named(&list, "id", id)
+        };
         let rates = config.rate_limits.iter().filter_map(|own| {
-            let limiter = own.limit.clone().start(clock()).ok()?;
-            Some((own.clone(), counted(limiter, recorder, RateLimiter::metrics)))
+            let id = own.limit.id().to_string();
+            let limiter = states.keep(&id, defined("rate_limits", &id), || {
+                let limiter = own.limit.clone().start(clock()).ok()?;
+                Some(counted(limiter, recorder, RateLimiter::metrics))
+            });
+            Some((own.clone(), limiter?))
         });
+        let rates: Vec<_> = rates.collect();
         let concurrency = config.concurrency_limits.iter().filter_map(|own| {
+            let id = own.limit.id().to_string();
             let limit = match &own.holds {
                 Holds::Everywhere => own.limit.clone(),
                 Holds::Routes(routes) => own.limit.clone().applies(on_routes(routes)),
             };
-            Some(counted(limit.start(clock()).ok()?, recorder, ConcurrencyLimiter::metrics))
+            states.keep(&id, defined("concurrency_limits", &id), || {
+                Some(counted(limit.start(clock()).ok()?, recorder, ConcurrencyLimiter::metrics))
+            })
         });
+        let concurrency: Vec<_> = concurrency.collect();
         let bandwidth = config.bandwidth_limits.iter().filter_map(|own| {
+            let id = own.limit.id().to_string();
             let limit = match &own.holds {
                 Holds::Everywhere => own.limit.clone(),
                 Holds::Routes(routes) => own.limit.clone().applies(on_routes(routes)),
             };
-            Some(counted(limit.start(clock()).ok()?, recorder, BandwidthLimiter::metrics))
+            states.keep(&id, defined("bandwidth_limits", &id), || {
+                Some(counted(limit.start(clock()).ok()?, recorder, BandwidthLimiter::metrics))
+            })
         });
-        Self {
-            rates: rates.collect(),
-            concurrency: concurrency.collect(),
-            bandwidth: bandwidth.collect(),
-        }
+        let bandwidth: Vec<_> = bandwidth.collect();
+        Self { rates, concurrency, bandwidth }
     }
 
     /// The rate limits, which rules may name.

@@ -82,7 +82,9 @@ fn default_proxy(origin: SocketAddr) -> SocketAddr {
         other => panic!("{other:?}"),
     };
     thread::spawn(move || {
-        proxyd::serve::serve(&loaded, None, proxyd::log_level::LogLevel::default())
+        let again = (*loaded).clone();
+        let load = std::sync::Arc::new(move || Ok(again.clone()));
+        proxyd::serve::serve(&loaded, load, None, proxyd::log_level::LogLevel::default())
     });
     free
 }

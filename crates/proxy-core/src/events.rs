@@ -118,6 +118,8 @@ pub enum TunnelEnd {
     Lifetime,
     /// The server is draining and the tunnel did not end in time.
     Drained,
+    /// An operator closed it.
+    Severed,
     /// A policy refused what it began with.
     Refused,
 }
@@ -132,6 +134,7 @@ impl TunnelEnd {
             Self::Idle => "idle_timeout",
             Self::Lifetime => "lifetime",
             Self::Drained => "drained",
+            Self::Severed => "severed",
             Self::Refused => "refused",
         }
     }

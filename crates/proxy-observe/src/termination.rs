@@ -83,7 +83,9 @@ impl Termination {
             TunnelEnd::ClientError => *b"CT",
             TunnelEnd::UpstreamError => *b"ST",
             TunnelEnd::Refused => *b"PT",
-            TunnelEnd::Idle | TunnelEnd::Lifetime | TunnelEnd::Drained => *b"KT",
+            TunnelEnd::Idle | TunnelEnd::Lifetime | TunnelEnd::Drained | TunnelEnd::Severed => {
+                *b"KT"
+            }
             _ => *b"--",
         })
     }

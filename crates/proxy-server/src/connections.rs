@@ -232,10 +232,6 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) const fn open(&self) -> usize {
-        self.open
-    }
-
     /// Gives its place.
     pub(crate) fn add(
         &mut self,
@@ -261,8 +257,7 @@ impl Table {
         (place, live)
     }
 
-    /// True where that was the last one.
-    pub(crate) fn remove(&mut self, place: usize) -> bool {
+    pub(crate) fn remove(&mut self, place: usize) {
         self.all[place] = None;
         self.free.push(place);
         self.open -= 1;
@@ -270,7 +265,6 @@ impl Table {
             // A server that had many connections once gives the table back.
             *self = Self::default();
         }
-        self.open == 0
     }
 
     /// Everything that is to be told something.

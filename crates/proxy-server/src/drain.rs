@@ -1,10 +1,11 @@
 //! Draining: every connection is told once, without a lock on its way.
 //!
 //! A connection registers its waker when it begins and reads two atomics afterwards: how far the
-//! end of the server has come, and its own.
+//! end of the server has come, and its own. A drain has [parts](Drain::part), each of which can end
+//! by itself: the connections of a listener that is taken away, while all others go on.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Waker};
 
 use proxy_core::{ConnectionInfo, Exchange};
@@ -12,7 +13,7 @@ use tokio::sync::Notify;
 
 use crate::connections::{Kind, Live, LiveConnection, LiveTunnel, Table, lock};
 
-/// Tells all connections to finish, and knows when they have.
+/// Tells all connections to finish, and knows when they have. A clone is the same drain.
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
     inner: Arc<Inner>,
@@ -21,7 +22,12 @@ pub struct Drain {
 #[derive(Debug, Default)]
 struct Inner {
     phase: AtomicU8,
-    connections: Mutex<Table>,
+    /// Those of the whole, wherever this is a part of one.
+    connections: Arc<Mutex<Table>>,
+    /// Open connections, those of the parts included.
+    open: AtomicUsize,
+    whole: Option<Drain>,
+    parts: Mutex<Vec<Weak<Inner>>>,
     emptied: Notify,
     begun: Notify,
 }
@@ -56,6 +62,24 @@ impl DrainPhase {
 }
 
 impl Drain {
+    /// A part of it: what this one is told, the part is told too, and not the other way round. Its
+    /// connections are connections of both.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        let mut parts = lock(&self.inner.parts);
+        parts.retain(|part| part.strong_count() > 0);
+        // Under the lock, so that no phase passes between.
+        let part = Inner {
+            phase: AtomicU8::new(self.phase().number()),
+            connections: Arc::clone(&self.inner.connections),
+            whole: Some(self.clone()),
+            ..Inner::default()
+        };
+        let part = Self { inner: Arc::new(part) };
+        parts.push(Arc::downgrade(&part.inner));
+        part
+    }
+
     /// How far the end has come.
     pub fn phase(&self) -> DrainPhase {
         DrainPhase::of(self.inner.phase.load(Ordering::Acquire))
@@ -89,10 +113,10 @@ impl Drain {
 
     /// Open connections, tunnels included.
     pub fn open(&self) -> usize {
-        lock(&self.inner.connections).open()
+        self.inner.open.load(Ordering::Acquire)
     }
 
-    /// Everything that is open.
+    /// Everything that is open, in whatever part.
     pub fn connections(&self) -> impl Iterator<Item = LiveConnection> {
         lock(&self.inner.connections).all().into_iter().map(LiveConnection)
     }
@@ -148,14 +172,28 @@ impl Drain {
 
     fn add(&self, id: u64, kind: Kind, info: &Arc<ConnectionInfo>) -> DrainGuard {
         let (place, live) = lock(&self.inner.connections).add(id, kind, info);
+        let mut at = Some(self);
+        while let Some(drain) = at {
+            drain.inner.open.fetch_add(1, Ordering::AcqRel);
+            at = drain.inner.whole.as_ref();
+        }
         DrainGuard { drain: self.clone(), place, live, waker: None }
     }
 
     fn advance(&self, phase: u8) {
-        self.inner.phase.fetch_max(phase, Ordering::AcqRel);
+        self.inner.advance(phase);
+        // Those of other parts find that nothing has changed.
         let everything = lock(&self.inner.connections).everything();
-        self.inner.begun.notify_waiters();
         everything.iter().for_each(|live| live.wake());
+    }
+}
+
+impl Inner {
+    fn advance(&self, phase: u8) {
+        let parts = lock(&self.parts);
+        self.phase.fetch_max(phase, Ordering::AcqRel);
+        self.begun.notify_waiters();
+        parts.iter().filter_map(Weak::upgrade).for_each(|part| part.advance(phase));
     }
 }
 
@@ -176,6 +214,11 @@ impl DrainGuard {
             self.live.set_waker(cx.waker());
         }
         self.phase()
+    }
+
+    /// Whether it is ended alone, and not with the server.
+    pub(crate) fn is_severed(&self) -> bool {
+        self.live.phase() == DrainPhase::Ending
     }
 
     /// The phase, for who is woken by something else.
@@ -206,9 +249,13 @@ impl DrainGuard {
 
 impl Drop for DrainGuard {
     fn drop(&mut self) {
-        let was_last = lock(&self.drain.inner.connections).remove(self.place);
-        if was_last {
-            self.drain.inner.emptied.notify_waiters();
+        lock(&self.drain.inner.connections).remove(self.place);
+        let mut at = Some(&self.drain);
+        while let Some(drain) = at {
+            if drain.inner.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+                drain.inner.emptied.notify_waiters();
+            }
+            at = drain.inner.whole.as_ref();
         }
     }
 }
@@ -247,6 +294,26 @@ mod tests {
         drain.emptied().await;
         task.await.expect("task");
         assert_eq!(drain.open(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_part_ends_by_itself_and_with_the_whole() {
+        let drain = Drain::default();
+        let (first, second) = (drain.part(), drain.part());
+        let guards = (first.register_any(), second.register_any());
+        assert_eq!((drain.open(), first.open(), second.open()), (2, 1, 1));
+        assert_eq!(drain.connections().count(), 2);
+        first.drain();
+        assert_eq!(guards.0.phase(), DrainPhase::Draining);
+        assert_eq!((guards.1.phase(), drain.phase()), (DrainPhase::Serving, DrainPhase::Serving));
+        drop(guards.0);
+        first.emptied().await;
+        assert_eq!((drain.open(), second.open()), (1, 1));
+        drain.end();
+        assert_eq!(guards.1.phase(), DrainPhase::Ending);
+        drop(guards.1);
+        drain.emptied().await;
+        assert_eq!(drain.part().phase(), DrainPhase::Ending, "a part that is made later");
     }
 
     #[tokio::test]

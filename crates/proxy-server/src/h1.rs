@@ -48,7 +48,7 @@ pub(crate) async fn serve<T, S, B>(
     mut guard: DrainGuard,
 ) where
     T: Transport,
-    S: Service<Request<Body>, Response = Response<B>> + Send + Unpin + 'static,
+    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Unpin + 'static,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,
     B: HttpBody<Data = Bytes> + Send + 'static,
@@ -64,6 +64,8 @@ pub(crate) async fn serve<T, S, B>(
         match end {
             End::Tunnel(upstream) => {
                 client.become_tunnel();
+                // A tunnel may stand for days: what answered its request need not.
+                drop(service);
                 return tunnel::run(client, buffer, *upstream, &info, &edge, guard).await;
             }
             End::Refused(refused) => {
@@ -84,8 +86,10 @@ pub(crate) async fn serve<T, S, B>(
             End::Broken => return client.abort(),
             End::Closed => return closing::close(client, unread).await,
             End::Parked => {
-                // Nothing of the conversation is kept while it sleeps.
+                // Nothing of the conversation is kept while it sleeps, nor what a service holds for
+                // a connection: it begins anew with each clone.
                 drop(buffer);
+                service = service.clone();
                 // Told to drain in the moment it went idle: nothing is in flight.
                 match parked(client, edge.settings.timeouts.keep_alive, &mut guard).await {
                     Some((back, bytes)) => (io, read_ahead) = (back, bytes),

@@ -1,6 +1,7 @@
 //! Counts in total and for each client, with a guard for each place taken.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use proxy_core::{ClientAddr, ClientKey};
@@ -16,8 +17,8 @@ pub struct Limiter {
 
 #[derive(Debug)]
 struct Inner {
-    total: usize,
-    per_client: usize,
+    total: AtomicUsize,
+    per_client: AtomicUsize,
     taken: Mutex<Taken>,
 }
 
@@ -39,7 +40,14 @@ pub enum LimitReached {
 impl Limiter {
     /// At most `total` places, at most `per_client` of them for one client.
     pub fn new(total: usize, per_client: usize) -> Self {
+        let (total, per_client) = (AtomicUsize::new(total), AtomicUsize::new(per_client));
         Self { inner: Arc::new(Inner { total, per_client, taken: Mutex::default() }) }
+    }
+
+    /// Other limits from now on. Who has a place keeps it.
+    pub fn set_limits(&self, total: usize, per_client: usize) {
+        self.inner.total.store(total, Ordering::Relaxed);
+        self.inner.per_client.store(per_client, Ordering::Relaxed);
     }
 
     /// Takes a place.
@@ -49,13 +57,13 @@ impl Limiter {
     pub fn take(&self, client: ClientAddr) -> Result<Place, LimitReached> {
         let key = client.key(PREFIXES.0, PREFIXES.1);
         let mut taken = self.inner.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if taken.total >= self.inner.total {
+        if taken.total >= self.inner.total.load(Ordering::Relaxed) {
             return Err(LimitReached::Total);
         }
         let count = taken.clients.entry(key).or_insert(0);
         // Who has no address of their own, a unix socket's peer or the clients of a trusted
         // proxy, share no limit but the total.
-        if client.is_known() && *count >= self.inner.per_client {
+        if client.is_known() && *count >= self.inner.per_client.load(Ordering::Relaxed) {
             return Err(LimitReached::Client);
         }
         *count += 1;

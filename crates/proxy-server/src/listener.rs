@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::connection;
 use crate::drain::Drain;
 use crate::edge::Edge;
 use crate::limiter::{LimitReached, Limiter};
+use crate::terms::{Current, Terms};
 use crate::tls::TlsEdge;
 use crate::transport::Transport;
 use crate::workers::Workers;
@@ -81,11 +83,32 @@ impl Bound {
         }
     }
 
+    /// The same socket once more: whoever accepts on either takes from the same queue, which is
+    /// there until the last of them is closed.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
+            Self::Unix(listener) => Self::Unix(listener.try_clone()?),
+        })
+    }
+
     /// The address, with the port that the system chose for port 0.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
             Self::Unix(_) => None,
+        }
+    }
+}
+
+impl AsFd for Bound {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
         }
     }
 }
@@ -132,14 +155,17 @@ impl ListenerSettings {
     }
 }
 
-/// Accepts until the drain begins.
+/// Accepts until `stop` drains. Connections are served by the terms of the moment in which they come.
+///
+/// # Errors
+/// A socket that can not be used.
 pub async fn accept<S, B>(
     bound: Bound,
-    settings: Arc<ListenerSettings>,
+    terms: Terms,
     service: S,
     workers: Arc<Workers>,
     limiter: Limiter,
-    drain: Drain,
+    stop: Drain,
 ) -> io::Result<()>
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + Unpin + 'static,
@@ -148,7 +174,7 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let acceptor = Acceptor { settings, service, workers, limiter, drain };
+    let acceptor = Acceptor { terms, service, workers, limiter, stop };
     match bound {
         Bound::Tcp(listener) => acceptor.tcp(TcpListener::from_std(listener)?).await,
         Bound::Unix(listener) => acceptor.unix(UnixListener::from_std(listener)?).await,
@@ -157,11 +183,11 @@ where
 }
 
 struct Acceptor<S> {
-    settings: Arc<ListenerSettings>,
+    terms: Terms,
     service: S,
     workers: Arc<Workers>,
     limiter: Limiter,
-    drain: Drain,
+    stop: Drain,
 }
 
 /// A socket that can change its reactor.
@@ -206,14 +232,15 @@ where
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = self.drain.begun() => return,
+                () = self.stop.begun() => return,
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    prepare(&stream, self.settings.edge.settings.timeouts.write);
+                    let terms = self.terms.current();
+                    prepare(&stream, terms.settings.edge.settings.timeouts.write);
                     // The listener may stand on all addresses; the connection has just one.
                     let local = stream.local_addr().ok();
-                    self.admit(stream, ClientAddr::from(peer), local);
+                    self.admit(&terms, stream, ClientAddr::from(peer), local);
                 }
                 Err(error) => pause(&error).await,
             }
@@ -224,18 +251,26 @@ where
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                () = self.drain.begun() => return,
+                () = self.stop.begun() => return,
             };
             match accepted {
-                Ok((stream, _)) => self.admit(stream, ClientAddr::unknown(), None),
+                Ok((stream, _)) => {
+                    self.admit(&self.terms.current(), stream, ClientAddr::unknown(), None);
+                }
                 Err(error) => pause(&error).await,
             }
         }
     }
 
     /// Judges the peer, takes a place and hands the connection to a worker.
-    fn admit<P: Portable>(&self, stream: P, peer: ClientAddr, local: Option<SocketAddr>) {
-        let settings = &self.settings;
+    fn admit<P: Portable>(
+        &self,
+        terms: &Current,
+        stream: P,
+        peer: ClientAddr,
+        local: Option<SocketAddr>,
+    ) {
+        let Current { settings, drain } = terms;
         let trusted = peer.is_in(&settings.trusted);
         let info = Arc::new(ConnectionInfo {
             id: settings.edge.exchanges.next_connection(),
@@ -264,9 +299,9 @@ where
             Err(LimitReached::Client) => return refused(ConnectionRefusal::ClientLimit),
         };
         let Ok(std) = stream.detach() else { return };
-        let guard = self.drain.register(&info);
+        let guard = drain.register(&info);
         let (settings, service, drain, limiter) =
-            (Arc::clone(settings), self.service.clone(), self.drain.clone(), self.limiter.clone());
+            (Arc::clone(settings), self.service.clone(), drain.clone(), self.limiter.clone());
         self.workers.dispatch(move || async move {
             let _place = place;
             if let Ok(stream) = P::attach(std) {

@@ -103,8 +103,8 @@ impl Workers {
     }
 
     /// Runs a task on each worker, or one on the shared runtime, as long as there are workers. It
-    /// is no connection, and is not counted.
-    pub fn on_each<M, F>(&self, make: M)
+    /// is no connection, and is not counted. Says how many that are.
+    pub fn on_each<M, F>(&self, make: M) -> usize
     where
         M: Fn() -> F + Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
@@ -119,6 +119,7 @@ impl Workers {
                 }
             }
         }
+        self.workers.len()
     }
 
     /// How many connections each worker serves.

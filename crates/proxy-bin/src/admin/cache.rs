@@ -32,7 +32,8 @@ const OUTCOMES: [(&str, Outcome); 9] = [
 
 /// What is stored, and what came of the requests of each role and route.
 pub(super) async fn show(Extracted(state): Extracted<State>) -> Json<Value> {
-    let cache = state.shared.caches.store();
+    let generation = state.generation();
+    let cache = generation.caches.store();
     let mut answer = usage(&cache.map(|store| store.usage()).unwrap_or_default());
     let tiers = cache.map(|store| store.tiers()).unwrap_or_default();
     if tiers.len() > 1 {
@@ -41,7 +42,7 @@ pub(super) async fn show(Extracted(state): Extracted<State>) -> Json<Value> {
         answer.insert("tiers".to_owned(), tiers.into());
     }
     let mut spaces: BTreeMap<String, ([u64; OUTCOMES.len()], usize)> = BTreeMap::new();
-    for (role, layer) in state.shared.caches.iter() {
+    for (role, layer) in generation.caches.iter() {
         let counts = layer.counts();
         let (sums, in_flight) = spaces.entry(role.space()).or_default();
         for (sum, (_, outcome)) in sums.iter_mut().zip(OUTCOMES) {
@@ -101,12 +102,13 @@ pub(super) async fn purge(Extracted(state): Extracted<State>, request: Request) 
             return (StatusCode::BAD_REQUEST, Json(json!({ "error": reason }))).into_response();
         }
     };
-    let Some(store) = state.shared.caches.store().cloned() else {
+    let generation = state.generation();
+    let Some(store) = generation.caches.store().cloned() else {
         return freed(Freed::default()).into_response();
     };
     if !dry_run {
         // What is on its way from upstream may be what is purged.
-        state.shared.caches.iter().for_each(|(_, layer)| layer.spoil_fills());
+        generation.caches.iter().for_each(|(_, layer)| layer.spoil_fills());
     }
     // It looks at everything that is stored: not on the thread that answers.
     let work = tokio::task::spawn_blocking(move || sweep(&*store, &selector, soft, dry_run));

@@ -34,7 +34,9 @@ pub(super) async fn show(
     let more = listed.len() > limit;
     listed.truncate(limit);
     let next = listed.last().filter(|_| more).map(LiveConnection::id);
-    let connections: Vec<Value> = listed.iter().map(|own| of(own, &shared.privacy)).collect();
+    let generation = state.generation();
+    let privacy = &generation.loaded.resolved.privacy.log;
+    let connections: Vec<Value> = listed.iter().map(|own| of(own, privacy)).collect();
     Json(json!({ "open": shared.drain.open(), "connections": connections, "next": next }))
 }
 

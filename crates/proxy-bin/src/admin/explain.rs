@@ -25,7 +25,7 @@ pub(super) async fn explain(Extracted(state): Extracted<State>, request: Request
     };
     let explained = match question {
         Ok(question) => {
-            let explained = state.shared.explainer.explain(&question).await;
+            let explained = state.generation().explainer.explain(&question).await;
             explained.map_err(|error| error.to_string())
         }
         Err(reason) => Err(reason),

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::State;
 
 pub(super) async fn show(Extracted(state): Extracted<State>) -> Json<Value> {
-    let all = state.shared.upstreams.iter();
+    let generation = state.generation();
+    let all = generation.upstreams.iter();
     Json(all.map(|(upstream, required)| of(upstream, *required)).collect())
 }
 

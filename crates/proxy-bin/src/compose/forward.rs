@@ -8,9 +8,9 @@ use proxy_observe::traces::SpanLayer;
 use proxy_server::Limiter;
 use proxy_server::intercept::Inside;
 use proxy_server::tls::TlsOptions;
-use proxy_upstream::ForwardProxy;
 use proxy_upstream::dial::Dialer;
 use proxy_upstream::guard::{Guard, GuardConfig, PortPolicy};
+use proxy_upstream::{Destinations, ForwardProxy};
 
 use super::{
     Front, NO_ROUTE, Resources, access, around_route, before_dispatch, dial_config,
@@ -22,47 +22,56 @@ use crate::config::resolved::{Intercept, Listener, Resolved, Tunnel};
 use crate::filter::Filters;
 use crate::forward::{ForwardDispatch, ForwardRole, Tunnels};
 use crate::inspection::Inspection;
-use crate::intercept::{Interceptor, NoWayAround};
+use crate::intercept::{InsideOfTunnels, Interceptor, NoWayAround};
+use crate::live::Slot;
 use crate::miss_limited::MissLimited;
 use crate::names::Names;
 use crate::request_limits::RequestLimits;
 use crate::stack::MaybeStacked;
+use crate::states::States;
 
-/// The role of a listener, with what opens the tunnels of its clients.
-pub(super) fn forward_role(
-    config: &Resolved,
-    listener: &Listener,
-    resources: &Resources,
-    caches: &mut Caches,
-    filters: &Filters,
-    limits: &RequestLimits,
-) -> ForwardRole {
-    let mut role =
-        |place| forward_place(config, listener, resources, caches, filters, limits, place);
-    let Some(own) = &config.forward.intercept else { return role(Place::Outside(None)) };
-    let inside = front(config, listener, resources, role(Place::Inside(own)));
-    let settings = listener_settings(config, listener, resources);
-    let inside = Box::new(Inside::new(settings, resources.drain.clone(), inside));
-    role(Place::Outside(Some((own, inside))))
+/// What the role of a listener is made of.
+pub(super) struct ForwardParts<'a> {
+    pub(super) config: &'a Resolved,
+    pub(super) listener: &'a Listener,
+    pub(super) resources: &'a Resources,
+    pub(super) caches: &'a mut Caches,
+    pub(super) filters: &'a Filters,
+    pub(super) limits: &'a RequestLimits,
+    pub(super) destinations: &'a Destinations,
+    pub(super) states: &'a mut States,
+}
+
+/// What serves inside of the tunnels of a listener, and where it is to be set.
+type InsideOf = (Slot<Front<ForwardRole>>, Front<ForwardRole>);
+
+impl ForwardParts<'_> {
+    /// The role of a listener, with what opens the tunnels of its clients.
+    pub(super) fn role(&mut self) -> (ForwardRole, Option<InsideOf>) {
+        let Self { config, listener, resources, .. } = *self;
+        let Some(own) = &config.forward.intercept else {
+            return (forward_place(self, Place::Outside(None)), None);
+        };
+        let inside = front(config, listener, resources, forward_place(self, Place::Inside(own)));
+        let make = || Slot::new(inside.clone());
+        let slot = self.states.keep(&listener.name, String::new(), make);
+        let settings = listener_settings(config, listener, resources);
+        let drain = resources.drain.clone();
+        let opened = Box::new(Inside::new(settings, drain, slot.live()));
+        (forward_place(self, Place::Outside(Some((own, opened)))), Some((slot, inside)))
+    }
 }
 
 /// Where a forward role stands.
 enum Place<'a> {
     /// In front of clients; what opens their tunnels, where any are.
-    Outside(Option<(&'a Intercept, Box<Inside<Front<ForwardRole>>>)>),
+    Outside(Option<(&'a Intercept, Box<InsideOfTunnels>)>),
     /// Inside of a tunnel that was opened.
     Inside(&'a Intercept),
 }
 
-fn forward_place(
-    config: &Resolved,
-    listener: &Listener,
-    resources: &Resources,
-    caches: &mut Caches,
-    filters: &Filters,
-    limits: &RequestLimits,
-    place: Place<'_>,
-) -> ForwardRole {
+fn forward_place(parts: &mut ForwardParts<'_>, place: Place<'_>) -> ForwardRole {
+    let ForwardParts { config, listener, resources, filters, limits, .. } = *parts;
     let forward = &config.forward;
     let guard = Guard::new(GuardConfig {
         allow_private: forward.allow_private_destinations,
@@ -85,11 +94,13 @@ fn forward_place(
     let mut proxy = ForwardProxy::new(
         dialer.clone(),
         ports(http_ports),
-        resources.destinations.clone(),
+        parts.destinations.clone(),
         timeouts,
         HeadLimits::default(),
     );
-    let limiter = Limiter::new(listener.limits.tunnels, listener.limits.tunnels_per_client);
+    let most = (listener.limits.tunnels, listener.limits.tunnels_per_client);
+    let name = format!("{} {is_outside}", listener.name);
+    let limiter = parts.states.keep(&name, format!("{most:?}"), || Limiter::new(most.0, most.1));
     let mut rules = tunnel_rules(&forward.tunnel, &names);
     if let Some(own) = &forward.intercept {
         rules = rules.names(Arc::new(NoWayAround(own.clone())));
@@ -119,8 +130,9 @@ fn forward_place(
     let asks = listener.tls.as_ref().is_some_and(|tls| tls.files.clients.is_some());
     let personal = listener.credentials.is_some() || asks;
     let cache = forward.cache.as_ref().filter(|_| is_stored).and_then(|policy| {
-        let coder = forward.compress.as_ref().and_then(|own| resources.coders.stored(own));
-        caches.layer(policy, &CacheRole::Forward, personal, coder, resources)
+        let coding = forward.compress.as_ref();
+        let ForwardParts { caches, states, .. } = parts;
+        caches.layer(policy, &CacheRole::Forward, personal, coding, resources, states)
     });
     let proxy = MissLimited::new(proxy, limits.misses().as_ref());
     let proxy = MaybeStacked::new(MaybeCached::new(proxy, cache.as_ref()));

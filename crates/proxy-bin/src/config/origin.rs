@@ -63,6 +63,11 @@ impl Origins {
         self.files.iter()
     }
 
+    /// The same for what was found out about a configuration that was loaded.
+    pub fn located(&self, list: Vec<Diagnostic>) -> Vec<Diagnostic> {
+        self.locate(list)
+    }
+
     /// Puts its place to each diagnostic that has none.
     pub(super) fn locate(&self, list: Vec<Diagnostic>) -> Vec<Diagnostic> {
         let locate = |diagnostic: Diagnostic| Diagnostic {

@@ -38,6 +38,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::defaults;
+use super::definitions::{self, Definitions, FileDigest};
 use super::diagnostic::Diagnostic;
 use super::origin::Origins;
 use super::path::KeyPath;
@@ -58,7 +59,7 @@ pub(super) fn resolve(
 ) -> (Resolved, Vec<Diagnostic>) {
     let mut config = config.clone();
     defaults::fill_routes(&mut config);
-    let mut resolver = Resolver { written, origins, found: Vec::new() };
+    let mut resolver = Resolver { written, origins, found: Vec::new(), files: Vec::new() };
     let limits = resolver.limits(&KeyPath::of("server.limits"), &config.server.limits);
     let admin = resolver.admin(&config);
     let probe = config.probe.as_ref().and_then(|probe| {
@@ -91,6 +92,7 @@ pub(super) fn resolve(
     }
     let server = resolver.server(&config, limits);
     resolver.whole(&config);
+    let definitions = Definitions::new(&config, std::mem::take(&mut resolver.files));
     let resolved = Resolved {
         admin,
         probe,
@@ -118,6 +120,7 @@ pub(super) fn resolve(
         metrics: config.metrics.enabled,
         traces,
         server,
+        definitions,
     };
     (resolved, resolver.found)
 }
@@ -127,6 +130,8 @@ struct Resolver<'a> {
     written: &'a Value,
     origins: &'a Origins,
     found: Vec<Diagnostic>,
+    /// What was in the files that values name.
+    files: Vec<FileDigest>,
 }
 
 impl Resolver<'_> {
@@ -145,6 +150,11 @@ impl Resolver<'_> {
     /// The value, or an error about the value at the path.
     fn take<T, E: ToString>(&mut self, path: &KeyPath, result: Result<T, E>) -> Option<T> {
         result.map_err(|error| self.error(path, error.to_string())).ok()
+    }
+
+    /// Notes what is in the file that a value names: it is a part of what the value says.
+    fn note_file(&mut self, path: &KeyPath, content: &[u8]) {
+        self.files.push(definitions::digest(path, content));
     }
 
     /// What each item is read as; errors about those that cannot be read.
@@ -233,7 +243,10 @@ impl Resolver<'_> {
                 self.error(&path, format!("{} is empty", file.display()));
                 None
             }
-            Ok(text) => Some(Token::new(text.trim())),
+            Ok(text) => {
+                self.note_file(&path, text.as_bytes());
+                Some(Token::new(text.trim()))
+            }
             Err(error) => {
                 self.error(&path, format!("cannot read {}: {}", file.display(), plain(&error)));
                 None

@@ -42,6 +42,7 @@ pub use privacy::{AuditLog, Privacy};
 pub use rate_limit::{BandwidthLimit, ConcurrencyLimit, Holds, RateLimit};
 pub use traffic::{ForwardAuth, Mirror, Split};
 
+use super::definitions::Definitions;
 use super::raw;
 use super::units::{Limit, Size};
 use crate::files::Stamp;
@@ -96,6 +97,8 @@ pub struct Resolved {
     pub traces: Option<Traces>,
     /// The process.
     pub server: Server,
+    /// What defines each part of it.
+    pub definitions: Definitions,
 }
 
 /// Where something listens.
@@ -533,6 +536,8 @@ pub struct Server {
     pub lame_duck_interval: Duration,
     /// How workers run.
     pub runtime: raw::Runtime,
+    /// Whether a change of its files is a reload.
+    pub watch: bool,
     /// Whether `//` in a path becomes `/`.
     pub merge_slashes: bool,
     /// What becomes of `%2F` in a path.

@@ -11,9 +11,6 @@ use super::path::KeyPath;
 const UNBUILT: &[&str] = &[
     // Layers of their own.
     "extensions",
-    // Reload.
-    "watch",
-    "server.watch",
 ];
 
 /// An error for each value whose feature is not built.
@@ -86,16 +83,9 @@ mod tests {
                 "endpoints": ["https://x", {"url": "https://y"}],
                 "tls": {},
             }},
-            "server": {"watch": true, "workers": 2},
         });
         let found = unbuilt(&root);
         let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            lines,
-            [
-                "error: extensions: `extensions` is not built yet",
-                "error: server.watch: `watch` is not built yet",
-            ]
-        );
+        assert_eq!(lines, ["error: extensions: `extensions` is not built yet"]);
     }
 }

@@ -42,6 +42,11 @@ pub enum BandwidthError {
 impl BandwidthLimit {
     scope_methods!();
 
+    /// Its id.
+    pub const fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
     /// A limit for each connection, with no rate yet. The id is the label of metrics.
     pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self {

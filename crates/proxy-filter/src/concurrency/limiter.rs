@@ -49,6 +49,11 @@ pub enum ConcurrencyError {
 impl ConcurrencyLimit {
     scope_methods!();
 
+    /// Its id.
+    pub const fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
     /// So many requests at a time for each client address. The id is the rule id of refusals and
     /// the label of metrics.
     pub fn new(id: impl Into<Arc<str>>, places: usize) -> Self {

@@ -49,12 +49,23 @@ impl ListHandle {
     /// # Errors
     /// How many names there were, and how many there would have been.
     pub fn renew(&self, list: DomainList) -> Result<(), Shrunk> {
-        let (from, to) = (self.0.current.load().len(), list.len());
-        if from > 0 && to <= from / 2 {
-            return Err(Shrunk { from, to });
-        }
+        self.judge(&list)?;
         self.0.current.store(Arc::new(list));
         Ok(())
+    }
+
+    /// Whether a new version could be put in its place. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`renew`](Self::renew).
+    pub fn judge(&self, list: &DomainList) -> Result<(), Shrunk> {
+        let (from, to) = (self.0.current.load().len(), list.len());
+        if from > 0 && to <= from / 2 { Err(Shrunk { from, to }) } else { Ok(()) }
+    }
+
+    /// Uses what another list uses at the moment, whatever it is. They stay two lists.
+    pub fn take_over(&self, other: &Self) {
+        self.0.current.store(other.current());
     }
 }
 

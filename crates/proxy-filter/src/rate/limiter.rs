@@ -49,6 +49,11 @@ pub struct RateLimit {
 impl RateLimit {
     scope_methods!();
 
+    /// Its id.
+    pub const fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
     /// So many requests in so long for each client address. The id is the rule id of refusals, the
     /// label of metrics and the name in `RateLimit`.
     pub fn new(id: impl Into<Arc<str>>, rate: Rate) -> Self {

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
@@ -21,8 +22,8 @@ use super::{SEND_WINDOW, keys};
 use crate::connection::Open;
 use crate::drain::{Drain, DrainGuard, DrainPhase};
 use crate::limiter::{LimitReached, Limiter};
-use crate::listener::ListenerSettings;
 use crate::settings::EdgeSettings;
+use crate::terms::{Current, Terms};
 use crate::tls::{QuicTls, TlsEdge};
 use crate::workers::Workers;
 
@@ -44,6 +45,19 @@ const FAREWELL: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct BoundUdp(UdpSocket);
 
+impl From<UdpSocket> for BoundUdp {
+    /// A socket that is bound already.
+    fn from(socket: UdpSocket) -> Self {
+        Self(socket)
+    }
+}
+
+impl AsFd for BoundUdp {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl BoundUdp {
     /// Binds an address.
     ///
@@ -61,6 +75,14 @@ impl BoundUdp {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         Ok(Self(socket.into()))
+    }
+
+    /// The same socket once more.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        self.0.try_clone().map(Self)
     }
 
     /// The address, with the port that the system chose for port 0.
@@ -97,18 +119,19 @@ impl std::fmt::Debug for QuicSettings {
     }
 }
 
-/// Accepts until the drain begins, then waits for what is open.
+/// Accepts until `stop` drains, then waits for what is open. Connections are served by the terms of
+/// the moment in which they come.
 ///
 /// # Errors
 /// A configuration that has no TLS 1.3, or a socket that can not be read.
 pub async fn accept_quic<S, B>(
     bound: BoundUdp,
     quic: QuicSettings,
-    settings: Arc<ListenerSettings>,
+    terms: Terms,
     service: S,
     workers: Arc<Workers>,
     limiter: Limiter,
-    drain: Drain,
+    stop: Drain,
 ) -> io::Result<()>
 where
     S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + Unpin + 'static,
@@ -119,8 +142,9 @@ where
 {
     let tls = QuicTls::new(Arc::clone(&quic.tls))?;
     let mut server = keys::server_config(tls.begin().0, quic.secret.as_deref());
+    let current = terms.current();
     server
-        .transport_config(Arc::new(transport(&settings.edge.settings)))
+        .transport_config(Arc::new(transport(&current.settings.edge.settings)))
         // Who a client is was judged by its address; with another it begins anew.
         .migration(false)
         .max_incoming(WAITING.0)
@@ -129,27 +153,27 @@ where
     let config = keys::endpoint_config(quic.secret.as_deref());
     let local = bound.local_addr();
     let endpoint = Endpoint::new(config, Some(server.clone()), bound.0, Arc::new(TokioRuntime))?;
-    let acceptor = Acceptor {
-        settings,
+    let mut acceptor = Acceptor {
+        terms,
+        current,
         retry_from: quic.retry_from,
         tls,
         server,
         service,
         workers,
         limiter,
-        drain: drain.clone(),
         local,
         handshakes: Arc::default(),
     };
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,
-            () = drain.begun() => break,
+            () = stop.begun() => break,
         };
         let Some(incoming) = incoming else { break };
         acceptor.admit(incoming);
     }
-    farewell(&endpoint, drain.register_endpoint()).await;
+    farewell(&endpoint, stop.register_endpoint()).await;
     Ok(())
 }
 
@@ -189,7 +213,9 @@ fn transport(settings: &EdgeSettings) -> TransportConfig {
 }
 
 struct Acceptor<S> {
-    settings: Arc<ListenerSettings>,
+    terms: Terms,
+    /// What `tls` and `server` were made of.
+    current: Arc<Current>,
     retry_from: usize,
     tls: QuicTls,
     /// For each handshake with the TLS of the moment.
@@ -197,7 +223,6 @@ struct Acceptor<S> {
     service: S,
     workers: Arc<Workers>,
     limiter: Limiter,
-    drain: Drain,
     local: Option<SocketAddr>,
     handshakes: Arc<AtomicUsize>,
 }
@@ -210,9 +235,28 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    /// Takes over the terms of the moment.
+    fn renew(&mut self) {
+        let current = self.terms.current();
+        if Arc::ptr_eq(&current, &self.current) {
+            return;
+        }
+        self.server.transport_config(Arc::new(transport(&current.settings.edge.settings)));
+        if let Some(edge) = &current.settings.tls
+            && !std::ptr::eq(&raw const **edge, self.tls.edge())
+        {
+            match QuicTls::new(Arc::clone(edge)) {
+                Ok(tls) => self.tls = tls,
+                Err(error) => tracing::error!(%error, "the TLS before goes on over QUIC"),
+            }
+        }
+        self.current = current;
+    }
+
     /// Judges the peer, takes a place and hands the handshake to a worker.
-    fn admit(&self, incoming: Incoming) {
-        let settings = &self.settings;
+    fn admit(&mut self, incoming: Incoming) {
+        self.renew();
+        let Current { settings, drain } = &*self.current;
         let peer = ClientAddr::from(incoming.remote_address());
         let trusted = peer.is_in(&settings.trusted);
         let local = match (incoming.local_ip(), self.local) {
@@ -260,14 +304,14 @@ where
                 return incoming.refuse();
             }
         };
-        let guard = self.drain.register(&info);
+        let guard = drain.register(&info);
         let handshake = Handshake::begin(&self.handshakes);
         let within = self.tls.edge().options().timeout;
         let (crypto, begun) = self.tls.begin();
         let mut config = self.server.clone();
         config.crypto = crypto;
         let config = Arc::new(config);
-        let (service, drain) = (self.service.clone(), self.drain.clone());
+        let (service, drain) = (self.service.clone(), drain.clone());
         let edge = Arc::clone(&settings.edge);
         self.workers.dispatch(move || async move {
             let open = Open::begin(&edge.events, &info);

@@ -37,7 +37,8 @@ where
     let mut receiving = Direction::default();
     let end = poll_fn(|cx| {
         if guard.poll_phase(cx) == DrainPhase::Ending {
-            return Poll::Ready(TunnelEnd::Drained);
+            let severed = guard.is_severed();
+            return Poll::Ready(if severed { TunnelEnd::Severed } else { TunnelEnd::Drained });
         }
         if lifetime.as_mut().poll(cx).is_ready() {
             return Poll::Ready(TunnelEnd::Lifetime);

@@ -23,6 +23,9 @@ pub struct Server {
     pub lame_duck_interval: Period,
     /// One runtime for each worker, or one shared by all.
     pub runtime: Runtime,
+    /// Whether a change of the configuration's files is a reload. Lists of names, users and
+    /// certificates are watched in any case.
+    pub watch: bool,
     /// How paths are normalised.
     pub path: PathRules,
     /// Whether responses to trusted proxies say in `Server-Timing` where the time
@@ -42,6 +45,7 @@ impl Default for Server {
             drain_timeout: Period::from_secs(30),
             lame_duck_interval: Period::from_secs(0),
             runtime: Runtime::PerCore,
+            watch: false,
             path: PathRules::default(),
             server_timing: true,
             limits: Limits::default(),

@@ -103,6 +103,7 @@ impl Resolver<'_> {
         let text = fs::read_to_string(&file)
             .map_err(|error| format!("cannot read {}: {}", file.display(), plain(&error)));
         let text = self.take(path, text)?;
+        self.note_file(path, text.as_bytes());
         let schema = JsonSchema::compile(&text);
         self.take(path, schema.map_err(|error| format!("{}: {error}", file.display())))
     }

@@ -49,7 +49,11 @@ impl Resolver<'_> {
             let path = path.key("rule_files").index(index);
             let file = self.origins.folder(&path).join(name);
             match fs::read_to_string(&file) {
-                Ok(text) => drop(self.take(&path, rules.add(name, &text))),
+                Ok(text) => {
+                    self.note_file(&path, text.as_bytes());
+                    let added = rules.add(name, &text);
+                    self.take(&path, added);
+                }
                 Err(error) => {
                     self.error(&path, format!("cannot read {}: {}", file.display(), plain(&error)));
                 }

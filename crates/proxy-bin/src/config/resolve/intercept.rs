@@ -100,7 +100,9 @@ impl Resolver<'_> {
     fn text(&mut self, path: &KeyPath, file: &Path) -> Option<String> {
         let read = fs::read_to_string(file)
             .map_err(|error| format!("cannot read {}: {}", file.display(), super::plain(&error)));
-        self.take(path, read)
+        let text = self.take(path, read)?;
+        self.note_file(path, text.as_bytes());
+        Some(text)
     }
 
     /// A file that is for its owner alone.

@@ -36,6 +36,7 @@ impl Resolver<'_> {
             drain_timeout: raw.drain_timeout.duration(),
             lame_duck_interval: raw.lame_duck_interval.duration(),
             runtime: raw.runtime,
+            watch: raw.watch,
             merge_slashes: raw.path.merge_slashes,
             encoded_slash: raw.path.encoded_slash,
             server_timing: raw.server_timing,

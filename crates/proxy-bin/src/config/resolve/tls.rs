@@ -209,7 +209,9 @@ impl Resolver<'_> {
         let file = self.origins.folder(path).join(name);
         let read = fs::read(&file);
         let read = read.map_err(|e| format!("cannot read {}: {}", file.display(), plain(&e)));
-        self.take(path, read).map(|bytes| (file, bytes))
+        let bytes = self.take(path, read)?;
+        self.note_file(path, &bytes);
+        Some((file, bytes))
     }
 
     /// Whether a forward listener is closed to whoever has no certificate.

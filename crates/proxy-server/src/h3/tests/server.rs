@@ -19,7 +19,7 @@ use crate::h3::{BoundUdp, QuicSettings, accept_quic};
 use crate::tls::{Certificate, CertificateStore, TlsEdge, TlsMaterial, TlsOptions, UnknownNames};
 use crate::tunnel::{TunnelSettings, TunnelUpstream};
 use crate::{
-    Drain, Edge, EdgeSettings, Exchanges, Limiter, ListenerSettings, RuntimeKind, Workers,
+    Drain, Edge, EdgeSettings, Exchanges, Limiter, ListenerSettings, RuntimeKind, Terms, Workers,
 };
 
 /// What the edge told of its connections.
@@ -93,7 +93,7 @@ impl Server {
         tokio::spawn(accept_quic(
             bound,
             quic,
-            Arc::new(listener),
+            Terms::new(Arc::new(listener), drain.clone()),
             service_fn(answer),
             Arc::clone(&workers),
             Limiter::new(clients, clients),

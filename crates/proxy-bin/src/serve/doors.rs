@@ -1,0 +1,217 @@
+//! Doors: what accepts on the sockets of listeners, and what is served behind them. Listeners come,
+//! go and change; connections stay with what they were accepted by, and each of their requests has
+//! the service of the moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proxy_server::{Drain, Limiter, ListenerSettings, Terms, Workers, accept};
+use tokio::sync::watch;
+
+use super::sockets::Sockets;
+use crate::compose::{Front, Resources, front, listener_settings};
+use crate::config::resolved::{Address, Listener, Resolved};
+use crate::live::Slot;
+use crate::role::RoleService;
+
+/// How long connections that are to go may still begin a request: their answers say that they are
+/// the last. Then idle ones are closed.
+pub(super) const GRACE: Duration = Duration::from_secs(5);
+
+/// What stands around a role.
+pub(super) type Whole = Front<RoleService>;
+
+/// The doors of all listeners, by name.
+#[derive(Default)]
+pub(super) struct Doors {
+    open: BTreeMap<String, Listening>,
+}
+
+/// Becomes true when the process before this one is gone, where there was one: until then it has
+/// the packets of UDP sockets, which know no queue of connections.
+pub(super) type PredecessorGone = Option<watch::Receiver<bool>>;
+
+/// A listener.
+struct Listening {
+    service: Slot<Whole>,
+    limiter: Limiter,
+    /// What connections are judged by as they come.
+    entrance: String,
+    doors: BTreeMap<Address, Door>,
+}
+
+/// What accepts at an address.
+struct Door {
+    terms: Terms,
+    stop: Drain,
+    #[cfg(feature = "http3")]
+    quic: bool,
+}
+
+/// What serves.
+pub(super) struct Serving<'a> {
+    pub(super) config: &'a Resolved,
+    pub(super) resources: &'a Resources,
+    pub(super) workers: &'a Arc<Workers>,
+    pub(super) sockets: &'a Sockets,
+    pub(super) predecessor_gone: &'a PredecessorGone,
+}
+
+impl Doors {
+    /// Serves these listeners from now on, and no others.
+    pub(super) fn set(&mut self, listeners: &[(Listener, RoleService)], serving: &Serving<'_>) {
+        let gone = |name: &String| !listeners.iter().any(|(listener, _)| listener.name == *name);
+        for (_, listening) in self.open.extract_if(.., |name, _| gone(name)) {
+            listening.doors.into_values().for_each(Door::close);
+        }
+        for (listener, role) in listeners {
+            let service = front(serving.config, listener, serving.resources, role.clone());
+            let limits = &listener.limits;
+            let (most, per_client) = (limits.connections, limits.connections_per_client);
+            let open = self.open.entry(listener.name.clone());
+            let listening = open.or_insert_with(|| Listening {
+                service: Slot::new(service.clone()),
+                limiter: Limiter::new(most, per_client),
+                entrance: entrance(listener),
+                doors: BTreeMap::new(),
+            });
+            listening.service.set(service);
+            listening.limiter.set_limits(most, per_client);
+            listening.set(listener, serving);
+        }
+    }
+}
+
+impl Doors {
+    /// Accepts nothing more. What waits in the queues of the sockets is for who has them too.
+    pub(super) fn stop_accepting(&self) {
+        let doors = self.open.values().flat_map(|listening| listening.doors.values());
+        doors.for_each(|door| door.stop.drain());
+    }
+}
+
+impl Listening {
+    fn set(&mut self, listener: &Listener, serving: &Serving<'_>) {
+        let settings = Arc::new(listener_settings(serving.config, listener, serving.resources));
+        let entrance = entrance(listener);
+        let judged_anew = std::mem::replace(&mut self.entrance, entrance.clone()) != entrance;
+        let gone = |address: &Address| !listener.addresses.contains(address);
+        for (_, door) in self.doors.extract_if(.., |address, _| gone(address)) {
+            door.close();
+        }
+        for door in self.doors.values() {
+            if judged_anew {
+                // Those that are there were judged by what holds no more.
+                let drain = serving.resources.drain.part();
+                retire(door.terms.replace(Arc::clone(&settings), drain));
+            } else {
+                door.terms.set_settings(Arc::clone(&settings));
+            }
+        }
+        for address in &listener.addresses {
+            self.open(listener, address, &settings, serving);
+        }
+    }
+
+    fn open(
+        &mut self,
+        listener: &Listener,
+        address: &Address,
+        settings: &Arc<ListenerSettings>,
+        serving: &Serving<'_>,
+    ) {
+        let Serving { resources, workers, sockets, .. } = serving;
+        let Some(open) = sockets.get(&listener.name, address) else { return };
+        if !self.doors.contains_key(address) {
+            let socket = match open.tcp.try_clone() {
+                Ok(socket) => socket,
+                Err(error) => {
+                    tracing::error!(%error, %address, "no descriptor is left for a listener");
+                    return;
+                }
+            };
+            let drain = &resources.drain;
+            let terms = Terms::new(Arc::clone(settings), drain.part());
+            let stop = drain.part();
+            let accepting = accept(
+                socket,
+                terms.clone(),
+                self.service.live(),
+                Arc::clone(workers),
+                self.limiter.clone(),
+                stop.clone(),
+            );
+            let name = listener.name.clone();
+            tokio::spawn(async move {
+                if let Err(error) = accepting.await {
+                    tracing::error!(%error, listener = name, "a socket can not be used");
+                }
+            });
+            let door = Door {
+                terms,
+                stop,
+                #[cfg(feature = "http3")]
+                quic: false,
+            };
+            self.doors.insert(address.clone(), door);
+        }
+        #[cfg(feature = "http3")]
+        if let (Some(door), Some(udp)) = (self.doors.get_mut(address), &open.udp) {
+            let after = serving.predecessor_gone.clone();
+            let serves = super::quic::Serves {
+                service: &self.service,
+                limiter: &self.limiter,
+                workers,
+                after,
+            };
+            super::quic::open(&mut door_of(door), udp, listener, serves);
+        }
+    }
+}
+
+/// What HTTP/3 needs of a door.
+#[cfg(feature = "http3")]
+pub(super) struct QuicDoor<'d> {
+    pub(super) terms: &'d Terms,
+    pub(super) stop: &'d Drain,
+    pub(super) is_open: &'d mut bool,
+}
+
+#[cfg(feature = "http3")]
+fn door_of(door: &mut Door) -> QuicDoor<'_> {
+    QuicDoor { terms: &door.terms, stop: &door.stop, is_open: &mut door.quic }
+}
+
+impl Door {
+    /// Accepts nothing more, and lets go those that are there.
+    fn close(self) {
+        self.stop.drain();
+        retire(self.terms.drain());
+    }
+}
+
+/// Lets go the connections of a drain: clients hear of it with their next answers. Tunnels, and
+/// whatever else is under way, go on to their own end.
+fn retire(drain: Drain) {
+    drain.lame_duck();
+    tokio::spawn(async move {
+        let _ = tokio::time::timeout(GRACE, drain.emptied()).await;
+        drain.drain();
+    });
+}
+
+/// What a connection is judged by when it comes, and by no request again: who it is, and in which
+/// language it speaks.
+fn entrance(listener: &Listener) -> String {
+    let tls = listener.tls.as_ref().map(|tls| (&tls.files.clients, tls.edge.options().minimum));
+    format!(
+        "{:?} {tls:?} {:?} {:?} {} {} {}",
+        listener.role,
+        listener.trusted_proxies,
+        listener.client_address_from,
+        listener.proxy_protocol,
+        listener.h1,
+        listener.h2,
+    )
+}

@@ -1,0 +1,161 @@
+//! Sockets: bound before anything else is made, because what can not listen does not start, and
+//! kept while what listens on them changes.
+//!
+//! A socket is known by its address. What serves it gets a second descriptor of it: whoever ends
+//! leaves what waits in its queue to whoever follows.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+#[cfg(feature = "http3")]
+use proxy_server::BoundUdp;
+use proxy_server::{Bound, ListenAddress};
+
+use super::ServeError;
+use super::handover::Message;
+use super::offered::Offered;
+use crate::config::resolved::{Address, Resolved};
+
+/// The name under which the admin listener's socket is kept, and that for probes.
+pub(super) const ADMIN: &str = "admin";
+pub(super) const PROBE: &str = "probe";
+
+/// Open sockets.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    open: BTreeMap<Key, Open>,
+}
+
+/// An address; where the system chooses the port, that of one owner.
+type Key = (Address, Option<String>);
+
+/// What listens on an address.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) tcp: Bound,
+    #[cfg(feature = "http3")]
+    pub(super) udp: Option<BoundUdp>,
+}
+
+fn key(owner: &str, address: &Address) -> Key {
+    let chosen = matches!(address, Address::Tcp(address) if address.port() == 0);
+    (address.clone(), chosen.then(|| owner.to_owned()))
+}
+
+impl Sockets {
+    /// The sockets of a configuration: those that are open, those that are offered, and new ones.
+    /// Nothing changes here.
+    pub(super) fn of(
+        config: &Resolved,
+        known: &Self,
+        offered: &mut Offered,
+    ) -> Result<Self, ServeError> {
+        let mut sockets = Self::default();
+        for listener in &config.listeners {
+            for address in &listener.addresses {
+                let quic = listener.quic.is_some();
+                sockets.add(&listener.name, address, quic, known, offered)?;
+            }
+        }
+        if let Some(admin) = &config.admin {
+            match sockets.add(ADMIN, &admin.address, false, known, offered) {
+                // A one-line mode opens it unasked: a second one beside it works without.
+                Err(error) if admin.optional => tracing::warn!(%error, "no admin listener"),
+                added => added?,
+            }
+        }
+        if let Some(address) = &config.probe {
+            sockets.add(PROBE, address, false, known, offered)?;
+        }
+        Ok(sockets)
+    }
+
+    fn add(
+        &mut self,
+        owner: &str,
+        address: &Address,
+        quic: bool,
+        known: &Self,
+        offered: &mut Offered,
+    ) -> Result<(), ServeError> {
+        let failed = |source| ServeError::Bind { address: address.to_string(), source };
+        let key = key(owner, address);
+        let known = known.open.get(&key);
+        let tcp = match known {
+            Some(known) => known.tcp.try_clone().map_err(failed)?,
+            None => match offered.take(address).map_err(failed)? {
+                Some(given) => given,
+                None => bind(address).map_err(failed)?,
+            },
+        };
+        let open = Open {
+            #[cfg(feature = "http3")]
+            udp: udp(&tcp, quic, known, offered)?,
+            tcp,
+        };
+        let _ = quic;
+        self.open.insert(key, open);
+        Ok(())
+    }
+
+    /// The one of an owner at an address.
+    pub(super) fn get(&self, owner: &str, address: &Address) -> Option<&Open> {
+        self.open.get(&key(owner, address))
+    }
+
+    /// Where they listen, with the ports that the system chose.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.open.values().filter_map(|open| open.tcp.local_addr())
+    }
+
+    /// What of these the other ones do not have.
+    pub(super) fn beside(&self, other: &Self) -> Vec<String> {
+        let beside = self.open.keys().filter(|key| !other.open.contains_key(key));
+        beside.map(|(address, _)| address.to_string()).collect()
+    }
+
+    /// All of them once more, for another process.
+    pub(super) fn to_hand_over(&self) -> io::Result<Vec<(Message, OwnedFd)>> {
+        let mut handed = Vec::new();
+        for open in self.open.values() {
+            let kind = match open.tcp {
+                Bound::Tcp(_) => Message::Tcp,
+                Bound::Unix(_) => Message::Unix,
+            };
+            handed.push((kind, open.tcp.as_fd().try_clone_to_owned()?));
+            #[cfg(feature = "http3")]
+            if let Some(udp) = &open.udp {
+                handed.push((Message::Udp, udp.as_fd().try_clone_to_owned()?));
+            }
+        }
+        Ok(handed)
+    }
+}
+
+fn bind(address: &Address) -> io::Result<Bound> {
+    Bound::bind(&match address {
+        Address::Tcp(address) => ListenAddress::Tcp(*address),
+        Address::Unix(path) => ListenAddress::Unix(path.clone()),
+    })
+}
+
+/// The same port on UDP, where HTTP/3 is spoken.
+#[cfg(feature = "http3")]
+fn udp(
+    tcp: &Bound,
+    quic: bool,
+    known: Option<&Open>,
+    offered: &mut Offered,
+) -> Result<Option<BoundUdp>, ServeError> {
+    let Some(address) = tcp.local_addr().filter(|_| quic) else { return Ok(None) };
+    let failed = |source| ServeError::Bind { address: format!("{address} (UDP)"), source };
+    if let Some(known) = known.and_then(|known| known.udp.as_ref()) {
+        return known.try_clone().map(Some).map_err(failed);
+    }
+    match offered.take_udp(address).map_err(failed)? {
+        Some(given) => Ok(Some(given)),
+        None => BoundUdp::bind(address).map(Some).map_err(failed),
+    }
+}

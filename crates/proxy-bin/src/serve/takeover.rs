@@ -1,0 +1,115 @@
+//! Taking over: a process that begins with sockets of another, of systemd or of the process whose
+//! place it takes.
+
+use std::io;
+#[cfg(feature = "http3")]
+use std::net::UdpSocket;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+
+use listenfd::ListenFd;
+use proxy_server::Bound;
+#[cfg(feature = "http3")]
+use proxy_server::BoundUdp;
+use tokio::sync::watch;
+
+use super::handover::{Line, Message};
+use super::offered::Offered;
+
+/// The environment variable with the number of the process that is taken over from.
+pub(super) const PREDECESSOR: &str = "PROXYD_PREDECESSOR";
+
+/// The process whose place this one takes, while it lets go.
+#[derive(Debug)]
+pub(super) struct Predecessor {
+    line: Line,
+    /// The token that it made for an admin listener at this address.
+    pub(super) token: Option<(String, String)>,
+    gone: watch::Sender<bool>,
+}
+
+/// What the process begins with. To be called before there are threads: the environment is read,
+/// and what systemd says there is taken out of it.
+///
+/// # Errors
+/// The process before has gone, or says what nobody knows.
+pub(super) fn begin() -> io::Result<(Offered, Option<Predecessor>)> {
+    let mut offered = activated();
+    let Some(line) = predecessor()? else { return Ok((offered, None)) };
+    let mut token = None;
+    loop {
+        let (message, descriptor) = line.hear()?;
+        let missing = || io::Error::other("a message without its socket");
+        let socket = || -> io::Result<OwnedFd> { descriptor.ok_or_else(missing) };
+        match message {
+            Message::Tcp => offered.streams.push(Bound::Tcp(socket()?.into())),
+            Message::Unix => offered.streams.push(Bound::Unix(UnixListener::from(socket()?))),
+            #[cfg(feature = "http3")]
+            Message::Udp => offered.datagrams.push(BoundUdp::from(UdpSocket::from(socket()?))),
+            #[cfg(not(feature = "http3"))]
+            Message::Udp => drop(socket()?),
+            Message::Token { address, token: made } => token = Some((address, made)),
+            Message::All => break,
+            other => return Err(io::Error::other(format!("it says {other:?}"))),
+        }
+    }
+    Ok((offered, Some(Predecessor { line, token, gone: watch::channel(false).0 })))
+}
+
+/// The process that has started this one to take its place.
+fn predecessor() -> io::Result<Option<Line>> {
+    let said = std::env::var(PREDECESSOR).ok().and_then(|own| own.parse().ok());
+    let parent = rustix::process::getppid().map(|own| own.as_raw_nonzero().get());
+    // What a process of old times left in the environment says nothing.
+    if said.is_none() || said != parent {
+        return Ok(None);
+    }
+    let line = io::stdin().as_fd().try_clone_to_owned()?;
+    let nothing = std::fs::File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    Line::of(line).map(Some)
+}
+
+/// The sockets that systemd opened for this process (`LISTEN_FDS`).
+fn activated() -> Offered {
+    let mut given = ListenFd::from_env();
+    let mut offered = Offered::default();
+    for index in 0..given.len() {
+        if let Ok(Some(listener)) = given.take_tcp_listener(index) {
+            offered.streams.push(Bound::Tcp(listener));
+        } else if let Ok(Some(listener)) = given.take_unix_listener(index) {
+            offered.streams.push(Bound::Unix(listener));
+        } else {
+            #[cfg(feature = "http3")]
+            if let Ok(Some(socket)) = given.take_udp_socket(index) {
+                offered.datagrams.push(BoundUdp::from(socket));
+                continue;
+            }
+            tracing::warn!(index, "a descriptor of LISTEN_FDS is no socket that can be served on");
+        }
+    }
+    offered
+}
+
+impl Predecessor {
+    /// Says that the configuration is good, and waits until the other one has let go.
+    pub(super) fn loaded(&self) -> io::Result<()> {
+        self.line.say(&Message::Loaded)?;
+        self.line.expect(&Message::Go)
+    }
+
+    /// Becomes true when the other one is gone.
+    pub(super) fn gone(&self) -> watch::Receiver<bool> {
+        self.gone.subscribe()
+    }
+
+    /// Says that this process serves: the other one drains.
+    pub(super) fn ready(self) -> io::Result<()> {
+        self.line.say(&Message::Ready)?;
+        std::thread::Builder::new().name("predecessor".into()).spawn(move || {
+            self.line.outlive();
+            let _ = self.gone.send(true);
+        })?;
+        Ok(())
+    }
+}
