@@ -23,6 +23,8 @@ const LEAST_ROOM: usize = 16 << 10;
 pub(crate) struct Output {
     pipe: Receiver,
     room: BytesMut,
+    /// Room to make next, more each time: most programs write little, or nothing on one of the two.
+    next: usize,
 }
 
 impl Output {
@@ -32,7 +34,7 @@ impl Output {
         let _ = fcntl_setpipe_size(&write, CHUNK);
         rustix::io::ioctl_fionbio(&read, true)?;
         let pipe = Receiver::from_owned_fd_unchecked(read)?;
-        Ok((Self { pipe, room: BytesMut::new() }, write))
+        Ok((Self { pipe, room: BytesMut::new(), next: LEAST_ROOM }, write))
     }
 
     /// Bytes that wait to be read.
@@ -46,7 +48,8 @@ impl Output {
             ready!(self.pipe.poll_read_ready(cx))?;
             if self.room.capacity() < LEAST_ROOM {
                 // The same memory again, where nobody has bytes of it any more.
-                self.room.reserve(CHUNK);
+                self.room.reserve(self.next);
+                self.next = (self.next * 2).min(CHUNK);
             }
             match self.pipe.try_read_buf(&mut self.room) {
                 Ok(_) => return Poll::Ready(Ok(self.room.split().freeze())),

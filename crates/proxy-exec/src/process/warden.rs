@@ -50,9 +50,11 @@ pub(super) fn serve(socket: BorrowedFd<'static>, program: PathBuf) -> io::Result
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     // What it makes itself is its own; runs have theirs.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?.into();
     let mut warden = Warden {
         socket,
         program,
+        null,
         runs: BTreeMap::new(),
         orphans: Orphans::default(),
         scratches: Scratches::new(socket),
@@ -85,6 +87,8 @@ pub(super) fn serve(socket: BorrowedFd<'static>, program: PathBuf) -> io::Result
 struct Warden {
     socket: BorrowedFd<'static>,
     program: PathBuf,
+    /// What programs have for streams that nobody reads or writes.
+    null: OwnedFd,
     runs: BTreeMap<u64, Run>,
     orphans: Orphans,
     scratches: Scratches,
@@ -140,14 +144,9 @@ impl Warden {
         if let Some(limits) = start.confine.as_ref().and_then(|confine| confine.cgroup.as_ref()) {
             self.cgroups.get_or_insert_with(|| limits.clone());
         }
-        match Run::start(start, descriptors, &self.program, &mut self.scratches) {
-            Ok(run) => {
-                // A launcher reports by itself when it has become the program.
-                if run.state() == State::Running {
-                    self.report(&Report::Started { run: start.run });
-                }
-                self.runs.insert(start.run, run);
-            }
+        let (program, null) = (&self.program, self.null.as_fd());
+        match Run::start(start, descriptors, program, null, &mut self.scratches) {
+            Ok(run) => drop(self.runs.insert(start.run, run)),
             Err((step, error)) => {
                 let errno = error.raw_os_error().unwrap_or(libc::EIO);
                 self.report(&Report::Failed { run: start.run, errno, step });

@@ -1,17 +1,17 @@
 //! One run in the warden: from the start of its program until nobody is left of its group.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::time::{Duration, Instant};
 
+use async_pidfd::PidFd;
 use rustix::event::PollFd;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
-use wait4::Wait4;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use super::scratch::Scratches;
-use super::spawn::{confined, plain};
+use super::spawn::{Place, confined, plain};
 use super::{
     ENDING_INTERVAL, REMNANT_INTERVAL, failed, group_exists, pollable, program, signal_group,
 };
@@ -22,10 +22,14 @@ use crate::process::message::{self, Exit, Start, Step};
 /// How much later than the proxy the warden ends what a program has left behind.
 const LATE: Duration = Duration::from_secs(1);
 
+/// How long a run is not told of as started: one that ends within it is told of once, and the proxy
+/// is woken once.
+const UNTOLD: Duration = Duration::from_millis(5);
+
 /// What became of a run.
 #[derive(Debug)]
 pub(super) enum Change {
-    /// The launcher has become the program.
+    /// The program runs.
     Started,
     /// It could not, and has ended.
     Failed(i32, Step),
@@ -49,10 +53,12 @@ pub(super) enum State {
 }
 
 pub(super) struct Run {
-    child: Child,
+    pid: Pid,
     /// Readable when the process has ended.
-    pidfd: OwnedFd,
+    pidfd: PidFd,
     state: State,
+    /// When the proxy is told that the program runs, unless it has been.
+    tell_at: Option<Instant>,
     /// The launcher's, while it is none but a launcher.
     launcher: Option<OwnedFd>,
     /// Why it did not become the program.
@@ -76,13 +82,14 @@ impl Run {
         start: &Start,
         descriptors: Vec<OwnedFd>,
         program: &Path,
+        null: BorrowedFd<'_>,
         scratches: &mut Scratches,
     ) -> Result<Self, (Step, io::Error)> {
         let scratch = match &start.directory {
             Some(_) => None,
             None => Some(scratches.make(start).map_err(failed(Step::Directory))?),
         };
-        let begun = Self::begin(start, descriptors, program, scratch.as_deref());
+        let begun = Self::begin(start, descriptors, program, null, scratch.as_deref());
         match (begun, scratch) {
             (Ok(run), scratch) => Ok(Self { scratch, ..run }),
             (Err(error), scratch) => {
@@ -98,6 +105,7 @@ impl Run {
         start: &Start,
         descriptors: Vec<OwnedFd>,
         program: &Path,
+        null: BorrowedFd<'_>,
         scratch: Option<&Path>,
     ) -> Result<Self, (Step, io::Error)> {
         let directory = match (&start.directory, scratch) {
@@ -110,11 +118,10 @@ impl Run {
         }
         let file =
             program::find(&start.program, &start.env, directory).map_err(failed(Step::Program))?;
+        let place = Place { null, directory };
         let mut cgroup = None;
-        let (mut child, launcher) = match &start.confine {
-            None => {
-                (plain(start, &file, descriptors, directory).map_err(failed(Step::Program))?, None)
-            }
+        let (pid, launcher) = match &start.confine {
+            None => (plain(start, &file, descriptors, place).map_err(failed(Step::Program))?, None),
             Some(confine) => {
                 if let Some(limits) = &confine.cgroup {
                     cgroup = match Cgroup::make(limits, start.run, confine.required) {
@@ -133,28 +140,30 @@ impl Run {
                     let own = scratch.to_string_lossy().into_owned();
                     confine.write.get_or_insert_default().push(own);
                 }
-                let (child, socket) = confined(&start, &descriptors, directory, program)
+                let (pid, socket) = confined(&start, &descriptors, program, place)
                     .map_err(failed(Step::Confinement))?;
-                (child, Some(socket))
+                (pid, Some(socket))
             }
         };
-        let pid = Pid::from_child(&child);
-        let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+        // Nobody has waited for it: the number is its own.
+        let pidfd = match PidFd::from_pid(pid.as_raw_nonzero().get()) {
             Ok(pidfd) => pidfd,
             Err(error) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err((Step::Confinement, error.into()));
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+                let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
+                return Err((Step::Confinement, error));
             }
         };
         if start.nice != 0 {
             // Its first instructions may run before; a launcher's wait for nothing.
             let _ = rustix::process::setpriority_process(Some(pid), start.nice);
         }
+        let is_running = launcher.is_none();
         Ok(Self {
-            child,
+            pid,
             pidfd,
-            state: if launcher.is_some() { State::Launching } else { State::Running },
+            state: if is_running { State::Running } else { State::Launching },
+            tell_at: is_running.then(|| Instant::now() + UNTOLD),
             launcher,
             failure: None,
             kill_at: None,
@@ -174,8 +183,8 @@ impl Run {
         self.scratch.take()
     }
 
-    pub(super) fn pid(&self) -> i32 {
-        self.child.id().cast_signed()
+    pub(super) const fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
     }
 
     pub(super) const fn state(&self) -> State {
@@ -194,7 +203,7 @@ impl Run {
     /// When it has to be looked at, whatever happens.
     pub(super) fn next_look(&self, now: Instant) -> Option<Instant> {
         // Nothing tells when the last of a group has ended.
-        match (self.state, self.kill_at) {
+        let deadline = match (self.state, self.kill_at) {
             (State::Remnant, Some(at)) if at + REMNANT_INTERVAL > now => {
                 Some(now + ENDING_INTERVAL)
             }
@@ -204,7 +213,8 @@ impl Run {
             (_, Some(at)) if !self.killed => Some(at),
             (_, None) => self.end_at,
             _ => None,
-        }
+        };
+        deadline.into_iter().chain(self.tell_at).min()
     }
 
     /// Begins to end it.
@@ -245,11 +255,15 @@ impl Run {
             }
         } else if self.state == State::Running && self.has_ended() {
             let exit = self.reap();
+            self.tell_at = None;
             let over = self.nobody_left();
             // The proxy ends what is left, and sees whether it wrote on; unless nobody reads.
             self.end_at = now.checked_add(self.grace + LATE);
             self.state = if over { State::Over } else { State::Remnant };
             report(Change::Exited(exit, over));
+        } else if self.state == State::Running && self.tell_at.is_some_and(|at| at <= now) {
+            self.tell_at = None;
+            report(Change::Started);
         } else if self.state == State::Remnant && self.nobody_left() {
             self.state = State::Over;
             report(Change::Over);
@@ -285,15 +299,15 @@ impl Run {
         matches!(rustix::process::waitid(id, options), Ok(Some(_)) | Err(rustix::io::Errno::CHILD))
     }
 
-    fn reap(&mut self) -> Exit {
-        use std::os::unix::process::ExitStatusExt;
-        match self.child.wait4() {
+    fn reap(&self) -> Exit {
+        match self.pidfd.wait() {
             Ok(used) => Exit {
-                code: used.status.code(),
-                signal: used.status.signal(),
-                user_micros: micros(used.rusage.utime),
-                system_micros: micros(used.rusage.stime),
-                peak_bytes: used.rusage.maxrss,
+                code: used.status().code(),
+                signal: used.status().signal(),
+                user_micros: micros(used.rusage.ru_utime),
+                system_micros: micros(used.rusage.ru_stime),
+                // Linux counts it in KiB.
+                peak_bytes: u64::try_from(used.rusage.ru_maxrss).unwrap_or(0) << 10,
                 timed_out: self.timed_out,
                 out_of_memory: self.cgroup.as_ref().is_some_and(Cgroup::ran_out_of_memory),
             },
@@ -320,6 +334,7 @@ impl Run {
     }
 }
 
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+fn micros(time: libc::timeval) -> u64 {
+    let (seconds, rest) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_usec));
+    seconds.unwrap_or(0).saturating_mul(1_000_000).saturating_add(rest.unwrap_or(0))
 }
