@@ -197,7 +197,8 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
     let filters = Filters::new(config, &limits);
     let defined = config.definitions.of(&KeyPath::of("exec"));
     let runner = states.keep("programs", defined, || exec::runner(config, resources));
-    let programs = exec::programs(config, &runner, states);
+    let fetcher = exec::fetcher(config, &filters, resources);
+    let programs = exec::programs(config, &runner, fetcher.as_ref(), states);
     let destinations = destinations(config, states);
     let mirrors = traffic::mirrors(config, resources, find);
     let auth = traffic::forward_auth(config, resources, find);
@@ -434,7 +435,7 @@ fn operator_dialer(resources: &Resources) -> Dialer {
 }
 
 /// How long connecting may take is said by each upstream and by `[forward]`.
-fn dial_config() -> DialConfig {
+pub(crate) fn dial_config() -> DialConfig {
     DialConfig { connect_timeout: FOREVER, ..DialConfig::default() }
 }
 

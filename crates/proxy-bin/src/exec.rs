@@ -1,9 +1,12 @@
 //! Programs as routes: what the configuration says, as services in the place of an upstream.
 
+mod fetcher;
+
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
+use proxy_exec::fetch::Fetcher;
 use proxy_exec::{ExecConfig, ExecEntryLayer, ExecRunner, ExecService, Statement};
 use proxy_filter::rate::RateLimitLayer;
 use proxy_observe::traces::SpanLayer;
@@ -15,12 +18,15 @@ use crate::compose::{Resources, around_route, has_access_rules};
 use crate::config::resolved::{CacheQuery, Listener, Resolved, Route};
 use crate::config::units::Size;
 use crate::config::{KeyPath, raw};
+use crate::filter::Filters;
 use crate::gateway::RouteTarget;
 use crate::inspection::Inspection;
 use crate::miss_limited::MissLimited;
+use crate::names::Names;
 use crate::routes;
 use crate::stack::{Erased, MaybeStacked};
 use crate::states::States;
+use fetcher::GuardedFetcher;
 
 /// What the programs of all routes share.
 pub fn runner(config: &Resolved, resources: &Resources) -> ExecRunner {
@@ -32,6 +38,17 @@ pub fn runner(config: &Resolved, resources: &Resources) -> ExecRunner {
         Some(recorder) => runner.recorder(Arc::clone(recorder)),
         None => runner,
     }
+}
+
+/// What fetches for programs, where any has a URL fetched. Names are judged by `filters`.
+pub(crate) fn fetcher(
+    config: &Resolved,
+    filters: &Filters,
+    resources: &Resources,
+) -> Option<Arc<dyn Fetcher>> {
+    let own = config.exec_fetch.as_ref()?;
+    let names = Names::of(filters).of_aliases();
+    Some(Arc::new(GuardedFetcher::new(own, &config.forward.http_ports, names, resources)))
 }
 
 /// What of the limits and confinements of programs takes effect on this machine, by route.
@@ -47,6 +64,7 @@ pub fn confinements(config: &Resolved) -> impl Iterator<Item = (&str, Statement)
 pub(crate) fn programs(
     config: &Resolved,
     runner: &ExecRunner,
+    fetcher: Option<&Arc<dyn Fetcher>>,
     states: &mut States,
 ) -> HashMap<String, ExecService> {
     let shared = config.definitions.of(&KeyPath::of("exec"));
@@ -56,8 +74,16 @@ pub(crate) fn programs(
         exec.validators = route.cache.is_some();
         // It has been checked with the rest of the configuration.
         let definition = format!("{shared} {shown} {exec:?}");
-        let make = || ExecService::new(exec, runner).ok();
-        Some((route.name.clone(), states.keep(&route.name, definition, make)?))
+        let fetched = exec.params.fetched().and(fetcher).cloned();
+        let make = || {
+            let runner = runner.clone();
+            let runner = fetched.iter().cloned().fold(runner, ExecRunner::fetcher);
+            ExecService::new(exec, &runner).ok()
+        };
+        let kept = states.keep(&route.name, definition, make)?;
+        // Where it may lead may have changed, though the program has not.
+        let program = fetched.iter().cloned().fold(kept, ExecService::with_fetcher);
+        Some((route.name.clone(), program))
     };
     config.routes.iter().filter_map(with_program).collect()
 }

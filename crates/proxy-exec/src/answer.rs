@@ -168,6 +168,10 @@ impl Shared {
                 break;
             }
         }
+        if let Some(name) = self.config.params.fetched() {
+            shown.push_str(" < ");
+            shown.push_str(&quoted(checked.value_shown(name)));
+        }
         exchange.decide(Decision {
             layer: "exec",
             rule: None,

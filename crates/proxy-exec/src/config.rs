@@ -142,11 +142,13 @@ pub struct Limits {
     pub output: Option<u64>,
     /// Bytes of content that parameters are read from. Default: 64 KiB.
     pub params: u64,
+    /// Bytes that are fetched for a run. Default: 64 MiB.
+    pub fetch: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { runs: 16, queue: 64, output: None, params: 64 << 10 }
+        Self { runs: 16, queue: 64, output: None, params: 64 << 10, fetch: 64 << 20 }
     }
 }
 
@@ -289,6 +291,17 @@ impl ExecConfig {
         if self.stdin && self.params.content().is_some() {
             let text = "the content is read for parameters, and can not be standard input too";
             found.push(("stdin".to_owned(), text.to_owned()));
+        }
+        if let Some(name) = self.params.fetched() {
+            let place = format!("params.{name}.fetch");
+            if self.stdin {
+                let text = "what the URL names is standard input: `stdin` can not be, too";
+                found.push((place.clone(), text.to_owned()));
+            }
+            if crate::params::reads_code_from_stdin(&self.program, &self.args) {
+                let text = "the program would read what the URL names as code: give it a script";
+                found.push((place, text.to_owned()));
+            }
         }
         if self.cgi && self.stderr == Stderr::Frames {
             found.push(("stderr".to_owned(), "frames have no fields as CGI has".to_owned()));

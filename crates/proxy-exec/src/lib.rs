@@ -61,6 +61,7 @@ mod cgi;
 mod config;
 pub mod entry;
 mod errors_log;
+pub mod fetch;
 mod frames;
 mod layer;
 mod live;

@@ -14,6 +14,7 @@ use proxy_core::{BoxError, Clock, Exchange};
 
 use crate::config::ExecConfig;
 use crate::errors_log::ErrorsLog;
+use crate::fetch::Content;
 use crate::frames::Stream;
 use crate::metrics::{ExecMetrics, Why};
 use crate::pipes::{Input, InputEnd, Output};
@@ -39,7 +40,7 @@ pub(crate) enum Piece {
 pub(crate) struct Live<B> {
     running: Running,
     config: Arc<ExecConfig>,
-    input: Option<Input<B>>,
+    input: Option<Input<Content<B>>>,
     output: Option<Output>,
     errors: Option<Output>,
     /// Whether standard errors are given as pieces.
@@ -62,7 +63,7 @@ where
     pub(crate) fn new(
         running: Running,
         config: &Arc<ExecConfig>,
-        (input, output, errors): (Option<Input<B>>, Output, Option<Output>),
+        (input, output, errors): (Option<Input<Content<B>>>, Output, Option<Output>),
         as_frames: bool,
         clock: &Arc<dyn Clock>,
         metrics: &Arc<ExecMetrics>,
@@ -125,10 +126,11 @@ where
             }
             self.account.run.input_bytes = input.sent();
             if let Poll::Ready(end) = end {
+                let is_fetched = input.content().is_fetched();
                 self.input = None;
                 if let InputEnd::Broken(error) = end {
-                    tracing::debug!(%error, "the content of the request broke off");
-                    return self.end(Why::InputBroke);
+                    tracing::debug!(%error, is_fetched, "what the program reads broke off");
+                    return self.end(if is_fetched { Why::FetchBroke } else { Why::InputBroke });
                 }
             }
         }

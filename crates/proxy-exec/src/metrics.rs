@@ -51,6 +51,10 @@ pub enum Why {
     ClientLeft,
     /// The client's content broke off.
     InputBroke,
+    /// What a URL names could not be had.
+    NotFetched,
+    /// What a URL names broke off, or was too much.
+    FetchBroke,
     /// It did not start in time.
     StartTimeout,
     /// Its first byte did not come in time.
@@ -71,7 +75,7 @@ pub enum Why {
     OutOfMemory,
 }
 
-const WHYS: [(Why, &str); 16] = [
+const WHYS: [(Why, &str); 18] = [
     (Why::Exit, "exit"),
     (Why::Failed, "failed"),
     (Why::Signal, "signal"),
@@ -79,6 +83,8 @@ const WHYS: [(Why, &str); 16] = [
     (Why::Queue, "queue"),
     (Why::ClientLeft, "client_left"),
     (Why::InputBroke, "input_broke"),
+    (Why::NotFetched, "not_fetched"),
+    (Why::FetchBroke, "fetch_broke"),
     (Why::StartTimeout, "start_timeout"),
     (Why::FirstByteTimeout, "first_byte_timeout"),
     (Why::IdleTimeout, "idle_timeout"),

@@ -40,6 +40,9 @@ pub struct Param {
     pub allow_dash: bool,
     /// The longest value, in bytes. Default [`MAX_LENGTH`].
     pub max_length: usize,
+    /// For a URL: whether the proxy fetches what it names and gives it to the program as standard
+    /// input. Default: no, the program sees the URL, and what it does with it is its own affair.
+    pub fetch: bool,
 }
 
 impl Param {
@@ -53,6 +56,7 @@ impl Param {
             secret: false,
             allow_dash: false,
             max_length: MAX_LENGTH,
+            fetch: false,
         }
     }
 
@@ -67,6 +71,13 @@ impl Param {
     #[must_use]
     pub fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    /// Gives the program what the URL names.
+    #[must_use]
+    pub fn fetch(mut self) -> Self {
+        self.fetch = true;
         self
     }
 

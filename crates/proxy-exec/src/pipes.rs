@@ -92,6 +92,11 @@ where
         Ok((Self { body: Box::pin(body), pipe, pending: Bytes::new(), sent: 0 }, read))
     }
 
+    /// What is written.
+    pub(crate) fn content(&self) -> &B {
+        self.body.as_ref().get_ref()
+    }
+
     /// Bytes that the program has been given.
     pub(crate) const fn sent(&self) -> u64 {
         self.sent

@@ -6,6 +6,7 @@ use metrics::Recorder;
 use proxy_core::{Clock, SystemClock};
 use tokio::sync::Semaphore;
 
+use crate::fetch::Fetcher;
 use crate::process::{Spawner, Warden};
 use crate::slots::Slots;
 
@@ -23,6 +24,7 @@ pub struct ExecRunner {
     pub(crate) lookups: Arc<Semaphore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) recorder: Option<Arc<dyn Recorder + Send + Sync>>,
+    pub(crate) fetcher: Option<Arc<dyn Fetcher>>,
     /// Sets the entity tags of this process apart from those of others.
     pub(crate) salt: u64,
 }
@@ -37,6 +39,7 @@ impl ExecRunner {
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             clock: Arc::new(SystemClock),
             recorder: None,
+            fetcher: None,
             salt,
         }
     }
@@ -59,6 +62,13 @@ impl ExecRunner {
     #[must_use]
     pub fn recorder(mut self, recorder: Arc<dyn Recorder + Send + Sync>) -> Self {
         self.recorder = Some(recorder);
+        self
+    }
+
+    /// Fetches what URLs of parameters name. Default: nothing is fetched.
+    #[must_use]
+    pub fn fetcher(mut self, fetcher: Arc<dyn Fetcher>) -> Self {
+        self.fetcher = Some(fetcher);
         self
     }
 

@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use crate::body::ExecBody;
 use crate::config::ExecConfig;
+use crate::fetch::Fetcher;
 use crate::metrics::ExecMetrics;
 use crate::runner::ExecRunner;
 use crate::slots::Slots;
@@ -41,7 +42,7 @@ pub struct ExecService {
 pub(crate) struct Shared {
     pub(crate) config: Arc<ExecConfig>,
     pub(crate) runner: ExecRunner,
-    pub(crate) slots: Slots,
+    pub(crate) slots: Arc<Slots>,
     pub(crate) metrics: Arc<ExecMetrics>,
 }
 
@@ -49,22 +50,40 @@ impl ExecService {
     /// Runs what the configuration says.
     ///
     /// # Errors
-    /// The first thing that [`ExecConfig::check`] finds.
+    /// The first thing that [`ExecConfig::check`] finds; a parameter that is fetched, where the runner
+    /// has no [fetcher](ExecRunner::fetcher).
     pub fn new(config: ExecConfig, runner: &ExecRunner) -> Result<Self, ConfigError> {
         if let Some((place, message)) = config.check().into_iter().next() {
             return Err(ConfigError { place, message });
+        }
+        if let (Some(name), None) = (config.params.fetched(), &runner.fetcher) {
+            let message = "the runner has nothing that fetches".to_owned();
+            return Err(ConfigError { place: format!("params.{name}.fetch"), message });
         }
         let metrics = match &runner.recorder {
             Some(recorder) => ExecMetrics::new(&**recorder, &config.name),
             None => ExecMetrics::default(),
         };
         let shared = Shared {
-            slots: Slots::new(config.limits.runs, config.limits.queue),
+            slots: Arc::new(Slots::new(config.limits.runs, config.limits.queue)),
             config: Arc::new(config),
             runner: runner.clone(),
             metrics: Arc::new(metrics),
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The same program, with its places and counts, for which another one fetches.
+    #[must_use]
+    pub fn with_fetcher(self, fetcher: Arc<dyn Fetcher>) -> Self {
+        let old = &*self.shared;
+        let shared = Shared {
+            config: Arc::clone(&old.config),
+            runner: old.runner.clone().fetcher(fetcher),
+            slots: Arc::clone(&old.slots),
+            metrics: Arc::clone(&old.metrics),
+        };
+        Self { shared: Arc::new(shared) }
     }
 }
 

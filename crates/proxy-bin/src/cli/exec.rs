@@ -100,7 +100,9 @@ fn params(
             }
             Ok((name, mut param)) => {
                 if param.get("in").is_none() {
-                    let Some(source) = sources.get(&name) else {
+                    // What is fetched is read, and named by no argument.
+                    let query = Some(&Source::Query).filter(|_| param.contains_key("fetch"));
+                    let Some(source) = sources.get(&name).or(query) else {
                         let message =
                             format!("no argument has a placeholder such as {{query.{name}}}");
                         found.push(wrong("--param", message));
@@ -190,7 +192,11 @@ fn param(text: &str) -> Result<(String, Map<String, Value>), String> {
         ("string", None) => return Err("a string needs a pattern: NAME=string:PATTERN".to_owned()),
         ("enum", None) => return Err("an enum needs its values: NAME=enum:a,b,c".to_owned()),
         ("path", None) => return Err("a path needs a folder: NAME=path:FOLDER".to_owned()),
-        ("boolean" | "url", Some(_)) => return Err(format!("the type `{kind}` has no rule")),
+        ("url", Some("fetch")) => {
+            set("fetch", true.into());
+        }
+        ("url", Some(_)) => return Err("the one rule of a url is `url:fetch`".to_owned()),
+        ("boolean", Some(_)) => return Err(format!("the type `{kind}` has no rule")),
         _ => {
             let types = "integer, number, boolean, string, enum, path or url";
             return Err(format!("expected a type, {types}, found `{kind}`"));

@@ -9,6 +9,7 @@ mod compress;
 mod concurrency_limit;
 mod credentials;
 mod exec;
+mod exec_fetch;
 mod failure;
 mod filter;
 mod forward;
@@ -69,6 +70,7 @@ pub(super) fn resolve(
     resolver.distinct_addresses(admin.as_ref(), probe.as_ref(), &listeners);
     let inspections = resolver.inspections(&config);
     let forward = resolver.forward(&config, &inspections);
+    let exec_fetch = resolver.exec_fetch(&config);
     let upstreams = resolver.upstreams(&config);
     let table = resolver.route_table(&config);
     let mut routes = resolver.routes(&config, &upstreams, &inspections);
@@ -106,6 +108,7 @@ pub(super) fn resolve(
             .as_ref()
             .and_then(|exec| exec.runs)
             .map(|runs| usize::try_from(runs).unwrap_or(usize::MAX)),
+        exec_fetch,
         cache,
         rate_limits,
         compress,

@@ -69,6 +69,8 @@ pub struct Resolved {
     pub routes: Vec<Route>,
     /// Runs of programs at a time, of all routes together.
     pub exec_runs: Option<usize>,
+    /// Where URLs of parameters lead that are fetched; `None` where none is.
+    pub exec_fetch: Option<ExecFetch>,
     /// Where responses are kept; none where no route and no forward role keeps any.
     pub cache: Option<CacheStores>,
     /// How often may be asked, in the order of the file.
@@ -260,6 +262,17 @@ impl std::fmt::Debug for ListenerQuic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ListenerQuic").field("advertise", &self.advertise).finish_non_exhaustive()
     }
+}
+
+/// Where URLs of programs' parameters may lead.
+#[derive(Clone, Debug)]
+pub struct ExecFetch {
+    /// Names for which private destinations are open.
+    pub allow_names: Vec<NamePattern>,
+    /// Networks that are open whatever they are.
+    pub allow_networks: Vec<IpNet>,
+    /// How servers of `https` URLs are verified.
+    pub tls: UpstreamTls,
 }
 
 /// What clients of the forward listeners may reach.

@@ -52,6 +52,7 @@ impl Why {
             Self::TotalTimeout => "program_too_slow",
             Self::OutputLimit => "program_output_too_large",
             Self::OutOfMemory => "program_out_of_memory",
+            Self::FetchBroke => "url_content_incomplete",
             Self::BadHead => "program_output_without_fields",
             other => other.token(),
         }

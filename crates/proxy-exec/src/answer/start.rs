@@ -13,6 +13,7 @@ use proxy_core::{BoxError, Exchange, Refusal};
 use super::failure::failed;
 use crate::cgi;
 use crate::config::{Directory, Stderr};
+use crate::fetch::{self, Content};
 use crate::frames::Format;
 use crate::live::Live;
 use crate::metrics::{Ticket, Why};
@@ -47,11 +48,15 @@ impl Shared {
             return Err(refusal.retry_after(Duration::from_secs(1)));
         };
         let queued = clock.now().saturating_duration_since(before);
+        // Not before there is a place for it: as many are fetched as run.
+        let fetched = self.fetch(checked, exchange).await?;
         let not_started = |error| self.not_started(error, exchange);
         let failed = |_| not_started(ExecError::Exhausted);
         let mut descriptors: Vec<OwnedFd> = Vec::with_capacity(3);
         let mut input = None;
-        if let Some(body) = body.filter(|body| config.stdin && !body.is_end_stream()) {
+        let client = body.map(|body| Content::Client { body });
+        let content = fetched.or(client.filter(|body| config.stdin && !body.is_end_stream()));
+        if let Some(body) = content {
             let (writer, theirs) = Input::open(body).map_err(failed)?;
             input = Some(writer);
             descriptors.push(theirs);
@@ -103,6 +108,40 @@ impl Shared {
             places = take => places,
             () = clock.sleep_until(clock.now() + self.config.timeouts.queue) => None,
         }
+    }
+
+    /// What the URL of a parameter names, where one is to be fetched.
+    async fn fetch<B>(
+        &self,
+        checked: &Checked,
+        exchange: Option<&Exchange>,
+    ) -> Result<Option<Content<B>>, Refusal> {
+        let url = self.config.params.fetched().and_then(|name| checked.value(name));
+        let Some((url, fetcher)) = url.zip(self.runner.fetcher.as_ref()) else { return Ok(None) };
+        let fetched = match url.parse() {
+            Ok(url) => {
+                let clock = &self.runner.clock;
+                let late = clock.now() + self.config.timeouts.start;
+                tokio::select! {
+                    biased;
+                    response = fetcher.fetch(url, exchange) => response
+                        .map_err(|error| Refusal::from_error(&error))
+                        .and_then(|response| fetch::content(response, self.config.limits.fetch)),
+                    () = clock.sleep_until(late) => {
+                        Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "url_slow"))
+                    }
+                }
+            }
+            // Its type has been judged.
+            Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "param_not_a_url")),
+        };
+        if fetched.is_err() {
+            self.metrics.ended(Why::NotFetched);
+            if let Some(exchange) = exchange {
+                ProgramRun::new(Why::NotFetched.token()).record(exchange);
+            }
+        }
+        fetched.map(|body| Some(Content::Fetched { body }))
     }
 
     fn order(&self, parts: &Parts, checked: &Checked, streams: [bool; 3]) -> Start {

@@ -69,6 +69,11 @@ impl Params {
         self.list.values().map(|param| param.source).find(|source| source.is_content())
     }
 
+    /// The parameter whose URL is fetched, if there is one.
+    pub fn fetched(&self) -> Option<&str> {
+        self.iter().find(|(_, param)| param.fetch).map(|(name, _)| name)
+    }
+
     /// The field names that the words depend on.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         let fields = self.list.iter().filter(|(_, param)| param.source == Source::Field);
@@ -94,6 +99,12 @@ impl Params {
             }
             if param.source == Source::Path && !segments.contains(&name) {
                 say("`path` has no segment of this name");
+            }
+            if param.fetch && !matches!(param.kind, Kind::Url) {
+                say("only what a URL names can be fetched");
+            }
+            if param.fetch && self.fetched() != Some(name) {
+                say("standard input is one: no other URL can be fetched");
             }
             if param.wire_name.is_some() && param.source != Source::Field {
                 say("only fields have another name than their parameter");
@@ -244,6 +255,20 @@ impl Checked {
         }
     }
 
+    /// The value of a parameter.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|(value, _)| value.as_str())
+    }
+
+    /// The value of a parameter as it may be shown.
+    pub(crate) fn value_shown(&self, name: &str) -> &str {
+        match self.values.get(name) {
+            Some((_, true)) => REDACTED,
+            Some((value, false)) => value,
+            None => "",
+        }
+    }
+
     /// A word of the command line. Paths are absolute once they have been looked for.
     pub fn fill(&self, template: &Template) -> String {
         template.fill(|name| self.values.get(name).map_or("", |(value, _)| value))
@@ -251,11 +276,7 @@ impl Checked {
 
     /// The same as it may be shown.
     pub fn fill_shown(&self, template: &Template) -> String {
-        template.fill(|name| match self.values.get(name) {
-            Some((_, true)) => REDACTED,
-            Some((value, false)) => value,
-            None => "",
-        })
+        template.fill(|name| self.value_shown(name))
     }
 }
 

@@ -20,6 +20,10 @@ pub struct ExecShared {
     /// parent where that was given to the proxy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<String>,
+    /// Waivers from the destination guard for URLs that are fetched, by name
+    /// (`files.test`: itself and all below it) or network (`10.20.0.0/16`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow_destinations: Vec<String>,
 }
 
 /// `exec` of a route: answer with the output of a program. There is no shell:
@@ -175,6 +179,9 @@ pub struct ExecLimits {
     /// Bytes of content that parameters are read from. Default 64KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub params: Option<Size>,
+    /// Bytes that are fetched for a parameter with `fetch`. Default 64MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fetch: Option<Size>,
     /// Processor time of each process. None by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu: Option<Period>,
@@ -261,6 +268,10 @@ pub struct Param {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 65536))]
     pub max_length: Option<u64>,
+    /// For a URL: the proxy fetches what it names, behind the destination guard,
+    /// and gives it to the program as standard input. Default false.
+    #[serde(default)]
+    pub fetch: bool,
 }
 
 /// Where a parameter comes from.

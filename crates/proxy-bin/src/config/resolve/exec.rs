@@ -60,6 +60,16 @@ impl Resolver<'_> {
             })
             .collect();
         let whole = params.len() == raw.params.len();
+        let words = || exec.args.iter().chain(exec.env.iter().map(|(_, word)| word));
+        let is_seen = |name: &str| words().any(|word| word.names().any(|(_, own)| own == name));
+        for (name, param) in &params {
+            if matches!(param.kind, Kind::Url) && (!param.fetch || is_seen(name)) {
+                let message = "the program fetches the URL by itself: whatever this machine \
+                               reaches, clients reach; with `fetch = true`, and no placeholder, \
+                               it gets what the proxy has fetched";
+                self.warning(&path.key("params").key(name), message);
+            }
+        }
         exec.params = Params::new(params, pattern);
         exec.directory = self.directory(&path, raw);
         exec.stdin = raw.stdin;
@@ -208,11 +218,6 @@ impl Resolver<'_> {
             ParamSource::Json => Source::Json,
         };
         let kind = self.kind(path, raw)?;
-        if matches!(kind, Kind::Url) {
-            let message = "the program fetches the URL by itself: whatever this machine reaches, \
-                           clients reach";
-            self.warning(path, message);
-        }
         if raw.secret && raw.source == ParamSource::Path {
             let message = "paths are in every log; take the secret from a field";
             self.error_on_key(&path.key("secret"), message);
@@ -236,6 +241,7 @@ impl Resolver<'_> {
             _ => {}
         }
         param.secret = raw.secret;
+        param.fetch = raw.fetch;
         param.allow_dash = raw.allow_dash;
         let never = match param.kind {
             Kind::Integer { max, .. } => max < 0,
@@ -392,20 +398,16 @@ impl Resolver<'_> {
     }
 }
 
-/// Whether no log shows its value: then no command line does.
+/// Whether no log shows its value: then no command line does. A name that is redacted in queries is
+/// so wherever a form, JSON or a path has it.
 fn is_redacted(config: &Config, name: &str, param: &Param) -> bool {
     let privacy = &config.privacy;
-    match param.source {
-        Source::Query => {
-            let name = name.to_lowercase();
-            privacy.redact_query.iter().any(|own| own == "*" || own.to_lowercase() == name)
-        }
-        Source::Field => {
-            let name = param.wire_name.as_deref().unwrap_or(name);
-            privacy.redact_fields.iter().any(|own| own.eq_ignore_ascii_case(name))
-        }
-        _ => false,
+    if param.source == Source::Field {
+        let name = param.wire_name.as_deref().unwrap_or(name);
+        return privacy.redact_fields.iter().any(|own| own.eq_ignore_ascii_case(name));
     }
+    let name = name.to_lowercase();
+    privacy.redact_query.iter().any(|own| own == "*" || own.to_lowercase() == name)
 }
 
 fn exec_limits(raw: &raw::ExecLimits, exec: &mut ExecConfig) {
@@ -415,6 +417,7 @@ fn exec_limits(raw: &raw::ExecLimits, exec: &mut ExecConfig) {
     limits.queue = raw.queue.map_or(limits.queue, count);
     limits.output = raw.output.map(Size::bytes);
     limits.params = raw.params.map_or(limits.params, Size::bytes);
+    limits.fetch = raw.fetch.map_or(limits.fetch, Size::bytes);
     let confine = &mut exec.confine;
     confine.cpu_seconds = raw.cpu.map(|period| period.duration().as_secs().max(1));
     confine.memory = raw.memory.map(Size::bytes);

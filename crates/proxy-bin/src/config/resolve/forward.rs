@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use ipnet::IpNet;
 use proxy_core::{NamePattern, OpeningLimits};
 
 use super::inspect::Inspections;
@@ -20,16 +21,8 @@ impl Resolver<'_> {
     pub(super) fn forward(&mut self, config: &Config, inspections: &Inspections) -> Forward {
         let raw = &config.forward;
         let path = KeyPath::of("forward");
-        let (mut allow_names, mut allow_networks) = (Vec::new(), Vec::new());
-        for (index, waiver) in raw.allow_destinations.iter().enumerate() {
-            let path = path.key("allow_destinations").index(index);
-            let bare = waiver.trim_start_matches('[').trim_end_matches(']');
-            if waiver.contains('/') || bare.parse::<IpAddr>().is_ok() {
-                allow_networks.extend(self.take(&path, address::network(bare)));
-            } else {
-                allow_names.extend(self.take(&path, waiver.parse::<NamePattern>()));
-            }
-        }
+        let (allow_names, allow_networks) =
+            self.waivers(&path.key("allow_destinations"), &raw.allow_destinations);
         if raw.guard == Mode::Report {
             let message = "the guard refuses nothing but our own listeners: clients reach \
                            everything that this machine reaches, cloud metadata included";
@@ -55,6 +48,25 @@ impl Resolver<'_> {
                 read_idle: self.period(&times.key("read_idle"), raw.timeouts.read_idle),
             },
         }
+    }
+
+    /// Names and networks that the guard of destinations lets pass.
+    pub(super) fn waivers(
+        &mut self,
+        path: &KeyPath,
+        waivers: &[String],
+    ) -> (Vec<NamePattern>, Vec<IpNet>) {
+        let (mut names, mut networks) = (Vec::new(), Vec::new());
+        for (index, waiver) in waivers.iter().enumerate() {
+            let path = path.index(index);
+            let bare = waiver.trim_start_matches('[').trim_end_matches(']');
+            if waiver.contains('/') || bare.parse::<IpAddr>().is_ok() {
+                networks.extend(self.take(&path, address::network(bare)));
+            } else {
+                names.extend(self.take(&path, waiver.parse::<NamePattern>()));
+            }
+        }
+        (names, networks)
     }
 
     fn tunnel(&mut self, path: &KeyPath, raw: &Tunnel, connect_ports: &[Port]) -> resolved::Tunnel {
