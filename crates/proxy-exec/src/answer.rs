@@ -1,6 +1,7 @@
 //! From a request to the head of its response: judged, queued, started, waited for.
 
 mod failure;
+mod judge;
 mod start;
 
 use std::future::poll_fn;
@@ -13,8 +14,7 @@ use http::header::{ETAG, LAST_MODIFIED, TRAILER, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use proxy_core::{BoxError, Decision, Exchange, Refusal, Reply, Verdict};
+use proxy_core::{BoxError, Exchange, Refusal, Reply};
 
 use crate::body::ExecBody;
 use crate::browser;
@@ -23,7 +23,6 @@ use crate::config::{ExecConfig, Stderr};
 use crate::frames::{Format, Framer, Stream};
 use crate::live::{Live, Piece};
 use crate::metrics::Why;
-use crate::params::{Checked, ParamError, Source, below};
 use crate::service::Shared;
 
 use failure::failed;
@@ -31,8 +30,6 @@ use failure::failed;
 /// How long a program may be quiet before the head of frames is sent. What fails within it has a
 /// status of its own.
 const FRAMES_HEAD: Duration = Duration::from_secs(1);
-/// What the log and the audit have of a command line, in bytes.
-const SHOWN: usize = 4096;
 
 type Answer<B> = Response<Reply<ExecBody<B>>>;
 
@@ -81,103 +78,6 @@ impl Shared {
         }
         let live = self.start(&parts, &checked, body, format, exchange).await?;
         self.head(live, &parts, format).await
-    }
-
-    /// Judges the parameters. The content is given back where it is none of them.
-    async fn check<B>(&self, parts: &Parts, body: B) -> Result<(Checked, Option<B>), Refusal>
-    where
-        B: Body<Data = Bytes>,
-        B::Error: Into<BoxError>,
-    {
-        let Some(source) = self.config.params.content() else {
-            return Ok((self.checked(parts, None)?, Some(body)));
-        };
-        let expected: &[u8] = match source {
-            Source::Json => b"application/json",
-            _ => b"application/x-www-form-urlencoded",
-        };
-        let found = parts.headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-        let essence = found.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        if !essence.eq_ignore_ascii_case(expected) {
-            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "param_media_type"));
-        }
-        let most = usize::try_from(self.config.limits.params).unwrap_or(usize::MAX);
-        let content = Limited::new(body, most).collect().await.map_err(|error| {
-            if error.downcast_ref::<LengthLimitError>().is_some() {
-                return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "content_too_large");
-            }
-            Refusal::new(StatusCode::BAD_REQUEST, "content_incomplete").close()
-        })?;
-        Ok((self.checked(parts, Some(&content.to_bytes()))?, None))
-    }
-
-    pub(crate) fn checked(
-        &self,
-        parts: &Parts,
-        content: Option<&[u8]>,
-    ) -> Result<Checked, Refusal> {
-        self.config.params.read(parts, content).map_err(refused)
-    }
-
-    /// Finds what paths stand for: in a thread, since a file system may take its time, and no more
-    /// of them than there are places for.
-    async fn locate(&self, checked: &mut Checked) -> Result<(), Refusal> {
-        let paths = self.config.params.paths(checked);
-        if paths.is_empty() {
-            return Ok(());
-        }
-        let runner = &self.runner;
-        let search = async {
-            let place = Arc::clone(&runner.lookups).acquire_owned().await.ok()?;
-            let found = tokio::task::spawn_blocking(move || {
-                let found: Result<Vec<_>, _> = paths
-                    .into_iter()
-                    .map(|(name, root, value)| match below(&root, &value) {
-                        Ok(path) => Ok((name, path)),
-                        Err(reason) => Err(ParamError { param: Some(name), reason }),
-                    })
-                    .collect();
-                // It is held where the search does not end, and nobody waits for it any more.
-                drop(place);
-                found
-            });
-            found.await.ok()
-        };
-        let found = tokio::select! {
-            biased;
-            found = search => found,
-            () = runner.clock.sleep_until(runner.clock.now() + self.config.timeouts.start) => None,
-        };
-        let slow = || Refusal::new(StatusCode::GATEWAY_TIMEOUT, "param_path_slow");
-        for (name, path) in found.ok_or_else(slow)?.map_err(refused)? {
-            checked.locate(&name, path);
-        }
-        Ok(())
-    }
-
-    /// Writes the command line into the record, for audit and `explain`.
-    fn show(&self, checked: &Checked, exchange: Option<&Exchange>) {
-        let Some(exchange) = exchange else { return };
-        let mut shown = quoted(&self.config.program);
-        for word in &self.config.args {
-            shown.push(' ');
-            shown.push_str(&quoted(&checked.fill_shown(word)));
-            if shown.len() > SHOWN {
-                shown.truncate(shown.floor_char_boundary(SHOWN));
-                shown.push_str(" ...");
-                break;
-            }
-        }
-        if let Some(name) = self.config.params.fetched() {
-            shown.push_str(" < ");
-            shown.push_str(&quoted(checked.value_shown(name)));
-        }
-        exchange.decide(Decision {
-            layer: "exec",
-            rule: None,
-            verdict: Verdict::Run,
-            reason: shown.into(),
-        });
     }
 
     /// Waits for the first byte, or for the end of a run that writes none.
@@ -296,18 +196,6 @@ impl Shared {
     }
 }
 
-fn refused(error: ParamError) -> Refusal {
-    let status = match error.reason {
-        "no_route" | "param_path_unknown" => StatusCode::NOT_FOUND,
-        _ => StatusCode::BAD_REQUEST,
-    };
-    let refusal = Refusal::new(status, error.reason);
-    match error.param {
-        Some(name) => refusal.rule(&*name),
-        None => refusal,
-    }
-}
-
 /// A date as fields have it.
 fn http_date(time: std::time::SystemTime) -> Option<HeaderValue> {
     HeaderValue::try_from(httpdate::fmt_http_date(time)).ok()
@@ -322,33 +210,6 @@ fn takes_trailers(parts: &Parts) -> bool {
             parts.headers.get(header::TE).and_then(|te| te.to_str().ok()).is_some_and(|te| {
                 te.split(',').any(|te| te.trim().eq_ignore_ascii_case("trailers"))
             })
-        }
-    }
-}
-
-/// A word as a shell would read it as one.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_is_quoted_where_a_shell_would_split_it() {
-        for (word, expected) in [
-            ("a-b=c", "a-b=c"),
-            ("", "''"),
-            ("a b", "'a b'"),
-            ("it's", r"'it'\''s'"),
-            ("$x", "'$x'"),
-        ] {
-            assert_eq!(quoted(word), expected);
         }
     }
 }
