@@ -66,6 +66,19 @@ async fn a_program_reads_what_the_url_names_and_sees_no_url() {
 }
 
 #[tokio::test]
+async fn another_may_fetch_for_the_same_program() {
+    let first = Web::default();
+    let program = first.service(reads(ExecConfig::new("cat")), || Ok(Response::default()));
+    let other = |_: Uri, _: Option<&Exchange>| -> Fetching {
+        Box::pin(std::future::ready(Ok(Response::new(Body::full("other")))))
+    };
+    let program = program.with_fetcher(Arc::new(other));
+    let response = get(&program, "/?from=http%3A%2F%2Fa.test").await;
+    assert_eq!(content(response).await.unwrap(), "other");
+    assert!(first.asked().is_empty());
+}
+
+#[tokio::test]
 async fn nothing_is_fetched_for_a_request_that_runs_nothing() {
     let web = Web::default();
     let program = web.service(reads(ExecConfig::new("cat")), || Ok(Response::default()));

@@ -12,11 +12,14 @@ use proxy_core::{
 use proxy_exec::fetch::{Fetcher, Fetching};
 use proxy_upstream::dial::Dialer;
 use proxy_upstream::guard::{Guard, GuardConfig};
-use proxy_upstream::{ForwardProxy, ForwardTimeouts};
+use proxy_upstream::{Destinations, ForwardProxy, ForwardTimeouts, PoolConfig};
 use tower_service::Service as _;
 
 use crate::compose::{Resources, dial_config};
 use crate::config::resolved::{ExecFetch, Ports};
+
+/// Hosts to which connections are kept.
+const DESTINATIONS: usize = 256;
 
 /// Fetches by GET, over HTTP/1.1 or HTTP/2, what the guard permits and no list of names blocks.
 pub(super) struct GuardedFetcher {
@@ -49,7 +52,7 @@ impl GuardedFetcher {
                 dialer.clone(),
                 ports.ranges().iter().cloned().collect(),
                 // Its own: connections that others may open are not for it.
-                Resources::destinations(),
+                Destinations::new(PoolConfig::default(), DESTINATIONS),
                 ForwardTimeouts::default(),
                 HeadLimits::default(),
             )
