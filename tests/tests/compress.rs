@@ -1,6 +1,6 @@
 //! Compression, as curl sees it: every coding over a corpus of types, streams, a cache below.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
@@ -156,6 +156,64 @@ fn a_cache_keeps_the_coded_forms() {
             (sum("proxy_compress_responses_total{"), sum("proxy_compress_skipped_total{"));
         (counted == (1.0, 0.0)).then_some(())
     });
+}
+
+/// Files that the upstream has compressed already take the place of what is made here, where they are
+/// what they should be.
+#[test]
+fn compressed_files_beside_others_are_used() {
+    fn gzip(content: &[u8]) -> Vec<u8> {
+        let name = flate2::GzBuilder::new().filename("of the upstream");
+        let mut coder = name.write(Vec::new(), flate2::Compression::best());
+        coder.write_all(content).expect("memory");
+        coder.finish().expect("memory")
+    }
+    let (_, whole, _) = corpus().pop().expect("words");
+    let (beside, stale) = (gzip(&whole), gzip(&whole[..20_000]));
+    let files = (whole.clone(), beside.clone());
+    let origin = Origin::answering(move |request, _| {
+        let fields = [
+            ("Content-Type", "text/javascript"),
+            ("ETag", "\"1\""),
+            ("Cache-Control", "public, max-age=600"),
+        ];
+        let content = match &*request.head.target {
+            "/app.js" | "/old.js" => &files.0,
+            "/app.js.gz" => &files.1,
+            "/old.js.gz" => &stale,
+            _ => return vec![origin::response("404 Not Found", &[], "")],
+        };
+        vec![origin::response("200 OK", &fields, content)]
+    });
+    let rest = "cache = true\ncompress = { codings = [\"gzip\"], precompressed = true }\n\n\
+                [compress]\ncpu_share = \"100%\"\n";
+    let proxy = configured::gateway(&origin.url(), "", rest).start();
+    let get = |path: &str| {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: a.test\r\nAccept-Encoding: gzip\r\nCookie: me=1\r\n\
+             Connection: close\r\n\r\n"
+        );
+        let answer = client::exchange(proxy.address(), "GET", request);
+        assert_eq!(answer.field("content-encoding"), Some("gzip"));
+        assert_eq!(answer.field("etag"), Some("W/\"1-gzip\""));
+        answer.content
+    };
+    waiting::until("the file of the upstream in the place of what was made here", || {
+        (get("/app.js") == beside).then_some(())
+    });
+    let asked = origin.last();
+    assert_eq!(asked.head.target, "/app.js.gz");
+    assert!(!asked.head.fields.has("cookie") && !asked.head.fields.has("x-forwarded-for"));
+    waiting::until("the other one is asked for", || {
+        let coded = get("/old.js");
+        let mut back = Vec::new();
+        flate2::read::GzDecoder::new(&coded[..]).read_to_end(&mut back).expect("gzip");
+        assert!(back == whole, "never what stands for something else");
+        (origin.last().head.target == "/old.js.gz").then_some(())
+    });
+    let (_, decoded) = curl(proxy.address(), "/old.js", "gzip");
+    assert!(decoded == whole);
+    assert_eq!(origin.requests().len(), 4);
 }
 
 /// What is stored coded is decoded for whom it is of no use.

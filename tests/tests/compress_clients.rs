@@ -6,6 +6,7 @@ use proxyd_tests::client;
 use proxyd_tests::compressible::corpus;
 use proxyd_tests::configured;
 use proxyd_tests::origin::{self, Origin};
+use proxyd_tests::pki::Pki;
 use proxyd_tests::proxyd::Proxyd;
 use proxyd_tests::scratch::Scratch;
 use proxyd_tests::{programs, waiting};
@@ -90,6 +91,23 @@ fn python_decodes_every_coding_and_the_next_version_with_a_dictionary() {
     waiting::until("it is counted", || (count(&proxy, "dcz") == 1.0).then_some(()));
 }
 
+/// The page as a browser shows it.
+fn browse(url: &str, options: &[&str]) -> String {
+    let profile = Scratch::new("chromium");
+    let output = Command::new(programs::require("chromium"))
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update"])
+        .args(["--disable-dev-shm-usage", "--no-proxy-server", "--disable-sync"])
+        .args(["--virtual-time-budget=20000", "--dump-dom"])
+        .args(options)
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .arg(url)
+        .env("HOME", profile.path())
+        .output()
+        .expect("chromium can be started");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// A browser on the same machine takes br and zstd without TLS, and has dictionaries: whether it uses
 /// one is a matter of time.
 #[test]
@@ -97,23 +115,51 @@ fn chromium_decodes_every_coding() {
     let origin = library();
     for (coding, with_dictionary) in [("zstd", "dcz"), ("br", "dcb"), ("gzip", "gzip")] {
         let proxy = gateway(&origin, &format!("codings = [\"{coding}\"]\n"));
-        let profile = Scratch::new("chromium");
-        let output = Command::new(programs::require("chromium"))
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
-            .args(["--disable-background-networking", "--disable-component-update"])
-            .args(["--disable-dev-shm-usage", "--no-proxy-server", "--disable-sync"])
-            .args(["--virtual-time-budget=20000", "--dump-dom"])
-            .arg(format!("--user-data-dir={}", profile.path().display()))
-            .arg(format!("http://localhost:{}/", proxy.address().port()))
-            .env("HOME", profile.path())
-            .output()
-            .expect("chromium can be started");
-        let dom = String::from_utf8_lossy(&output.stdout);
+        let url = format!("http://localhost:{}/", proxy.address().port());
+        let dom = browse(&url, &[]);
         assert!(dom.contains("loaded v1 ") && dom.contains(" v2 "), "{coding}: {dom}");
         waiting::until("the page and both scripts are counted", || {
             let (plain, with) = (count(&proxy, coding), count(&proxy, with_dictionary));
             let counted = if with_dictionary == coding { plain } else { plain + with };
             (plain >= 2.0 && counted >= 3.0).then_some(())
+        });
+    }
+}
+
+/// Over TLS, and so HTTP/2, as browsers ask elsewhere: they take br and zstd there only.
+#[test]
+fn chromium_decodes_brotli_and_zstd_over_tls() {
+    const PAGE: &str = "<!doctype html><html><head><link rel=icon href=data:,>\
+        <script src=app.2.js></script></head><body><p id=said>not yet</p><script>\n\
+        document.getElementById('said').textContent = 'loaded ' + window.done;\n\
+        </script></body></html>";
+    let (pki, origin) = (
+        Pki::new(),
+        Origin::answering(|request, _| match &*request.head.target {
+            "/" => vec![origin::response("200 OK", &[("Content-Type", "text/html")], PAGE)],
+            _ => {
+                vec![origin::response("200 OK", &[("Content-Type", "text/javascript")], script(2))]
+            }
+        }),
+    );
+    let pair = pki.leaf(&["localhost"]);
+    let tls = format!("[listeners.web.tls]\ncertificates = [{}]", pair.table());
+    for coding in ["zstd", "br"] {
+        let rest = format!(
+            "compress = true\n\n[compress]\ncodings = [\"{coding}\"]\nmin_size = 100\n\
+             cpu_share = \"100%\"\n"
+        );
+        let proxy = configured::gateway(&origin.url(), &tls, &rest).start();
+        let url = format!("https://localhost:{}/", proxy.address().port());
+        let dom = browse(&url, &["--ignore-certificate-errors"]);
+        assert!(dom.contains("loaded v2 "), "{coding}: {dom}");
+        waiting::until("the page and its script are counted", || {
+            (count(&proxy, coding) >= 2.0).then_some(())
+        });
+        waiting::until("both are in the log", || {
+            let log = proxy.log();
+            let lines = log.lines().filter(|line| line.contains("\"scheme\":\"https\""));
+            (lines.count() >= 2).then_some(())
         });
     }
 }

@@ -201,9 +201,9 @@ fn an_attack_late_in_an_upload_is_refused_and_never_whole_at_the_origin() {
 }
 
 #[test]
-fn coded_content_is_seen_and_a_bomb_is_a_limit() {
+fn coded_content_is_seen_and_a_bomb_is_refused() {
     let origin = Origin::saying("served");
-    let proxy = inspected(&origin, "[filter.inspect]\non_limit = \"deny\"\n").start();
+    let proxy = enforced(&origin);
     let gzip = |content: &[u8]| {
         let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         coder.write_all(content).expect("memory");
@@ -217,8 +217,12 @@ fn coded_content_is_seen_and_a_bomb_is_a_limit() {
     assert_eq!(origin.last().content, fine);
     let before = proxy.resident_kib();
     let bomb = gzip(&vec![b'a'; 64 << 20]);
-    refused(&ask(&proxy, "POST", "/", fields, &bomb), "bomb");
+    let answer = ask(&proxy, "POST", "/", fields, &bomb);
+    assert_eq!(answer.status(), 413, "{}", answer.text());
+    assert!(answer.text().contains("decompression_bomb"), "{}", answer.text());
     assert!(proxy.resident_kib() < before + 8 * 1024);
+    waiting::until("the log names the rule", || proxy.log().contains("limit-coding").then_some(()));
+    assert_eq!(origin.last().content, fine, "it never saw the bomb");
 }
 
 #[test]

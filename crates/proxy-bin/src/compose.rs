@@ -359,8 +359,7 @@ where
     });
     let spans = resources.spans();
     let service = spans.wrap("inspect_response", service, inspect.responses);
-    let service = spans.wrap("decode", service, compress.and_then(compress::decode));
-    let service = spans.wrap("compress", service, coding);
+    let service = spans.code(service, coding, compress.and_then(compress::decode));
     spans.wrap("inspect", service, inspect.requests)
 }
 

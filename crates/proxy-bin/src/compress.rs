@@ -96,7 +96,7 @@ impl Coders {
         }
         let limits = StoredLimits { max_size: policy.max_stored, levels: policy.stored_levels };
         let coder = StoredCoder::new(&config(policy), limits, self.pool.clone());
-        Some(Arc::new(coder.guard(self.guard.clone())))
+        Some(Arc::new(coder.guard(self.guard.clone()).siblings(policy.precompressed)))
     }
 }
 

@@ -96,9 +96,9 @@ where
             MaybeStacked::Plain(dispatch) => {
                 MaybeStackedFuture::Plain { inner: dispatch.begin(request, matched) }
             }
-            MaybeStacked::Stacked(stack) => {
+            stack => {
                 request.extensions_mut().insert(matched);
-                MaybeStackedFuture::Stacked { inner: stack.call(request) }
+                stack.call(request)
             }
         };
         GatewayFuture { state: State::Inner { inner } }

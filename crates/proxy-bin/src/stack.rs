@@ -16,6 +16,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
+use proxy_compress::decode::{Decode, DecodeBody, DecodeFuture};
+use proxy_compress::{Compress, CompressBody, CompressFuture, CompressLayer, DecodeLayer};
 use proxy_core::{Body, BoxError, Reply};
 use proxy_observe::traces::SpanLayer;
 use tower_layer::Layer;
@@ -127,6 +129,25 @@ impl Spans {
         let span = layer.as_ref().and_then(|_| self.name(name)).map(SpanLayer::new);
         stack.wrap(layer).wrap(span)
     }
+
+    /// As [`MaybeStacked::code`]; where there are spans, each of the layers has one.
+    pub fn code<S>(
+        self,
+        stack: MaybeStacked<S>,
+        compress: Option<CompressLayer>,
+        decode: Option<DecodeLayer>,
+    ) -> MaybeStacked<S>
+    where
+        S: Service<Request<Body>, Response = Response<MaybeCachedBody>, Error = Infallible>,
+        S: Clone + Send + Sync + 'static,
+        S::Future: Send,
+    {
+        if !self.0 {
+            return stack.code(compress, decode);
+        }
+        let stack = self.wrap("decode", stack, decode);
+        self.wrap("compress", stack, compress)
+    }
 }
 
 /// A service, bare or below layers.
@@ -134,6 +155,8 @@ impl Spans {
 pub enum MaybeStacked<S> {
     /// No layer was asked for.
     Plain(S),
+    /// Below the two layers of content coding alone, which many ask for.
+    Coded(Compress<Decode<S>>),
     /// Below at least one layer.
     Stacked(Erased),
 }
@@ -161,11 +184,26 @@ where
         B::Error: Into<BoxError>,
     {
         let Some(layer) = layer else { return self };
-        let inner = match self {
+        Self::Stacked(Erased::new(layer.layer(self.erased())))
+    }
+
+    /// Puts the layers of content coding around all that is there: decoding below coding.
+    #[must_use]
+    pub fn code(self, compress: Option<CompressLayer>, decode: Option<DecodeLayer>) -> Self {
+        match (self, compress, decode) {
+            (Self::Plain(service), Some(compress), Some(decode)) => {
+                Self::Coded(compress.layer(decode.layer(service)))
+            }
+            (stack, compress, decode) => stack.wrap(decode).wrap(compress),
+        }
+    }
+
+    fn erased(self) -> Erased {
+        match self {
             Self::Plain(service) => Erased::new(service),
+            Self::Coded(service) => Erased::new(service),
             Self::Stacked(stack) => stack,
-        };
-        Self::Stacked(Erased::new(layer.layer(inner)))
+        }
     }
 }
 
@@ -180,6 +218,7 @@ where
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         match self {
             Self::Plain(service) => service.poll_ready(cx),
+            Self::Coded(service) => service.poll_ready(cx),
             Self::Stacked(_) => Poll::Ready(Ok(())),
         }
     }
@@ -187,6 +226,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self {
             Self::Plain(service) => MaybeStackedFuture::Plain { inner: service.call(request) },
+            Self::Coded(service) => MaybeStackedFuture::Coded { inner: service.call(request) },
             Self::Stacked(stack) => MaybeStackedFuture::Stacked { inner: stack.call(request) },
         }
     }
@@ -199,6 +239,8 @@ pin_project! {
     pub enum MaybeStackedFuture<F> {
         /// No layer was asked for.
         Plain { #[pin] inner: F },
+        /// Below those of content coding.
+        Coded { #[pin] inner: CompressFuture<DecodeFuture<F, MaybeCachedBody>> },
         /// Below layers.
         Stacked { inner: ErasedFuture },
     }
@@ -213,10 +255,23 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
             FutureProj::Plain { inner } => inner.poll(cx),
+            FutureProj::Coded { inner } => {
+                inner.poll(cx).map_ok(|response| response.map(after_coding))
+            }
             FutureProj::Stacked { inner } => inner.as_mut().poll(cx).map_ok(|response| {
                 response.map(|body| MaybeCachedBody::Plain { body: Reply::inner(body) })
             }),
         }
+    }
+}
+
+/// What is not coded here is what it was: only what is pays for a box.
+fn after_coding(body: CompressBody<DecodeBody<MaybeCachedBody>>) -> MaybeCachedBody {
+    let boxed = |body| MaybeCachedBody::Plain { body: Reply::inner(body) };
+    match body.into_inner().map(DecodeBody::into_inner) {
+        Ok(Ok(body)) => body,
+        Ok(Err(decoded)) => boxed(Body::new(decoded)),
+        Err(coded) => boxed(Body::new(coded)),
     }
 }
 

@@ -7,19 +7,27 @@
 //! Where a coder is given, the cache owns `Accept-Encoding` towards upstream: it asks for identity
 //! and codes by itself, so that one stored response serves every client.
 
+mod attempt;
+mod settled;
+mod sibling;
+
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, VARY};
 use http::{HeaderMap, HeaderValue};
-use proxy_core::{ContentCoder, Effort, NotCoded, WorkQueue, coding};
+use proxy_core::{ContentCoder, Effort, WorkQueue, coding};
 
-use crate::semantics::vary::{self, VariantKey, Vary};
+use crate::semantics::vary::{self, Vary};
 use crate::shared::Shared;
-use crate::store::{KeyHash, StoreError, Stored, StoredBody, StoredHead, Variants};
+use crate::store::{KeyHash, Stored, StoredBody, StoredHead, Variants};
+
+use attempt::Attempt;
+use settled::Settled;
+pub(crate) use sibling::Sibling;
 
 /// Content up to this is coded while the first client waits; more, in the background.
 const INLINE: u64 = 32 * 1024;
@@ -50,6 +58,9 @@ pub(crate) struct Coder {
     busy: Mutex<HashSet<Form>>,
     useless: quick_cache::sync::Cache<Form, Useless>,
     originals: RandomState,
+    settled: Settled,
+    /// Held by those who ask for siblings.
+    asked: Arc<()>,
 }
 
 /// One coded form of one original.
@@ -58,6 +69,8 @@ struct Form {
     key: KeyHash,
     coding: &'static str,
     effort: Effort,
+    /// It is asked for, where the upstream has it, and not made.
+    is_sibling: bool,
     /// The hash of what tells the original from those before and beside it.
     original: u64,
 }
@@ -79,6 +92,8 @@ impl Coder {
             busy: Mutex::default(),
             useless: quick_cache::sync::Cache::new(REMEMBERED),
             originals: RandomState::new(),
+            settled: Settled::default(),
+            asked: Arc::default(),
         }
     }
 
@@ -86,14 +101,22 @@ impl Coder {
         let (head, len) = (&original.head, original.body.len());
         let original = (&head.variant, head.lifetime.response_time, len);
         let original = self.originals.hash_one(original);
-        Form { key, coding, effort: Effort::Quick, original }
+        Form { key, coding, effort: Effort::Quick, is_sibling: false, original }
     }
 
     /// The thorough form in the place of one of this length. It stays what it is while the original
     /// is confirmed again and again.
     fn thorough(&self, of: Form, original: &Stored, kept: u64) -> Form {
         let original = (&original.head.variant, original.body.len(), kept);
-        Form { effort: Effort::Thorough, original: self.originals.hash_one(original), ..of }
+        let original = self.originals.hash_one(original);
+        Form { effort: Effort::Thorough, is_sibling: false, original, ..of }
+    }
+
+    /// The form that the upstream may have of just this content.
+    fn sibling(&self, of: Form, content: &Arc<[Bytes]>) -> Form {
+        let place = Arc::as_ptr(content).cast::<Bytes>().addr();
+        let original = self.originals.hash_one((place, content.len()));
+        Form { effort: Effort::Thorough, is_sibling: true, original, ..of }
     }
 
     fn is_useless(&self, form: &Form, now: Instant) -> bool {
@@ -101,6 +124,15 @@ impl Coder {
             Useless::Ever => true,
             Useless::Until(end) => now < end,
         })
+    }
+
+    fn is_useless_for_ever(&self, form: &Form) -> bool {
+        matches!(self.useless.get(form), Some(Useless::Ever))
+    }
+
+    /// The coding that serves a client best, as far as its word goes.
+    fn best(&self, request: &HeaderMap) -> Option<&'static str> {
+        coding::best(request, self.coder.codings())
     }
 
     fn is_eligible(&self, head: &HeaderMap, len: Option<u64>) -> bool {
@@ -136,6 +168,19 @@ pub(crate) fn vary_but_coding(response: &HeaderMap) -> Vary {
     vary::parse(&others)
 }
 
+/// What serves a client best.
+pub(crate) struct Best {
+    pub(crate) form: Arc<Stored>,
+    /// What the upstream is to be asked for, for those who come later.
+    pub(crate) sibling: Option<Box<Sibling>>,
+}
+
+impl From<Arc<Stored>> for Best {
+    fn from(form: Arc<Stored>) -> Self {
+        Self { form, sibling: None }
+    }
+}
+
 impl Shared {
     /// The form of a stored response that serves a client best: itself, or a coded one.
     pub(crate) fn best_form(
@@ -144,34 +189,38 @@ impl Shared {
         variants: &Variants,
         stored: &Arc<Stored>,
         request: &HeaderMap,
-    ) -> Arc<Stored> {
-        let original = || Arc::clone(stored);
+    ) -> Best {
+        let original = || Best::from(Arc::clone(stored));
         let Some(coder) = &self.coder else { return original() };
         if stored.head.part.is_some()
             || stored.head.trailers.is_some()
             || request.contains_key(http::header::RANGE)
             || is_not_to_be_transformed(request)
-            || !coder.is_eligible(&stored.head.fields, Some(stored.body.len()))
         {
             return original();
         }
-        // The coder's own name of it, which lives long enough.
-        let best = coding::best(request, coder.coder.codings());
-        let Some(best) = coder.coder.codings().iter().find(|c| Some(**c) == best).copied() else {
-            return original();
-        };
+        let Some(best) = coder.best(request) else { return original() };
         let kept = variants.iter().find(|kept| {
             kept.head.derived.as_deref() == Some(best) && kept.head.variant == stored.head.variant
         });
         if let Some(kept) = kept {
-            self.improve(coder, coder.form(hash, best, stored), stored, kept);
+            // Whether it was worth coding has been judged when it was made.
+            let sibling = match coder.settled.has(kept) {
+                true => None,
+                false => self.improve(coder, coder.form(hash, best, stored), stored, kept),
+            };
             if kept.head.lifetime == stored.head.lifetime {
-                return Arc::clone(kept);
+                return Best { form: Arc::clone(kept), sibling };
             }
             // The original has been confirmed meanwhile.
             let Some(head) = coded_head(&stored.head, best) else { return original() };
             let renewed = self.store.replace_head(kept, head.clone());
-            return renewed.unwrap_or_else(|| Arc::new(Stored { head, body: kept.body.clone() }));
+            let form =
+                renewed.unwrap_or_else(|| Arc::new(Stored { head, body: kept.body.clone() }));
+            return Best { form, sibling };
+        }
+        if !coder.is_eligible(&stored.head.fields, Some(stored.body.len())) {
+            return original();
         }
         // What is not in memory is not read for it.
         let StoredBody::Memory { chunks, len } = &stored.body else { return original() };
@@ -186,141 +235,45 @@ impl Shared {
             return original();
         }
         let content = Arc::downgrade(chunks);
-        attempt.derive(&content, stored.head.variant.as_ref(), u64::MAX).unwrap_or_else(original)
+        let made = attempt.derive(&content, stored.head.variant.as_ref(), u64::MAX);
+        made.map_or_else(original, Best::from)
     }
 
-    /// A form that is used again is worth more effort.
-    fn improve(self: &Arc<Self>, coder: &Coder, form: Form, stored: &Arc<Stored>, kept: &Stored) {
-        let StoredBody::Memory { chunks, len } = &stored.body else { return };
+    /// A form that is used again is worth more effort, or a question.
+    fn improve(
+        self: &Arc<Self>,
+        coder: &Coder,
+        form: Form,
+        stored: &Arc<Stored>,
+        kept: &Arc<Stored>,
+    ) -> Option<Box<Sibling>> {
+        let StoredBody::Memory { chunks, len } = &stored.body else { return None };
+        let mut is_last_word = true;
+        if let Some(ending) = coder.coder.sibling(form.coding)
+            && self.may_have_siblings(stored)
+        {
+            let form = coder.sibling(form, chunks);
+            if !coder.is_useless(&form, self.clock.now()) {
+                // What is made here waits for the answer.
+                let attempt = Attempt::begin(self, form)?;
+                let content = Arc::downgrade(chunks);
+                return Some(Box::new(Sibling::new(attempt, ending, content, kept.body.len())));
+            }
+            is_last_word = coder.is_useless_for_ever(&form);
+        }
         let form = coder.thorough(form, stored, kept.body.len());
-        if coder.coder.has_thorough(form.coding, *len)
-            && !coder.is_useless(&form, self.clock.now())
+        if !coder.coder.has_thorough(form.coding, *len) || coder.is_useless_for_ever(&form) {
+            if is_last_word {
+                coder.settled.add(kept);
+            }
+            return None;
+        }
+        if !coder.is_useless(&form, self.clock.now())
             && let Some(attempt) = Attempt::begin(self, form)
         {
             attempt.queue_smaller(stored, chunks, kept.body.len());
         }
-    }
-}
-
-/// A form that is being made. Dropping it ends that, also where the coder panics.
-struct Attempt {
-    shared: Arc<Shared>,
-    form: Form,
-    /// What is remembered of it in the end.
-    useless: Option<Useless>,
-}
-
-impl Attempt {
-    /// `None` where the form is being made already.
-    fn begin(shared: &Arc<Shared>, form: Form) -> Option<Self> {
-        let is_first = lock(&shared.coder.as_ref()?.busy).insert(form);
-        is_first.then(|| Self { shared: Arc::clone(shared), form, useless: None })
-    }
-
-    /// Has it made in the background.
-    fn queue(self, stored: &Arc<Stored>, chunks: &Arc<[Bytes]>) {
-        self.queue_smaller(stored, chunks, u64::MAX);
-    }
-
-    fn queue_smaller(self, stored: &Arc<Stored>, chunks: &Arc<[Bytes]>, than: u64) {
-        let shared = Arc::clone(&self.shared);
-        let Some(coder) = &shared.coder else { return };
-        let (form, variant, content) =
-            (self.form, stored.head.variant.clone(), Arc::downgrade(chunks));
-        let queue = match form.effort {
-            Effort::Quick => &coder.queues.quick,
-            Effort::Thorough => &coder.queues.thorough,
-        };
-        let taken = queue.push(Box::new(move || {
-            self.derive(&content, variant.as_ref(), than);
-        }));
-        if !taken {
-            coder.useless.insert(form, Useless::Until(shared.clock.now() + NO_ROOM));
-        }
-    }
-
-    /// Makes a coded form of this content, and stores it where it is smaller than so many bytes.
-    fn derive(
-        mut self,
-        content: &Weak<[Bytes]>,
-        variant: Option<&VariantKey>,
-        than: u64,
-    ) -> Option<Arc<Stored>> {
-        let shared = Arc::clone(&self.shared);
-        let Form { coding, effort, .. } = self.form;
-        let coder = shared.coder.as_ref()?;
-        // It may have gone while this waited.
-        let chunks = &content.upgrade()?;
-        self.original(chunks, variant)?;
-        // Also where the coder panics.
-        self.useless = Some(Useless::Ever);
-        let content = match coder.coder.code(coding, chunks, effort) {
-            Ok(content) => content,
-            Err(NotCoded::Useless) => return None,
-            Err(NotCoded::NotNow) => {
-                self.useless = Some(self.later());
-                return None;
-            }
-        };
-        let len = content.len() as u64;
-        if len >= than {
-            return None;
-        }
-        // It may have been replaced while this was made, or confirmed: then its head is another.
-        let Some(stored) = &self.original(chunks, variant) else {
-            self.useless = None;
-            return None;
-        };
-        let head = coded_head(&stored.head, coding)?;
-        self.useless = Some(self.later());
-        let mut writer = shared.store.begin(head, Some(content.len() as u64))?;
-        writer.write(content).ok()?;
-        let made = match writer.commit(None) {
-            Ok(made) => made,
-            Err(error) => {
-                self.useless = match error {
-                    // Beside what is under the key there is no room for it.
-                    StoreError::TooLarge => Some(Useless::Ever),
-                    StoreError::Superseded => None,
-                    _ => self.useless,
-                };
-                return None;
-            }
-        };
-        self.useless = None;
-        if effort == Effort::Thorough {
-            // It is there now: it is not to be made of itself.
-            coder.useless.insert(coder.thorough(self.form, stored, len), Useless::Ever);
-        }
-        Some(made)
-    }
-
-    /// The original as it is stored now: with the same content, under whatever head.
-    fn original(&self, chunks: &Arc<[Bytes]>, variant: Option<&VariantKey>) -> Option<Arc<Stored>> {
-        let is_it = |now: &&Arc<Stored>| match &now.body {
-            StoredBody::Memory { chunks: these, .. } => {
-                now.head.derived.is_none()
-                    && now.head.variant.as_ref() == variant
-                    && Arc::ptr_eq(these, chunks)
-            }
-            _ => false,
-        };
-        self.shared.store.lookup(&self.form.key)?.iter().find(is_it).cloned()
-    }
-
-    fn later(&self) -> Useless {
-        Useless::Until(self.shared.clock.now() + NO_ROOM)
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        let Some(coder) = &self.shared.coder else { return };
-        // In this order: nobody is to begin in between.
-        if let Some(useless) = self.useless {
-            coder.useless.insert(self.form, useless);
-        }
-        lock(&coder.busy).remove(&self.form);
+        None
     }
 }
 

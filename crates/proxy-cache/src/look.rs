@@ -12,6 +12,7 @@ use proxy_core::Exchange;
 
 use crate::answer::{self, Asked};
 use crate::body::CacheBody;
+use crate::derive::Sibling;
 use crate::explain;
 use crate::keying::{FORWARDED_HOST, FORWARDED_PROTO, KeyParts, is_looked_up};
 use crate::metrics::Outcome;
@@ -44,7 +45,13 @@ pub(crate) enum Purpose {
 pub(crate) enum Plan<B> {
     /// It is answered, and the cache asks upstream at most for its own sake. `why` is not there
     /// where it is answered for want of a stored response.
-    Answer { response: Box<Response<CacheBody<B>>>, refresh: Option<Box<Go>>, why: Option<Reuse> },
+    Answer {
+        response: Box<Response<CacheBody<B>>>,
+        refresh: Option<Box<Go>>,
+        /// What the upstream is asked for besides.
+        sibling: Option<Box<Sibling>>,
+        why: Option<Reuse>,
+    },
     /// It goes upstream, and its response past the cache.
     Pass(Pass),
     /// It goes upstream, unless another one is there already.
@@ -259,13 +266,15 @@ impl Shared {
             };
             if outcome != Outcome::Miss {
                 let status = CacheStatus { hit: true, ..status };
+                let mut sibling = None;
                 let answered = match (&self.coder, &variants) {
                     _ if purpose == Purpose::Explain => {
                         answer::from_stored(self, asked, &explain::unread(stored), status)
                     }
                     (Some(_), Some(all)) => {
-                        let form = self.best_form(hash, all, stored, asked.fields);
-                        answer::from_stored(self, asked, &form, status)
+                        let best = self.best_form(hash, all, stored, asked.fields);
+                        sibling = best.sibling.filter(|_| purpose == Purpose::Serve);
+                        answer::from_stored(self, asked, &best.form, status)
                     }
                     _ => answer::from_stored(self, asked, stored, status),
                 };
@@ -282,7 +291,7 @@ impl Shared {
                             ..go
                         })
                     });
-                    return Plan::Answer { response: Box::new(response), refresh, why };
+                    return Plan::Answer { response: Box::new(response), refresh, sibling, why };
                 }
                 fwd = Fwd::Partial;
             } else {
@@ -296,7 +305,7 @@ impl Shared {
             count(Outcome::Miss);
             let status = CacheStatus { fwd: None, detail: Some("only-if-cached"), ..status };
             let response = Box::new(answer::only_if_cached(&status));
-            return Plan::Answer { response, refresh: None, why: None };
+            return Plan::Answer { response, refresh: None, sibling: None, why: None };
         }
         let own_conditions = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_RANGE, RANGE]
             .iter()

@@ -74,14 +74,18 @@ where
             return self.rehearse(request);
         }
         match self.shared.look(&request, Purpose::Serve) {
-            Plan::Answer { response, refresh: again, .. } => {
+            Plan::Answer { response, refresh: again, sibling, .. } => {
                 note(Exchange::of(&request), if again.is_some() { "stale" } else { "hit" });
-                if let (Some(go), Some(spawn)) = (again, &self.shared.spawn) {
+                if let Some(spawn) = &self.shared.spawn
+                    && (again.is_some() || sibling.is_some())
+                {
                     let (parts, _) = request.into_parts();
-                    let (shared, inner) = (Arc::clone(&self.shared), self.inner.clone());
-                    if let Some(task) = refresh::<S, ReqB, ResB>(&shared, inner, &parts, &go) {
-                        spawn.spawn(task);
-                    }
+                    let inner = || self.inner.clone();
+                    let again = again.and_then(|go| {
+                        refresh::<S, ReqB, ResB>(&self.shared, inner(), &parts, &go)
+                    });
+                    let sibling = sibling.and_then(|sibling| sibling.ask(inner(), &parts));
+                    again.into_iter().chain(sibling).for_each(|task| spawn.spawn(task));
                 }
                 CacheFuture { state: State::Answered { response: Some(response) } }
             }

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCEPT_ENCODING, HOST};
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, HOST, IF_MATCH, IF_NONE_MATCH, IF_RANGE,
+};
 use http::{HeaderMap, HeaderValue, Method, Request};
-use proxy_core::{Exchange, coding};
+use proxy_core::Exchange;
+use proxy_core::coding::Accepted;
 
 use crate::codings::Coding;
 use crate::dictionary::{self, Dictionary, DictionaryStore};
-use crate::eligibility::{is_authorized, is_not_to_be_transformed};
+use crate::eligibility::is_not_to_be_transformed;
 use crate::validators::{self, CodedTags};
 
 /// What is kept of a request until its response is there.
@@ -45,24 +48,30 @@ impl Ask {
         let is_tunnel = *request.method() == Method::CONNECT;
         let is_safe = request.method().is_safe();
         let fields = request.headers_mut();
-        let best = codings.best(fields);
+        let there = There::of(fields);
+        let accepted = Accepted::of(fields);
+        let best = codings.best(&accepted);
         let dictionary = dictionaries
             .and_then(|store| dictionary::available(store, origin.as_deref(), fields))
-            .and_then(|known| codings.best_with_dictionary(fields).map(|coding| (coding, known)));
-        let names_codings = fields.contains_key(ACCEPT_ENCODING);
-        let refuses_identity = names_codings && coding::weight(fields, "identity").is_none();
-        let hands_off = is_not_to_be_transformed(fields);
-        let authorized = is_user || is_authorized(fields);
-        let tags = if hands_off {
+            .and_then(|known| codings.best_with_dictionary(&accepted).map(|own| (own, known)));
+        let refuses_identity = accepted.is_said() && accepted.weight("identity").is_none();
+        let hands_off = there.cache_control && is_not_to_be_transformed(fields);
+        let authorized = is_user || there.authorization;
+        let short = if dictionary.is_some() && !hands_off {
+            // The coded forms of others, such as a cache has, are larger than what is made here.
+            Some(HeaderValue::from_static("identity"))
+        } else if from_inside && accepted.is_said() {
+            codings.in_short(&accepted, best)
+        } else {
+            None
+        };
+        let tags = if hands_off || !there.conditions {
             None
         } else {
             validators::map(fields, &codings.with_dictionaries, best.is_some(), is_safe)
         };
-        if dictionary.is_some() && !hands_off {
-            // The coded forms of others, such as a cache has, are larger than what is made here.
-            fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        } else if from_inside && names_codings {
-            codings.name_in_short(fields, best);
+        if let Some(short) = short {
+            fields.insert(ACCEPT_ENCODING, short);
         }
         Self {
             best,
@@ -85,6 +94,33 @@ impl Ask {
             Some((coding, _)) => dictionary::token(*coding),
             None => self.best.map(Coding::token),
         }
+    }
+}
+
+/// Which of the fields that count here a request has. One walk over the names is cheaper than a
+/// look-up for each, and most have none of them.
+#[derive(Default)]
+struct There {
+    cache_control: bool,
+    authorization: bool,
+    /// Conditions about what a client has already.
+    conditions: bool,
+}
+
+impl There {
+    fn of(fields: &HeaderMap) -> Self {
+        let mut there = Self::default();
+        for name in fields.keys() {
+            // By length first: most names are passed by with that.
+            match name.as_str().len() {
+                13 if *name == CACHE_CONTROL => there.cache_control = true,
+                13 if *name == AUTHORIZATION => there.authorization = true,
+                13 => there.conditions |= *name == IF_NONE_MATCH,
+                8 => there.conditions |= *name == IF_MATCH || *name == IF_RANGE,
+                _ => {}
+            }
+        }
+        there
     }
 }
 
@@ -118,8 +154,8 @@ impl Codings {
     }
 
     /// The one with a dictionary, where the client likes none without one better.
-    fn best_with_dictionary(&self, request: &HeaderMap) -> Option<Coding> {
-        let best = coding::best(request, &self.with_dictionaries)?;
+    fn best_with_dictionary(&self, accepted: &Accepted<'_>) -> Option<Coding> {
+        let best = accepted.best(&self.with_dictionaries)?;
         self.codings.iter().copied().find(|coding| dictionary::token(*coding) == Some(best))
     }
 
@@ -127,29 +163,24 @@ impl Codings {
         &self.tokens
     }
 
-    /// Says in few words what the client takes.
-    fn name_in_short(&self, request: &mut HeaderMap, best: Option<Coding>) {
+    /// What the client takes, in few words.
+    fn in_short(&self, accepted: &Accepted<'_>, best: Option<Coding>) -> Option<HeaderValue> {
         let mut short = String::new();
         let first = best.map(Coding::token);
         let others = self.tokens.iter().copied().filter(|token| Some(*token) != first);
         // A client that likes the content best as it is gets it so.
         for token in first.into_iter().chain(others.take(if best.is_some() { 8 } else { 0 })) {
-            if coding::weight(request, token).is_some() {
+            if accepted.weight(token).is_some() {
                 short.push_str(if short.is_empty() { "" } else { ", " });
                 short.push_str(token);
             }
         }
         let short = if short.is_empty() { "identity" } else { &short };
-        if let Ok(value) = HeaderValue::from_str(short) {
-            request.insert(ACCEPT_ENCODING, value);
-        }
+        HeaderValue::from_str(short).ok()
     }
 
-    fn best(&self, request: &HeaderMap) -> Option<Coding> {
-        if !request.contains_key(ACCEPT_ENCODING) {
-            return None;
-        }
-        let best = coding::best(request, &self.tokens)?;
+    fn best(&self, accepted: &Accepted<'_>) -> Option<Coding> {
+        let best = accepted.best(&self.tokens)?;
         self.codings.iter().copied().find(|coding| coding.token() == best)
     }
 }

@@ -26,6 +26,15 @@ impl Coding {
         }
     }
 
+    /// How the names of files in it end.
+    pub const fn file_ending(self) -> &'static str {
+        match self {
+            Self::Zstd => ".zst",
+            Self::Brotli => ".br",
+            Self::Gzip => ".gz",
+        }
+    }
+
     /// The coding of this name, in any case; `x-gzip` is `gzip`.
     pub fn parse(name: &str) -> Option<Self> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);

@@ -10,6 +10,7 @@
 //! is broken off. Both are in the exchange's record.
 
 mod body;
+mod fields;
 mod layer;
 mod probe;
 mod stages;

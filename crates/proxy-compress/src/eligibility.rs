@@ -1,8 +1,6 @@
 //! Which responses are coded.
 
-use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, SET_COOKIE,
-};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
 use proxy_core::{coding, fields};
 
@@ -154,10 +152,6 @@ pub(crate) fn can_be_coded(status: StatusCode, fields: &HeaderMap) -> Result<(),
 
 pub(crate) fn is_not_to_be_transformed(message: &HeaderMap) -> bool {
     fields::list(message, &CACHE_CONTROL).any(|name| name.eq_ignore_ascii_case("no-transform"))
-}
-
-pub(crate) fn is_authorized(request: &HeaderMap) -> bool {
-    request.contains_key(AUTHORIZATION)
 }
 
 /// What `Content-Length` says.

@@ -1,5 +1,7 @@
 //! `StoredCoder`: coded forms of what a cache has stored.
 
+mod form;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -39,6 +41,7 @@ pub struct StoredCoder {
     limits: StoredLimits,
     pool: EncoderPool,
     guard: Option<LoadGuard>,
+    has_siblings: bool,
 }
 
 impl StoredCoder {
@@ -52,6 +55,7 @@ impl StoredCoder {
             limits,
             pool,
             guard: None,
+            has_siblings: false,
         }
     }
 
@@ -60,6 +64,15 @@ impl StoredCoder {
     #[must_use]
     pub fn guard(mut self, guard: LoadGuard) -> Self {
         self.guard = Some(guard);
+        self
+    }
+
+    /// Has the cache ask for files that stand beside the original and are coded already: with
+    /// [`Coding::file_ending`] behind its name. What they are is used if it decodes to the original.
+    /// Default: none are asked for.
+    #[must_use]
+    pub const fn siblings(mut self, has_siblings: bool) -> Self {
+        self.has_siblings = has_siblings;
         self
     }
 
@@ -129,6 +142,15 @@ impl ContentCoder for StoredCoder {
             None => smaller(encoder, content, len),
         };
         coded.ok_or(NotCoded::Useless)
+    }
+
+    fn sibling(&self, coding: &str) -> Option<&'static str> {
+        self.has_siblings.then(|| Coding::parse(coding).map(Coding::file_ending)).flatten()
+    }
+
+    fn is_form_of(&self, coding: &str, coded: &[u8], content: &[Bytes]) -> bool {
+        let is_it = || form::is_form_of(coding, coded, content);
+        self.guard.as_ref().map_or_else(is_it, |guard| guard.measure(is_it).0)
     }
 
     fn has_thorough(&self, coding: &str, len: u64) -> bool {

@@ -2,11 +2,15 @@
 //! stored representation ([`ContentCoder`]). The rules here are those that whoever codes and
 //! whoever stores must agree on.
 
+mod accepted;
+
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, ETAG, VARY};
+use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, ETAG, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::fields;
+
+pub use accepted::{Accepted, best, takes_all, weight};
 
 /// Of no use once the content is in another coding: what they are computed over has changed
 /// (RFC 9530 sections 2 and 3; RFC 1864).
@@ -62,47 +66,20 @@ pub trait ContentCoder: Send + Sync + 'static {
         let _ = (coding, len);
         false
     }
-}
 
-/// The weight a client gives to a coding, 0 to 1000; `None`: it does not take it
-/// (RFC 9110 section 12.5.3).
-pub fn weight(request: &HeaderMap, coding: &str) -> Option<u16> {
-    let identity = coding == "identity";
-    if !request.contains_key(ACCEPT_ENCODING) {
-        // Anything would be allowed; what every client understands is identity.
-        return identity.then_some(1000);
+    /// How the name of a file in this coding ends that may stand beside the original (`.br`), where
+    /// such files are to be asked for. By default they are not.
+    fn sibling(&self, coding: &str) -> Option<&'static str> {
+        let _ = coding;
+        None
     }
-    let (mut named, mut any) = (None, None);
-    for member in fields::list(request, &ACCEPT_ENCODING) {
-        let mut parts = member.split(';').map(|part| part.trim_matches([' ', '\t']));
-        let name = parts.next().unwrap_or_default();
-        let weight = parts.find_map(quality).unwrap_or(1000);
-        if same(name, coding) {
-            named = Some(weight);
-        } else if name == "*" {
-            any = Some(weight);
-        }
-    }
-    match named.or(any) {
-        Some(0) => None,
-        Some(weight) => Some(weight),
-        None => identity.then_some(1),
-    }
-}
 
-/// The coding that serves a client best: the one of the greatest weight, among equals the first.
-/// `None`: identity, which a client that gives it more weight than all others gets too.
-pub fn best<'a>(request: &HeaderMap, codings: &[&'a str]) -> Option<&'a str> {
-    let mut best: Option<(&str, u16)> = None;
-    for coding in codings {
-        if let Some(weight) = weight(request, coding)
-            && best.is_none_or(|(_, so_far)| weight > so_far)
-        {
-            best = Some((coding, weight));
-        }
+    /// Whether this is the content in that coding, to the last byte: what somebody else has made is
+    /// used only then. By default nothing is.
+    fn is_form_of(&self, coding: &str, coded: &[u8], content: &[Bytes]) -> bool {
+        let _ = (coding, coded, content);
+        false
     }
-    let (coding, found) = best?;
-    (weight(request, "identity").unwrap_or(0) <= found).then_some(coding)
 }
 
 /// A tag must differ between codings of one representation (RFC 9110 section 8.8.3.3): the tag with
@@ -186,88 +163,9 @@ pub fn vary_by(response: &mut HeaderMap, field: &'static str) {
     }
 }
 
-/// Names of codings are case-insensitive, and two have an old name (RFC 9110 section 8.4.1).
-fn same(name: &str, coding: &str) -> bool {
-    let plain = match name {
-        name if name.len() > 2 && name.as_bytes()[..2].eq_ignore_ascii_case(b"x-") => &name[2..],
-        name => name,
-    };
-    plain.eq_ignore_ascii_case(coding)
-        && (plain.len() == name.len() || matches!(coding, "gzip" | "compress"))
-}
-
-/// A `q` parameter in thousandths (RFC 9110 section 12.4.2); a malformed one counts as 0.
-fn quality(parameter: &str) -> Option<u16> {
-    let (name, value) = parameter.split_once('=')?;
-    if !name.trim_ascii().eq_ignore_ascii_case("q") {
-        return None;
-    }
-    let (whole, rest) = value.split_once('.').unwrap_or((value, ""));
-    let valid = matches!(whole, "0" | "1")
-        && rest.len() <= 3
-        && rest.bytes().all(|byte| byte.is_ascii_digit());
-    if !valid {
-        return Some(0);
-    }
-    let rest =
-        rest.bytes().chain([b'0'; 3]).take(3).fold(0, |n, byte| n * 10 + u16::from(byte - b'0'));
-    Some(if whole == "1" { 1000 } else { rest })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn accepting(value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(ACCEPT_ENCODING, value.parse().expect("a value"))])
-    }
-
-    #[test]
-    fn weights_of_rfc_9110_12_5_3() {
-        for (value, coding, expected) in [
-            ("gzip", "gzip", Some(1000)),
-            ("GZIP;q=0.5", "gzip", Some(500)),
-            ("x-gzip", "gzip", Some(1000)),
-            ("x-br", "br", None),
-            ("gzip;q=0", "gzip", None),
-            ("*", "br", Some(1000)),
-            ("*;q=0, gzip", "br", None),
-            ("br;q=0.001", "br", Some(1)),
-            ("br;q=2", "br", None),
-            ("br;q=0.1234", "br", None),
-            ("br; Q=0.5", "br", Some(500)),
-            ("br;q = 0.5", "br", None),
-            ("br;q=", "br", None),
-            ("br;level=5", "br", Some(1000)),
-            (",, ;, br", "br", Some(1000)),
-            ("", "gzip", None),
-            ("", "identity", Some(1)),
-            ("gzip", "identity", Some(1)),
-            ("*;q=0", "identity", None),
-            ("identity;q=0", "identity", None),
-        ] {
-            assert_eq!(weight(&accepting(value), coding), expected, "{value:?} {coding}");
-        }
-        assert_eq!(weight(&HeaderMap::new(), "identity"), Some(1000));
-        assert_eq!(weight(&HeaderMap::new(), "gzip"), None);
-    }
-
-    #[test]
-    fn the_best_one() {
-        let ours = ["zstd", "br", "gzip"];
-        for (value, expected) in [
-            ("gzip, deflate, br, zstd", Some("zstd")),
-            ("gzip, br", Some("br")),
-            ("gzip;q=1, br;q=0.5", Some("gzip")),
-            ("identity, gzip;q=0.5", None),
-            ("deflate", None),
-            ("*", Some("zstd")),
-            ("*;q=0.5, zstd;q=0, identity;q=0.1", Some("br")),
-        ] {
-            assert_eq!(best(&accepting(value), &ours), expected, "{value}");
-        }
-        assert_eq!(best(&HeaderMap::new(), &ours), None);
-    }
 
     #[test]
     fn tags_tell_codings_apart() {

@@ -142,6 +142,7 @@ pub fn layered_compress(specific: &CompressRules, general: &CompressRules) -> Co
         unacceptable: own.unacceptable.or(other.unacceptable),
         decode: own.decode.or(other.decode),
         from_upstream: own.from_upstream.or(other.from_upstream),
+        precompressed: own.precompressed.or(other.precompressed),
     }
 }
 

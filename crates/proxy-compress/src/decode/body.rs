@@ -89,6 +89,17 @@ impl<B> DecodeBody<B> {
         Self { kind: Kind::Plain { body } }
     }
 
+    /// The content behind, where it passes as it came.
+    ///
+    /// # Errors
+    /// This body, where it does not.
+    pub fn into_inner(self) -> Result<B, Self> {
+        match self {
+            Self { kind: Kind::Plain { body } } => Ok(body),
+            other => Err(other),
+        }
+    }
+
     pub(super) fn decoded(decoding: Decoding<B>) -> Self {
         Self { kind: Kind::Decoded { decoding: Box::new(decoding) } }
     }

@@ -6,23 +6,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
-    ETAG, IF_NONE_MATCH,
-};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use pin_project_lite::pin_project;
-use proxy_core::{BoxError, Decision, Exchange, Verdict, coding, fields};
+use proxy_core::{BoxError, Decision, Exchange, Verdict, coding};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::LAYER;
 use super::body::DecodeBody;
+use super::fields::{Takes, is_decodable, is_taken, not_modified, uncoded};
 use super::probe::{Probe, Probed};
 use super::unpacker::{DecodeLimits, Unpacker};
-use super::{DecodeError, LAYER};
 use crate::content_types;
-use crate::validators::tags_of;
 
 /// Takes codings off responses that their clients do not take: what a cache has stored for others,
 /// what an origin server sends unasked. A client that names no coding at all gets what there is:
@@ -78,15 +75,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
-        let takes = request.headers().contains_key(ACCEPT_ENCODING).then(|| {
-            let mut takes = HeaderMap::new();
-            for name in [ACCEPT_ENCODING, IF_NONE_MATCH] {
-                for value in request.headers().get_all(&name) {
-                    takes.append(name.clone(), value.clone());
-                }
-            }
-            Box::new(takes)
-        });
+        let takes = Takes::of(request.headers());
         let head = *request.method() == Method::HEAD;
         let exchange = Exchange::of(&request).cloned();
         let inner = self.inner.call(request);
@@ -109,8 +98,7 @@ pin_project! {
         Asking {
             #[pin]
             inner: F,
-            // What the client takes, and has; none where it has not said.
-            takes: Option<Box<HeaderMap>>,
+            takes: Takes,
             head: bool,
             exchange: Option<Exchange>,
             limits: Arc<DecodeLimits>,
@@ -135,7 +123,7 @@ where
             let (probe, exchange) = match self.as_mut().project().state.project() {
                 StateProj::Asking { inner, takes, head, exchange, limits } => {
                     let response = ready!(inner.poll(cx))?;
-                    let asked = Asked { takes: takes.as_deref(), head: *head, exchange, limits };
+                    let asked = Asked { takes, head: *head, exchange, limits };
                     match asked.begin(response) {
                         Begun::Answer(answer) => return Poll::Ready(Ok(*answer)),
                         Begun::Probe(probe) => (Some(probe), exchange.take()),
@@ -153,7 +141,7 @@ where
 
 /// A request whose response is there.
 struct Asked<'a> {
-    takes: Option<&'a HeaderMap>,
+    takes: &'a Takes,
     head: bool,
     exchange: &'a Option<Exchange>,
     limits: &'a DecodeLimits,
@@ -169,21 +157,31 @@ impl Asked<'_> {
     fn begin<B: Body<Data = Bytes>>(&self, mut response: Response<B>) -> Begun<B> {
         let plain =
             |response: Response<B>| Begun::Answer(Box::new(response.map(DecodeBody::plain)));
-        let unpacker = unpacker(&response, *self.limits);
-        if matches!(unpacker, Ok(Some(_))) {
-            // Of what is sent as it is, too: others get it decoded.
-            coding::vary_by_coding(response.headers_mut());
+        if response.extensions().get::<coding::StoredForm>().is_some() {
+            // A cache inside has chosen it by what the client takes.
+            return plain(response);
         }
         if response.status() == StatusCode::NOT_MODIFIED
-            && let Some(has) = self.takes
+            && let Takes::Fields(has) = self.takes
         {
             not_modified(response.headers_mut(), has);
         }
-        if self.takes.is_none_or(|takes| is_taken(response.headers(), takes)) {
+        if !response.headers().contains_key(CONTENT_ENCODING) {
+            return plain(response);
+        }
+        let decodable = is_decodable(&response, *self.limits);
+        if matches!(decodable, Ok(true)) {
+            // Of what is sent as it is, too: others get it decoded.
+            coding::vary_by_coding(response.headers_mut());
+        }
+        if self.takes.fields().is_none_or(|takes| is_taken(response.headers(), &takes)) {
             return plain(response);
         }
         let bodiless = self.head || response.body().is_end_stream();
-        let unpacker = match unpacker {
+        let unpacker = match decodable.and_then(|decodable| match decodable {
+            true => Unpacker::new(response.headers(), *self.limits),
+            false => Ok(None),
+        }) {
             Ok(Some(unpacker)) => unpacker,
             Err(error) if !bodiless => {
                 return Begun::Answer(Box::new(answer(Err(error), self.exchange.as_ref())));
@@ -226,63 +224,6 @@ fn answer<B>(found: Probed<B>, exchange: Option<&Exchange>) -> Response<DecodeBo
             refusal.into_response::<B>().map(|_| DecodeBody::empty())
         }
     }
-}
-
-/// The decoders of a response. `None` where nothing can be done: a coding that nobody here knows is
-/// left to the client. An error where there are too many of them.
-fn unpacker<B>(
-    response: &Response<B>,
-    limits: DecodeLimits,
-) -> Result<Option<Unpacker>, DecodeError> {
-    let have = response.headers();
-    if !have.contains_key(CONTENT_ENCODING)
-        || have.contains_key(CONTENT_RANGE)
-        || response.status() == StatusCode::PARTIAL_CONTENT
-        || crate::eligibility::is_not_to_be_transformed(have)
-    {
-        return Ok(None);
-    }
-    match Unpacker::new(have, limits) {
-        Err(DecodeError::Unknown) => Ok(None),
-        unpacker => unpacker,
-    }
-}
-
-/// Whether the client can read the response as it is.
-fn is_taken(have: &HeaderMap, takes: &HeaderMap) -> bool {
-    fields::list(have, &CONTENT_ENCODING).all(|name| {
-        let name = name.to_ascii_lowercase();
-        let name = name.strip_prefix("x-").unwrap_or(&name);
-        name == "identity" || coding::weight(takes, name).is_some()
-    })
-}
-
-/// Gives a 304 the weak tag of the decoded form, where that is what the client has.
-fn not_modified(response: &mut HeaderMap, has: &HeaderMap) {
-    let Some(tag) = response.get(ETAG).filter(|tag| tag.as_bytes().starts_with(b"\"")) else {
-        return;
-    };
-    let lines = has.get_all(IF_NONE_MATCH).iter();
-    let mut tags = lines.flat_map(|line| tags_of(line.as_bytes()));
-    let mut has_weak = false;
-    let has_strong = tags.any(|own| {
-        has_weak |= own.strip_prefix(b"W/") == Some(tag.as_bytes());
-        own == tag.as_bytes()
-    });
-    if has_weak && !has_strong {
-        coding::weaken_tag(response);
-    }
-}
-
-/// The fields of the uncoded form. Its tag is another one (RFC 9110 section 8.8.3.3), which the
-/// origin server has not named: a weak one stands for both.
-fn uncoded(fields: &mut HeaderMap) {
-    fields.remove(CONTENT_ENCODING);
-    fields.remove(CONTENT_LENGTH);
-    fields.remove(ACCEPT_RANGES);
-    coding::remove_digests(fields);
-    coding::weaken_tag(fields);
-    coding::vary_by_coding(fields);
 }
 
 impl<F, B> std::fmt::Debug for DecodeFuture<F, B> {

@@ -21,22 +21,30 @@ pub trait ContentDecoder: Send {
     fn is_ended(&self) -> bool;
 }
 
+/// Makes a decoder; none where there is no memory for it.
+type Make = fn() -> Option<Box<dyn ContentDecoder>>;
+
+/// What makes decoders, by the names of codings.
+const MAKERS: [(&str, Make); 5] = [
+    ("gzip", || Some(Box::new(Gzip::default()))),
+    ("x-gzip", || Some(Box::new(Gzip::default()))),
+    ("br", || Some(Box::new(Brotli::default()))),
+    ("zstd", || Zstd::new().map(|zstd| Box::new(zstd) as _)),
+    ("deflate", || Some(Box::new(Deflate::default()))),
+];
+
+fn maker(name: &str) -> Option<Make> {
+    MAKERS.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)).map(|(_, make)| *make)
+}
+
+/// Whether there is a decoder of the coding of this name.
+pub(super) fn is_known(name: &str) -> bool {
+    maker(name).is_some()
+}
+
 /// A decoder of the coding of this name, in any case: `gzip`, `deflate`, `br`, `zstd`.
 pub fn decoder(name: &str) -> Option<Box<dyn ContentDecoder>> {
-    let is = |known: &str| name.eq_ignore_ascii_case(known);
-    if is("gzip") || is("x-gzip") {
-        return Some(Box::new(Gzip::default()));
-    }
-    if is("deflate") {
-        return Some(Box::new(Deflate::default()));
-    }
-    if is("br") {
-        return Some(Box::new(Brotli::default()));
-    }
-    if is("zstd") {
-        return Zstd::new().map(|zstd| Box::new(zstd) as _);
-    }
-    None
+    maker(name)?()
 }
 
 /// The first bytes of every gzip member (RFC 1952 section 2.3.1).

@@ -4,6 +4,7 @@ use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use proxy_core::fields;
 
+use super::stages::is_known;
 use super::{ContentDecoder, DecodeError, decoder};
 
 /// How far decoding goes.
@@ -54,20 +55,29 @@ impl Unpacker {
     /// # Errors
     /// Where a coding is unknown, or there are too many.
     pub fn new(response: &HeaderMap, limits: DecodeLimits) -> Result<Option<Self>, DecodeError> {
-        let mut stages = Vec::new();
-        for name in fields::list(response, &CONTENT_ENCODING) {
-            if name.eq_ignore_ascii_case("identity") {
-                continue;
-            }
-            if stages.len() == limits.nesting {
-                return Err(DecodeError::Nested(limits.nesting));
-            }
+        let mut stages = Vec::with_capacity(Self::check(response, limits)?);
+        for name in names(response) {
             let decoder = decoder(name).ok_or(DecodeError::Unknown)?;
             stages.push(Stage { decoder, input: Vec::new(), at: 0, given: 0 });
         }
         // They are listed in the order in which they were applied (RFC 9110 section 8.4).
         stages.reverse();
         Ok((!stages.is_empty()).then_some(Self { stages, limits, taken: 0, stalled: false }))
+    }
+
+    /// How many codings there are, all known: nothing is made for them yet.
+    pub(super) fn check(response: &HeaderMap, limits: DecodeLimits) -> Result<usize, DecodeError> {
+        let mut stages = 0;
+        for name in names(response) {
+            if stages == limits.nesting {
+                return Err(DecodeError::Nested(limits.nesting));
+            }
+            if !is_known(name) {
+                return Err(DecodeError::Unknown);
+            }
+            stages += 1;
+        }
+        Ok(stages)
     }
 
     /// Decodes some of `input` to the free capacity of `out`; how much of the input was used. To be
@@ -130,6 +140,11 @@ impl Unpacker {
     pub fn given(&self) -> u64 {
         self.stages.last().map_or(0, |stage| stage.given)
     }
+}
+
+/// The codings of a response, in the order in which they were applied.
+fn names(response: &HeaderMap) -> impl Iterator<Item = &str> {
+    fields::list(response, &CONTENT_ENCODING).filter(|name| !name.eq_ignore_ascii_case("identity"))
 }
 
 impl DecodeLimits {

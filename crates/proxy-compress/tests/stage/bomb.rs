@@ -39,7 +39,7 @@ pub fn bomb(coding: &str, megabytes: usize) -> Bytes {
     }
 }
 
-/// Ordinary content, in gzip or zstd.
+/// Ordinary content in one coding.
 pub fn coded_as(coding: &str, content: &[u8]) -> Bytes {
     match coding {
         "gzip" => {
@@ -47,6 +47,17 @@ pub fn coded_as(coding: &str, content: &[u8]) -> Bytes {
             one.write_all(content).unwrap();
             one.finish().unwrap().into()
         }
-        _ => zstd::encode_all(content, 1).unwrap().into(),
+        "deflate" => {
+            let mut one = flate2::write::ZlibEncoder::new(Vec::new(), Compression::fast());
+            one.write_all(content).unwrap();
+            one.finish().unwrap().into()
+        }
+        "br" => {
+            let mut out = Vec::new();
+            brotli::CompressorWriter::new(&mut out, 4096, 3, 18).write_all(content).unwrap();
+            out.into()
+        }
+        "zstd" => zstd::encode_all(content, 1).unwrap().into(),
+        _ => unreachable!(),
     }
 }

@@ -26,9 +26,10 @@ pub struct InspectConfig {
     pub values_limit: u32,
     /// How deep JSON and XML may be nested. Default: 64.
     pub depth_limit: u16,
-    /// What to do with a request beyond one of these limits. Default: `pass`.
+    /// What to do with a request beyond one of the three limits above. Default: `pass`.
     pub on_limit: OnLimit,
-    /// How many times larger content may become by decoding. Default: 200.
+    /// How many times larger content may become by decoding, beyond its first MiB. More is a bomb,
+    /// and refused by the rule `limit-coding`. Default: 200.
     pub ratio_limit: u32,
     /// How many layers of escapes are taken off a value. Default: 4.
     pub decode_depth: u8,

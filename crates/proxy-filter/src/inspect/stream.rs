@@ -137,7 +137,8 @@ impl Content {
                 self.over = true;
                 // What was decoded so far is judged all the same.
                 self.reader.finish(&mut self.judge);
-                self.judge.limit(Signal::LimitCoding);
+                // Nobody sends such content in good faith: whatever is done beyond other limits.
+                self.judge.refuse(Signal::LimitCoding, b"content-encoding");
             }
         }
     }

@@ -85,6 +85,11 @@ pub struct CompressRules {
     /// `Accept-Encoding`. Default false: a cache asks for uncompressed content, and compresses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_upstream: Option<bool>,
+    /// The upstream has compressed files beside others, under their names with `.zst`, `.br` and
+    /// `.gz`, and serves them under these names: a cache asks for each once, and keeps it in the place
+    /// of a form of its own if it decompresses to the file beside it. Default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precompressed: Option<bool>,
 }
 
 /// A content coding.

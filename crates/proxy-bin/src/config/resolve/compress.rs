@@ -107,6 +107,11 @@ impl Resolver<'_> {
                 self.error(&path.key("codings").index(index), message);
             }
         }
+        if raw.precompressed == Some(true) && raw.from_upstream == Some(true) {
+            let message = "with `from_upstream` the cache stores what the upstream sends, and asks for \
+                           no files beside it: one of the two";
+            self.error_on_key(&path.key("precompressed"), message);
+        }
         let content_types = match &raw.content_types {
             None => rules.content_types,
             Some(types) => {
@@ -138,6 +143,7 @@ impl Resolver<'_> {
             refuse: raw.unacceptable == Some(Unacceptable::Refuse),
             decode: raw.decode.unwrap_or(true),
             from_upstream: raw.from_upstream.unwrap_or(false),
+            precompressed: raw.precompressed.unwrap_or(false),
         }
     }
 

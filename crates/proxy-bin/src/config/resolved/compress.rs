@@ -36,4 +36,6 @@ pub struct CompressPolicy {
     pub decode: bool,
     /// Whether the upstream's coded forms are asked for.
     pub from_upstream: bool,
+    /// Whether a cache asks for compressed files beside others.
+    pub precompressed: bool,
 }

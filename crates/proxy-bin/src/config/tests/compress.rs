@@ -33,6 +33,7 @@ fn the_defaults() {
     assert!(policy.content_types.contains(b"text/html"));
     assert!(!policy.content_types.contains(b"image/png"));
     assert!(policy.decode && !policy.secrets && !policy.refuse && !policy.from_upstream);
+    assert!(!policy.precompressed);
 }
 
 #[test]
@@ -79,6 +80,8 @@ fn a_route_has_keys_of_its_own_over_the_general_ones() {
     let own = route("compress = { level = { gzip = 2 }, secrets = true }") + more;
     let policy = loaded(&own).resolved.routes[0].compress.clone().expect("a policy");
     assert_eq!((policy.min_size, policy.secrets, policy.levels.gzip), (200, true, 2));
+    let policy = loaded(&route("compress = { precompressed = true }")).resolved;
+    assert!(policy.routes[0].compress.as_ref().expect("a policy").precompressed);
 }
 
 #[test]
@@ -98,6 +101,10 @@ fn what_is_wrong_is_named_with_its_place() {
         ("cpu_share = \"0%\"", "compress.cpu_share: expected a share from \"1%\" to \"100%\""),
         ("content_types = [\"text\"]", "compress.content_types[0]"),
         ("memory = \"1MiB\"", "compress.memory"),
+        (
+            "from_upstream = true\nprecompressed = true",
+            "compress.precompressed: with `from_upstream`",
+        ),
     ] {
         let text = format!("{}[compress]\n{keys}\n", route("compress = true"));
         let told = Folder::new(&[("a.toml", &text)]).errors("a.toml");

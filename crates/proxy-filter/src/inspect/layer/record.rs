@@ -9,6 +9,11 @@ use proxy_core::{Decision, ErrorKind, Exchange, Refusal, Verdict};
 use super::metrics::{InspectMetrics, Outcome};
 use crate::inspect::verdict::{Class, Report};
 
+/// The rule about content that inflates too much, and the word for it: that of content which is
+/// decoded for clients.
+const BOMB_RULE: &str = "limit-coding";
+const BOMB_REASON: &str = "decompression_bomb";
+
 /// Which message is inspected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
@@ -103,11 +108,16 @@ impl Record {
     /// The request is refused; `unread` says whether some of its content was not read.
     pub(in crate::inspect) fn refuse(mut self, unread: bool) -> Refusal {
         let heaviest = self.report.heaviest();
+        let reason = match heaviest {
+            Some(finding) if &*finding.rule == BOMB_RULE => BOMB_REASON,
+            _ => self.side.reason(),
+        };
         let status = match heaviest.map(|finding| finding.class) {
             Some(Class::Leak | Class::Size) => StatusCode::BAD_GATEWAY,
+            Some(Class::Limit) => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::FORBIDDEN,
         };
-        let mut refusal = Refusal::new(status, self.side.reason());
+        let mut refusal = Refusal::new(status, reason);
         refusal.error = ErrorKind::HttpRequestDenied;
         refusal.rule_id = heaviest.map(|finding| Arc::clone(&finding.rule));
         refusal.close = unread;

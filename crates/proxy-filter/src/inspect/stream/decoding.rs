@@ -8,8 +8,9 @@ use crate::inspect::coding::{self, ContentDecoder};
 /// The most codings that are taken off.
 const CODINGS: usize = 2;
 
-/// What comes out of any content without being too much of it.
-const SMALL: u64 = 64 * 1024;
+/// What comes out of any content without being too much of it: text that repeats itself shrinks
+/// more than any ratio would allow, and so much does no harm.
+const SMALL: u64 = 1024 * 1024;
 
 /// The codings of one message.
 #[derive(Default)]
