@@ -201,7 +201,7 @@ pub fn explain(reason: &str) -> Option<&'static str> {
             "What the upstream server sent is compressed more often than this proxy undoes."
         }
         "decompression_bomb" | "decoded_content_too_large" => {
-            "What the upstream server sent becomes larger than is allowed when it is decompressed."
+            "What was sent becomes larger than is allowed when it is decompressed."
         }
         "param_unknown" => "The request has a parameter that this resource does not know.",
         "param_repeated" => "The request has a parameter more than once.",
