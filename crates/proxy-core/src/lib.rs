@@ -1,8 +1,4 @@
-//! The vocabulary of the proxy: body, error, exchange record, request head, target forms, framing,
-//! and the layers that every stack has: [`HygieneLayer`], [`ClientAddrLayer`],
-//! [`ErrorPagesLayer`], [`CatchPanicLayer`] and [`RescueLayer`].
-//!
-//! No sockets and no runtime: everything here runs in any server that speaks tower.
+#![doc = include_str!("../README.md")]
 
 pub mod activity;
 pub mod audit;

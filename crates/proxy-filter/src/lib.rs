@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Who may ask for what, how often, and what an attack looks like.
 //!
 //! ```no_run
@@ -48,6 +49,9 @@
 //!
 //! # Metrics
 //! None of its own: what was decided stands in the [`Exchange`](proxy_core::Exchange).
+=======
+#![doc = include_str!("../README.md")]
+>>>>>>> daa8764 (READMEs of the crates are their documentation; examples: audit, a policy, an inspector, a store of one's own)
 
 mod asked;
 pub mod bandwidth;

@@ -1,9 +1,4 @@
-//! The server side: listeners, workers, the HTTP/1.1, HTTP/2 and HTTP/3 edges, CONNECT tunnels,
-//! drain.
-//!
-//! [`accept`] takes any tower service over [`Body`](proxy_core::Body) and serves it on a
-//! [`Bound`] socket. The service must always be ready: what limits the number of requests waits
-//! within the call.
+#![doc = include_str!("../README.md")]
 
 mod closing;
 mod connection;

@@ -1,12 +1,4 @@
-//! The client side: resolve, guard, connect, pool, select, forward.
-//!
-//! Which endpoint of an upstream gets a request is decided by its [cluster], with a
-//! [balancer](balance); [checks](health) and the answers themselves say which are in service, and
-//! [retries](retry) repair what failed. Each of them stands alone as well.
-//!
-//! [`Upstream`] and [`ForwardProxy`] are tower services over [`Body`](proxy_core::Body). They
-//! connect by a [`Dialer`](dial::Dialer), which judges every address it dials by the
-//! [guard].
+#![doc = include_str!("../README.md")]
 
 pub mod balance;
 pub mod cluster;

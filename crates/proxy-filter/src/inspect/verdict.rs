@@ -256,6 +256,34 @@ pub struct Finding {
     pub reason: Arc<str>,
 }
 
+impl Finding {
+    /// A rule of an inspector's own that matched.
+    pub fn new(
+        rule: impl Into<Arc<str>>,
+        class: Class,
+        score: u16,
+        place: Place,
+        reason: impl Into<Arc<str>>,
+    ) -> Self {
+        Self {
+            rule: rule.into(),
+            class,
+            score,
+            place,
+            parameter: Box::default(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The same in a parameter of this name: its first 64 bytes, `?` for what is not printable.
+    #[must_use]
+    pub fn in_parameter(mut self, name: &str) -> Self {
+        let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+        self.parameter = name.chars().take(64).map(plain).collect::<String>().into();
+        self
+    }
+}
+
 /// What was found in a request or in a part of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -276,6 +304,14 @@ impl Report {
     /// The rule that weighs most; the first one of several.
     pub fn heaviest(&self) -> Option<&Finding> {
         self.findings.iter().rev().max_by_key(|finding| finding.score)
+    }
+
+    /// Adds a rule that matched; beyond 16 only its score counts.
+    pub fn add(&mut self, finding: Finding) {
+        self.score = self.score.max(finding.score);
+        if self.findings.len() < 16 {
+            self.findings.push(finding);
+        }
     }
 
     /// Adds what was found later, in the content of the same request.

@@ -112,9 +112,9 @@ impl Record {
             Some(finding) if &*finding.rule == BOMB_RULE => BOMB_REASON,
             _ => self.side.reason(),
         };
-        let status = match heaviest.map(|finding| finding.class) {
-            Some(Class::Leak | Class::Size) => StatusCode::BAD_GATEWAY,
-            Some(Class::Limit) => StatusCode::PAYLOAD_TOO_LARGE,
+        let status = match (self.side, heaviest.map(|finding| finding.class)) {
+            (Side::Response, Some(Class::Leak | Class::Size)) => StatusCode::BAD_GATEWAY,
+            (_, Some(Class::Limit)) => StatusCode::PAYLOAD_TOO_LARGE,
             _ => StatusCode::FORBIDDEN,
         };
         let mut refusal = Refusal::new(status, reason);
