@@ -42,6 +42,7 @@ use serde_json::{Value, json};
 use crate::config::{
     self, Argument, Diagnostic, Diagnostics, KeyPath, Loaded, Overrides, Place, show,
 };
+use crate::extensions::Extensions;
 
 /// Where the forward proxy listens when nothing is said.
 const FORWARD_ADDRESS: &str = "127.0.0.1:3128";
@@ -75,6 +76,9 @@ pub struct Cli {
     /// Options that every command takes.
     #[command(flatten)]
     pub options: Options,
+    /// The layers of others that this program knows.
+    #[arg(skip)]
+    pub extensions: Extensions,
 }
 
 impl Cli {
@@ -179,16 +183,16 @@ pub fn load_again(cli: Cli) -> Result<Loaded, Diagnostics> {
 ///
 /// Everything that is wrong: the exit status is 2.
 pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action, Diagnostics> {
-    let Cli { command, options } = cli;
+    let Cli { command, options, extensions } = cli;
     let from_file = |path: &Path| {
-        let environment = environment.to_vec();
-        config::load(path, &Overrides { environment, arguments: options.arguments() })
+        let (environment, extensions) = (environment.to_vec(), extensions.clone());
+        config::load(path, &Overrides { environment, arguments: options.arguments(), extensions })
     };
     let from_mode = |mode: &'static str, base: Value, own: Vec<Argument>| {
         let arguments = own.into_iter().chain(options.arguments()).collect();
         let base = with_common(base, &options);
-        let environment = environment.to_vec();
-        config::from_raw(mode, &base, &Overrides { environment, arguments })
+        let (environment, extensions) = (environment.to_vec(), extensions.clone());
+        config::from_raw(mode, &base, &Overrides { environment, arguments, extensions })
     };
     let loaded = match command {
         None => {
@@ -242,7 +246,7 @@ pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action
             return Ok(Action::Print(show::effective(&from_file(&file.config)?)));
         }
         Some(Command::Config(ConfigCommand::Schema)) => {
-            return Ok(Action::Print(show::json_schema()));
+            return Ok(Action::Print(show::json_schema(&extensions)));
         }
         Some(Command::Config(ConfigCommand::Keys)) => {
             return Ok(Action::Print(config::keys::page()));

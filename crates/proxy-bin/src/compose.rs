@@ -49,6 +49,7 @@ use crate::config::resolved::{
 use crate::config::units::Size;
 use crate::config::{KeyPath, raw};
 use crate::exec;
+use crate::extensions::{self, Installed};
 use crate::filter::Filters;
 use crate::forward::ForwardRole;
 use crate::gateway::{Dispatch, Gateway, RouteTarget, SplitTarget};
@@ -210,7 +211,8 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
             .map(|route| {
                 let own = config.routes.iter().find(|own| own.name == *route.name);
                 if let (Action::Exec, Some(own)) = (&route.action, own) {
-                    let shared = exec::Shared { caches, resources, states };
+                    let extensions = &config.extensions;
+                    let shared = exec::Shared { caches, resources, states, extensions };
                     let program = programs.get(&own.name);
                     return exec::target(own, route, listener, program, misses.as_ref(), shared);
                 }
@@ -240,7 +242,8 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
                     let inspect = own.and_then(|own| own.inspect.as_ref());
                     let inspect =
                         Inspection::new(inspect, resources.recorder.as_ref(), &route.name);
-                    Some(around_route(service, inspect, compress, &role, resources))
+                    let extensions = &config.extensions;
+                    Some(around_route(service, inspect, compress, &role, resources, extensions))
                 };
                 let times = own.and_then(|own| own.timeouts.as_ref());
                 let whole = service(name, times, CacheRole::Gateway(Arc::clone(&route.name)));
@@ -271,7 +274,8 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
                     resources,
                 );
                 let gateway = Gateway::new(&listener.name, access(listener), table, filtered);
-                listeners.push((listener.clone(), RoleService::Gateway(gateway)));
+                let role = RoleService::Gateway(gateway).extended(&config.extensions);
+                listeners.push((listener.clone(), role));
             }
             raw::Role::Forward => {
                 let mut parts = ForwardParts {
@@ -286,7 +290,8 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
                 };
                 let (role, inside) = parts.role();
                 insides.extend(inside);
-                listeners.push((listener.clone(), RoleService::Forward(Box::new(role))));
+                let role = RoleService::Forward(Box::new(role)).extended(&config.extensions);
+                listeners.push((listener.clone(), role));
             }
         }
     }
@@ -328,6 +333,7 @@ where
         routes.fold(all, |layer, (name, rules)| layer.route(name, rules))
     });
     let spans = resources.spans();
+    let dispatch = config.extensions.around(extensions::Slot::Permitted, dispatch);
     let inner = spans.wrap("input", dispatch, input);
     // The first of the file is the outermost.
     let inner = limits.bandwidth().rev().fold(inner, |inner, layer| inner.wrap(Some(layer)));
@@ -347,6 +353,7 @@ pub(crate) fn around_route<S>(
     compress: Option<&CompressPolicy>,
     role: &CacheRole,
     resources: &Resources,
+    installed: &Installed,
 ) -> MaybeStacked<S>
 where
     S: Service<Request<Body>, Response = Response<MaybeCachedBody>, Error = Infallible>,
@@ -358,8 +365,10 @@ where
         resources.coders.layer(own, role, recorder)
     });
     let spans = resources.spans();
+    let service = installed.around(extensions::Slot::Content, service);
     let service = spans.wrap("inspect_response", service, inspect.responses);
     let service = spans.code(service, coding, compress.and_then(compress::decode));
+    let service = installed.around(extensions::Slot::Delivered, service);
     spans.wrap("inspect", service, inspect.requests)
 }
 

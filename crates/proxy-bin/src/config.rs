@@ -9,7 +9,7 @@
 //! - [`merge`]: files, environment and command line over each other, and
 //!   [`origin`]: where each value came from
 //! - [`raw`]: the keys; [`schema`]: the JSON Schema made from them
-//! - `validate`, `unbuilt`: what is wrong by the schema, what is not built yet
+//! - `validate`: what is wrong by the schema
 //! - `resolve`: addresses, networks, patterns and files read, and what the
 //!   schema cannot say, into [`resolved`]
 //! - [`show`]: the effective configuration; [`keys`]: a page about every key
@@ -31,9 +31,8 @@ pub mod show;
 pub mod source;
 pub mod span;
 pub mod suggest;
-mod unbuilt;
 pub mod units;
-mod validate;
+pub(crate) mod validate;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -49,6 +48,7 @@ pub use origin::Origins;
 pub use path::KeyPath;
 pub use resolved::Resolved;
 
+use crate::extensions::Extensions;
 use merge::Merged;
 pub(crate) use source::plain;
 
@@ -77,7 +77,7 @@ pub struct Loaded {
 /// Everything that is wrong.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Loaded, Diagnostics> {
     let files = source::read(path)?;
-    finish(merge::merge(None, files, overrides)?)
+    finish(merge::merge(None, files, overrides)?, &overrides.extensions)
 }
 
 /// Takes the place of a file by a value: what a one-line mode, whose name is
@@ -91,18 +91,21 @@ pub fn from_raw(
     value: &Value,
     overrides: &Overrides,
 ) -> Result<Loaded, Diagnostics> {
-    finish(merge::merge(Some((mode, value)), Vec::new(), overrides)?)
+    finish(merge::merge(Some((mode, value)), Vec::new(), overrides)?, &overrides.extensions)
 }
 
-fn finish(merged: Merged) -> Result<Loaded, Diagnostics> {
+fn finish(merged: Merged, extensions: &Extensions) -> Result<Loaded, Diagnostics> {
     let Merged { value: written, origins } = merged;
-    let mut found = unbuilt::unbuilt(&written);
+    let mut found = Vec::new();
     if written.get("include").is_some() {
         // Files were asked for theirs when they were read.
         let message = "only a file can include others";
         found.push(Diagnostic::error(&KeyPath::of("include"), message));
     }
-    let judged: Vec<KeyPath> = found.iter().map(|diagnostic| diagnostic.path.clone()).collect();
+    found.extend(extensions.judge(&written));
+    let judged = found.iter().map(|diagnostic| diagnostic.path.clone());
+    // What stands there is judged by the schemas of those whom it is for.
+    let judged: Vec<KeyPath> = judged.chain([KeyPath::of("extensions")]).collect();
     found.extend(validate::validate(&written, &judged));
 
     // What is wrong is taken out, so that the rest is checked in the same run.
@@ -118,7 +121,10 @@ fn finish(merged: Merged) -> Result<Loaded, Diagnostics> {
         }
     };
     defaults::fill(&mut raw);
-    let (resolved, more) = resolve::resolve(&raw, &written, &origins);
+    let (mut resolved, mut more) = resolve::resolve(&raw, &written, &origins);
+    let (installed, wrong_there) = extensions.install(&raw.extensions);
+    resolved.extensions = installed;
+    more.extend(wrong_there);
 
     // What may only follow from what was taken out is not reported.
     let follows =

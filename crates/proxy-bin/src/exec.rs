@@ -18,6 +18,7 @@ use crate::compose::{Resources, around_route, has_access_rules};
 use crate::config::resolved::{CacheQuery, Listener, Resolved, Route};
 use crate::config::units::Size;
 use crate::config::{KeyPath, raw};
+use crate::extensions::Installed;
 use crate::filter::Filters;
 use crate::gateway::RouteTarget;
 use crate::inspection::Inspection;
@@ -93,6 +94,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) caches: &'a mut Caches,
     pub(crate) resources: &'a Resources,
     pub(crate) states: &'a mut States,
+    pub(crate) extensions: &'a Installed,
 }
 
 /// The program of a route: below limits of runs (`misses`), these below a cache where there is one,
@@ -106,7 +108,7 @@ pub(crate) fn target(
     misses: Option<&RateLimitLayer>,
     shared: Shared<'_>,
 ) -> RouteTarget {
-    let Shared { caches, resources, states } = shared;
+    let Shared { caches, resources, states, extensions } = shared;
     let Some((config, program)) = own.exec.as_ref().zip(program) else {
         return RouteTarget::default();
     };
@@ -141,7 +143,14 @@ pub(crate) fn target(
     let recorder = resources.recorder.as_ref();
     let inspect = Inspection::new(own.inspect.as_ref(), recorder, &route.name);
     RouteTarget {
-        service: Some(around_route(stack, inspect, own.compress.as_ref(), &role, resources)),
+        service: Some(around_route(
+            stack,
+            inspect,
+            own.compress.as_ref(),
+            &role,
+            resources,
+            extensions,
+        )),
         split: None,
         body_limit: body,
         total_timeout: own.total,

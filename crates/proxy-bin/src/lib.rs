@@ -1,7 +1,4 @@
-//! `proxyd`: composes the layers of the other crates by a configuration, and serves.
-//!
-//! [`config`] reads and checks, [`compose`] builds the stack, [`serve`] runs it; [`cli`] is what
-//! the operator types. [`gateway`] and [`forward`] are what the two roles of a listener do.
+#![doc = include_str!("../README.md")]
 
 pub mod access;
 pub mod access_log;
@@ -16,6 +13,7 @@ pub mod compress;
 pub mod config;
 pub mod exec;
 pub mod explain;
+pub mod extensions;
 pub mod files;
 pub mod filter;
 pub mod forward;
@@ -31,6 +29,7 @@ pub mod miss_limited;
 pub mod names;
 pub mod paced_stream;
 pub mod policy_test;
+pub mod program;
 pub mod reload;
 pub mod request_limits;
 pub mod role;
@@ -41,3 +40,10 @@ pub mod stack;
 pub mod states;
 pub mod tls;
 pub mod traces;
+
+/// The whole stack as a tower service, in a server of somebody else.
+pub mod embed {
+    pub use crate::serve::embedded::{Stack, StackBuilder, StackError, StackService};
+}
+
+pub use program::Program;

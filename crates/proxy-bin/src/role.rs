@@ -10,13 +10,15 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
-use proxy_core::{Body, BoxError};
+use proxy_core::{Body, BoxError, Reply};
+use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::cache::MaybeCachedBody;
+use crate::extensions::{Installed, Slot};
 use crate::forward::{ForwardDispatchFuture, ForwardRole, ForwardRoleFuture};
 use crate::gateway::{Gateway, GatewayFuture};
-use crate::stack::MaybeStackedFuture;
+use crate::stack::{Erased, ErasedFuture, MaybeStackedFuture};
 
 /// The role of a listener. A clone is the same.
 #[derive(Clone, Debug)]
@@ -25,6 +27,21 @@ pub enum RoleService {
     Gateway(Gateway),
     /// A forward proxy.
     Forward(Box<ForwardRole>),
+    /// One of them, below layers of others.
+    Extended(Erased),
+}
+
+impl RoleService {
+    /// The same below the layers that stand around a role, where there are any.
+    pub fn extended(self, extensions: &Installed) -> Self {
+        extensions.at(Slot::Arrived).fold(self, |role, layer| {
+            let inner = match role {
+                Self::Extended(inner) => inner,
+                role => Erased::new(role),
+            };
+            Self::Extended(layer.layer(inner))
+        })
+    }
 }
 
 impl<B> Service<Request<B>> for RoleService
@@ -40,6 +57,7 @@ where
         match self {
             Self::Gateway(own) => <Gateway as Service<Request<Body>>>::poll_ready(own, cx),
             Self::Forward(own) => <ForwardRole as Service<Request<Body>>>::poll_ready(own, cx),
+            Self::Extended(own) => <Erased as Service<Request<Body>>>::poll_ready(own, cx),
         }
     }
 
@@ -47,6 +65,7 @@ where
         match self {
             Self::Gateway(own) => RoleFuture::Gateway { inner: own.call(request) },
             Self::Forward(own) => RoleFuture::Forward { inner: own.call(request) },
+            Self::Extended(own) => RoleFuture::Extended { inner: own.call(request) },
         }
     }
 }
@@ -60,6 +79,8 @@ pin_project! {
         Gateway { #[pin] inner: GatewayFuture },
         /// Of a forward proxy.
         Forward { #[pin] inner: ForwardRoleFuture<MaybeStackedFuture<ForwardDispatchFuture>> },
+        /// Below layers of others.
+        Extended { inner: ErasedFuture },
     }
 }
 
@@ -70,6 +91,9 @@ impl Future for RoleFuture {
         match self.project() {
             FutureProj::Gateway { inner } => inner.poll(cx),
             FutureProj::Forward { inner } => inner.poll(cx),
+            FutureProj::Extended { inner } => inner.as_mut().poll(cx).map_ok(|response| {
+                response.map(|body| MaybeCachedBody::Plain { body: Reply::inner(body) })
+            }),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The running process: binds, serves, hears signals, reloads, drains.
 
 mod doors;
+pub mod embedded;
 mod handover;
 mod logs;
 mod notify;

@@ -140,7 +140,8 @@ fn forward_place(parts: &mut ForwardParts<'_>, place: Place<'_>) -> ForwardRole 
     let proxy = proxy.wrap(span);
     let inspect = Inspection::new(forward.inspect.as_ref(), resources.recorder.as_ref(), NO_ROUTE);
     let compress = forward.compress.as_ref();
-    let proxy = around_route(proxy, inspect, compress, &CacheRole::Forward, resources);
+    let extensions = &config.extensions;
+    let proxy = around_route(proxy, inspect, compress, &CacheRole::Forward, resources, extensions);
     let dispatch = ForwardDispatch::new(proxy, tunnels, listener.limits.body);
     let filter = filters.layer(listener);
     let filtered = before_dispatch(MaybeStacked::new(dispatch), config, filter, limits, resources);

@@ -9,6 +9,7 @@ use super::origin::Origins;
 use super::path::{KeyPath, Step};
 use super::schema;
 use super::source::SourceFile;
+use crate::extensions::Extensions;
 
 /// The prefix of the environment variables that override. The underscore is
 /// double, since Kubernetes sets `PROXYD_SERVICE_HOST` on its own.
@@ -22,6 +23,8 @@ pub struct Overrides {
     pub environment: Vec<(String, String)>,
     /// What the command line says.
     pub arguments: Vec<Argument>,
+    /// The layers of others that `[extensions]` may configure.
+    pub extensions: Extensions,
 }
 
 impl Overrides {
@@ -32,7 +35,7 @@ impl Overrides {
         };
         let environment = std::env::vars_os().filter_map(text);
         let environment = environment.filter(|(name, _)| name.starts_with(PREFIX)).collect();
-        Self { environment, arguments: Vec::new() }
+        Self { environment, ..Self::default() }
     }
 }
 
@@ -163,7 +166,8 @@ mod tests {
 
     fn merged(base: &Value, environment: &[(&str, &str)], arguments: Vec<Argument>) -> Merged {
         let environment = environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
-        let overrides = Overrides { environment: environment.collect(), arguments };
+        let environment = environment.collect();
+        let overrides = Overrides { environment, arguments, ..Overrides::default() };
         merge(Some(("base", base)), Vec::new(), &overrides).unwrap()
     }
 

@@ -129,4 +129,8 @@ pub struct Config {
     pub server: Server,
     /// What a route says when it says nothing.
     pub defaults: Defaults,
+    /// Layers of others, by the name that a program has registered each under. What is in each table
+    /// is up to the layer.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub extensions: BTreeMap<String, serde_json::Value>,
 }

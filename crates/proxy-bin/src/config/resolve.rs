@@ -48,6 +48,7 @@ use super::resolved::{Admin, Resolved, Token};
 use super::source::plain;
 use super::suggest::nearest;
 use super::units::Period;
+use crate::extensions::Installed;
 
 /// Reads addresses, networks, names, patterns and files, and checks what the
 /// schema cannot. `written` is the configuration before anything wrong was
@@ -124,6 +125,8 @@ pub(super) fn resolve(
         traces,
         server,
         definitions,
+        // Made where the extensions are known.
+        extensions: Installed::default(),
     };
     (resolved, resolver.found)
 }

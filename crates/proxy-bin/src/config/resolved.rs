@@ -45,6 +45,7 @@ pub use traffic::{ForwardAuth, Mirror, Split};
 use super::definitions::Definitions;
 use super::raw;
 use super::units::{Limit, Size};
+use crate::extensions::Installed;
 use crate::files::Stamp;
 use crate::routes::RouteTable;
 use crate::tls::TlsFiles;
@@ -101,6 +102,8 @@ pub struct Resolved {
     pub server: Server,
     /// What defines each part of it.
     pub definitions: Definitions,
+    /// Layers of others.
+    pub extensions: Installed,
 }
 
 /// Where something listens.

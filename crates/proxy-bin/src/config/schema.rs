@@ -11,12 +11,17 @@ use super::raw;
 /// The schema of a whole configuration file.
 pub fn schema() -> &'static Value {
     static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-        let mut schema = schemars::schema_for!(raw::Config).to_value();
-        without_null(&mut schema);
+        let mut schema = for_toml(schemars::schema_for!(raw::Config).to_value());
         schema["title"] = "proxyd configuration".into();
         schema
     });
     &SCHEMA
+}
+
+/// A schema of what a file can say.
+pub(crate) fn for_toml(mut schema: Value) -> Value {
+    without_null(&mut schema);
+    schema
 }
 
 /// An optional key is left out, not null: TOML has no null.

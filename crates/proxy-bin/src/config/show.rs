@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::Loaded;
 use super::path::{KeyPath, Step, quoted_key};
 use super::schema::schema;
+use crate::extensions::Extensions;
 
 /// Parts of the names of fields whose values are secrets.
 const SECRETS: [&str; 9] = [
@@ -37,9 +38,13 @@ pub fn written(loaded: &Loaded) -> String {
     Writer { origin: None, text: String::new() }.document(&loaded.written)
 }
 
-/// The JSON Schema of the configuration file.
-pub fn json_schema() -> String {
-    let mut text = serde_json::to_string_pretty(schema()).unwrap_or_default();
+/// The JSON Schema of the configuration file, with that of each extension.
+pub fn json_schema(extensions: &Extensions) -> String {
+    let mut whole = schema().clone();
+    for (name, schema) in extensions.schemas() {
+        whole["properties"]["extensions"]["properties"][name] = schema.clone();
+    }
+    let mut text = serde_json::to_string_pretty(&whole).unwrap_or_default();
     text.push('\n');
     text
 }

@@ -18,6 +18,17 @@ pub(super) fn validate(value: &Value, skipped: &[KeyPath]) -> Vec<Diagnostic> {
     walk.found
 }
 
+/// The same by a schema of its own, without references, for the value at a path.
+pub(crate) fn validate_by(
+    schema: &'static Value,
+    value: &Value,
+    path: &KeyPath,
+) -> Vec<Diagnostic> {
+    let mut walk = Walk { skipped: &[], found: Vec::new() };
+    walk.value(schema, value, path);
+    walk.found
+}
+
 struct Walk<'a> {
     skipped: &'a [KeyPath],
     found: Vec<Diagnostic>,

@@ -328,7 +328,9 @@ fn what_is_shown_says_what_holds() {
     }
     let second = Folder::new(&[("a.toml", &shown)]).load("a.toml").unwrap();
     assert_eq!(first.raw, second.raw);
-    let schema: Value = serde_json::from_str(&show::json_schema()).unwrap();
+    let schema: Value =
+        serde_json::from_str(&show::json_schema(&crate::extensions::Extensions::default()))
+            .unwrap();
     let cache = &schema["$defs"]["Cache"];
     assert_eq!(cache["additionalProperties"], false, "{cache:#}");
     assert!(cache["properties"]["memory"].is_object() && cache["properties"]["ttl"].is_object());

@@ -32,6 +32,7 @@ fn the_effective_configuration_says_where_values_came_from() {
             path: KeyPath::of("admin.address"),
             value: Some("127.0.0.1:9901".into()),
         }],
+        ..Overrides::default()
     };
     let loaded = load(&folder.path("a.toml"), &overrides).unwrap();
     let text = folder.relative(show::effective(&loaded));
@@ -65,7 +66,9 @@ fn what_is_shown_can_be_read_again() {
 
 #[test]
 fn the_schema_is_json() {
-    let schema: Value = serde_json::from_str(&show::json_schema()).unwrap();
+    let schema: Value =
+        serde_json::from_str(&show::json_schema(&crate::extensions::Extensions::default()))
+            .unwrap();
     assert_eq!(schema["title"], "proxyd configuration");
     assert_eq!(schema["additionalProperties"], false);
 }

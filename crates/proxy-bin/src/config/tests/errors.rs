@@ -101,7 +101,7 @@ upstream = "apq"
     assert_eq!(
         errors(&text),
         [
-            "a.toml:5:2: error: extensions: `extensions` is not built yet",
+            "a.toml:6:1: error: extensions.share: this program has no extensions",
             "a.toml:12:12: error: routes[1].upstream: no upstream is named `apq`; did you mean `app`?",
         ]
     );

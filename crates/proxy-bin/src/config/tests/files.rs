@@ -128,7 +128,7 @@ fn the_environment_overrides_and_its_errors_name_the_variable() {
     let folder = Folder::new(&[("a.toml", GATEWAY)]);
     let load = |variables: &[(&str, &str)]| {
         let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-        let overrides = Overrides { environment: variables.collect(), arguments: Vec::new() };
+        let overrides = Overrides { environment: variables.collect(), ..Overrides::default() };
         load(&folder.path("a.toml"), &overrides)
     };
     let loaded = load(&[
