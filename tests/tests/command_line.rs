@@ -70,18 +70,11 @@ fn syntax_errors_and_missing_files_have_places_too() {
 }
 
 #[test]
-fn what_is_not_built_is_said_and_never_silently_accepted() {
-    for more in [
-        "[cache]\nmemory = \"1MiB\"\n",
-        "[extensions]\nshare = 1\n",
-        "[privacy]\nclient_address = \"drop\"\n",
-    ] {
-        let checked = check(&format!("{SOUND}{more}"));
-        assert!(
-            checked.code == Some(0) || checked.stderr.contains("not built"),
-            "{more}: {checked:?}"
-        );
-    }
+fn extensions_that_this_program_has_not_are_an_error() {
+    let checked = check(&format!("{SOUND}[extensions.mine]\nshare = 1\n"));
+    assert_eq!(checked.code, Some(2), "{checked:?}");
+    let told = "error: extensions.mine: this program has no extensions";
+    assert!(checked.stderr.contains(told), "{}", checked.stderr);
 }
 
 #[test]
