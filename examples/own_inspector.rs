@@ -53,7 +53,7 @@ impl Digits {
                 (_, digit) => digit * 2 / 10 + digit * 2 % 10,
             })
             .sum();
-        self.last.len() == 16 && sum % 10 == 0
+        self.last.len() == 16 && sum.is_multiple_of(10)
     }
 
     fn take(&mut self, byte: u8) {

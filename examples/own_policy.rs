@@ -11,7 +11,7 @@
 //! It changes nothing of the request here, and so needs no care for rehearsals.
 
 use std::collections::HashSet;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::routing::get;
@@ -28,14 +28,14 @@ struct ApiKeys(Arc<RwLock<HashSet<String>>>);
 
 impl ApiKeys {
     fn add(&self, key: &str) {
-        self.0.write().unwrap_or_else(|broken| broken.into_inner()).insert(key.to_owned());
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
     }
 }
 
 impl Policy for ApiKeys {
     fn judge(&self, asked: &Asked<'_>) -> Verdict {
         let key = asked.fields().get("x-api-key").and_then(|key| key.to_str().ok());
-        let known = self.0.read().unwrap_or_else(|broken| broken.into_inner());
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
         match key {
             Some(key) if known.contains(key) => Verdict::Allow,
             // The reason is shown to the client; the rule is in the log, and here on the page.

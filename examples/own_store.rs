@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use proxy_cache::store::{
     Freed, KeyHash, MemoryStore, StoreWriter, Stored, StoredHead, Sweep, Usage, Variants,
@@ -25,7 +26,7 @@ struct PagesOnly(MemoryStore);
 
 impl CacheStore for PagesOnly {
     fn begin(&self, head: StoredHead, expected: Option<u64>) -> Option<Box<dyn StoreWriter>> {
-        let kind = head.fields.get(CONTENT_TYPE).map(|kind| kind.as_bytes()).unwrap_or_default();
+        let kind = head.fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
         // None: it passes through unstored.
         if kind.starts_with(b"video/") { None } else { self.0.begin(head, expected) }
     }
