@@ -12,16 +12,12 @@
 //! #[derive(serde::Deserialize, schemars::JsonSchema)]
 //! struct Greeting {
 //!     /// What the field `Greeting` of every response says.
-//!     text: http_serde_text::Text,
+//!     text: String,
 //! }
-//! # mod http_serde_text {
-//! #     #[derive(serde::Deserialize, schemars::JsonSchema)]
-//! #     pub struct Text(pub String);
-//! # }
 //!
 //! let greeting = Extension::new("greeting", Slot::Arrived, |config: Greeting| {
-//!     let value: http::HeaderValue = config.text.0.parse().map_err(|_| "`text` is no field value")?;
-//!     Ok(MapResponseLayer::new(move |mut response: http::Response<proxy_core::Body>| {
+//!     let value: http::HeaderValue = config.text.parse().map_err(|_| "`text` is no field value")?;
+//!     Ok::<_, &str>(MapResponseLayer::new(move |mut response: http::Response<proxy_core::Body>| {
 //!         response.headers_mut().insert("greeting", value.clone());
 //!         response
 //!     }))

@@ -23,6 +23,8 @@
 //! workers` and the drain neither.
 
 mod service;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
