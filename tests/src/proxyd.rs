@@ -137,6 +137,12 @@ impl Launch {
         self
     }
 
+    /// Its directory.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.scratch.path()
+    }
+
     /// A file in its directory, such as one that the configuration names.
     #[must_use]
     pub fn file(self, name: &str, content: &str) -> Self {
@@ -222,6 +228,13 @@ pub fn run(address: SocketAddr, config: &str) -> Launch {
     let launch = Launch::with(address, &[OsStr::new("run"), OsStr::new("--config")]);
     let path = launch.scratch.write("proxyd.toml", config);
     launch.arg(path)
+}
+
+/// `proxyd run` with the configuration in this file of its folder, which is yet to be filled, and
+/// which has a listener on `address`.
+#[must_use]
+pub fn run_file(address: SocketAddr, name: &str) -> Launch {
+    Launch::with(address, &[OsStr::new("run"), OsStr::new("--config"), OsStr::new(name)])
 }
 
 /// A running program; killed on drop.

@@ -28,6 +28,12 @@ impl Successors {
         waiting::until("another process serves", || serving(proxy).get(before).copied())
     }
 
+    /// The numbers of all of them, of their wardens and programs too.
+    #[must_use]
+    pub fn processes(&self) -> Vec<u32> {
+        processes::with_environment(&self.mark)
+    }
+
     /// Waits until a process has ended. Its parent may be the one that it took over from, or a
     /// parent that asks nothing: then it stays as a zombie.
     pub fn wait_end(&self, pid: u32) {

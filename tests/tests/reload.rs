@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proxyd_tests::client::{self, Client};
@@ -423,6 +424,34 @@ fn the_files_are_watched_where_that_is_asked_for() {
     // And again, by what watches now.
     set_mark(&proxy, "2", "3");
     waiting::until("the change is found", || (mark(&proxy) == "3").then_some(()));
+}
+
+#[test]
+fn a_link_that_is_swapped_is_a_change() {
+    // As Kubernetes mounts a ConfigMap: files are links through a link that is replaced.
+    let (address, admin) = (ports::free(), ports::free());
+    let config = |mark: &str| {
+        format!(
+            "[admin]\naddress = \"{admin}\"\n[server]\nwatch = true\n\
+             [listeners.web]\naddress = \"{address}\"\nrole = \"gateway\"\n\
+             [[routes]]\nname = \"all\"\nrespond = {{ status = 200, body = \"\" }}\n\
+             [routes.response_fields]\nset = {{ x-generation = \"{mark}\" }}\n"
+        )
+    };
+    let launch = proxyd::run_file(address, "mount/proxyd.toml").admin(admin);
+    let mount = launch.folder().join("mount");
+    let version = |name: &str, mark: &str| {
+        fs::create_dir_all(mount.join(name)).expect("a folder");
+        fs::write(mount.join(name).join("proxyd.toml"), config(mark)).expect("written");
+        symlink(name, mount.join("..new")).expect("a link");
+        fs::rename(mount.join("..new"), mount.join("..data")).expect("swapped");
+    };
+    version("..first", "1");
+    symlink("..data/proxyd.toml", mount.join("proxyd.toml")).expect("a link");
+    let proxy = launch.env(RUNTIME.0, RUNTIME.1).start();
+    assert_eq!(mark(&proxy), "1");
+    version("..second", "2");
+    waiting::until("the change is found", || (mark(&proxy) == "2").then_some(()));
 }
 
 #[test]
