@@ -30,12 +30,13 @@ use proxy_server::{
     Drain, Edge, EdgeSettings, EdgeTimeouts, Exchanges, ListenerSettings, TunnelSettings,
 };
 use proxy_upstream::balance::SeededRandom;
+use proxy_upstream::dial::parent::Parent;
 use proxy_upstream::dial::{DialConfig, Dialer};
 use proxy_upstream::guard::{Guard, GuardConfig, OwnListeners};
 use proxy_upstream::resolve::Resolver;
 use proxy_upstream::{
-    Destinations, Endpoint, ForwardTimeouts, HostPolicy, Means, PoolConfig, Protocol, Upstream,
-    UpstreamConfig,
+    Announce, Destinations, Endpoint, ForwardTimeouts, HostPolicy, Means, PoolConfig, Protocol,
+    Upstream, UpstreamConfig,
 };
 use tower::ServiceBuilder;
 use tower_service::Service;
@@ -48,6 +49,7 @@ use crate::config::resolved::{
 };
 use crate::config::units::Size;
 use crate::config::{KeyPath, raw};
+use crate::discovery;
 use crate::exec;
 use crate::extensions::{self, Installed};
 use crate::filter::Filters;
@@ -184,9 +186,16 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
         .upstreams
         .values()
         .map(|own| {
-            let defined = config.definitions.of(&KeyPath::of("upstreams").key(&own.name));
-            let upstream = states.keep(&own.name, defined, || {
-                Upstream::with(upstream_config(own), operator_dialer(resources), &means)
+            let upstream = states.keep(&own.name, upstream_definition(config, own), || {
+                let dialer = operator_dialer(resources);
+                let dialer = match parent(config, own.parent.as_deref(), resources) {
+                    Some(parent) => dialer.with_parent(parent),
+                    None => dialer,
+                };
+                let mut settings = upstream_config(own, &config.privacy);
+                settings.discovery = discovery::of(own, resources);
+                settings.balance.zone.clone_from(&config.server.zone);
+                Upstream::with(settings, dialer, &means)
             });
             (upstream, own.required)
         })
@@ -447,16 +456,29 @@ pub(crate) fn dial_config() -> DialConfig {
     DialConfig { connect_timeout: FOREVER, ..DialConfig::default() }
 }
 
-fn upstream_config(own: &crate::config::resolved::Upstream) -> UpstreamConfig {
-    let endpoints = own
-        .endpoints
-        .iter()
-        .map(|endpoint| Endpoint {
-            weight: endpoint.weight,
-            backup: endpoint.backup,
-            ..Endpoint::new(&*endpoint.host, endpoint.port)
-        })
-        .collect();
+/// What makes an upstream another one, beside its own keys.
+fn upstream_definition(config: &Resolved, own: &resolved::Upstream) -> String {
+    let of = |table: &str, name: &str| config.definitions.of(&KeyPath::of(table).key(name));
+    let mut definition = of("upstreams", &own.name);
+    if let Some(parent) = &own.parent {
+        definition += &of("parents", parent);
+    }
+    definition.push_str(config.server.zone.as_deref().unwrap_or_default());
+    if own.proxy_protocol.is_some() {
+        definition += &config.definitions.of(&KeyPath::of("privacy"));
+    }
+    definition
+}
+
+/// The parent proxy of this name. Wherever it is asked for again, its counters are the same.
+fn parent(config: &Resolved, name: Option<&str>, resources: &Resources) -> Option<Parent> {
+    let recorder = resources.recorder.as_deref().map(|recorder| recorder as &dyn Recorder);
+    let own = name.map(|name| config.parents.get(name).expect("names were checked"));
+    own.map(|own| Parent::new(own.clone(), recorder))
+}
+
+fn upstream_config(own: &resolved::Upstream, privacy: &resolved::Privacy) -> UpstreamConfig {
+    let endpoints = own.endpoints.iter().map(discovery::endpoint).collect();
     let defaults = PoolConfig::default();
     UpstreamConfig {
         host: match &own.host {
@@ -468,6 +490,10 @@ fn upstream_config(own: &crate::config::resolved::Upstream) -> UpstreamConfig {
             raw::UpstreamProtocol::H1 => Protocol::Http1,
             raw::UpstreamProtocol::H2 => Protocol::Http2,
         },
+        announce: own.proxy_protocol.map(|version| Announce {
+            version_2: version == raw::ProxyHeaderVersion::V2,
+            privacy: privacy.forwarded.clone(),
+        }),
         tls: own.tls.clone(),
         timeouts: forward_timeouts(&own.timeouts),
         pool: PoolConfig {
@@ -486,6 +512,7 @@ fn upstream_config(own: &crate::config::resolved::Upstream) -> UpstreamConfig {
         outlier: own.outlier.clone(),
         circuit_breaker: own.circuit_breaker,
         retry: own.retry.clone(),
+        hedge: own.hedge.clone(),
         health_check: own.health_check.clone(),
         ..UpstreamConfig::new(&own.name, endpoints)
     }

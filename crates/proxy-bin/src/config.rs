@@ -50,6 +50,7 @@ pub use resolved::Resolved;
 
 use crate::extensions::Extensions;
 use merge::Merged;
+pub(crate) use resolve::endpoints_of;
 pub(crate) use source::plain;
 
 /// A configuration that can be used.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::VIA;
 use http::{Method, Request, Response};
 use http_body::Body as HttpBody;
 use pin_project_lite::pin_project;
@@ -19,6 +20,7 @@ use proxy_core::{
 use proxy_filter::bandwidth::{BandwidthLimiter, Pacer};
 use proxy_filter::tunnel::TunnelRules;
 use proxy_server::{Limiter, TunnelStream, TunnelUpstream};
+use proxy_upstream::dial::parent::{Parent, PassedVia};
 use proxy_upstream::dial::{DialTarget, Dialer, Trust};
 use proxy_upstream::guard::PortPolicy;
 use proxy_upstream::{ForwardFuture, ForwardProxy};
@@ -246,9 +248,15 @@ impl Service<Request<Body>> for Tunnels {
                 _ => false,
             });
             let target = DialTarget { host, port, trust, exchange };
+            if let (Some(_), Some(exchange)) = (dialer.parent_of(&target), exchange)
+                && let Some(via) = request.headers().get(VIA)
+            {
+                exchange.insert(PassedVia(via.clone()));
+            }
             if let Some(exchange) = exchange.filter(|x| x.is_rehearsal()) {
                 let mut sending = Sending::new(&request, host, port);
                 sending.addresses = dialer.foresee(target)?;
+                sending.parent = dialer.parent_of(&target).map(Parent::name);
                 sending.protocol = "tunnel";
                 sending.record(exchange);
                 if opening.is_some_and(|(rules, _)| rules.asks(port)) {

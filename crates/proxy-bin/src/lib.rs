@@ -11,6 +11,7 @@ pub mod cli;
 pub mod compose;
 pub mod compress;
 pub mod config;
+pub mod discovery;
 pub mod exec;
 pub mod explain;
 pub mod extensions;

@@ -10,6 +10,10 @@
 //! none. Where fewer than [`panic_threshold`](ClusterConfig::panic_threshold) of the first tier
 //! are in service, checks and ejections are not believed any more and all of it is used.
 //!
+//! **Zones.** Where a [zone](ClusterConfig::zone) is ours, requests go to the endpoints of it, while at
+//! least half of them are in service; to those of other zones while they are full, and where a request
+//! was sent to all of them.
+//!
 //! **Return.** An endpoint that comes back gets its share step by step, within
 //! [`slow_start`](ClusterConfig::slow_start). One that was ejected is ejected again by its next
 //! failure, for longer.
@@ -23,9 +27,10 @@ mod outlier;
 mod permit;
 mod queue;
 mod report;
+mod succession;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -71,6 +76,9 @@ pub struct ClusterConfig {
     /// In what time an endpoint that comes back gets its full share; zero: at once.
     /// Default: 10 s.
     pub slow_start: Duration,
+    /// Where we stand: endpoints of the same zone are preferred, while at least half of them are in
+    /// service. Default: none are.
+    pub zone: Option<Arc<str>>,
     /// Where less than this share of the first tier is in service, all of it is used. Default: 0,
     /// never.
     pub panic_threshold: f64,
@@ -88,26 +96,35 @@ impl ClusterConfig {
             max_pending: 1024,
             pending_timeout: Duration::from_secs(1),
             slow_start: Duration::from_secs(10),
+            zone: None,
             panic_threshold: 0.0,
         }
+    }
+}
+
+impl ClusterConfig {
+    fn most_pending(&self) -> usize {
+        self.max_pending.saturating_mul(self.members.len().max(1))
     }
 }
 
 /// See the [module](self).
 pub struct Cluster {
     config: ClusterConfig,
-    members: Box<[Member]>,
-    balancer: Box<dyn Balancer>,
+    members: Box<[Arc<Member>]>,
+    balancer: Arc<dyn Balancer>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     eligible: ArcSwap<Eligible>,
     /// Held while [`Eligible`] is made anew.
     deciding: Mutex<()>,
-    queue: Queue,
+    queue: Arc<Queue>,
     meters: Meters,
     begun: Instant,
     /// Whether active checks tell what they find.
     checked: AtomicBool,
+    /// What took its place when its endpoints changed, and learns what is still told here.
+    successor: OnceLock<Arc<Self>>,
 }
 
 /// Why no endpoint takes a request now.
@@ -130,17 +147,17 @@ impl Cluster {
         recorder: Option<&dyn Recorder>,
     ) -> Self {
         let begun = clock.now();
-        let members: Box<[Member]> =
-            config.members.iter().map(|own| Member::new(own.clone(), begun)).collect();
+        let members: Box<[_]> =
+            config.members.iter().map(|own| Arc::new(Member::new(own.clone(), begun))).collect();
         let meters = Meters::new(&config, recorder);
+        let queue = Queue::new(config.most_pending(), Arc::clone(&clock));
+        let balancer = Arc::from(balancer);
         let cluster = Self {
-            queue: Queue::new(
-                config.max_pending.saturating_mul(members.len().max(1)),
-                Arc::clone(&clock),
-            ),
+            queue: Arc::new(queue),
             eligible: ArcSwap::from_pointee(Eligible::default()),
             deciding: Mutex::default(),
             checked: AtomicBool::new(false),
+            successor: OnceLock::new(),
             members,
             balancer,
             clock,
@@ -259,10 +276,11 @@ impl Cluster {
             offer.indices.get(position).map(|index| usize::from(*index))
         };
         let found = choose(&first, &eligible.schedule);
-        if found.is_some() || avoid.is_empty() {
+        if found.is_some() || (avoid.is_empty() && !eligible.is_local) {
             return found;
         }
-        // All of the tier were tried: the backups, and then once more those that were tried.
+        // All of the tier were tried, or those of our zone are full: the others, and then once more
+        // those that were tried.
         let reserve = offer(&eligible.reserve, avoid);
         choose(&reserve, &eligible.reserve_schedule)
             .or_else(|| choose(&offer(&eligible.positions, &[]), &eligible.schedule))
@@ -296,6 +314,11 @@ impl Cluster {
     /// Waits for a place, within the limits of the queue.
     pub(crate) fn wait(&self) -> Option<Waiting<'_>> {
         self.queue.enter()
+    }
+
+    /// Calls the next that waits, if any does: there may be room.
+    pub(crate) fn call_next(&self) {
+        self.queue.next();
     }
 
     /// The clock that it goes by.

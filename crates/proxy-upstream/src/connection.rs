@@ -41,7 +41,8 @@ pub(crate) struct OriginConnection {
     deadline: Deadline,
     /// What was written when the deadline was set.
     progress: u64,
-    pub(crate) address: SocketAddr,
+    /// Where the peer is; none on this machine, by a path.
+    pub(crate) address: Option<SocketAddr>,
     pub(crate) opened: Instant,
     /// The stack of the thread whose reactor wakes it.
     pub(crate) home: usize,
@@ -56,7 +57,7 @@ impl OriginConnection {
     /// Speaks HTTP/1.1 on a connected socket.
     pub(crate) fn new(
         stream: impl Into<OriginStream>,
-        address: SocketAddr,
+        address: Option<SocketAddr>,
         limits: HeadLimits,
         place: Option<crate::pool::Place>,
     ) -> Box<Self> {

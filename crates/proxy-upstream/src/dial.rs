@@ -2,11 +2,15 @@
 //!
 //! Every address of an answer is judged by the [guard](crate::guard), the permitted ones are tried
 //! by happy eyeballs (RFC 8305), and what was judged is what is dialled: nothing is resolved twice.
-//! Whatever fails, nothing was sent, and the errors say so.
+//! Whatever fails, nothing was sent, and the errors say so. With a [parent] proxy destinations are
+//! reached through that.
 
 mod attempt;
+pub(crate) mod beyond;
 mod eyeballs;
 mod judge;
+pub(crate) mod local;
+pub mod parent;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,8 +23,9 @@ use tokio::time::{Instant, timeout};
 
 use self::attempt::{best, connect, failed};
 use self::eyeballs::race;
+use self::parent::Parent;
 use crate::guard::{Guard, HostKind, parse_host};
-use crate::resolve::{Resolver, special_use};
+use crate::resolve::{Resolved, Resolver, special_use};
 
 /// Who chose a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -107,6 +112,7 @@ struct Shared {
     trusted: Guard,
     config: DialConfig,
     names: Option<Arc<dyn NamePolicy>>,
+    parent: Option<Parent>,
 }
 
 impl Dialer {
@@ -114,7 +120,7 @@ impl Dialer {
     /// judged by its [`trusted`](Guard::trusted) form.
     pub fn new(resolver: Arc<dyn Resolver>, guard: Guard, config: DialConfig) -> Self {
         let trusted = guard.trusted();
-        let shared = Shared { resolver, guard, trusted, config, names: None };
+        let shared = Shared { resolver, guard, trusted, config, names: None, parent: None };
         Self { shared: Arc::new(shared) }
     }
 
@@ -135,18 +141,30 @@ impl Dialer {
     /// names refuses an alias; `destination_ip_prohibited` when no address is permitted; then what the best of the attempts came to: `connection_refused`,
     /// `connection_timeout`, `destination_ip_unroutable`. A host that is none is
     /// `http_request_error`, or `proxy_configuration_error` where the operator wrote it. Nothing
-    /// was sent in any of these cases.
+    /// was sent in any of these cases. Through a parent also what it comes to there; see
+    /// [`parent`].
     pub async fn dial(&self, target: DialTarget<'_>) -> Result<Dialed, ProxyError> {
+        let host = Self::host(&target)?;
+        match self.parent_for(&host) {
+            None => self.dial_direct(&target, host).await,
+            // Boxed: hardly anybody has one.
+            Some(parent) => Box::pin(self.dial_beyond(parent, &target, host)).await,
+        }
+    }
+
+    async fn dial_direct(
+        &self,
+        target: &DialTarget<'_>,
+        host: HostKind<'_>,
+    ) -> Result<Dialed, ProxyError> {
         let started = Instant::now();
-        let (addresses, dns) = match Self::host(&target)? {
+        let (addresses, dns) = match host {
             HostKind::Address(address) => {
-                (self.permitted(&target, None, &[address])?, Duration::ZERO)
+                (self.permitted(target, None, &[address])?, Duration::ZERO)
             }
             HostKind::Name(name) => {
-                let unsent = |error: ProxyError| error.retry(Retry::NothingSent);
-                let resolved = self.shared.resolver.resolve(&name).await.map_err(unsent)?;
-                self.judge_aliases(&target, &resolved)?;
-                let addresses = self.permitted(&target, Some(&name), &resolved.addresses)?;
+                let resolved = self.resolved(target, &name).await?;
+                let addresses = self.permitted(target, Some(&name), &resolved.addresses)?;
                 (addresses, started.elapsed())
             }
         };
@@ -162,6 +180,14 @@ impl Dialer {
             }
         };
         Ok(Dialed { stream, address, dns, connect: started.elapsed() })
+    }
+
+    /// The addresses of a name, still to be judged.
+    async fn resolved(&self, target: &DialTarget<'_>, name: &str) -> Result<Resolved, ProxyError> {
+        let unsent = |error: ProxyError| error.retry(Retry::NothingSent);
+        let resolved = self.shared.resolver.resolve(name).await.map_err(unsent)?;
+        self.judge_aliases(target, &resolved)?;
+        Ok(resolved)
     }
 
     /// The host, read.

@@ -152,7 +152,12 @@ impl<D: Dispatch> Service<Request<Body>> for Balanced<D> {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let asked = self.asked(&request);
-        let state = match asked.admit(&self.shared.cluster) {
+        // Nobody passes those who wait.
+        let admitted = match self.shared.cluster.pending() {
+            0 => asked.admit(&self.shared.cluster),
+            _ => Err(Refused::AllFull),
+        };
+        let state = match admitted {
             Ok(permit) => State::Sending { sending: self.send(request, permit, &asked) },
             Err(Refused::NoneInService) => {
                 self.shared.cluster.overflowed(Overflow::NoneInService);
@@ -174,6 +179,9 @@ impl<D: Dispatch> Balanced<D> {
         asked: Asked,
     ) -> Result<Response<Body>, ProxyError> {
         let clock = Arc::clone(self.shared.cluster.clock());
+        if let Some(tried) = &asked.tried {
+            tried.wait();
+        }
         let deadline = clock.now() + self.shared.cluster.config().pending_timeout;
         let admitted = tokio::select! {
             biased;
@@ -197,17 +205,25 @@ impl<D: Dispatch> Balanced<D> {
     }
 
     async fn queue(&self, asked: &Asked) -> Result<Permit, Overflow> {
-        let mut place = self.shared.cluster.wait().ok_or(Overflow::QueueFull)?;
+        let cluster = &self.shared.cluster;
+        let mut place = cluster.wait().ok_or(Overflow::QueueFull)?;
         loop {
-            // A place may have become free before this one was in the queue.
-            match asked.admit(&self.shared.cluster) {
-                Ok(permit) => return Ok(permit),
-                Err(Refused::NoneInService) => return Err(Overflow::NoneInService),
-                Err(Refused::AllFull) => {}
+            // A place may have become free before this one was in the queue; but it is for those
+            // who have waited longer, and they are called.
+            if place.is_alone() {
+                match asked.admit(cluster) {
+                    Ok(permit) => return Ok(permit),
+                    Err(Refused::NoneInService) => return Err(Overflow::NoneInService),
+                    Err(Refused::AllFull) => {}
+                }
             }
             place.called().await;
-            match asked.admit(&self.shared.cluster) {
-                Ok(permit) => return Ok(permit),
+            match asked.admit(cluster) {
+                Ok(permit) => {
+                    // There may be room for more than one.
+                    cluster.call_next();
+                    return Ok(permit);
+                }
                 Err(Refused::NoneInService) => return Err(Overflow::NoneInService),
                 Err(Refused::AllFull) if !place.again() => return Err(Overflow::QueueFull),
                 Err(Refused::AllFull) => {}
@@ -300,4 +316,4 @@ where
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

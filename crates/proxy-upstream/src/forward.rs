@@ -5,29 +5,35 @@
 //! services over [`Body`] whose error is [`ProxyError`]; a rescue layer above turns it into a
 //! response. Content streams both ways with backpressure and is never buffered whole.
 
+mod announce;
 mod forward_proxy;
 mod h1;
 mod h2;
 mod upstream;
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::time::Duration;
 
 use http::header::{HOST, PROXY_AUTHORIZATION, TE};
+use http::uri::{PathAndQuery, Scheme, Uri};
 use http::{HeaderValue, Request, Response};
 use proxy_core::fields::takes_trailers;
 use proxy_core::{Attempt, Body, ErrorKind, Exchange, HeadLimits, ProxyError, Retry};
 use tokio::time::{Instant, timeout};
 
 use crate::connection::OriginStream;
-use crate::dial::{DialTarget, Dialer};
+use crate::dial::parent::Parent;
+use crate::dial::{self, DialTarget, Dialed, Dialer, local};
 use crate::pool::Pool;
 use crate::tls::UpstreamTls;
 
+pub use announce::Announce;
 pub use forward_proxy::ForwardProxy;
 pub use upstream::{
-    BalanceConfig, BalanceKind, CircuitBreakerConfig, Endpoint, HostPolicy, Means, Protocol,
-    Upstream, UpstreamConfig,
+    BalanceConfig, BalanceKind, CircuitBreakerConfig, Discovering, Discovery, DiscoveryConfig,
+    DnsDiscovery, DnsEndpoints, Endpoint, HostPolicy, Means, Protocol, Upstream, UpstreamConfig,
 };
 
 /// The future of both services; boxed, because this is the upstream seam.
@@ -63,6 +69,12 @@ pub(crate) struct Destination<'a> {
     pub(crate) dialer: &'a Dialer,
     /// Where connections are encrypted.
     pub(crate) tls: Option<&'a UpstreamTls>,
+    /// The parent proxy that requests in absolute-form go to, instead of the destination.
+    pub(crate) parent: Option<&'a Parent>,
+    /// The socket in the file system that is connected to, instead of the target.
+    pub(crate) socket: Option<&'a Path>,
+    /// Whether connections begin with whom they are made for.
+    pub(crate) announce: Option<&'a Announce>,
     pub(crate) timeouts: ForwardTimeouts,
     pub(crate) limits: HeadLimits,
 }
@@ -86,22 +98,46 @@ impl Destination<'_> {
         DialTarget { exchange, ..self.target }
     }
 
-    /// A connected socket, in the time that this destination has for it.
-    pub(crate) async fn dial(
+    /// A connection, in the time that this destination has for it, and the address dialled.
+    pub(crate) async fn stream(
         &self,
         exchange: Option<&Exchange>,
-    ) -> Result<crate::dial::Dialed, ProxyError> {
-        let dialing = self.dialer.dial(self.target_for(exchange));
-        timeout(self.timeouts.connect, dialing).await.unwrap_or_else(|_| {
-            Err(ProxyError::new(ErrorKind::ConnectionTimeout).retry(Retry::NothingSent))
-        })
+        http2: bool,
+    ) -> Result<(OriginStream, Option<SocketAddr>), ProxyError> {
+        if let Some(path) = self.socket {
+            let started = Instant::now();
+            let mut stream = in_time(self.timeouts.connect, local::connect(path)).await?;
+            note(exchange, |attempt| attempt.connect = Some(started.elapsed()));
+            if let Some(announce) = self.announce {
+                announce.write(&mut stream, exchange).await?;
+            }
+            return Ok((stream.into(), None));
+        }
+        let mut dialed = self.dial(exchange).await?;
+        note(exchange, |attempt| dialed.note(attempt));
+        if let Some(announce) = self.announce {
+            announce.write(&mut dialed.stream, exchange).await?;
+        }
+        let address = dialed.address;
+        Ok((self.secure(dialed, exchange, http2).await?, Some(address)))
+    }
+
+    /// A connected socket: to the destination, or to the parent that takes its requests.
+    async fn dial(&self, exchange: Option<&Exchange>) -> Result<Dialed, ProxyError> {
+        let dialing = async {
+            match self.parent {
+                Some(parent) => self.dialer.dial_parent(parent).await,
+                None => self.dialer.dial(self.target_for(exchange)).await,
+            }
+        };
+        in_time(self.timeouts.connect, dialing).await
     }
 
     /// The socket, encrypted where this destination is. What is left of the time to connect is
     /// for the handshake.
-    pub(crate) async fn secure(
+    async fn secure(
         &self,
-        dialed: crate::dial::Dialed,
+        dialed: Dialed,
         exchange: Option<&Exchange>,
         http2: bool,
     ) -> Result<OriginStream, ProxyError> {
@@ -120,6 +156,45 @@ impl Destination<'_> {
     pub(crate) fn attempt(&self) -> Attempt {
         Attempt { upstream: self.upstream.cloned(), ..Attempt::default() }
     }
+}
+
+/// Addresses a request to a parent: in absolute-form, with who we are.
+pub(crate) fn address_to(
+    request: &mut Request<Body>,
+    parent: &Parent,
+    host: &str,
+    port: u16,
+) -> Result<(), ProxyError> {
+    let authority = match port {
+        80 => host.to_owned(),
+        port => format!("{host}:{port}"),
+    };
+    let path = request.uri().path_and_query().cloned();
+    // The target of `OPTIONS *` is the server itself (RFC 9112 section 3.2.4).
+    let path = path.filter(|path| path.as_str() != "*");
+    let mut target = http::uri::Parts::default();
+    target.scheme = Some(Scheme::HTTP);
+    target.authority = authority.parse().ok();
+    target.path_and_query = Some(path.unwrap_or(PathAndQuery::from_static("/")));
+    *request.uri_mut() = Uri::from_parts(target).map_err(|error| {
+        ProxyError::new(ErrorKind::HttpRequestError).retry(Retry::NothingSent).source(error)
+    })?;
+    if let Some(credentials) = parent.authorization() {
+        request.headers_mut().insert(PROXY_AUTHORIZATION, credentials.clone());
+    }
+    if let Some(exchange) = Exchange::of(request) {
+        dial::beyond::note(parent, exchange, "absolute_form");
+    }
+    Ok(())
+}
+
+async fn in_time<T>(
+    time: Duration,
+    connecting: impl Future<Output = Result<T, ProxyError>>,
+) -> Result<T, ProxyError> {
+    timeout(time, connecting).await.unwrap_or_else(|_| {
+        Err(ProxyError::new(ErrorKind::ConnectionTimeout).retry(Retry::NothingSent))
+    })
 }
 
 /// What belongs to our hop: no credentials for us, `TE` for ourselves, a `Host`.

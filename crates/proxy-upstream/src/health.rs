@@ -3,7 +3,7 @@
 //! [`HealthChecks`] is a future that the program runs beside its work; nothing is spawned here. It
 //! checks every endpoint of a [cluster](crate::cluster) at an interval with a little jitter, and
 //! tells the cluster. How an endpoint is checked is a [`Probe`]: [`HttpProbe`] sends a request,
-//! [`TcpProbe`] only connects. Redirects are not followed, and no more of an answer is read than
+//! [`TcpProbe`] and [`LocalProbe`] only connect. Redirects are not followed, and no more of an answer is read than
 //! [`MAX_CONTENT`].
 
 mod http;
@@ -20,7 +20,7 @@ use futures_util::future::join_all;
 use crate::cluster::Cluster;
 
 pub use http::{HttpProbe, MAX_CONTENT};
-pub use tcp::TcpProbe;
+pub use tcp::{LocalProbe, TcpProbe};
 
 /// What a check found out: why it failed, in a few words for operators.
 pub type Checked = Result<(), Box<str>>;

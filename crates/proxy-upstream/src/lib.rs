@@ -8,6 +8,7 @@ pub mod dispatch;
 mod forward;
 pub mod guard;
 pub mod health;
+pub mod hedge;
 pub mod mirror;
 mod pool;
 pub mod resolve;
@@ -16,7 +17,8 @@ pub mod retry;
 pub mod tls;
 
 pub use forward::{
-    BalanceConfig, BalanceKind, CircuitBreakerConfig, Endpoint, ForwardFuture, ForwardProxy,
+    Announce, BalanceConfig, BalanceKind, CircuitBreakerConfig, Discovering, Discovery,
+    DiscoveryConfig, DnsDiscovery, DnsEndpoints, Endpoint, ForwardFuture, ForwardProxy,
     ForwardTimeouts, HostPolicy, Means, Protocol, Upstream, UpstreamConfig,
 };
 pub use pool::{Destinations, Pool, PoolConfig};

@@ -29,6 +29,41 @@ pub trait Resolver: Send + Sync + 'static {
     /// An answer has at least one address. Otherwise it is an error of the kind
     /// [`DnsError`](ErrorKind::DnsError) or [`DnsTimeout`](ErrorKind::DnsTimeout).
     fn resolve<'a>(&'a self, name: &'a str) -> Resolving<'a>;
+
+    /// Finds the servers of a service, such as `_http._tcp.app.test` (SRV, RFC 2782). By default
+    /// nobody knows any.
+    ///
+    /// An answer has at least one.
+    fn services<'a>(&'a self, _name: &'a str) -> FindingServices<'a> {
+        let error = dns_error(ErrorKind::DnsError, "this resolver knows no services");
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+/// What [`Resolver::services`] returns.
+pub type FindingServices<'a> =
+    Pin<Box<dyn Future<Output = Result<Services, ProxyError>> + Send + 'a>>;
+
+/// The servers of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Services {
+    /// The servers, in the order of the answer.
+    pub services: Vec<Service>,
+    /// Until when the answer holds.
+    pub expires: Option<Instant>,
+}
+
+/// One server of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Its name, in lower case and without a trailing dot.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Those with the lowest come first.
+    pub priority: u16,
+    /// Its share among those of the same priority.
+    pub weight: u16,
 }
 
 /// The answer for one name.

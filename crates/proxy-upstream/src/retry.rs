@@ -56,10 +56,10 @@ use crate::ForwardFuture;
 use crate::balance::Random;
 use crate::connection::is_idempotent;
 use attempt::Watch;
-use budget::Budget;
 use meters::Meters;
 use replay::Replay;
 
+pub(crate) use budget::Budget;
 pub use tried::{MAX_RETRIES, Tried};
 
 /// What is retried, how often and when.
@@ -75,8 +75,8 @@ pub struct RetryConfig {
     pub on_timeout: bool,
     /// Statuses that are one. Default: none.
     pub statuses: Vec<StatusCode>,
-    /// How long an attempt may take from the end of the request to the response's head. Default:
-    /// no limit of its own.
+    /// How long an attempt may take at its endpoint, from the end of the request to the response's
+    /// head. Waiting for an endpoint with room does not count. Default: no limit of its own.
     pub attempt_timeout: Option<Duration>,
     /// The pause before the second retry is a random part of this; it doubles with each further
     /// one. The first goes to another endpoint at once, if there is one. Default: 25 ms.

@@ -18,9 +18,11 @@ fn of(upstream: &Upstream, required: bool) -> Value {
     let cluster = upstream.cluster();
     let endpoints: Vec<Value> = upstream
         .pools()
+        .into_iter()
         .zip(cluster.report())
         .map(|((endpoint, idle, open), report)| {
             let mut value = state_of(&report);
+            value["name"] = json!(endpoint.name());
             value["host"] = json!(endpoint.host);
             value["port"] = json!(endpoint.port);
             value["idle"] = json!(idle);

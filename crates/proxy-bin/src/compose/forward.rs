@@ -14,7 +14,7 @@ use proxy_upstream::{Destinations, ForwardProxy};
 
 use super::{
     Front, NO_ROUTE, Resources, access, around_route, before_dispatch, dial_config,
-    forward_timeouts, front, listener_settings,
+    forward_timeouts, front, listener_settings, parent,
 };
 use crate::cache::{CacheRole, Caches, MaybeCached};
 use crate::config::raw;
@@ -84,6 +84,9 @@ fn forward_place(parts: &mut ForwardParts<'_>, place: Place<'_>) -> ForwardRole 
     let mut dialer = Dialer::new(Arc::clone(&resources.resolver), guard, dial_config());
     if let Some(aliases) = names.of_aliases() {
         dialer = dialer.with_name_policy(aliases);
+    }
+    if let Some(parent) = parent(config, forward.parent.as_deref(), resources) {
+        dialer = dialer.with_parent(parent);
     }
     let timeouts = forward_timeouts(&forward.timeouts);
     let ports = |ports: &crate::config::resolved::Ports| -> PortPolicy {

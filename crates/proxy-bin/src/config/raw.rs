@@ -10,6 +10,7 @@ mod cache;
 mod compress;
 mod concurrency_limit;
 mod credentials;
+mod discover;
 mod exec;
 mod failure;
 mod filter;
@@ -18,6 +19,7 @@ mod inspect;
 mod intercept;
 mod listener;
 mod log;
+mod parent;
 mod privacy;
 mod quic;
 mod rate_limit;
@@ -41,11 +43,12 @@ pub use compress::{
 };
 pub use concurrency_limit::ConcurrencyLimit;
 pub use credentials::Credentials;
+pub use discover::Discover;
 pub use exec::{
     Bound, Exec, ExecCgroup, ExecLimits, ExecSandbox, ExecShared, ExecStderr, ExecTimeouts, Param,
     ParamDefault, ParamSource, ParamType,
 };
-pub use failure::{CircuitBreaker, HealthCheck, HealthField, Outlier, Retry, RetryOn};
+pub use failure::{CircuitBreaker, HealthCheck, HealthField, Hedge, Outlier, Retry, RetryOn};
 pub use filter::{Filter, FilterDefault};
 pub use input::{Input, InputJson};
 pub use inspect::{
@@ -55,6 +58,7 @@ pub use inspect::{
 pub use intercept::Intercept;
 pub use listener::{Admin, Forward, Listener, Port, Probe, Protocol, Role, Secret};
 pub use log::{AccessLog, Log, LogFormat, LogSwitch, Metrics, OnFull, Rotate};
+pub use parent::{Parent, ParentResolve, ProxyHeaderVersion};
 pub use privacy::{AuditFsync, AuditLog, AuditOnFull, ClientAddress, Privacy, PrivacySinks};
 pub use quic::{AddressRetry, Quic};
 pub use rate_limit::{LimitCount, LimitKey, LimitMode, RateLimit};
@@ -102,6 +106,10 @@ pub struct Config {
     pub listeners: BTreeMap<String, Listener>,
     /// What clients of the forward listeners may reach.
     pub forward: Forward,
+    /// Other proxies through which destinations are reached, by name; `[forward]` and upstreams
+    /// name one.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub parents: BTreeMap<String, Parent>,
     /// Groups of origin servers behind the gateway, by name.
     pub upstreams: BTreeMap<String, Upstream>,
     /// What the gateway listeners serve; the first route that matches wins.

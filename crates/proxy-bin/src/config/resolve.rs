@@ -8,6 +8,7 @@ mod cache;
 mod compress;
 mod concurrency_limit;
 mod credentials;
+mod discover;
 mod exec;
 mod exec_fetch;
 mod failure;
@@ -20,6 +21,7 @@ mod limit_key;
 mod listener;
 mod log;
 mod named_limits;
+mod parent;
 mod privacy;
 mod quic;
 mod rate_limit;
@@ -50,6 +52,8 @@ use super::suggest::nearest;
 use super::units::Period;
 use crate::extensions::Installed;
 
+pub(crate) use discover::endpoints_of;
+
 /// Reads addresses, networks, names, patterns and files, and checks what the
 /// schema cannot. `written` is the configuration before anything wrong was
 /// taken out of it: names that are declared there are not called unknown.
@@ -72,6 +76,7 @@ pub(super) fn resolve(
     let inspections = resolver.inspections(&config);
     let forward = resolver.forward(&config, &inspections);
     let exec_fetch = resolver.exec_fetch(&config);
+    let parents = resolver.parents(&config);
     let upstreams = resolver.upstreams(&config);
     let table = resolver.route_table(&config);
     let mut routes = resolver.routes(&config, &upstreams, &inspections);
@@ -101,6 +106,7 @@ pub(super) fn resolve(
         probe,
         listeners,
         forward,
+        parents,
         upstreams,
         routes,
         table: Arc::new(table),
@@ -293,6 +299,14 @@ impl Resolver<'_> {
             let asked = traffic::asked(config.defaults.forward_auth.as_ref());
             default == Some(name) || asked == Some(name) || config.routes.iter().any(named)
         };
+        let through = |name: &str| {
+            let mut upstreams = config.upstreams.values();
+            config.forward.parent.as_deref() == Some(name)
+                || upstreams.any(|own| own.parent.as_deref() == Some(name))
+        };
+        for name in config.parents.keys().filter(|name| !through(name)) {
+            self.warning(&KeyPath::of("parents").key(name), "nothing is reached through it");
+        }
         for name in config.upstreams.keys().filter(|name| !used(name)) {
             self.warning(&KeyPath::of("upstreams").key(name), "no route names it");
         }

@@ -26,10 +26,12 @@ use proxy_core::{NamePattern, OpeningLimits};
 use proxy_observe::access_log::SyslogAddress;
 use proxy_server::tls::TlsEdge;
 use proxy_upstream::cluster::OutlierConfig;
+use proxy_upstream::dial::parent::ParentConfig;
 use proxy_upstream::health::HealthCheckConfig;
+use proxy_upstream::hedge::HedgeConfig;
 use proxy_upstream::retry::RetryConfig;
 use proxy_upstream::tls::UpstreamTls;
-use proxy_upstream::{BalanceConfig, CircuitBreakerConfig};
+use proxy_upstream::{BalanceConfig, CircuitBreakerConfig, DnsEndpoints};
 
 pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
 pub use compress::{CompressLimits, CompressPolicy};
@@ -61,6 +63,8 @@ pub struct Resolved {
     pub listeners: Vec<Listener>,
     /// What clients of the forward listeners may reach.
     pub forward: Forward,
+    /// The parent proxies, by name.
+    pub parents: BTreeMap<String, ParentConfig>,
     /// The groups of origin servers, by name.
     pub upstreams: BTreeMap<String, Upstream>,
     /// The routes, compiled.
@@ -301,6 +305,8 @@ pub struct Forward {
     pub tunnel: Tunnel,
     /// Whose TLS is opened, where anybody's is.
     pub intercept: Option<Intercept>,
+    /// The parent proxy through which destinations are reached.
+    pub parent: Option<String>,
     /// How responses are compressed, if they are.
     pub compress: Option<CompressPolicy>,
     /// How requests and responses are inspected, if they are.
@@ -353,14 +359,20 @@ impl FromIterator<RangeInclusive<u16>> for Ports {
 pub struct Upstream {
     /// Its name.
     pub name: String,
-    /// The origin servers; at least one.
+    /// The origin servers; at least one, but where they are found.
     pub endpoints: Vec<Endpoint>,
+    /// Where they are found, if that changes.
+    pub discover: Option<Discover>,
     /// The `Host` that they see.
     pub host: UpstreamHost,
     /// What is spoken with them.
     pub protocol: raw::UpstreamProtocol,
     /// TLS with them, where their URLs say so.
     pub tls: Option<UpstreamTls>,
+    /// The parent proxy through which they are reached.
+    pub parent: Option<String>,
+    /// The PROXY header by which connections begin.
+    pub proxy_protocol: Option<raw::ProxyHeaderVersion>,
     /// How they share requests.
     pub balance: BalanceConfig,
     /// When one is left alone.
@@ -369,6 +381,8 @@ pub struct Upstream {
     pub circuit_breaker: Option<CircuitBreakerConfig>,
     /// What is sent again.
     pub retry: Option<RetryConfig>,
+    /// When a second attempt is made.
+    pub hedge: Option<HedgeConfig>,
     /// How they are checked.
     pub health_check: Option<HealthCheckConfig>,
     /// Kept-alive connections.
@@ -377,6 +391,15 @@ pub struct Upstream {
     pub timeouts: UpstreamTimeouts,
     /// Whether readiness depends on it.
     pub required: bool,
+}
+
+/// Where the endpoints of an upstream are found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Discover {
+    /// In a file; as it was before it was read.
+    File(PathBuf, Stamp),
+    /// In DNS.
+    Dns(DnsEndpoints),
 }
 
 /// One origin server.
@@ -388,10 +411,14 @@ pub struct Endpoint {
     pub host: String,
     /// The port; where none was given, that of the scheme.
     pub port: u16,
+    /// Its socket in the file system, where it has one instead.
+    pub socket: Option<PathBuf>,
     /// Its share beside the others'.
     pub weight: u32,
     /// Whether it is used only while no other is in service.
     pub backup: bool,
+    /// The zone that it stands in.
+    pub zone: Option<Arc<str>>,
 }
 
 /// The `Host` that origin servers see.
@@ -546,6 +573,8 @@ pub struct Server {
     pub workers: Option<usize>,
     /// The name in `Via`; `None`: one is made at start.
     pub via_name: Option<String>,
+    /// The zone that it stands in.
+    pub zone: Option<Arc<str>>,
     /// How long requests may go on after SIGTERM.
     pub drain_timeout: Duration,
     /// How long readiness fails before draining begins.

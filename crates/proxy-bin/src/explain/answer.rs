@@ -177,11 +177,14 @@ pub struct Stored {
 pub struct Upstream {
     /// The upstream's name; none where the client chose the destination.
     pub name: Option<String>,
-    /// Host and port; of several endpoints, one that may be chosen.
+    /// Host and port, or `unix:` and a path; of several endpoints, one that may be chosen.
     pub endpoint: String,
     /// How the endpoint is chosen, where there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choice: Option<String>,
+    /// The parent proxy through which it is reached, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// The addresses that may be dialled; empty for a name, for DNS is not asked.
     pub addresses: Vec<String>,
     /// `h1`, `h2` or `tunnel`; `h1 over TLS` and `h2 over TLS` to `https://` endpoints.

@@ -182,7 +182,11 @@ impl Upstream {
         };
         Self {
             name: sending.upstream.as_deref().map(str::to_owned),
-            endpoint: format!("{host}:{}", sending.port),
+            endpoint: match &sending.socket {
+                Some(path) => format!("unix:{path}"),
+                None => format!("{host}:{}", sending.port),
+            },
+            parent: sending.parent.as_deref().map(str::to_owned),
             choice: sending.choice.clone(),
             addresses: sending.addresses.iter().map(ToString::to_string).collect(),
             protocol: match sending.secure {

@@ -93,18 +93,25 @@ impl Explanation {
 
     fn sending(&self, out: &mut Lines) {
         if let Some(upstream) = &self.upstream {
-            let addresses = match upstream.addresses.is_empty() {
-                true => "a name: judged when it is resolved".to_owned(),
-                false => upstream.addresses.join(", "),
+            let local = upstream.endpoint.starts_with("unix:");
+            let addresses = match (upstream.addresses.is_empty(), &upstream.parent) {
+                (true, Some(parent)) => format!("a name: `{parent}` resolves it"),
+                (true, None) => "a name: judged when it is resolved".to_owned(),
+                (false, _) => upstream.addresses.join(", "),
             };
             let verdict = if upstream.addresses.is_empty() { "later" } else { "allow" };
-            out.add("guard", verdict, addresses);
+            if !local {
+                out.add("guard", verdict, addresses);
+            }
             let name = upstream.name.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
             let rest = match upstream.protocol.as_str() {
                 "tunnel" => String::new(),
                 protocol => format!(", {protocol}, host of {}", upstream.host),
             };
             out.add("upstream", "chosen", format!("{name}{}{rest}", upstream.endpoint));
+            if let Some(parent) = &upstream.parent {
+                out.add("upstream", "parent", parent);
+            }
             if let Some(choice) = &upstream.choice {
                 out.add("upstream", "balance", choice);
             }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use proxy_core::{Clock, SystemClock};
 use proxy_upstream::Upstream;
-use proxy_upstream::cluster::Cluster;
 use tokio::task::JoinHandle;
 
 use crate::compose::{Resources, exporter};
@@ -17,7 +16,7 @@ use crate::tls::Ageing;
 /// What runs for the configuration in effect.
 #[derive(Default)]
 pub(super) struct Tasks {
-    checks: Vec<(Arc<Cluster>, JoinHandle<()>)>,
+    upkeep: Vec<(Upstream, JoinHandle<()>)>,
     files: Vec<JoinHandle<()>>,
     /// With what defines the collector.
     spans: Option<(String, JoinHandle<()>)>,
@@ -25,7 +24,7 @@ pub(super) struct Tasks {
 
 impl Tasks {
     /// Runs what this configuration asks for from now on, and ends what it does not ask for.
-    /// Endpoints that are the same are checked as before.
+    /// Endpoints that are the same are found and checked as before.
     pub(super) fn set(
         &mut self,
         loaded: &Loaded,
@@ -34,20 +33,19 @@ impl Tasks {
         sources: Sources,
         reloads: &Reloads,
     ) {
-        let is = |cluster: &Arc<Cluster>, own: &Upstream| Arc::ptr_eq(cluster, own.cluster());
-        self.checks.retain(|(cluster, task)| {
-            let stays = upstreams.iter().any(|(own, _)| is(cluster, own));
+        self.upkeep.retain(|(upstream, task)| {
+            let stays = upstreams.iter().any(|(own, _)| own.is_same(upstream));
             if !stays {
                 task.abort();
             }
             stays
         });
         for (upstream, _) in upstreams {
-            if self.checks.iter().any(|(cluster, _)| is(cluster, upstream)) {
+            if self.upkeep.iter().any(|(own, _)| own.is_same(upstream)) {
                 continue;
             }
-            let Some(checks) = upstream.health_checks() else { continue };
-            self.checks.push((Arc::clone(upstream.cluster()), tokio::spawn(checks.run())));
+            let Some(upkeep) = upstream.upkeep() else { continue };
+            self.upkeep.push((upstream.clone(), tokio::spawn(upkeep)));
         }
         self.watch(loaded, resources, sources, reloads);
         self.export(loaded, resources);
@@ -88,7 +86,7 @@ impl Tasks {
 
     /// Ends all of it.
     pub(super) fn end(self) {
-        self.checks.iter().for_each(|(_, task)| task.abort());
+        self.upkeep.iter().for_each(|(_, task)| task.abort());
         self.files.iter().for_each(JoinHandle::abort);
         if let Some((_, task)) = self.spans {
             task.abort();

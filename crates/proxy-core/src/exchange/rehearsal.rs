@@ -20,6 +20,10 @@ pub struct Sending {
     pub port: u16,
     /// The addresses of it that may be dialled, as far as they are known without asking DNS.
     pub addresses: Vec<SocketAddr>,
+    /// The parent proxy through which that would be, if any.
+    pub parent: Option<Arc<str>>,
+    /// The socket in the file system that would be connected to instead, if any.
+    pub socket: Option<Arc<str>>,
     /// What would be spoken: `h1`, `h2`, or `tunnel` where that is the client's affair.
     pub protocol: &'static str,
     /// Whether that would be over TLS.
@@ -44,6 +48,8 @@ impl Sending {
             host: host.to_owned(),
             port,
             addresses: Vec::new(),
+            parent: None,
+            socket: None,
             protocol: "h1",
             secure: false,
             host_policy: "client",

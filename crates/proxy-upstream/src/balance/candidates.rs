@@ -17,6 +17,14 @@ pub(crate) trait View {
     fn candidate(&self, position: usize) -> Candidate;
     fn is_open(&self, position: usize) -> bool;
     fn load(&self, position: usize) -> f64;
+    /// The weight of a candidate, without the rest of it.
+    fn weight(&self, position: usize) -> f64 {
+        self.candidate(position).weight
+    }
+    /// Its requests under way, without the rest of it.
+    fn in_flight(&self, position: usize) -> usize {
+        self.candidate(position).in_flight
+    }
     /// A hash of the name of the endpoint.
     fn identity(&self, position: usize) -> u64;
     /// The share of its weight that it has while it warms up.
@@ -58,6 +66,16 @@ impl Candidates<'_> {
     /// [`Candidate::is_open`] of the one at `position`.
     pub fn is_open(&self, position: usize) -> bool {
         self.view.is_open(position)
+    }
+
+    /// [`Candidate::weight`] of the one at `position`: cheaper than all of it.
+    pub fn weight(&self, position: usize) -> f64 {
+        self.view.weight(position)
+    }
+
+    /// [`Candidate::in_flight`] of the one at `position`: cheaper than all of it.
+    pub fn in_flight(&self, position: usize) -> usize {
+        self.view.in_flight(position)
     }
 
     /// Its requests in flight by its weight.

@@ -42,16 +42,16 @@ impl Balancer for BoundedHash {
         let open = || (0..candidates.len()).filter(|position| candidates.is_open(*position));
         let (mut weights, mut requests) = (0.0, 1.0);
         for position in open() {
-            let candidate = candidates.get(position);
-            weights += candidate.weight;
-            requests += candidate.in_flight as f64;
+            weights += candidates.weight(position);
+            requests += candidates.in_flight(position) as f64;
         }
         // In requests for a weight of 1; what is about to be added counts.
         let most = requests / f64::max(weights, f64::MIN_POSITIVE) * self.bound;
         let has_room = |position: &usize| {
-            let candidate = candidates.get(*position);
+            let (weight, requests) =
+                (candidates.weight(*position), candidates.in_flight(*position));
             // At least one request fits everywhere, however few there are.
-            candidate.in_flight as f64 <= (candidate.weight * most).ceil() - 1.0
+            requests as f64 <= (weight * most).ceil() - 1.0
         };
         let score = |position: usize| score(key, candidates, position);
         let best =
@@ -69,7 +69,7 @@ fn score(key: u64, candidates: &Candidates<'_>, position: usize) -> f64 {
     let bits = mix(key ^ candidates.identity(position)) >> 11;
     // Above 0 and below 1.
     let uniform = (bits as f64 + 0.5) / (1_u64 << 53) as f64;
-    -candidates.get(position).weight / uniform.ln()
+    -candidates.weight(position) / uniform.ln()
 }
 
 #[cfg(test)]

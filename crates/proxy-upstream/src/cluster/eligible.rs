@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::member::Member;
+use super::member::{Member, MemberConfig};
 use super::{CheckState, Cluster};
 use crate::balance::{Candidate, View, schedule};
+
+/// Endpoints of our zone, and of others.
+type NearAndFar = (Box<[u16]>, Box<[u16]>);
 
 #[derive(Debug, Default)]
 pub(super) struct Eligible {
@@ -20,6 +23,8 @@ pub(super) struct Eligible {
     until: Option<Instant>,
     pub(super) warming: bool,
     pub(super) panic: bool,
+    /// Only those of our zone are among the positions; the reserve has the others.
+    pub(super) is_local: bool,
 }
 
 impl Cluster {
@@ -38,6 +43,9 @@ impl Cluster {
     /// Finds anew who is in service.
     pub(super) fn refresh(&self, now: Instant) {
         self.decide(now);
+        if let Some(next) = self.successor.get() {
+            return next.refresh(now);
+        }
         let waiting = self.queue.len();
         if waiting > 0 {
             // Nobody else tells those who wait that there is room, or that there is none for long.
@@ -104,6 +112,11 @@ impl Cluster {
             (true, _) => (all, reserve),
             (false, _) => (well, reserve),
         };
+        let (positions, reserve, is_local) = match self.of_our_zone(&positions).filter(|_| !panic) {
+            // Backups are for when there is no other, and there are others.
+            Some((near, far)) => (near, far, true),
+            None => (positions, reserve, false),
+        };
         let weigh = |indices: &[u16]| {
             let weight = |index: &u16| self.members[usize::from(*index)].config.weight;
             schedule(&indices.iter().map(weight).collect::<Vec<_>>())
@@ -119,7 +132,23 @@ impl Cluster {
             until,
             warming,
             panic,
+            is_local,
         }));
+    }
+
+    /// The endpoints of our zone, and the others; `None` where they are not told apart: nobody says
+    /// where we are, all or none are near, or too few of those near are in service to take it all.
+    fn of_our_zone(&self, positions: &[u16]) -> Option<NearAndFar> {
+        let zone = self.config.zone.as_ref()?;
+        let is_near = |member: &MemberConfig| member.zone.as_ref() == Some(zone);
+        let (near, far): (Vec<u16>, Vec<u16>) =
+            positions.iter().partition(|index| is_near(&self.members[usize::from(**index)].config));
+        let takes = |member: &&Arc<Member>| {
+            is_near(&member.config) && !member.config.backup && member.config.weight > 0
+        };
+        let all = self.members.iter().filter(takes).count();
+        let enough = !near.is_empty() && !far.is_empty() && near.len() * 2 >= all;
+        enough.then(|| (near.into(), far.into()))
     }
 
     /// An endpoint comes back.
@@ -146,7 +175,7 @@ impl Cluster {
 
 /// What is offered to a balancer.
 pub(super) struct Offer<'a> {
-    pub(super) members: &'a [Member],
+    pub(super) members: &'a [Arc<Member>],
     pub(super) indices: &'a [u16],
     pub(super) avoid: &'a [usize],
     pub(super) limit: usize,
@@ -192,6 +221,14 @@ impl View for Offer<'_> {
     fn load(&self, position: usize) -> f64 {
         let in_flight = self.member(position).in_flight.load(Ordering::Relaxed);
         in_flight as f64 / self.weight(position)
+    }
+
+    fn weight(&self, position: usize) -> f64 {
+        Offer::weight(self, position)
+    }
+
+    fn in_flight(&self, position: usize) -> usize {
+        self.member(position).in_flight.load(Ordering::Relaxed)
     }
 
     fn identity(&self, position: usize) -> u64 {

@@ -20,12 +20,14 @@ pub struct MemberConfig {
     pub weight: u32,
     /// Whether it is used only while no other is in service. Default: no.
     pub backup: bool,
+    /// Where it stands, such as a zone of a data centre. Default: nobody says.
+    pub zone: Option<Arc<str>>,
 }
 
 impl MemberConfig {
     /// An endpoint of weight 1, in the first tier.
     pub fn new(name: &str) -> Self {
-        Self { name: name.into(), weight: 1, backup: false }
+        Self { name: name.into(), weight: 1, backup: false, zone: None }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a cluster counts.
 
+use std::sync::Arc;
+
 use metrics::{Counter, Gauge, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
 
 use super::ClusterConfig;
@@ -79,8 +81,8 @@ impl Meters {
         Self { exported: Some(Exported { endpoints, pending, overflows }) }
     }
 
-    pub(super) fn ejected(&self, members: &[Member], member: &Member, why: Failure) {
-        let index = members.iter().position(|own| std::ptr::eq(own, member));
+    pub(super) fn ejected(&self, members: &[Arc<Member>], member: &Member, why: Failure) {
+        let index = members.iter().position(|own| std::ptr::eq(&**own, member));
         if let (Some(exported), Some(index)) = (&self.exported, index) {
             exported.endpoints[index].ejections[why as usize].increment(1);
         }
@@ -95,6 +97,17 @@ impl Meters {
     pub(super) fn overflow(&self, why: Overflow) {
         if let Some(exported) = &self.exported {
             exported.overflows[why as usize].increment(1);
+        }
+    }
+
+    /// Those that are not there any more are in service no more.
+    pub(super) fn retire(&self, members: &[Arc<Member>], next: &[Arc<Member>]) {
+        let Some(exported) = &self.exported else { return };
+        for (meter, member) in exported.endpoints.iter().zip(members) {
+            if !next.iter().any(|own| own.config.name == member.config.name) {
+                meter.in_service.set(0.0);
+                meter.in_flight.set(0.0);
+            }
         }
     }
 

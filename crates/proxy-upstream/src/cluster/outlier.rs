@@ -167,16 +167,18 @@ impl Cluster {
         let Some(config) = &self.config.outlier else { return };
         {
             let _deciding = self.lock();
-            let ejected = |member: &&Member| {
-                member.condition().ejected_until.is_some_and(|until| until > now)
-            };
+            let ejected =
+                |member: &Member| member.condition().ejected_until.is_some_and(|until| until > now);
             let all = self.members.len();
             let most = ((all as f64 * config.max_ejected) as usize).max(1);
-            if all < 2 || ejected(&member) || self.members.iter().filter(ejected).count() >= most {
+            if all < 2
+                || ejected(member)
+                || self.members.iter().filter(|own| ejected(own)).count() >= most
+            {
                 return;
             }
             // Checks and weights take endpoints out too: the last one stays.
-            let mut others = self.members.iter().filter(|other| !std::ptr::eq(*other, member));
+            let mut others = self.members.iter().filter(|other| !std::ptr::eq(&***other, member));
             if !others.any(|other| other.is_in_service(now)) {
                 return;
             }

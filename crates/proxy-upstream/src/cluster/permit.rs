@@ -87,7 +87,9 @@ impl Cluster {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.cluster.members[self.index].in_flight.fetch_sub(1, Ordering::AcqRel);
+        // Before the look at the queue, in the one order of all threads: whoever enters it later
+        // sees the place (see `Waiting::again`).
+        self.cluster.members[self.index].in_flight.fetch_sub(1, Ordering::SeqCst);
         self.cluster.queue.next();
     }
 }

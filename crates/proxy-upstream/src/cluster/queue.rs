@@ -5,7 +5,7 @@
 //! overload so some get an answer in time, instead of none.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ const PATIENT: Duration = Duration::from_millis(100);
 
 pub(super) struct Queue {
     clock: Arc<dyn Clock>,
-    most: usize,
+    most: AtomicUsize,
     waiting: AtomicUsize,
     next_id: AtomicU64,
     places: Mutex<VecDeque<Place>>,
@@ -34,11 +34,16 @@ impl Queue {
     pub(super) fn new(most: usize, clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            most,
+            most: AtomicUsize::new(most),
             waiting: AtomicUsize::new(0),
             next_id: AtomicU64::new(0),
             places: Mutex::default(),
         }
+    }
+
+    /// Lets so many wait from now on.
+    pub(super) fn set_most(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// How many wait.
@@ -95,7 +100,7 @@ impl Waiting<'_> {
     pub(crate) fn again(&mut self) -> bool {
         let (call, called) = oneshot::channel();
         let mut places = self.queue.lock();
-        if places.len() >= self.queue.most {
+        if places.len() >= self.queue.most.load(Ordering::Relaxed) {
             return false;
         }
         self.id = self.queue.next_id.fetch_add(1, Ordering::Relaxed);
@@ -103,8 +108,16 @@ impl Waiting<'_> {
         let older = places.partition_point(|other| other.since <= self.since);
         places.insert(older, place);
         self.queue.waiting.store(places.len(), Ordering::SeqCst);
+        // What is looked at from here on was given back before anybody could see that we wait, or
+        // by somebody who calls.
+        fence(Ordering::SeqCst);
         self.called = Some(called);
         true
+    }
+
+    /// Whether nobody else waits.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.queue.len() <= 1
     }
 
     /// Ends when it is called.

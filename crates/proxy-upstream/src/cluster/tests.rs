@@ -278,3 +278,35 @@ fn a_preferred_endpoint_is_taken_while_it_is_in_service() {
     scene.check(2, DOWN);
     assert_ne!(prefer(2), 2);
 }
+
+#[test]
+fn endpoints_of_our_zone_are_preferred_while_enough_of_them_are_well() {
+    let zones = |config: &mut ClusterConfig| {
+        config.zone = Some("here".into());
+        for (member, zone) in config.members.iter_mut().zip(["here", "here", "there"]) {
+            member.zone = Some(zone.into());
+        }
+        config.members[3].backup = true;
+        config.max_in_flight = Some(2);
+    };
+    let scene = Scene::new(4, zones);
+    let held: Vec<_> = (0..4).map(|_| scene.admit(&[]).unwrap()).collect();
+    assert_eq!(held.iter().map(Permit::index).collect::<Vec<_>>(), [0, 1, 0, 1]);
+    // They are full: the other zone helps, and the backup does not.
+    let far: Vec<_> = (0..2).map(|_| scene.admit(&[]).unwrap()).collect();
+    assert!(far.iter().all(|own| own.index() == 2));
+    assert_eq!(scene.admit(&[]).unwrap_err(), Refused::AllFull);
+    drop((held, far));
+    // So it does for a request that was sent to all that are near.
+    assert_eq!(scene.admit(&[0, 1]).unwrap().index(), 2);
+    let half_down = |index| (0..2).for_each(|_| scene.check(index, DOWN));
+    half_down(0);
+    assert_eq!(scene.next(2), [1, 1], "half of them is enough");
+    half_down(1);
+    assert_eq!(scene.next(2), [2, 2]);
+    // All of one zone, or nobody says where we are: there is nothing to tell apart.
+    let scene = Scene::new(3, |config| config.members[0].zone = Some("there".into()));
+    assert_eq!(scene.next(3), [0, 1, 2]);
+    let scene = Scene::new(3, |config| config.zone = Some("here".into()));
+    assert_eq!(scene.next(3), [0, 1, 2]);
+}

@@ -8,13 +8,15 @@ use std::task::{Context, Poll};
 use rustls::ClientConnection;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 /// A socket, or TLS over one.
 pub(crate) enum OriginStream {
     /// In clear text.
     Plain(TcpStream),
+    /// In clear text, on this machine.
+    Unix(UnixStream),
     /// Boxed: a session is large, and most origins of a gateway are near.
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -22,6 +24,12 @@ pub(crate) enum OriginStream {
 impl From<TcpStream> for OriginStream {
     fn from(stream: TcpStream) -> Self {
         Self::Plain(stream)
+    }
+}
+
+impl From<UnixStream> for OriginStream {
+    fn from(stream: UnixStream) -> Self {
+        Self::Unix(stream)
     }
 }
 
@@ -37,7 +45,9 @@ impl OriginStream {
     pub(super) fn is_silent(&mut self, by_word: bool) -> bool {
         match self {
             Self::Plain(stream) if by_word => would_block(&stream.try_read(&mut [0])),
-            Self::Plain(stream) => would_block(&peek(stream)),
+            Self::Plain(stream) => would_block(&peek(&*stream)),
+            Self::Unix(stream) if by_word => would_block(&stream.try_read(&mut [0])),
+            Self::Unix(stream) => would_block(&peek(&*stream)),
             Self::Tls(stream) => {
                 let (socket, session) = stream.get_mut();
                 is_session_silent(socket, session, by_word)
@@ -50,6 +60,7 @@ impl OriginStream {
     pub(super) async fn readable(&self) -> io::Result<()> {
         match self {
             Self::Plain(stream) => stream.readable().await,
+            Self::Unix(stream) => stream.readable().await,
             Self::Tls(stream) => stream.get_ref().0.readable().await,
         }
     }
@@ -57,14 +68,15 @@ impl OriginStream {
     /// Whether there is something to be read already.
     pub(super) fn has_spoken(&mut self) -> bool {
         match self {
-            Self::Plain(stream) => matches!(peek(stream), Ok(1..)),
+            Self::Plain(stream) => matches!(peek(&*stream), Ok(1..)),
+            Self::Unix(stream) => matches!(peek(&*stream), Ok(1..)),
             Self::Tls(stream) => plaintext(stream.get_mut().1) > 0,
         }
     }
 }
 
-fn peek(stream: &TcpStream) -> io::Result<usize> {
-    SockRef::from(stream).peek(&mut [MaybeUninit::uninit()])
+fn peek<'a>(stream: impl Into<SockRef<'a>>) -> io::Result<usize> {
+    stream.into().peek(&mut [MaybeUninit::uninit()])
 }
 
 fn would_block(look: &io::Result<usize>) -> bool {
@@ -119,6 +131,7 @@ impl AsyncRead for OriginStream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
@@ -132,6 +145,7 @@ impl AsyncWrite for OriginStream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
@@ -142,6 +156,7 @@ impl AsyncWrite for OriginStream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
@@ -151,12 +166,14 @@ impl AsyncWrite for OriginStream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

@@ -19,7 +19,7 @@ async fn pair() -> (Box<OriginConnection>, TcpStream) {
     let address = listener.local_addr().expect("address");
     let stream = TcpStream::connect(address).await.expect("connect");
     let (peer, _) = listener.accept().await.expect("accept");
-    (OriginConnection::new(stream, address, HeadLimits::default(), None), peer)
+    (OriginConnection::new(stream, Some(address), HeadLimits::default(), None), peer)
 }
 
 fn request(request: http::request::Builder, body: Body) -> OutgoingRequest {

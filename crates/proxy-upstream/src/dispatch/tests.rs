@@ -9,10 +9,12 @@ use http_body_util::BodyExt;
 use proxy_core::{BoxError, SystemClock};
 use tokio::sync::oneshot;
 use tower::ServiceExt;
+use tower_layer::Layer as _;
 
 use super::*;
 use crate::balance::{RoundRobin, SeededRandom};
 use crate::cluster::{ClusterConfig, MemberConfig};
+use crate::retry::{RetryConfig, RetryLayer};
 
 type Answering = oneshot::Sender<Response<Body>>;
 
@@ -55,7 +57,7 @@ fn balanced(change: impl FnOnce(&mut ClusterConfig)) -> (Balanced<Held>, Held) {
 }
 
 /// The tokio clock, which a test pauses.
-struct PausedClock;
+pub(crate) struct PausedClock;
 
 impl proxy_core::Clock for PausedClock {
     fn now(&self) -> std::time::Instant {
@@ -98,6 +100,28 @@ async fn who_waits_is_served_in_order() {
     }
     assert_eq!(balanced.cluster().pending(), 0);
     assert_eq!(balanced.cluster().report()[0].in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_place_is_no_part_of_an_attempts_time() {
+    let (balanced, held) = balanced(|config| config.pending_timeout = Duration::from_secs(10));
+    let first = ask(&balanced, "/0").await;
+    let attempt_timeout = Some(Duration::from_millis(500));
+    let config = RetryConfig { attempt_timeout, ..RetryConfig::default() };
+    let random = Arc::new(SeededRandom::new(1));
+    let retry = RetryLayer::new(config, "app", Arc::new(PausedClock), random, None);
+    let request = Request::builder().uri("/1").body(Body::empty()).unwrap();
+    let second = tokio::spawn(retry.layer(balanced.clone()).oneshot(request));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(held.answer(Body::empty()), "/0");
+    first.await.unwrap().unwrap();
+    tokio::task::yield_now().await;
+    assert_eq!(held.answer(Body::empty()), "/1");
+    assert_eq!(word(second.await.unwrap()), "200 OK");
+    // At the endpoint the time runs.
+    let request = Request::builder().uri("/2").body(Body::empty()).unwrap();
+    let late = retry.layer(balanced.clone()).oneshot(request).await;
+    assert_eq!(word(late), "http_response_timeout: attempt_timeout");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,8 @@ use proxy_core::{Body, ErrorKind, Exchange, HeadLimits, ProxyError, Retry, Sendi
 use tower_service::Service;
 
 use super::h1::Outgoing;
-use super::{Destination, ForwardFuture, ForwardTimeouts, prepare};
+use super::{Destination, ForwardFuture, ForwardTimeouts, address_to, prepare};
+use crate::dial::parent::Parent;
 use crate::dial::{DialTarget, Dialer, Trust};
 use crate::guard::PortPolicy;
 use crate::pool::Destinations;
@@ -83,21 +84,38 @@ impl Service<Request<Body>> for ForwardProxy {
             return Box::pin(ready(Err(prohibited.into())));
         }
         prepare(&mut request, None);
+        let target = DialTarget { host: &host, port, trust: Trust::Client, exchange: None };
+        let parent = shared.dialer.parent_of(&target);
         if let Some(exchange) = Exchange::of(&request).filter(|x| x.is_rehearsal()).cloned() {
-            let trust = Trust::Client;
-            let target = DialTarget { host: &host, port, trust, exchange: Some(&exchange) };
+            let target = DialTarget { exchange: Some(&exchange), ..target };
             return Box::pin(ready(shared.dialer.foresee(target).map(|addresses| {
                 let mut sending = Sending::new(&request, &host, port);
                 sending.addresses = addresses;
+                sending.parent = parent.map(Parent::name);
                 sending.record(&exchange);
                 Response::new(Body::empty())
             })));
         }
         // What differs in trust shares no connection.
-        let pool = shared.pools.pool(&match is_secure {
-            true => format!("https://{host}:{port}"),
-            false => format!("{host}:{port}"),
+        let way = parent.map(|parent| parent.key() + ">").unwrap_or_default();
+        let parent = parent.filter(|parent| !is_secure && parent.takes_requests());
+        let pool = shared.pools.pool(&match (parent, is_secure) {
+            // Whatever the destination: it is the parent that a connection leads to.
+            (Some(_), _) => way,
+            (None, true) => format!("{way}https://{host}:{port}"),
+            (None, false) => format!("{way}{host}:{port}"),
         });
+        if let Some(parent) = parent {
+            // A connection that is kept leads anywhere: each request is judged.
+            let exchange = Exchange::of(&request).cloned();
+            let target = DialTarget { exchange: exchange.as_ref(), ..target };
+            let judged = shared.dialer.judge_beyond(&target);
+            let addressed = judged.and_then(|()| address_to(&mut request, parent, &host, port));
+            if let Err(error) = addressed {
+                return Box::pin(ready(Err(error)));
+            }
+        }
+        let parent = parent.cloned();
         match Outgoing::new(request, &pool) {
             Ok(outgoing) => Box::pin(async move {
                 let destination = Destination {
@@ -105,6 +123,9 @@ impl Service<Request<Body>> for ForwardProxy {
                     target: DialTarget { host: &host, port, trust: Trust::Client, exchange: None },
                     pool: &pool,
                     dialer: &shared.dialer,
+                    parent: parent.as_ref(),
+                    socket: None,
+                    announce: None,
                     tls: shared.tls.as_ref(),
                     timeouts: shared.timeouts,
                     limits: shared.limits,

@@ -3,14 +3,17 @@
 
 use std::future::poll_fn;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use proxy_core::{Attempt, Body, ErrorKind, Exchange, ProxyError, Retry};
 use tokio::time::Instant;
 
 use super::{Destination, note, take_exchange};
 use crate::connection::{Begun, OriginConnection, OutgoingRequest, unsolicited};
+use crate::dial::parent::wrong_credentials;
 use crate::pool::Pool;
 use crate::response_body::{ResponseBody, release};
+
+const PROXY_AUTHENTICATION: StatusCode = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
 
 /// A request on its way, and its record.
 pub(super) struct Outgoing {
@@ -57,11 +60,14 @@ impl Destination<'_> {
             let (mut connection, reused) = match on {
                 On::Kept(connection) => {
                     if let Some(exchange) = exchange {
-                        let address = Some(connection.address);
+                        let address = connection.address;
                         let attempt = Attempt { address, reused: true, ..self.attempt() };
                         exchange.with_attempts(|attempts| attempts.push(attempt));
-                        let target = self.target_for(Some(exchange));
-                        self.dialer.report_kept(&target, connection.address);
+                        // What is behind a parent has an address that nobody here knows.
+                        if let Some(address) = address.filter(|_| self.parent.is_none()) {
+                            let target = self.target_for(Some(exchange));
+                            self.dialer.report_kept(&target, address);
+                        }
                     }
                     (connection, true)
                 }
@@ -74,6 +80,10 @@ impl Destination<'_> {
             let head = poll_fn(|cx| connection.poll_response(cx, sink, patience)).await;
             let status = head.as_ref().ok().map(Response::status);
             let outcome = match head {
+                // About us and the parent: a client that answered it would tell its own secrets.
+                Ok(head) if self.parent.is_some() && head.status() == PROXY_AUTHENTICATION => {
+                    Err((wrong_credentials(), None))
+                }
                 Ok(head) => self.respond(head, connection),
                 Err(error) => Err((error, Some(connection))),
             };
@@ -122,10 +132,7 @@ impl Destination<'_> {
             let error = ProxyError::new(ErrorKind::ConnectionLimitReached);
             return Err(error.retry(Retry::NothingSent));
         };
-        let dialed = self.dial(exchange).await?;
-        note(exchange, |attempt| dialed.note(attempt));
-        let address = dialed.address;
-        let stream = self.secure(dialed, exchange, false).await?;
+        let (stream, address) = self.stream(exchange, false).await?;
         let mut connection = OriginConnection::new(stream, address, self.limits, Some(place));
         if connection.speaks_unasked() {
             return Err(unsolicited());

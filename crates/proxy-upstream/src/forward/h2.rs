@@ -100,10 +100,8 @@ impl H2Endpoint {
             outgoing.note(|attempt| attempt.reused = true);
             return Ok((connection, true));
         }
-        let dialed = Box::pin(destination.dial(None)).await?;
-        outgoing.note(|attempt| dialed.note(attempt));
         let exchange = outgoing.exchange.as_ref();
-        let stream = Box::pin(destination.secure(dialed, exchange, true)).await?;
+        let (stream, _) = Box::pin(destination.stream(exchange, true)).await?;
         let connection = Arc::new(Connection::begin(stream, &destination.limits).await?);
         *self.lock() = Some(Arc::clone(&connection));
         Ok((connection, false))

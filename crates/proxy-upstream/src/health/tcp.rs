@@ -1,9 +1,11 @@
 //! A check that only connects.
 
+use std::path::{Path, PathBuf};
+
 use proxy_core::ErrorKind;
 
 use super::{Checking, Probe};
-use crate::dial::{DialTarget, Dialer, Trust};
+use crate::dial::{DialTarget, Dialer, Trust, local};
 
 /// Connects, and closes again.
 #[derive(Debug)]
@@ -29,6 +31,28 @@ impl Probe for TcpProbe {
                 Ok(_) => Ok(()),
                 Err(error) => Err(word(error.kind())),
             }
+        })
+    }
+}
+
+/// Connects to a socket in the file system, and closes again.
+#[derive(Debug)]
+pub struct LocalProbe {
+    path: PathBuf,
+}
+
+impl LocalProbe {
+    /// Connects to this socket.
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+}
+
+impl Probe for LocalProbe {
+    fn check(&self) -> Checking<'_> {
+        Box::pin(async {
+            let connected = local::connect(&self.path).await;
+            connected.map(drop).map_err(|error| word(error.kind()))
         })
     }
 }

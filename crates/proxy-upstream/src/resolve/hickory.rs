@@ -26,7 +26,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use self::answer::{Failure, Family, combine};
 use super::cache::Cache;
-use super::{Resolved, Resolver, Resolving, dns_error, special_use};
+use super::{FindingServices, Resolved, Resolver, Resolving, Services, dns_error, special_use};
 
 pub use self::config::{HickoryConfig, NameServers};
 
@@ -94,6 +94,19 @@ impl std::fmt::Debug for HickoryResolver {
 }
 
 impl Resolver for HickoryResolver {
+    fn services<'a>(&'a self, name: &'a str) -> FindingServices<'a> {
+        Box::pin(async move {
+            let Ok(mut fqdn) = Name::from_str(name) else {
+                return Err(dns_error(ErrorKind::DnsError, "the name can not be in DNS"));
+            };
+            fqdn.set_fqdn(true);
+            let asking = Arc::clone(&self.shared).find_services(fqdn);
+            let stopped = || dns_error(ErrorKind::DnsError, "the resolver has stopped");
+            let found = self.shared.runtime.spawn(asking).await.map_err(|_| stopped())?;
+            found.map_err(ProxyError::from)
+        })
+    }
+
     fn resolve<'a>(&'a self, name: &'a str) -> Resolving<'a> {
         Box::pin(async move {
             if let Some(answer) = special_use(name) {
@@ -122,6 +135,19 @@ impl Resolver for HickoryResolver {
             let stopped = || dns_error(ErrorKind::DnsError, "the resolver has stopped");
             receiver.await.map_err(|_| stopped()).and_then(finish)
         })
+    }
+}
+
+impl Shared {
+    /// Asks for the servers of a service. They are asked for seldom, and not kept here.
+    async fn find_services(self: Arc<Self>, fqdn: Name) -> Result<Services, Failure> {
+        let dns = self.dns.as_ref().ok_or(Failure::Server)?;
+        let asking = async {
+            let _permit = self.lookups.acquire().await.map_err(|_| Failure::Server)?;
+            let found = dns.lookup(fqdn, RecordType::SRV).await;
+            answer::services(found, Instant::now())
+        };
+        tokio::time::timeout(self.config.timeout, asking).await.unwrap_or(Err(Failure::Timeout))
     }
 }
 

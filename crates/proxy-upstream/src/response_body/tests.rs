@@ -20,7 +20,8 @@ async fn a_request_that_outlives_its_response_is_finished_and_counted() {
         let address = listener.local_addr().expect("address");
         let stream = TcpStream::connect(address).await.expect("connect");
         let (mut peer, _) = listener.accept().await.expect("accept");
-        let mut connection = OriginConnection::new(stream, address, HeadLimits::default(), None);
+        let mut connection =
+            OriginConnection::new(stream, Some(address), HeadLimits::default(), None);
         let (mut sender, body) = Channel::<Bytes, BoxError>::new(8);
         let request = http::Request::post("/").header("content-length", "6").body(Body::new(body));
         let request = OutgoingRequest::new(request.expect("a request"), Default::default(), false);

@@ -15,7 +15,7 @@ use super::replay::Replay;
 use super::tried::Tried;
 
 pub(super) struct Watch<'a> {
-    /// How long it may take, once all of the request was taken.
+    /// How long it may take, once it has an endpoint and all of the request was taken.
     pub(super) timeout: Option<Duration>,
     /// Whether it ends when its endpoint is found down, if the content is still there and
     /// another endpoint is in service.
@@ -66,8 +66,8 @@ impl Watch<'_> {
 
     fn is_overdue(&self, cx: &mut Context<'_>, deadline: &mut Deadline) -> bool {
         let Some(timeout) = self.timeout else { return false };
-        // A client that is slow with its content is not the endpoint's fault.
-        if !self.replay.is_taken() {
+        // Neither a client that is slow with its content nor a queue is the endpoint's fault.
+        if !self.replay.is_taken() || self.tried.waits() {
             deadline.clear();
         } else if !deadline.is_set() {
             deadline.set(Instant::now() + timeout);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 const MEMORY: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     share: f64,
     reserve: f64,
     /// Successes since the purse was last looked into.
@@ -28,19 +28,19 @@ struct Purse {
 impl Budget {
     /// `share` of a retry for each success, and `reserve` retries in each ten seconds, whatever
     /// succeeds.
-    pub(super) fn new(share: f64, reserve: u32, now: Instant) -> Self {
+    pub(crate) fn new(share: f64, reserve: u32, now: Instant) -> Self {
         let reserve = f64::from(reserve);
         let purse = Mutex::new(Purse { retries: reserve, at: now });
         Self { share: share.max(0.0), reserve, successes: AtomicU64::new(0), purse }
     }
 
     /// A request has succeeded.
-    pub(super) fn deposit(&self) {
+    pub(crate) fn deposit(&self) {
         self.successes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Takes a retry, if there is one.
-    pub(super) fn withdraw(&self, now: Instant) -> bool {
+    pub(crate) fn withdraw(&self, now: Instant) -> bool {
         let mut purse = self.purse.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.saturating_duration_since(purse.at).as_secs_f64() / MEMORY.as_secs_f64();
         let successes = self.successes.swap(0, Ordering::Relaxed) as f64;

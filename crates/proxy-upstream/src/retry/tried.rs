@@ -18,6 +18,8 @@ struct State {
     endpoints: Endpoints,
     /// Where the attempt under way is.
     current: Option<(Arc<Cluster>, usize)>,
+    /// The attempt waits for an endpoint to have room.
+    waits: bool,
 }
 
 /// A few endpoints, without a heap.
@@ -43,7 +45,8 @@ impl Tried {
     /// A further attempt has an endpoint.
     pub(crate) fn begin(&self, permit: &Permit) {
         let mut state = self.lock();
-        let State { endpoints, current } = &mut *state;
+        let State { endpoints, current, waits } = &mut *state;
+        *waits = false;
         if let Some(place) = endpoints.indices.get_mut(endpoints.len) {
             *place = permit.index();
             endpoints.len += 1;
@@ -51,8 +54,18 @@ impl Tried {
         *current = Some((Arc::clone(permit.cluster()), permit.index()));
     }
 
+    /// An attempt waits for an endpoint to have room, until it [begins](Self::begin).
+    pub(crate) fn wait(&self) {
+        self.lock().waits = true;
+    }
+
+    /// Whether the attempt under way has no endpoint so far.
+    pub(super) fn waits(&self) -> bool {
+        self.lock().waits
+    }
+
     /// Whether an endpoint is in service that it was not sent to.
-    pub(super) fn has_others(&self) -> bool {
+    pub(crate) fn has_others(&self) -> bool {
         let state = self.lock();
         let Some((cluster, _)) = &state.current else { return false };
         cluster.has_others(&state.endpoints)

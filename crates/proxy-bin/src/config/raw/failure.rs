@@ -129,6 +129,29 @@ pub enum RetryOn {
     Timeout,
 }
 
+/// `hedge` of an upstream: a second attempt beside one that takes unusually
+/// long, for requests with a safe method and without content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hedge {
+    /// The share of answers that come sooner than a second attempt is made.
+    pub percentile: Share,
+    /// No second attempt is made sooner.
+    pub min_delay: Period,
+    /// Second attempts, as a share of the answers.
+    pub budget: Share,
+}
+
+impl Default for Hedge {
+    fn default() -> Self {
+        Self {
+            percentile: Share::from_percent(95),
+            min_delay: Period::from_millis(10),
+            budget: Share::from_percent(5),
+        }
+    }
+}
+
 /// `retry` of an upstream: what failed is sent again, where that is safe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -159,6 +159,9 @@ pub struct Forward {
     /// The users of every forward listener that has none of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Credentials>,
+    /// The proxy of `[parents]` through which destinations are reached. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     /// Whether requests are told who asked: adds `Forwarded`,
     /// `X-Forwarded-*`, `X-Request-Id` and `traceparent`.
     pub forwarded: bool,
@@ -192,6 +195,7 @@ impl Default for Forward {
             allow_destinations: Vec::new(),
             guard: Mode::Enforce,
             only_domains: Vec::new(),
+            parent: None,
             credentials: None,
             forwarded: false,
             cache: None,

@@ -16,6 +16,10 @@ pub struct Server {
     /// random hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub via_name: Option<String>,
+    /// The zone that this process stands in: endpoints of the same `zone` are
+    /// preferred. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// How long requests and tunnels may go on after SIGTERM.
     pub drain_timeout: Period,
     /// How long after SIGTERM new connections are still taken while `/readyz`
@@ -42,6 +46,7 @@ impl Default for Server {
         Self {
             workers: 0,
             via_name: None,
+            zone: None,
             drain_timeout: Period::from_secs(30),
             lame_duck_interval: Period::from_secs(0),
             runtime: Runtime::PerCore,

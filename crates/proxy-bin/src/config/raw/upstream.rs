@@ -4,17 +4,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tls::UpstreamTls;
-use super::{Balance, CircuitBreaker, Hash, HealthCheck, Outlier, Retry, Sticky};
+use super::{
+    Balance, CircuitBreaker, Discover, Hash, HealthCheck, Hedge, Outlier, ProxyHeaderVersion,
+    Retry, Sticky,
+};
 use crate::config::units::{Period, Share};
 
 /// `[upstreams.NAME]`: origin servers that serve the same thing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upstream {
-    /// URLs such as `"http://127.0.0.1:3000"`, or tables with a `url`; all
-    /// `http://` or all `https://`.
-    #[schemars(length(min = 1))]
+    /// URLs such as `"http://127.0.0.1:3000"`, `"unix:/path"`, or tables with a `url`; all
+    /// `http://` and `unix:`, or all `https://`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<Endpoint>,
+    /// Where endpoints are found instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discover: Option<Discover>,
     /// The `Host` that the endpoints see: `"client"` passes the client's on,
     /// `"upstream"` sends the endpoint's own, anything else is that name.
     #[serde(default = "client")]
@@ -23,6 +29,13 @@ pub struct Upstream {
     /// knowledge in clear text.
     #[serde(default)]
     pub protocol: UpstreamProtocol,
+    /// The proxy of `[parents]` through which the endpoints are reached. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Begins each connection with the client's address, in this version of the PROXY protocol.
+    /// Such a connection serves one request. Default: not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<ProxyHeaderVersion>,
     /// How `https://` endpoints are verified. By default by the system's roots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<UpstreamTls>,
@@ -56,6 +69,9 @@ pub struct Upstream {
     /// connection could be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// A second attempt beside one that takes unusually long. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<Hedge>,
     /// Kept-alive connections.
     #[serde(default)]
     pub pool: Pool,
@@ -100,7 +116,7 @@ impl Endpoint {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointTable {
-    /// `http://HOST:PORT` or `https://HOST:PORT`, without a path.
+    /// `http://HOST:PORT` or `https://HOST:PORT`, without a path, or `unix:/path`.
     pub url: String,
     /// Its share beside the others'; 0: it takes nothing new. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,6 +125,9 @@ pub struct EndpointTable {
     /// Whether it is used only while no other is in service. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<bool>,
+    /// The zone that it stands in. Those of `server.zone` are preferred.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
 }
 
 /// What is spoken with an endpoint.

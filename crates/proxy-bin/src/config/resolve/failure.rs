@@ -8,6 +8,7 @@ use proxy_upstream::balance::HashKey;
 use proxy_upstream::cluster::OutlierConfig;
 use proxy_upstream::dispatch::Sticky;
 use proxy_upstream::health::{HealthCheckConfig, HttpCheck};
+use proxy_upstream::hedge::HedgeConfig;
 use proxy_upstream::retry::RetryConfig;
 use proxy_upstream::{BalanceConfig, BalanceKind, CircuitBreakerConfig};
 
@@ -54,6 +55,8 @@ impl Resolver<'_> {
             sticky,
             slow_start: raw.slow_start.duration(),
             panic_threshold: raw.panic_threshold.fraction(),
+            // The process says where it stands: `compose` knows.
+            zone: None,
         }
     }
 
@@ -123,6 +126,23 @@ impl Resolver<'_> {
             budget: own.budget.fraction(),
             body: usize::try_from(own.body.bytes()).unwrap_or(usize::MAX),
             ..RetryConfig::default()
+        })
+    }
+
+    pub(super) fn hedge(
+        &mut self,
+        path: &KeyPath,
+        raw: Option<&raw::Hedge>,
+        several: bool,
+    ) -> Option<HedgeConfig> {
+        let own = raw?;
+        if !several {
+            self.warning(path, "has no effect: there is one endpoint");
+        }
+        Some(HedgeConfig {
+            percentile: own.percentile.fraction(),
+            min_delay: own.min_delay.duration(),
+            budget: own.budget.fraction(),
         })
     }
 

@@ -40,6 +40,7 @@ impl Resolver<'_> {
             cache: self.forward_cache(config),
             tunnel: self.tunnel(&path.key("tunnel"), &raw.tunnel, &raw.connect_ports),
             intercept: self.intercept(config),
+            parent: self.parent_named(&path, raw.parent.as_deref()),
             compress: self.forward_compress(config),
             inspect: self.forward_inspect(config, inspections),
             timeouts: UpstreamTimeouts {

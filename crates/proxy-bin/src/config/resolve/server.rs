@@ -32,6 +32,7 @@ impl Resolver<'_> {
         );
         Server {
             workers: usize::try_from(raw.workers).ok().filter(|workers| *workers > 0),
+            zone: config.server.zone.as_deref().map(Into::into),
             via_name: raw.via_name.clone(),
             drain_timeout: raw.drain_timeout.duration(),
             lame_duck_interval: raw.lame_duck_interval.duration(),

@@ -1,6 +1,7 @@
 //! Upstreams and their endpoints.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use http::uri::{Authority, Uri};
 
@@ -31,8 +32,10 @@ impl Resolver<'_> {
                     let message = "expected only `http://` or only `https://` endpoints";
                     self.error(&path, message);
                 }
-                let same =
-                    |own: &Endpoint| (&own.host, own.port) == (&endpoint.host, endpoint.port);
+                let same = |own: &Endpoint| {
+                    (&own.host, own.port) == (&endpoint.host, endpoint.port)
+                        && own.socket == endpoint.socket
+                };
                 if endpoints.iter().any(same) {
                     self.error(&path, format!("`{}` is there twice", item.url()));
                 }
@@ -40,9 +43,14 @@ impl Resolver<'_> {
                     endpoint.weight =
                         table.weight.map_or(1, |weight| u32::try_from(weight).unwrap_or(u32::MAX));
                     endpoint.backup = table.backup.unwrap_or(false);
+                    endpoint.zone = table.zone.as_deref().map(Into::into);
                 }
                 endpoints.push(endpoint);
             }
+        }
+        let found = self.discover(&path, raw);
+        if raw.endpoints.is_empty() && raw.discover.is_none() {
+            self.error_on_key(&path, "expected `endpoints`, or `discover`");
         }
         let takes = |own: &Endpoint| !own.backup && own.weight > 0;
         if !endpoints.is_empty() && !endpoints.iter().any(takes) {
@@ -50,35 +58,60 @@ impl Resolver<'_> {
                 "expected at least one endpoint that is no backup and whose weight is not 0";
             self.error_on_key(&path.key("endpoints"), message);
         }
-        let several = endpoints.len() > 1;
+        let several = endpoints.len() > 1 || found.is_some();
+        let found_by = found.as_ref().and_then(|found| found.name.clone());
+        let discover = found.map(|found| {
+            schemes.push(found.secure);
+            endpoints.clone_from(&found.endpoints);
+            found.discover
+        });
         let host = match raw.host.as_str() {
             "client" => Some(UpstreamHost::Client),
+            // The name that they were found by, and not their addresses.
+            "upstream" if found_by.is_some() => found_by.as_ref().and_then(|(name, port)| {
+                let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+                let value = http::HeaderValue::try_from(format!("{name}{port}")).ok();
+                value.map(UpstreamHost::Name)
+            }),
             "upstream" => Some(UpstreamHost::Upstream),
             name => self.take(&path.key("host"), host(name)),
         };
         let secure = schemes.contains(&true);
         let at = path.key("tls");
+        // Of servers that are found by a name, that name is what they must prove.
+        let named = |own: &raw::UpstreamTls| raw::UpstreamTls {
+            server_name: own.server_name.clone().or(found_by.as_ref().map(|own| own.0.clone())),
+            ..own.clone()
+        };
         let tls = match &raw.tls {
-            Some(own) if secure => self.upstream_tls(&at, own),
+            Some(own) if secure => self.upstream_tls(&at, &named(own)),
             Some(_) if !schemes.is_empty() => {
                 self.error_on_key(&at, "needs `https://` endpoints");
                 None
             }
-            None if secure => self.upstream_tls(&at, &raw::UpstreamTls::default()),
+            None if secure => self.upstream_tls(&at, &named(&raw::UpstreamTls::default())),
             _ => None,
         };
         let (times, pool) = (path.key("timeouts"), path.key("pool"));
+        if raw.proxy_protocol.is_some() && raw.protocol == raw::UpstreamProtocol::H2 {
+            let message = "not with `protocol = \"h2\"`: its connections carry several clients";
+            self.error(&path.key("proxy_protocol"), message);
+        }
         Upstream {
             name: name.to_owned(),
             endpoints,
+            discover,
             host: host.unwrap_or(UpstreamHost::Client),
             protocol: raw.protocol,
             tls,
+            parent: self.parent_named(&path, raw.parent.as_deref()),
+            proxy_protocol: raw.proxy_protocol,
             balance: self.balance(&path, name, raw),
             outlier: self.outlier(&path.key("outlier"), raw.outlier.as_ref(), several),
             circuit_breaker: self
                 .circuit_breaker(&path.key("circuit_breaker"), raw.circuit_breaker.as_ref()),
             retry: self.retry(&path.key("retry"), raw.retry.as_ref(), several),
+            hedge: self.hedge(&path.key("hedge"), raw.hedge.as_ref(), several),
             health_check: self.health_check(&path.key("health_check"), raw.health_check.as_ref()),
             pool: Pool {
                 idle_timeout: self.period(&pool.key("idle_timeout"), raw.pool.idle_timeout),
@@ -97,10 +130,21 @@ impl Resolver<'_> {
 }
 
 /// The endpoint, and whether it speaks TLS.
-fn endpoint(text: &str) -> Result<(bool, Endpoint), String> {
+pub(super) fn endpoint(text: &str) -> Result<(bool, Endpoint), String> {
     let wrong = |hint: &str| {
         format!("expected a URL such as `http://127.0.0.1:3000`, found `{text}`{hint}")
     };
+    if let Some(path) = text.strip_prefix("unix:") {
+        if !path.starts_with('/') {
+            return Err(format!("expected an absolute path after `unix:`, found `{path}`"));
+        }
+        let authority = Authority::from_static("localhost");
+        let (host, socket) = ("localhost".to_owned(), Some(PathBuf::from(path)));
+        return Ok((
+            false,
+            Endpoint { authority, host, port: 80, socket, weight: 1, backup: false, zone: None },
+        ));
+    }
     let Some((scheme, rest)) = text.split_once("://") else {
         let hint = match format!("http://{text}").parse::<Uri>() {
             Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) => {
@@ -137,7 +181,10 @@ fn endpoint(text: &str) -> Result<(bool, Endpoint), String> {
     if host.is_empty() {
         return Err(wrong("; there is no host"));
     }
-    Ok((secure, Endpoint { authority, host, port, weight: 1, backup: false }))
+    Ok((
+        secure,
+        Endpoint { authority, host, port, socket: None, weight: 1, backup: false, zone: None },
+    ))
 }
 
 fn host(name: &str) -> Result<UpstreamHost, String> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use metrics::Recorder;
 use proxy_core::{Clock, SystemClock};
 
-use super::{Protocol, UpstreamConfig};
+use super::{Endpoint, Protocol, UpstreamConfig};
 use crate::balance::{
     Balancer, BoundedHash, HashKey, LeastRequests, PeakEwma, Random, RoundRobin, SeededRandom,
     TwoChoices,
@@ -46,6 +46,8 @@ pub struct BalanceConfig {
     pub sticky: Option<Sticky>,
     /// See [`ClusterConfig::slow_start`]. Default: 10 s.
     pub slow_start: Duration,
+    /// See [`ClusterConfig::zone`]. Default: none.
+    pub zone: Option<Arc<str>>,
     /// See [`ClusterConfig::panic_threshold`]. Default: 0.
     pub panic_threshold: f64,
 }
@@ -56,6 +58,7 @@ impl Default for BalanceConfig {
             kind: BalanceKind::default(),
             sticky: None,
             slow_start: Duration::from_secs(10),
+            zone: None,
             panic_threshold: 0.0,
         }
     }
@@ -110,16 +113,19 @@ impl fmt::Debug for Means<'_> {
     }
 }
 
+/// The endpoints as a cluster knows them.
+pub(super) fn members(endpoints: &[Endpoint]) -> Vec<MemberConfig> {
+    let member = |endpoint: &Endpoint| MemberConfig {
+        name: endpoint.name().into(),
+        weight: endpoint.weight,
+        backup: endpoint.backup,
+        zone: endpoint.zone.clone(),
+    };
+    endpoints.iter().map(member).collect()
+}
+
 pub(super) fn cluster(config: &UpstreamConfig, means: &Means<'_>) -> Cluster {
-    let members = config
-        .endpoints
-        .iter()
-        .map(|endpoint| MemberConfig {
-            name: format!("{}:{}", endpoint.host, endpoint.port).into(),
-            weight: endpoint.weight,
-            backup: endpoint.backup,
-        })
-        .collect();
+    let members = members(&config.endpoints);
     let balance = &config.balance;
     let breaker = config.circuit_breaker.unwrap_or_default();
     let by_connections = match config.protocol {
@@ -141,6 +147,7 @@ pub(super) fn cluster(config: &UpstreamConfig, means: &Means<'_>) -> Cluster {
         max_pending: breaker.max_pending,
         pending_timeout: breaker.pending_timeout,
         slow_start: balance.slow_start,
+        zone: balance.zone.clone(),
         panic_threshold: balance.panic_threshold,
         ..ClusterConfig::new(&config.name, members)
     };

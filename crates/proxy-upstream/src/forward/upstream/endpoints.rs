@@ -9,11 +9,12 @@ use proxy_core::{Body, ErrorKind, Exchange, ProxyError, Sending};
 
 use super::super::h1::Outgoing;
 use super::super::h2::H2Endpoint;
-use super::super::{Destination, ForwardFuture, ForwardTimeouts, prepare};
-use super::{Endpoint, HostPolicy, Protocol, Stack, Upstream, UpstreamConfig};
+use super::super::{Destination, ForwardFuture, ForwardTimeouts, address_to, prepare};
+use super::{Endpoint, Generation, HostPolicy, Protocol, Upstream, UpstreamConfig};
+use crate::dial::parent::Parent;
 use crate::dial::{DialTarget, Dialer, Trust};
 use crate::dispatch::Dispatch;
-use crate::pool::Pool;
+use crate::pool::{Pool, PoolConfig};
 
 /// What all clones of an upstream share.
 pub(super) struct Shared {
@@ -32,6 +33,25 @@ struct ReadyEndpoint {
 }
 
 impl ReadyEndpoint {
+    fn new(endpoint: &Endpoint, config: &UpstreamConfig) -> Self {
+        let authority = HeaderValue::try_from(endpoint.authority(config.tls.is_some())).ok();
+        Self {
+            host: match &config.host {
+                HostPolicy::Client => None,
+                HostPolicy::Endpoint => authority.clone(),
+                HostPolicy::Fixed(host) => Some(host.clone()),
+            },
+            authority,
+            pool: Pool::new(match config.announce {
+                // A connection is for the one client that it names.
+                Some(_) => PoolConfig { max_idle: 0, ..config.pool },
+                None => config.pool,
+            }),
+            h2: (config.protocol == Protocol::Http2).then(H2Endpoint::default),
+            endpoint: endpoint.clone(),
+        }
+    }
+
     fn host_for(&self, request: &Request<Body>) -> Option<&HeaderValue> {
         match request.headers().contains_key(HOST) {
             true => self.host.as_ref(),
@@ -42,28 +62,38 @@ impl ReadyEndpoint {
 
 impl Shared {
     pub(super) fn new(config: UpstreamConfig, dialer: Dialer) -> Self {
-        let endpoints = config
-            .endpoints
-            .iter()
-            .map(|endpoint| ReadyEndpoint {
-                authority: HeaderValue::try_from(endpoint.authority(config.tls.is_some())).ok(),
-                host: match &config.host {
-                    HostPolicy::Client => None,
-                    HostPolicy::Endpoint => {
-                        HeaderValue::try_from(endpoint.authority(config.tls.is_some())).ok()
-                    }
-                    HostPolicy::Fixed(host) => Some(host.clone()),
-                },
-                pool: Pool::new(config.pool),
-                h2: (config.protocol == Protocol::Http2).then(H2Endpoint::default),
-                endpoint: endpoint.clone(),
-            })
-            .collect();
+        let endpoints = config.endpoints.iter();
+        let endpoints = endpoints.map(|own| ReadyEndpoint::new(own, &config)).collect();
         Self { config, dialer, endpoints }
+    }
+
+    /// The same with other endpoints; those that stay keep their connections.
+    pub(super) fn succeed(&self, endpoints: Vec<Endpoint>) -> Self {
+        let config = UpstreamConfig { endpoints, ..self.config.clone() };
+        let ready = config.endpoints.iter().map(|own| {
+            let mut ready = ReadyEndpoint::new(own, &config);
+            let known = self.endpoints.iter().find(|known| known.endpoint.name() == own.name());
+            if let Some(known) = known {
+                (ready.pool, ready.h2) = (known.pool.clone(), known.h2.clone());
+            }
+            ready
+        });
+        let endpoints = ready.collect();
+        Self { endpoints, config, dialer: self.dialer.clone() }
     }
 
     pub(super) fn pools(&self) -> impl Iterator<Item = (&Endpoint, &Pool)> {
         self.endpoints.iter().map(|ready| (&ready.endpoint, &ready.pool))
+    }
+
+    /// The parent that requests to an endpoint go to in absolute-form.
+    fn parent<'a>(&'a self, endpoint: &ReadyEndpoint) -> Option<&'a Parent> {
+        let plain = self.config.tls.is_none()
+            && self.config.announce.is_none()
+            && endpoint.h2.is_none()
+            && endpoint.endpoint.socket.is_none();
+        let parent = self.dialer.parent().filter(|parent| plain && parent.takes_requests());
+        parent.and_then(|_| self.dialer.parent_of(&endpoint.endpoint.target()))
     }
 
     fn destination<'a>(
@@ -81,6 +111,9 @@ impl Shared {
             },
             pool: &endpoint.pool,
             dialer: &self.dialer,
+            parent: self.parent(endpoint),
+            socket: endpoint.endpoint.socket.as_deref(),
+            announce: self.config.announce.as_ref(),
             tls: self.config.tls.as_ref(),
             timeouts,
             limits: self.config.limits,
@@ -109,6 +142,12 @@ impl Dispatch for Endpoints {
         let endpoint = &shared.endpoints[index];
         let host = endpoint.host_for(&request);
         prepare(&mut request, host);
+        if let Some(parent) = shared.parent(endpoint) {
+            let Endpoint { host, port, .. } = &endpoint.endpoint;
+            if let Err(error) = address_to(&mut request, parent, host, *port) {
+                return Box::pin(ready(Err(error)));
+            }
+        }
         if endpoint.h2.is_some() {
             return Box::pin(async move {
                 let endpoint = &shared.endpoints[index];
@@ -136,12 +175,9 @@ impl Upstream {
         mut request: Request<Body>,
         exchange: &Exchange,
     ) -> Result<Response<Body>, ProxyError> {
-        let (shared, cluster) = (&self.shared, self.cluster());
-        let index = match &self.stack {
-            Stack::Plain(_) => Some(0),
-            Stack::Balanced(balanced) => balanced.foresee(&request),
-            Stack::Retrying(retrying) => retrying.inner().foresee(&request),
-        };
+        let generation = self.generation();
+        let Generation { shared, cluster, .. } = &*generation;
+        let index = generation.stack(self.timeouts).foresee(&request);
         let index = index.ok_or_else(crate::dispatch::none_in_service)?;
         let ready = &shared.endpoints[index];
         let host = ready.host_for(&request);
@@ -153,7 +189,14 @@ impl Upstream {
         let mut sending = Sending::new(&request, host, *port);
         sending.secure = shared.config.tls.is_some();
         sending.upstream = Some(Arc::clone(&shared.config.name));
-        sending.addresses = shared.dialer.foresee(ready.endpoint.target())?;
+        match &ready.endpoint.socket {
+            Some(path) => sending.socket = Some(path.display().to_string().into()),
+            None => {
+                let target = ready.endpoint.target();
+                sending.addresses = shared.dialer.foresee(target)?;
+                sending.parent = shared.dialer.parent_of(&target).map(Parent::name);
+            }
+        }
         sending.protocol = if ready.h2.is_some() { "h2" } else { "h1" };
         sending.host_policy = match &shared.config.host {
             HostPolicy::Client => "client",

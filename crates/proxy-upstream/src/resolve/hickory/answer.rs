@@ -10,7 +10,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData};
 use proxy_core::{ErrorKind, ProxyError};
 
-use super::super::{Resolved, dns_error};
+use super::super::{Resolved, Service, Services, dns_error};
 use super::HickoryConfig;
 
 /// How long a failure to get an answer is kept (RFC 9520 section 3.2: at least a second).
@@ -113,6 +113,39 @@ impl Family {
     pub(super) fn into_resolved(self, now: Instant) -> Resolved {
         Resolved { addresses: self.addresses, names: self.names, expires: Some(now + self.ttl) }
     }
+}
+
+/// The servers of a service. The root as a target says that there is none (RFC 2782).
+pub(super) fn services(
+    lookup: Result<Lookup, NetError>,
+    now: Instant,
+) -> Result<Services, Failure> {
+    let lookup = match lookup {
+        Ok(lookup) => lookup,
+        Err(NetError::Dns(DnsError::NoRecordsFound(_))) => return Err(Failure::NoAddress),
+        Err(NetError::Timeout) => return Err(Failure::Timeout),
+        Err(error) => {
+            tracing::debug!(%error, "DNS failed");
+            return Err(Failure::Server);
+        }
+    };
+    let mut ttl = u32::MAX;
+    let mut services = Vec::new();
+    for record in lookup.answers() {
+        ttl = ttl.min(record.ttl);
+        if let RData::SRV(own) = &record.data
+            && !own.target.is_root()
+            && own.port > 0
+        {
+            let (port, priority, weight) = (own.port, own.priority, own.weight);
+            let host = super::super::plain(&own.target.to_ascii());
+            services.push(Service { host, port, priority, weight });
+        }
+    }
+    if services.is_empty() {
+        return Err(Failure::NoAddress);
+    }
+    Ok(Services { services, expires: Some(now + Duration::from_secs(ttl.into())) })
 }
 
 /// Both families as one answer, IPv6 first, and how long to keep it.

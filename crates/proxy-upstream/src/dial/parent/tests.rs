@@ -1,0 +1,169 @@
+//! Which destinations go through a parent, and what it may answer.
+
+use std::net::SocketAddr;
+
+use proxy_core::ProxyError;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::guard::parse_host;
+
+fn config() -> ParentConfig {
+    ParentConfig::new("corp", ParentKind::Http, "192.0.2.1", 3128)
+}
+
+#[test]
+fn this_machine_and_what_is_excepted_is_reached_without_it() {
+    let mut config = config();
+    config.bypass_names = ["intern.test", "=one.test", "198.51.100.7"]
+        .into_iter()
+        .map(|pattern| pattern.parse::<proxy_core::NamePattern>().unwrap())
+        .collect();
+    config.bypass_networks = vec!["10.0.0.0/8".parse().unwrap()];
+    let parent = Parent::new(config, None);
+    for (host, expected) in [
+        ("x.test", true),
+        ("a.one.test", true),
+        ("192.0.2.7", true),
+        ("[2001:db8::1]", true),
+        ("intern.test", false),
+        ("A.Intern.Test.", false),
+        ("one.test", false),
+        ("10.1.2.3", false),
+        ("0x0a.1", false),
+        ("[::ffff:10.0.0.1]", false),
+        ("198.51.100.7", false),
+        ("localhost", false),
+        ("a.localhost", false),
+        ("127.1", false),
+        ("[::1]", false),
+        ("0.0.0.0", false),
+        ("x.onion", false),
+    ] {
+        assert_eq!(parent.is_for(&parse_host(host).unwrap()), expected, "{host}");
+    }
+}
+
+#[test]
+fn credentials_are_checked_and_never_shown() {
+    for (name, password, expected) in [
+        ("user", "pass:word", true),
+        ("user", "", true),
+        ("", "x", false),
+        ("us:er", "x", false),
+        ("user\n", "x", false),
+        ("user", "x\r\ny", false),
+        (&*"u".repeat(256), "x", false),
+    ] {
+        assert_eq!(ParentCredentials::new(name, password).is_some(), expected, "{name:?}");
+    }
+    let config = ParentConfig { credentials: ParentCredentials::new("me", "hush"), ..config() };
+    let parent = Parent::new(config, None);
+    assert_eq!(parent.authorization().unwrap(), "Basic bWU6aHVzaA==");
+    let shown = format!("{parent:?} {:?}", parent.authorization());
+    assert!(!shown.contains("hush") && !shown.contains("bWU6"), "{shown}");
+}
+
+/// What a parent that says `answer` to all comes to, with what it was sent and what is left in the
+/// socket.
+async fn asked(
+    kind: ParentKind,
+    credentials: Option<ParentCredentials>,
+    host: &str,
+    answer: &[u8],
+) -> (Result<(), ProxyError>, Vec<u8>, Vec<u8>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address: SocketAddr = listener.local_addr().unwrap();
+    let answer = answer.to_vec();
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        // Byte by byte: no answer may depend on how it is cut.
+        stream.set_nodelay(true).unwrap();
+        for byte in answer {
+            stream.write_all(&[byte]).await.unwrap();
+        }
+        stream.shutdown().await.unwrap();
+        let mut got = Vec::new();
+        stream.read_to_end(&mut got).await.unwrap();
+        got
+    });
+    let config = ParentConfig { kind, credentials, ..config() };
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let beyond = Beyond { host: parse_host(host).unwrap(), port: 443 };
+    let result = Parent::new(config, None).ask(&mut stream, &beyond, None).await;
+    let mut left = Vec::new();
+    stream.read_to_end(&mut left).await.unwrap();
+    drop(stream);
+    (result, serving.await.unwrap(), left)
+}
+
+fn word(result: Result<(), ProxyError>) -> String {
+    match result {
+        Ok(()) => "connected".to_owned(),
+        Err(error) => {
+            assert_eq!(error.retry_safety(), Retry::NothingSent);
+            error.to_string()
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_follows_the_answer_to_connect_is_the_destinations() {
+    for (answer, left) in [
+        ("HTTP/1.1 200 OK\r\n\r\nSSH-2.0", "SSH-2.0"),
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 Connection established\r\nA: b\r\n\r\n", ""),
+        // A length means nothing here (RFC 9110 section 9.3.6).
+        ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", "abc"),
+    ] {
+        let (result, sent, rest) =
+            asked(ParentKind::Http, None, "X.test.", answer.as_bytes()).await;
+        assert_eq!((word(result).as_str(), &*rest), ("connected", left.as_bytes()));
+        assert_eq!(sent, b"CONNECT x.test:443 HTTP/1.1\r\nHost: x.test:443\r\n\r\n");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_tunnel_says_why() {
+    let long = format!("HTTP/1.1 200 OK\r\nA: {}", "x".repeat(20_000));
+    for (answer, expected) in [
+        ("HTTP/1.1 407 Who\r\n\r\n", "proxy_configuration_error: parent_credentials"),
+        ("HTTP/1.1 403 No\r\n\r\npage", "connection_refused: parent_refused"),
+        ("HTTP/1.1 504 Late\r\n\r\n", "connection_timeout: parent_timeout"),
+        ("HTTP/1.1 101 Other\r\n\r\n", "http_protocol_error: parent_protocol"),
+        ("nonsense\r\n\r\n", "http_protocol_error: parent_protocol"),
+        (&*long, "http_protocol_error: parent_protocol"),
+        ("HTTP/1.1 200 O", "connection_terminated: parent_closed"),
+        ("", "connection_terminated: parent_closed"),
+    ] {
+        let (result, ..) = asked(ParentKind::Http, None, "x.test", answer.as_bytes()).await;
+        assert_eq!(word(result), expected, "{answer:.40}");
+    }
+}
+
+#[tokio::test]
+async fn socks_is_spoken_as_it_is_written() {
+    let me = || ParentCredentials::new("me", "hush");
+    let well = b"\x05\x00\x05\x00\x00\x01\x7f\x00\x00\x01\x04\x38rest";
+    let (result, sent, left) = asked(ParentKind::Socks5, None, "x.test", well).await;
+    assert_eq!((word(result).as_str(), &*left), ("connected", &b"rest"[..]));
+    assert_eq!(sent, b"\x05\x01\x00\x05\x01\x00\x03\x06x.test\x01\xbb");
+    let named = b"\x05\x02\x01\x00\x05\x00\x00\x03\x04name\x00\x50";
+    let (result, sent, _) = asked(ParentKind::Socks5, me(), "192.0.2.9", named).await;
+    assert_eq!(word(result), "connected");
+    assert_eq!(sent, b"\x05\x01\x02\x01\x02me\x04hush\x05\x01\x00\x01\xc0\x00\x02\x09\x01\xbb");
+    for (answer, credentials, expected) in [
+        (&b"\x05\xff"[..], None, "proxy_configuration_error: parent_credentials"),
+        (b"\x05\x00", me(), "proxy_configuration_error: parent_credentials"),
+        (b"\x05\x02\x01\x01", me(), "proxy_configuration_error: parent_credentials"),
+        (b"\x05\x00\x05\x05\x00\x01", None, "connection_refused: parent_refused"),
+        (b"\x05\x00\x05\x04\x00\x01", None, "destination_ip_unroutable: parent_unroutable"),
+        (b"\x05\x00\x05\x06\x00\x01", None, "connection_timeout: parent_timeout"),
+        (b"\x05\x00\x05\x00\x00\x09", None, "http_protocol_error: parent_protocol"),
+        (b"HTTP/1.1 400 Bad", None, "http_protocol_error: parent_protocol"),
+        (b"\x05\x00\x05\x00", None, "connection_terminated: parent_closed"),
+    ] {
+        let (result, ..) = asked(ParentKind::Socks5, credentials, "x.test", answer).await;
+        assert_eq!(word(result), expected, "{answer:?}");
+    }
+}
