@@ -161,6 +161,77 @@ fn every_way_in_which_a_request_ends() {
     });
 }
 
+/// A listener whose queue of connections is full: the next one hangs while it connects.
+fn hanging() -> (Vec<std::net::TcpStream>, socket2::Socket, std::net::SocketAddr) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+    let socket = socket.expect("a socket");
+    let any: std::net::SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    socket.bind(&any.into()).expect("a port");
+    socket.listen(0).expect("it listens");
+    let address = socket.local_addr().expect("it").as_socket().expect("an address");
+    let mut held = Vec::new();
+    // As many as the system takes.
+    while let Ok(stream) =
+        std::net::TcpStream::connect_timeout(&address, Duration::from_millis(300))
+    {
+        held.push(stream);
+        assert!(held.len() < 100, "its queue has no end");
+    }
+    (held, socket, address)
+}
+
+#[test]
+fn a_request_that_ends_before_an_upstream_has_it() {
+    let origin = moody();
+    let (_held, _socket, hanging) = hanging();
+    let rest = format!(
+        "[[filter.concurrency_limits]]\nid = \"one\"\nkey = \"route\"\nmax = 1\nqueue = 1\n\
+         [upstreams.hanging]\nendpoints = [\"http://{hanging}\"]\n\
+         [[routes]]\nname = \"hasty\"\nupstream = \"hanging\"\nmatch = {{ paths = [\"/late\"] }}\n\
+         timeouts = {{ connect = \"100ms\" }}\n\
+         [[routes]]\nname = \"hanging\"\nupstream = \"hanging\"\nmatch = {{ paths = [\"/dialled\"] }}\n\
+         timeouts = {{ connect = \"60s\" }}\n\
+         [[routes]]\nname = \"narrow\"\nupstream = \"app\"\nmatch = {{ path_prefixes = [\"/narrow\"] }}\n\
+         limits = {{ concurrency = [\"one\"] }}\nrewrite = {{ strip_prefix = \"/narrow\" }}\n\
+         [[routes]]\nname = \"all\"\nupstream = \"app\"\n",
+    );
+    let proxy = configured::gateway_routes(&origin.url(), "", &rest).start();
+    let waits = |line: &'static str| {
+        waiting::until(line, || {
+            let metrics = proxy.ask_admin("/metrics").text();
+            metrics.lines().any(|own| own == line).then_some(())
+        });
+    };
+
+    // Connecting takes too long, or longer than the client wants to wait.
+    assert_eq!(get(&proxy, "/late"), 504);
+    let line = line_of(&proxy, "/late");
+    assert_eq!(
+        (&line["termination"], &line["error"]),
+        (&"sC".into(), &"connection_timeout".into())
+    );
+    let mut client = Client::connect(proxy.address());
+    client.send(format!("GET /dialled HTTP/1.1\r\n{HOST}\r\n"));
+    waits("http_server_active_requests{protocol=\"http/1\"} 1");
+    client.reset();
+    let line = line_of(&proxy, "/dialled");
+    assert_eq!((&line["termination"], &line["ending"]), (&"CC".into(), &"client_left".into()));
+
+    // It waits for a place, and leaves; another finds no place to wait.
+    let mut first = Client::connect(proxy.address());
+    first.send(format!("GET /narrow/wait HTTP/1.1\r\n{HOST}\r\n"));
+    waits("proxy_filter_concurrency_in_use{limit=\"one\"} 1");
+    let mut second = Client::connect(proxy.address());
+    second.send(format!("GET /narrow/2 HTTP/1.1\r\n{HOST}\r\n"));
+    waits("proxy_filter_concurrency_waiting{limit=\"one\"} 1");
+    assert_eq!(get(&proxy, "/narrow/3"), 503);
+    let line = line_of(&proxy, "/narrow/3");
+    assert_eq!((&line["termination"], &line["rule"]), (&"RQ".into(), &"one".into()), "{line}");
+    second.reset();
+    let line = line_of(&proxy, "/narrow/2");
+    assert_eq!((&line["termination"], &line["status"]), (&"CQ".into(), &Value::Null), "{line}");
+}
+
 #[test]
 fn a_request_that_joins_another_says_so() {
     let gate = waiting::Gate::new();

@@ -241,6 +241,21 @@ fn origin() -> Origin {
 }
 
 #[test]
+fn what_is_not_brought_about_here_is_in_another_test() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let others: String = fs::read_dir(folder)
+        .expect("the tests")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "rs"))
+        .filter(|path| path.file_name().is_some_and(|name| name != "metrics.rs"))
+        .map(|path| fs::read_to_string(path).expect("a test"))
+        .collect();
+    for name in NOT_HERE {
+        assert!(others.contains(name), "{name} is caused nowhere");
+    }
+}
+
+#[test]
 fn the_page_is_what_its_table_says() {
     let origin = origin();
     let proxy = busy(&origin);

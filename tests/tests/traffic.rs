@@ -89,6 +89,7 @@ fn who_is_let_in_comes_with_what_the_service_says() {
     assert!(log.contains("forward_auth") && log.contains("authorization_required"), "{log}");
     let series = "proxy_filter_forward_auth_requests_total{service=\"auth\",outcome=\"allowed\"} 1";
     counted(&proxy, series);
+    counted(&proxy, "proxy_filter_forward_auth_duration_seconds_count{");
 }
 
 #[test]
@@ -268,7 +269,9 @@ fn copies_are_whole_and_without_what_is_not_theirs() {
     assert_eq!(copy.field("connection"), None);
     assert_eq!(ask(&"x".repeat(2000)), "served");
     counted(&proxy, "{upstream=\"shadow\",outcome=\"too_large\"} 1");
-    counted(&proxy, "{upstream=\"shadow\",outcome=\"answered\"} 1");
+    let answered =
+        "proxy_upstream_mirrored_requests_total{upstream=\"shadow\",outcome=\"answered\"} 1";
+    counted(&proxy, answered);
     assert_eq!(shadow.requests().len(), 1);
 }
 

@@ -179,6 +179,25 @@ fn what_never_reached_an_endpoint_goes_to_another() {
 }
 
 #[test]
+fn retries_end_with_their_budget() {
+    let proxy = gateway(&format!(
+        "endpoints = [\"http://{}\", \"http://{}\"]\n\
+         outlier = {{ consecutive_failures = 0 }}\nretry = {{ budget = \"1%\" }}",
+        nobody(),
+        nobody()
+    ))
+    .start();
+    // Nothing succeeds: ten retries are all there are for a while.
+    let refused = "proxy_upstream_retries_refused_total{upstream=\"app\"} ";
+    waiting::until("a refused retry", || {
+        assert_eq!(ask(&proxy, "GET", "", "").status(), 502);
+        let metrics = proxy.ask_admin("/metrics").text();
+        let count = metrics.lines().find_map(|line| line.strip_prefix(refused))?;
+        (count != "0").then_some(())
+    });
+}
+
+#[test]
 fn a_reset_is_repaired_where_that_is_safe() {
     let script = Script::new().on_request(|_, _| vec![Act::Reset]);
     let (broken, well) = (Origin::start(script), Origin::saying("served"));

@@ -38,6 +38,7 @@ pub mod routes;
 pub mod serve;
 pub mod sever;
 pub mod stack;
+pub mod standard_error;
 pub mod states;
 pub mod tls;
 pub mod traces;

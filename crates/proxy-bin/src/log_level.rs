@@ -1,8 +1,10 @@
 //! What the process says of itself on standard error, and how much: changed while it runs.
 
 use std::fmt;
+use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::{EnvFilter, reload};
 
 /// The longest text that names a level.
@@ -30,7 +32,9 @@ impl LogLevel {
     }
 
     /// Sets it: `error`, `warn`, `info`, `debug`, `trace`, `off`, or a list of these by target, as
-    /// `PROXYD_LOG` has it.
+    /// `PROXYD_LOG` has it. Targets are parts of this program (`proxy_server=debug`), and what it is
+    /// made of is never shown from below `info`: that writes down fields and addresses as they come,
+    /// whatever `[privacy]` says.
     ///
     /// # Errors
     /// A text that names none. Then the level stays as it was.
@@ -39,11 +43,35 @@ impl LogLevel {
         if text.is_empty() || text.len() > LONGEST {
             return Err("expected a level, such as \"info\" or \"debug\"".to_owned());
         }
-        let filter = EnvFilter::try_new(text).map_err(|error| error.to_string())?;
+        let filter = EnvFilter::try_new(within(text)?).map_err(|error| error.to_string())?;
         (self.reload)(filter)?;
         text.clone_into(&mut self.text.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(())
     }
+}
+
+/// What our targets begin with.
+const OWN: &str = "proxy";
+
+/// The same for our own targets alone.
+fn within(text: &str) -> Result<String, String> {
+    let mut directives = Vec::new();
+    for directive in text.split(',').map(str::trim) {
+        match directive.split_once('=') {
+            Some((target, _)) if target.starts_with(OWN) => directives.push(directive.to_owned()),
+            Some((target, _)) => {
+                return Err(format!("`{target}` is no part of this program: expected `{OWN}...`"));
+            }
+            None if directive.starts_with(OWN) => directives.push(directive.to_owned()),
+            None => {
+                let level = LevelFilter::from_str(directive)
+                    .map_err(|_| format!("expected a level, found `{directive}`"))?;
+                directives.push(level.min(LevelFilter::INFO).to_string());
+                directives.push(format!("{OWN}={level}"));
+            }
+        }
+    }
+    Ok(directives.join(","))
 }
 
 impl Default for LogLevel {
@@ -59,5 +87,27 @@ impl Default for LogLevel {
 impl fmt::Debug for LogLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("LogLevel").field(&self.get()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_targets_say_more_than_info() {
+        for (text, becomes) in [
+            ("debug", Ok("info,proxy=debug")),
+            ("warn", Ok("warn,proxy=warn")),
+            ("off", Ok("off,proxy=off")),
+            ("info, proxy_server=trace", Ok("info,proxy=info,proxy_server=trace")),
+            ("proxyd::serve=debug", Ok("proxyd::serve=debug")),
+            ("h2=trace", Err(())),
+            ("info,rustls=debug", Err(())),
+            ("loud", Err(())),
+        ] {
+            let given = within(text);
+            assert_eq!(given.as_deref().map_err(|_| ()), becomes, "{text}");
+        }
     }
 }

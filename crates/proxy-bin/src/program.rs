@@ -10,9 +10,11 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::cli::{self, Action, Cli, TestError};
 use crate::config::Loaded;
@@ -20,6 +22,7 @@ use crate::extensions::{Extension, Extensions};
 use crate::log_level::LogLevel;
 use crate::reload::Load;
 use crate::serve::{ServeError, serve};
+use crate::standard_error::StandardError;
 
 /// The program. Its command line, its configuration and its signals are those of proxyd.
 #[derive(Debug, Default)]
@@ -58,14 +61,23 @@ impl Program {
     /// What kept it from serving.
     pub fn serve(self, loaded: &Loaded) -> Result<(), ServeError> {
         let same = loaded.clone();
-        serve(loaded, Arc::new(move || Ok(same.clone())), None, log_level())
+        let (log_level, stderr) = log();
+        let served = serve(loaded, Arc::new(move || Ok(same.clone())), None, log_level);
+        flush(stderr);
+        served
     }
 }
 
 fn run(cli: Cli) -> ExitCode {
+    let (log_level, stderr) = log();
+    let status = act(cli, log_level);
+    flush(stderr);
+    status
+}
+
+fn act(cli: Cli, log_level: LogLevel) -> ExitCode {
     let again = cli.clone();
     let one_line = cli.is_one_line();
-    let log_level = log_level();
     match cli::prepare(cli) {
         Ok(Action::Print(text)) => printed::<ServeError>(Ok(text), 1),
         Ok(Action::Purge(order)) => {
@@ -143,20 +155,34 @@ fn status(told_wrong: bool) -> u8 {
     if told_wrong { 2 } else { 1 }
 }
 
+/// How long the end of the process waits for the last lines of its log.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+fn flush(stderr: Option<StandardError>) {
+    if let Some(stderr) = stderr {
+        stderr.flush(LAST_LINES);
+    }
+}
+
 /// Begins to log, as `PROXYD_LOG` says, or else from `info` on.
-fn log_level() -> LogLevel {
+fn log() -> (LogLevel, Option<StandardError>) {
+    let stderr = StandardError::start().ok();
+    let writer = match &stderr {
+        Some(stderr) => BoxMakeWriter::new(stderr.clone()),
+        None => BoxMakeWriter::new(std::io::stderr),
+    };
     let asked = std::env::var("PROXYD_LOG").unwrap_or_default();
     let (filter, text) = match EnvFilter::try_new(&asked) {
         Ok(filter) if !asked.is_empty() => (filter, asked.as_str()),
         _ => (EnvFilter::new("info"), "info"),
     };
     let subscriber = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_env_filter(filter)
         .with_target(false)
         .with_filter_reloading();
     let log_level = LogLevel::new(text, subscriber.reload_handle());
     // Where somebody else logs already, that stays.
     let _ = subscriber.try_init();
-    log_level
+    (log_level, stderr)
 }

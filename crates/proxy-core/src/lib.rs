@@ -10,6 +10,7 @@ pub mod clock;
 pub mod coding;
 #[cfg(feature = "tokio")]
 pub mod deadline;
+pub mod decimal;
 pub mod error;
 pub mod error_pages;
 pub mod events;

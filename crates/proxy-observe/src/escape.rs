@@ -9,21 +9,47 @@ const fn is_plain(b: u8) -> bool {
     matches!(b, b' '..=b'~') && b != b'"' && b != b'\\'
 }
 
-/// Splits off what stands for itself. Whole pieces are judged without a branch for each byte,
-/// which compilers turn into a few wide instructions.
+/// Judges a piece without a branch for each byte, which compilers turn into a few wide
+/// instructions.
+#[inline]
+fn is_plain_piece<const N: usize>(piece: &[u8; N]) -> bool {
+    piece.iter().fold(0, |bad, &b| {
+        bad | u8::from(b.wrapping_sub(b' ') > b'~' - b' ')
+            | u8::from(b == b'"')
+            | u8::from(b == b'\\')
+    }) == 0
+}
+
+/// The same for what has at least `N` bytes and at most twice as many: two pieces that may overlap.
+#[inline]
+fn is_plain_by<const N: usize>(bytes: &[u8]) -> bool {
+    bytes.first_chunk::<N>().is_some_and(is_plain_piece)
+        && bytes.last_chunk::<N>().is_some_and(is_plain_piece)
+}
+
+/// Whether all of it stands for itself.
+#[inline]
+pub(crate) fn is_all_plain(bytes: &[u8]) -> bool {
+    match bytes.len() {
+        0..4 => bytes.iter().all(|&b| is_plain(b)),
+        4..8 => is_plain_by::<4>(bytes),
+        8..16 => is_plain_by::<8>(bytes),
+        16..=32 => is_plain_by::<16>(bytes),
+        _ => {
+            let (pieces, _) = bytes.as_chunks::<16>();
+            pieces.iter().all(is_plain_piece)
+                && bytes.last_chunk::<16>().is_some_and(is_plain_piece)
+        }
+    }
+}
+
+/// Splits off what stands for itself: nearly always all of it.
 #[inline]
 fn plain_prefix(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let (pieces, _) = bytes.as_chunks::<16>();
-    let is_whole = |piece: &&[u8; 16]| {
-        piece.iter().fold(0, |bad, &b| {
-            bad | u8::from(b.wrapping_sub(b' ') > b'~' - b' ')
-                | u8::from(b == b'"')
-                | u8::from(b == b'\\')
-        }) == 0
-    };
-    let start = 16 * pieces.iter().take_while(is_whole).count();
-    let end = bytes[start..].iter().position(|&b| !is_plain(b)).map_or(bytes.len(), |n| start + n);
-    bytes.split_at(end)
+    if is_all_plain(bytes) {
+        return (bytes, &[]);
+    }
+    bytes.split_at(bytes.iter().position(|&b| !is_plain(b)).unwrap_or(bytes.len()))
 }
 
 /// The inside of a JSON string. Characters outside printable ASCII are escaped; bytes that are no
@@ -113,7 +139,7 @@ mod tests {
 
     #[test]
     fn every_byte_is_seen_at_every_place() {
-        for length in [1, 15, 16, 17, 40] {
+        for length in [1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40] {
             for (place, byte) in (0..length).flat_map(|at| (0..=255).map(move |byte| (at, byte))) {
                 let mut bytes = vec![b'a'; length];
                 bytes[place] = byte;

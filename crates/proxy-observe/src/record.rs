@@ -82,13 +82,20 @@ impl RequestLine {
             referer: None,
         };
         if whole {
-            let fields = request.headers();
             line.target = request.uri().clone();
-            if line.target.authority().is_none() {
-                line.host = fields.get(HOST).cloned();
+            let names_host = line.target.authority().is_none();
+            // One walk over them is cheaper than three look-ups. The first of a name is taken.
+            for (name, value) in request.headers() {
+                let place = match *name {
+                    HOST if names_host => &mut line.host,
+                    USER_AGENT => &mut line.user_agent,
+                    REFERER => &mut line.referer,
+                    _ => continue,
+                };
+                if place.is_none() {
+                    *place = Some(value.clone());
+                }
             }
-            line.user_agent = fields.get(USER_AGENT).cloned();
-            line.referer = fields.get(REFERER).cloned();
         }
         line
     }

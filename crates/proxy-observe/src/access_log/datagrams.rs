@@ -78,6 +78,10 @@ impl AccessLogSink for Syslog {
         send(&mut self.socket, || Socket::open(address), &self.message)?;
         Ok(line.len())
     }
+
+    fn lost_by(&self, lines: &[u8], error: &io::Error) -> usize {
+        lost(lines, error)
+    }
 }
 
 /// The journal of systemd: each line is the `MESSAGE` of an entry.
@@ -115,11 +119,23 @@ impl AccessLogSink for Journal {
         send(&mut self.socket, open, &self.message)?;
         Ok(line.len())
     }
+
+    fn lost_by(&self, lines: &[u8], error: &io::Error) -> usize {
+        lost(lines, error)
+    }
 }
 
 fn shown(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     &line[..line.len().min(LONGEST)]
+}
+
+/// One datagram; but of a socket that has been full for a while, nothing further is asked.
+fn lost(lines: &[u8], error: &io::Error) -> usize {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => lines.len(),
+        _ => first_line(lines).len(),
+    }
 }
 
 /// A socket whose other end was replaced is opened once more.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::Method;
+use proxy_core::decimal::write_ipv4;
 use proxy_core::exchange::{Attempts, ProgramRun};
 use proxy_core::{Attempt, Exchange, TlsInfo, Verdict};
 
@@ -27,7 +28,7 @@ pub(super) fn exchange(out: &mut Vec<u8>, entry: &LogEntry<'_>) {
     let start = out.len();
     exchange.id().write(out);
     // Ours needs no escapes; one that was given may.
-    if !out[start..].iter().all(u8::is_ascii_alphanumeric) {
+    if !escape::is_all_plain(&out[start..]) {
         let given = out.split_off(start);
         escape::json(out, &given);
     }
@@ -216,17 +217,11 @@ fn program(out: &mut Vec<u8>, run: &ProgramRun) {
 
 /// As `Display` writes it, which takes a multiple of the time.
 fn socket_address(out: &mut Vec<u8>, address: SocketAddr) {
-    let mut buffer = itoa::Buffer::new();
     match address {
         SocketAddr::V4(v4) => {
-            for (at, octet) in v4.ip().octets().into_iter().enumerate() {
-                if at > 0 {
-                    out.push(b'.');
-                }
-                out.extend_from_slice(buffer.format(octet).as_bytes());
-            }
+            write_ipv4(out, *v4.ip());
             out.push(b':');
-            out.extend_from_slice(buffer.format(v4.port()).as_bytes());
+            out.extend_from_slice(itoa::Buffer::new().format(v4.port()).as_bytes());
         }
         SocketAddr::V6(v6) => {
             let _ = write!(escape::Json(out), "{v6}");

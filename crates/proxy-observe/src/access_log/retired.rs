@@ -114,7 +114,16 @@ fn pack(path: &Path) -> io::Result<()> {
     // The other one is removed next.
     to.sync_all()?;
     fs::rename(&partial, named(".gz"))?;
+    sync_folder_of(path);
     fs::remove_file(path)
+}
+
+/// Hands the names in the folder of a file to the medium, where its file system can.
+pub(super) fn sync_folder_of(path: &Path) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
+        let _ = folder.sync_all();
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use proxy_core::Clock;
 
-use super::retired::Retired;
+use super::retired::{Retired, sync_folder_of};
 use super::sink::AccessLogSink;
 use crate::date::Civil;
 
@@ -125,6 +125,8 @@ impl RotatingFile {
         };
         (self.file, self.size, self.interval) = (file, size, nth(self.rotation.interval, now));
         if moved {
+            // A machine that fails now has both names, or the old one alone.
+            sync_folder_of(&self.path);
             self.retired.take(away);
         }
         Ok(())

@@ -39,6 +39,14 @@ pub trait AccessLogSink: Send + 'static {
     /// What it did not take is lost, and counted.
     fn write_lines(&mut self, lines: &[u8]) -> io::Result<usize>;
 
+    /// How much of these lines, which begin with the one that failed, an error has lost: whole ones
+    /// from the first on. All of them by default; a sink for which each line stands alone says the
+    /// first one.
+    fn lost_by(&self, lines: &[u8], error: &io::Error) -> usize {
+        let _ = error;
+        lines.len()
+    }
+
     /// Passes on what it holds back. Called after each piece.
     ///
     /// # Errors

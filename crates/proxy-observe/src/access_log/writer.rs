@@ -54,20 +54,36 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
-        let mut written = 0;
-        let result = self.end_torn_line().and_then(|()| {
-            write_all(&self.queue, &mut self.output, batch, &mut written)?;
-            self.output.flush_lines()
-        });
-        if let Err(error) = result {
-            self.torn |= written > 0 && batch[written - 1] != b'\n';
-            self.queue.lose(count_lines(&batch[written..]));
-            let failures = self.queue.write_failed();
-            let now = Instant::now();
-            if is_due(self.reported, now) {
-                self.reported = Some(now);
-                (self.on_error)(&error, failures);
+        if let Err(error) = self.end_torn_line() {
+            self.queue.lose(count_lines(batch));
+            return self.failed(&error);
+        }
+        let mut rest = batch;
+        while !rest.is_empty() {
+            let mut written = 0;
+            let result = write_all(&self.queue, &mut self.output, rest, &mut written);
+            let (done, left) = rest.split_at(written);
+            rest = left;
+            if let Err(error) = result {
+                self.torn |= done.last().is_some_and(|last| *last != b'\n');
+                let lost = self.output.lost_by(rest, &error).clamp(1, rest.len().max(1));
+                let (lost, left) = rest.split_at(lost.min(rest.len()));
+                self.queue.lose(count_lines(lost));
+                self.failed(&error);
+                rest = left;
             }
+        }
+        if let Err(error) = self.output.flush_lines() {
+            self.failed(&error);
+        }
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        let failures = self.queue.write_failed();
+        let now = Instant::now();
+        if is_due(self.reported, now) {
+            self.reported = Some(now);
+            (self.on_error)(error, failures);
         }
     }
 
