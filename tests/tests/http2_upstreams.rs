@@ -281,7 +281,7 @@ fn request_trailers_pass_without_what_has_no_place_there() {
     let proxy = before(&origin, "");
     let raw = format!(
         "POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\nTrailer: X-Up, Host\r\n\r\n\
-         2\r\nhi\r\n0\r\nX-Up: eight\r\nHost: b\r\nCookie: a=b\r\n\r\n"
+         2\r\nhi\r\n0\r\nX-Up: eight\r\nHost: b\r\nCookie: a=b\r\nX-Unannounced: 1\r\n\r\n"
     );
     assert_eq!(client::exchange(proxy.address(), "POST", raw).text(), "x-up");
 }

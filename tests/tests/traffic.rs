@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proxyd_tests::client::{self, Answer, Client};
 use proxyd_tests::configured;
+use proxyd_tests::h2_client::H2Client;
+use proxyd_tests::h2_origin::H2Origin;
+use proxyd_tests::h2_wire::Event;
 use proxyd_tests::origin::{Act, Origin, Script, ok, response};
 use proxyd_tests::proxyd::{Launch, Proxyd, run_to_end};
 use proxyd_tests::scratch::Scratch;
@@ -90,6 +93,127 @@ fn who_is_let_in_comes_with_what_the_service_says() {
     let series = "proxy_filter_forward_auth_requests_total{service=\"auth\",outcome=\"allowed\"} 1";
     counted(&proxy, series);
     counted(&proxy, "proxy_filter_forward_auth_duration_seconds_count{");
+}
+
+/// A request that names one host and comes to another must not pass by the rules of the first.
+#[test]
+fn behind_a_trusted_proxy_it_is_asked_about_the_host_that_is_served() {
+    let (app, auth) = (
+        Origin::saying("served"),
+        Origin::answering(|_, _| vec![response("204 No Content", &[], "")]),
+    );
+    let routes = format!(
+        "forward_auth = {{ upstream = \"auth\", send_fields = [\"Cookie\"] }}\n\n\
+         [upstreams.auth]\nendpoints = [\"{}\"]\n",
+        auth.url()
+    );
+    let listener = "trusted_proxies = [\"127.0.0.0/8\"]";
+    let proxy = configured::gateway(&app.url(), listener, &routes).start();
+    let raw = "GET /a HTTP/1.1\r\nHost: admin.test\r\nCookie: a=b\r\n\
+               X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Proto: https\r\n\
+               X-Forwarded-Host: public.test\r\nX-Original-URL: /public\r\n\
+               X-Forwarded-Uri: /public\r\nX-Request-Id: id-1\r\nX-Other: 1\r\n\r\n";
+    assert_eq!(client::exchange(proxy.address(), "GET", raw).status(), 200);
+    // The application hears what the proxy in front says, and is served by its `Host`.
+    let told = app.last();
+    assert_eq!(told.field("host"), Some("admin.test"));
+    assert_eq!(told.field("x-forwarded-host"), Some("public.test"));
+    let question = auth.last();
+    for (name, expected) in [
+        ("host", Some("admin.test")),
+        ("x-forwarded-host", Some("admin.test")),
+        ("x-forwarded-proto", Some("https")),
+        ("x-forwarded-uri", Some("/a")),
+        ("x-forwarded-for", told.field("x-forwarded-for")),
+        ("x-request-id", Some("id-1")),
+        ("traceparent", told.field("traceparent")),
+        ("via", told.field("via")),
+        ("cookie", Some("a=b")),
+        ("x-original-url", None),
+        ("x-other", None),
+    ] {
+        assert_eq!(question.field(name), expected, "{name}");
+    }
+    assert!(told.field("x-forwarded-for").is_some_and(|list| list.starts_with("192.0.2.7")));
+    assert!(told.field("traceparent").is_some() && told.field("via").is_some());
+    let forwarded = question.field("forwarded").expect("Forwarded");
+    assert!(forwarded.contains("192.0.2.7") && !forwarded.contains("public.test"), "{forwarded}");
+}
+
+/// What is at the end of a request is as little believed as what is at its begin.
+#[test]
+fn nothing_that_the_service_says_comes_as_a_trailer() {
+    let raw = "POST / HTTP/1.1\r\nHost: app.test\r\nTransfer-Encoding: chunked\r\n\
+               Trailer: Remote-User, X-Sum\r\nTrailer: remote_user\r\n\r\n2\r\nhi\r\n0\r\n\
+               Remote-User: root\r\nRemote_User: root\r\nX-Sum: 1\r\n\r\n";
+    let auth = Origin::answering(|_, _| vec![response("204 No Content", &[], "")]);
+    let keys = "copy_fields = [\"Remote_User\"]";
+    let app = Origin::saying("served");
+    let proxy = asking(&app, &auth.url(), keys, "").start();
+    assert_eq!(client::exchange(proxy.address(), "POST", raw).text(), "served");
+    let told = app.last();
+    assert_eq!(told.field("trailer"), Some("X-Sum"));
+    let trailers = ["x-sum", "remote-user", "remote_user"].map(|name| told.trailers.get(name));
+    assert_eq!(trailers, [Some("1"), None, None]);
+
+    let app = H2Origin::start(|mut connection| {
+        let Some(asked) = connection.request() else { return };
+        let trailers = loop {
+            match connection.link.event() {
+                Event::Fields { fields, end: true, .. } => break fields,
+                Event::Data { end: true, .. } | Event::Closed => break Vec::new(),
+                _ => {}
+            }
+        };
+        let names: Vec<_> = trailers.iter().map(|(name, _)| name.as_str()).collect();
+        connection.answer(asked.stream, &names.join(","));
+    });
+    let rest = format!(
+        "[[routes]]\nname = \"all\"\nupstream = \"two\"\n\
+         forward_auth = {{ upstream = \"auth\", {keys} }}\n\n\
+         [upstreams.two]\nendpoints = [\"{}\"]\nprotocol = \"h2\"\n\n\
+         [upstreams.auth]\nendpoints = [\"{}\"]\n",
+        app.url(),
+        auth.url()
+    );
+    let proxy = configured::gateway_routes("http://127.0.0.1:9", "", &rest).start();
+    assert_eq!(client::exchange(proxy.address(), "POST", raw).text(), "x-sum");
+}
+
+/// A preflight comes without credentials (Fetch, section 4.8): it is not asked about, and what is
+/// refused says so in a way that a script of the other site can read.
+#[test]
+fn preflights_of_scripts_pass_unasked_where_a_route_says_so() {
+    let app = Origin::answering(|request, _| {
+        vec![response("204 No Content", &[("X-Line", &request.line())], "")]
+    });
+    let auth = Origin::answering(|_, _| {
+        let fields = [("Access-Control-Allow-Origin", "https://a.test"), ("X-Secret", "s")];
+        vec![response("401 Unauthorized", &fields, "")]
+    });
+    let routes = format!(
+        "[[routes]]\nname = \"preflight\"\nupstream = \"app\"\n\
+         match = {{ methods = [\"OPTIONS\"] }}\nforward_auth = false\n\n\
+         [[routes]]\nname = \"all\"\nupstream = \"app\"\n\n\
+         [defaults]\nforward_auth = {{ upstream = \"auth\" }}\n\n\
+         [upstreams.auth]\nendpoints = [\"{}\"]\n",
+        auth.url()
+    );
+    let proxy = configured::gateway_routes(&app.url(), "", &routes).start();
+    let ask = |method: &str| {
+        let raw = format!(
+            "{method} /a HTTP/1.1\r\nHost: app.test\r\nOrigin: https://a.test\r\n\
+             Access-Control-Request-Method: PUT\r\nContent-Length: 0\r\n\r\n"
+        );
+        client::exchange(proxy.address(), method, raw)
+    };
+    let preflight = ask("OPTIONS");
+    assert_eq!((preflight.status(), preflight.field("x-line")), (204, Some("OPTIONS /a")));
+    assert_eq!(auth.requests().len(), 0);
+    let refused = ask("PUT");
+    assert_eq!(refused.status(), 401);
+    assert_eq!(refused.field("access-control-allow-origin"), Some("https://a.test"));
+    assert_eq!((refused.field("x-secret"), app.requests().len()), (None, 1));
 }
 
 #[test]
@@ -275,6 +399,55 @@ fn copies_are_whole_and_without_what_is_not_theirs() {
     assert_eq!(shadow.requests().len(), 1);
 }
 
+/// The end of an HTTP/2 client's content may come in a frame of its own, for which nobody asks
+/// who knows the length.
+#[test]
+fn a_copy_is_sent_although_the_end_of_the_content_comes_apart() {
+    let (app, shadow) = (Origin::echoing(), Origin::saying("unseen"));
+    let rest = format!(
+        "mirror = {{ upstream = \"shadow\" }}\n\n[upstreams.shadow]\nendpoints = [\"{}\"]\n",
+        shadow.url()
+    );
+    let listener = "protocols = [\"h1\", \"h2\"]";
+    let proxy = configured::gateway(&app.url(), listener, &rest).start();
+    let mut client = H2Client::connect(proxy.address());
+    let head = H2Client::head("POST", "/a", &[("content-length", "3")]);
+    let stream = client.begin(&head, false);
+    client.link.send_data(stream, b"abc", false);
+    // The upstream has all of it, and so has the copy, before the client ends its stream.
+    let copy = waiting::until("the copy", || shadow.requests().pop());
+    assert_eq!((copy.line(), copy.content.as_slice()), ("POST /a".to_owned(), &b"abc"[..]));
+    client.link.send_data(stream, b"", true);
+    assert_eq!(client.answer(stream).status(), 200);
+    counted(&proxy, "{upstream=\"shadow\",outcome=\"answered\"} 1");
+    counted(&proxy, "{upstream=\"shadow\",outcome=\"incomplete\"} 0");
+}
+
+/// Copies are made of both parts of a split, not of the same half of the requests.
+#[test]
+fn shares_of_a_split_and_of_a_mirror_are_drawn_apart() {
+    let (stable, next) = (Origin::saying("stable"), Origin::saying("next"));
+    let shadow = Origin::saying("unseen");
+    let rest = format!(
+        "split = {{ to = [{{ upstream = \"next\", share = \"50%\" }}] }}\n\
+         mirror = {{ upstream = \"shadow\", share = \"50%\", max_requests = 1000 }}\n\n\
+         [upstreams.next]\nendpoints = [\"{}\"]\n[upstreams.shadow]\nendpoints = [\"{}\"]\n",
+        next.url(),
+        shadow.url()
+    );
+    let proxy = configured::gateway(&stable.url(), "", &rest).start();
+    let mut client = Client::connect(proxy.address());
+    for n in 0..100 {
+        let raw = format!("GET /{n} HTTP/1.1\r\nHost: app.test\r\n\r\n");
+        assert_eq!(client.ask("GET", raw).status(), 200);
+    }
+    waiting::until("copies of both", || {
+        let (copied, nexts) = (shadow.lines(), next.lines());
+        let of_next = copied.iter().filter(|line| nexts.contains(line)).count();
+        (of_next > 0 && of_next < copied.len()).then_some(())
+    });
+}
+
 #[test]
 fn nobody_waits_for_a_mirror() {
     let app = Origin::saying("served");
@@ -308,7 +481,8 @@ fn explain_asks_and_copies_nothing_and_says_what_would_be() {
          [[routes]]\nname = \"all\"\nupstream = \"app\"\n\
          forward_auth = {{ upstream = \"auth\", path = \"/verify\", copy_fields = [\"Remote-User\"] }}\n\
          mirror = {{ upstream = \"shadow\" }}\n\
-         split = {{ to = [{{ upstream = \"next\", fields = {{ X-Canary = true }} }}] }}\n\n\
+         split = {{ to = [{{ upstream = \"next\", fields = {{ X-Canary = true }} }}, \
+         {{ upstream = \"next\", share = \"100%\" }}] }}\n\n\
          [upstreams]\napp.endpoints = [\"http://127.0.0.1:9\"]\n\
          next.endpoints = [\"http://127.0.0.1:10\"]\n\
          auth.endpoints = [\"{}\"]\nshadow.endpoints = [\"{}\"]\n",
@@ -330,8 +504,11 @@ fn explain_asks_and_copies_nothing_and_says_what_would_be() {
     {
         assert!(text.contains(part), "{part}\n{text}");
     }
+    // Chance is not drawn: what is shown is no answer to what a request gets.
     let text = explained("Remote-User: root");
-    assert!(text.contains("127.0.0.1:9"), "{text}");
+    for part in ["by chance: 100% to next", "127.0.0.1:9"] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
     assert_eq!((auth.links(), shadow.links()), (0, 0));
 }
 
@@ -341,10 +518,18 @@ fn mistakes_are_named_with_their_place() {
     let config = "[listeners.web]\naddress = \"127.0.0.1:8080\"\nrole = \"gateway\"\n\n\
          [upstreams.app]\nendpoints = [\"http://127.0.0.1:9\"]\n\n\
          [[routes]]\nname = \"one\"\nupstream = \"app\"\n\
-         forward_auth = { upstream = \"ap\", path = \"verify\", copy_fields = [\"TE\", \"a b\"] }\n\
+         forward_auth = { upstream = \"ap\", path = \"verify\", copy_fields = [\"TE\", \"a b\", \
+         \"Host\", \"X-Forwarded-For\", \"X-Forwarded-User\"], response_fields = [\"Content-Type\"] }\n\
          split = { by = \"cokie:x\", to = [{ upstream = \"app\" }, \
          { upstream = \"app\", share = \"60%\" }, { upstream = \"app\", share = \"60%\" }] }\n\n\
-         [[routes]]\nname = \"two\"\nrespond = { body = \"x\" }\nmirror = { upstream = \"app\" }\n";
+         [[routes]]\nname = \"two\"\nrespond = { body = \"x\" }\nmirror = { upstream = \"app\" }\n\
+         forward_auth = false\n\n\
+         [[routes]]\nname = \"three\"\nupstream = \"app\"\nforward_auth = false\n\
+         mirror = { upstream = \"app\" }\n\n\
+         [[routes]]\nname = \"four\"\nupstream = \"next\"\nforward_auth = false\n\
+         split = { to = [{ upstream = \"app\", share = \"10%\" }] }\nmirror = { upstream = \"app\" }\n\n\
+         [upstreams.next]\nendpoints = [\"http://127.0.0.1:10\"]\n\n\
+         [defaults]\nforward_auth = { upstream = \"nobody\" }\n";
     folder.write("proxyd.toml", config);
     let outcome = run_to_end(folder.path(), &["check", "--config", "proxyd.toml"]);
     assert_eq!(outcome.code, Some(2), "{outcome:?}");
@@ -357,7 +542,14 @@ fn mistakes_are_named_with_their_place() {
         "routes[0].split.to[0]: expected either `share`, or `fields` and `cookies`",
         "routes[0].split.to: the shares are more than 100% together",
         "routes[1].mirror: needs an `upstream`",
+        "`Host` is made by the proxy",
+        "`X-Forwarded-For` is made by the proxy",
+        "routes[0].forward_auth.response_fields[0]: `Content-Type` is about content",
+        "routes[2].mirror.upstream: `app` serves the route",
+        "routes[3].mirror.upstream: `app` serves the route",
+        "defaults.forward_auth.upstream: no upstream is named `nobody`",
     ] {
         assert!(outcome.stderr.contains(part), "{part}\n{}", outcome.stderr);
     }
+    assert!(!outcome.stderr.contains("`X-Forwarded-User`"), "{}", outcome.stderr);
 }

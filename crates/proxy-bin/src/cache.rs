@@ -38,7 +38,7 @@ pub enum CacheRole {
 }
 
 impl CacheRole {
-    /// The first part of its keys.
+    /// The first part of its keys. Names of routes and upstreams have neither `/` nor `@`.
     pub fn space(&self) -> String {
         match self {
             Self::Gateway(route) => format!("gateway/{route}"),

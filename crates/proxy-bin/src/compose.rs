@@ -261,7 +261,8 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
                         let arm = name.as_str().into();
                         service(name, Some(times), CacheRole::Arm(Arc::clone(&route.name), arm))
                     });
-                    let random = Arc::new(SeededRandom::new(resources.seed));
+                    let random = traffic::chance(resources.seed, "split", &route.name);
+                    let random = Arc::new(random);
                     Arc::new(SplitTarget::new(split.rules.clone(), arms.collect(), random))
                 });
                 RouteTarget { service: whole, split, body_limit: body, total_timeout: total }
@@ -275,8 +276,9 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
                 let table = Arc::clone(&config.table);
                 let dispatch = Dispatch::new(targets(listener, &mut caches, states))
                     .show_clients(config.privacy.forwarded.clone());
+                let dispatch = MaybeStacked::new(dispatch);
                 let filtered = before_dispatch(
-                    MaybeStacked::new(dispatch).wrap(auth.clone()),
+                    resources.spans().wrap("forward_auth", dispatch, auth.clone()),
                     config,
                     filters.layer(listener),
                     &limits,

@@ -5,7 +5,8 @@
 //! lets the request pass, with [chosen](ForwardAuth::copies) fields of that answer in it. Its 401,
 //! 403, 429 and redirects go to the client as they are: status, the fields that a client needs, and
 //! content up to [`MAX_CONTENT`]. Anything else, an error, and no answer within
-//! [`timeout`](ForwardAuth::timeout) refuse: it fails closed.
+//! [`timeout`](ForwardAuth::timeout) refuse: it fails closed, also where the target of a request
+//! can not be told in a field.
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -25,8 +26,13 @@
 //! ```
 //!
 //! # What is not believed
-//! A field that the answer may set is the other service's alone: what the client sent under its
-//! name is removed, also in spellings with `_` for `-`, which many programs take for the same.
+//! A field that the answer may set, and the one that names the user, is the other service's alone:
+//! what the client sent under its name is removed, fields and trailer fields, also where one
+//! spelling has `_` and the other `-`, which many programs take for the same.
+//!
+//! Of what was asked for the service hears from this layer alone: the host is the `Host` that is
+//! served, and other names under which services read method, target and host (`X-Original-URL`,
+//! `X-Rewrite-URL`, `X-Auth-Request-Redirect` and their kind) are not in the question.
 //!
 //! # Ordering
 //! Behind rules and limits, which cost less, and in front of a cache: a stored response is
@@ -46,6 +52,7 @@
 
 mod answer;
 mod asks;
+mod body;
 mod future;
 mod layer;
 mod metrics;
@@ -53,6 +60,7 @@ mod question;
 
 pub use answer::MAX_CONTENT;
 pub use asks::ForwardAuth;
+pub use body::ForwardAuthBody;
 pub use future::ForwardAuthFuture;
 pub use layer::{ForwardAuthLayer, ForwardAuthorized};
 

@@ -21,6 +21,7 @@ use proxy_core::deadline::Deadline;
 use proxy_core::{ErrorKind, HeadLimits, InterimSink, ProxyError, Retry};
 use tokio::time::Instant;
 
+pub(crate) use head::{announced, keep_announced};
 use request::SendError;
 pub(crate) use request::{OutgoingRequest, is_idempotent};
 pub(crate) use response::Begun;

@@ -30,7 +30,8 @@
 //! At most [`max_requests`](MirrorConfig::max_requests) copies at a time, from the begin of the
 //! request to the end of the other service's answer; more are not made. Content up to
 //! [`body`](MirrorConfig::body); a request with more is not copied, and none is copied in part. So
-//! the memory is the product of the two at most. Of an answer at most [`MAX_ANSWER`] is read, within
+//! the memory is the product of the two at most. A request that is slow with its content has its
+//! place all the while: many of them cost the copies of others, and nothing else. Of an answer at most [`MAX_ANSWER`] is read, within
 //! [`timeout`](MirrorConfig::timeout).
 //!
 //! # What a copy has
@@ -232,7 +233,8 @@ impl Shared {
             return None;
         };
         if let Some(exchange) = exchange {
-            self.decide(exchange, "copied");
+            // Whether it is sent shows only when the request has passed; the metric counts that.
+            self.decide(exchange, "to be copied");
         }
         Some(Copy::new(request, place))
     }

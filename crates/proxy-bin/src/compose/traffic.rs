@@ -1,6 +1,7 @@
 //! Who is asked about requests of routes, and who gets copies of them.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use metrics::Recorder;
@@ -42,17 +43,48 @@ pub(super) fn mirrors<'a>(
 ) -> HashMap<String, MirrorLayer> {
     let mirrors = config.routes.iter().filter_map(|route| {
         let own = route.mirror.as_ref()?;
-        Some((route.name.clone(), mirror(own, find(&own.upstream)?, resources)))
+        Some((route.name.clone(), mirror(&route.name, own, find(&own.upstream)?, resources)))
     });
     mirrors.collect()
 }
 
-fn mirror(own: &Mirror, upstream: &Upstream, resources: &Resources) -> MirrorLayer {
+/// Chance for what a layer of a route draws: apart from what others draw, or the same requests
+/// would be in the shares of all.
+pub(super) fn chance(seed: u64, layer: &str, route: &str) -> SeededRandom {
+    let mut own = DefaultHasher::new();
+    (seed, layer, route).hash(&mut own);
+    SeededRandom::new(own.finish())
+}
+
+fn mirror(route: &str, own: &Mirror, upstream: &Upstream, resources: &Resources) -> MirrorLayer {
     let means = MirrorMeans {
         clock: Arc::new(SystemClock),
         spawn: Arc::new(TokioSpawn),
-        random: Arc::new(SeededRandom::new(resources.seed)),
+        random: Arc::new(chance(resources.seed, "mirror", route)),
         recorder: resources.recorder.as_deref().map(|recorder| recorder as &dyn Recorder),
     };
     MirrorLayer::new(upstream.clone(), own.config.clone(), &means)
+}
+
+#[cfg(test)]
+mod tests {
+    use proxy_upstream::balance::Random as _;
+
+    use super::*;
+
+    /// Halves of a half: who is in one share is as likely as others to be in another.
+    #[test]
+    fn shares_of_one_request_are_drawn_apart() {
+        let (split, mirror) = (chance(7, "split", "all"), chance(7, "mirror", "all"));
+        let other = chance(7, "split", "other");
+        let half = |random: &SeededRandom| random.fraction() < 0.5;
+        let (mut both, mut routes) = (0, 0);
+        for _ in 0..1000 {
+            let (first, second) = (half(&split), half(&mirror));
+            both += u32::from(first && second);
+            routes += u32::from(first == half(&other));
+        }
+        assert!((150..350).contains(&both), "{both}");
+        assert!((400..600).contains(&routes), "{routes}");
+    }
 }

@@ -79,6 +79,7 @@ pub(super) fn resolve(
     let parents = resolver.parents(&config);
     let upstreams = resolver.upstreams(&config);
     let table = resolver.route_table(&config);
+    resolver.default_forward_auth(&config);
     let mut routes = resolver.routes(&config, &upstreams, &inspections);
     let used = forward.cache.is_some() || routes.iter().any(|route| route.cache.is_some());
     let cache = resolver.cache(&config, used);

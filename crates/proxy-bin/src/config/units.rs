@@ -154,6 +154,11 @@ impl Share {
         Self(if percent > 100 { 100 } else { percent })
     }
 
+    /// Hundredths.
+    pub const fn percent(self) -> u8 {
+        self.0
+    }
+
     /// Between 0 and 1.
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / 100.0

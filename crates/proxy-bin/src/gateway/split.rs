@@ -98,8 +98,7 @@ impl SplitRules {
         if self.shares.is_empty() {
             return None;
         }
-        let drawn = self.by.as_ref().and_then(|by| by.of(request));
-        let mut point = match drawn {
+        let mut point = match self.drawn_by(request) {
             Some(hash) => SeededRandom::new(hash ^ self.salt).fraction(),
             None => random.fraction(),
         };
@@ -112,20 +111,44 @@ impl SplitRules {
         None
     }
 
-    /// The same, written into the record.
+    /// The value that decides the place of a request in the shares; `None`: chance does.
+    fn drawn_by<B>(&self, request: &Request<B>) -> Option<u64> {
+        self.by.as_ref()?.of(request)
+    }
+
+    /// What a rehearsal, which is not to draw, says of a request that chance decides about.
+    fn undrawn<B>(&self, request: &Request<B>) -> Option<String> {
+        let holds = |tests: &[SplitTest]| tests.iter().all(|test| test.holds(request.headers()));
+        if self.tests.iter().any(|(_, _, tests)| holds(tests)) || self.drawn_by(request).is_some() {
+            return None;
+        }
+        let share =
+            |(_, name, share): &(usize, Arc<str>, f64)| format!("{:.0}% to {name}", share * 100.0);
+        let shares: Vec<String> = self.shares.iter().map(share).collect();
+        (!shares.is_empty())
+            .then(|| format!("by chance: {}; shown as one of the rest", shares.join(", ")))
+    }
+
+    /// The same as [`place`](Self::place), written into the record.
     pub(super) fn decide<B>(&self, request: &Request<B>, random: &dyn Random) -> Option<usize> {
         let exchange = Exchange::of(request);
-        let placed = self.place(request, random);
         let decision = |rule: Option<&Arc<str>>, reason| Decision {
             layer: LAYER,
             rule: rule.cloned(),
             verdict: Verdict::Allow,
-            reason: Cow::Borrowed(reason),
+            reason,
         };
+        if let Some(exchange) = exchange.filter(|exchange| exchange.is_rehearsal())
+            && let Some(reason) = self.undrawn(request)
+        {
+            exchange.decide(decision(None, reason.into()));
+            return None;
+        }
+        let placed = self.place(request, random);
         if let Some(exchange) = exchange {
             exchange.decide(match placed {
-                Some((_, name, reason)) => decision(Some(name), reason),
-                None => decision(None, "rest"),
+                Some((_, name, reason)) => decision(Some(name), Cow::Borrowed(reason)),
+                None => decision(None, "rest".into()),
             });
         }
         placed.map(|(place, ..)| place)

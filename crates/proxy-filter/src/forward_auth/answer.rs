@@ -9,32 +9,50 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER,
-    SET_COOKIE, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
+    CONTENT_SECURITY_POLICY_REPORT_ONLY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, RETRY_AFTER,
+    SET_COOKIE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
-use proxy_core::{Body, BoxError, Decision, ErrorKind, Exchange, Refusal, Reply, Verdict};
+use proxy_core::{
+    Body, BoxError, Clock, Decision, ErrorKind, Exchange, ProxyError, Refusal, Reply, Verdict,
+};
 use tower_service::Service;
 
 use super::layer::Authority;
 use super::metrics::Outcome;
-use super::question::chosen;
+use super::question::{chosen, remove_where};
 use super::{ForwardAuth, LAYER};
 
 /// Bytes of content that a client gets of an answer that does not let it pass; where there are
 /// more it gets none.
 pub const MAX_CONTENT: usize = 64 * 1024;
 
-/// Fields of such an answer that a client gets.
-const SHOWN: [HeaderName; 7] = [
+/// Bytes of content of an answer that lets pass that are read, so that its connection can be used
+/// again. Nobody gets them.
+const MAX_UNUSED: usize = 16 * 1024;
+
+/// A request that may pass does not wait longer for them.
+const UNUSED_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Fields of such an answer that a client gets, beside those of CORS: what it needs to go on, and
+/// what the page says of how it is to be treated.
+const SHOWN: [HeaderName; 14] = [
     CACHE_CONTROL,
+    CONTENT_ENCODING,
     CONTENT_LANGUAGE,
+    CONTENT_SECURITY_POLICY,
+    CONTENT_SECURITY_POLICY_REPORT_ONLY,
     CONTENT_TYPE,
     LOCATION,
+    REFERRER_POLICY,
     RETRY_AFTER,
     SET_COOKIE,
+    VARY,
     WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 ];
 
 /// What becomes of the request.
@@ -44,8 +62,11 @@ pub(super) enum Answer {
     /// The client gets this.
     Refuse(Response<Bytes>),
     /// There is no decision, for this reason.
-    None(&'static str),
+    None(Why),
 }
+
+/// Why there is no decision, for the record.
+pub(super) type Why = Cow<'static, str>;
 
 /// What comes along with a request that passes.
 #[derive(Default)]
@@ -58,18 +79,22 @@ pub(super) struct Passed {
     user: Option<Arc<str>>,
 }
 
-/// Asks, within the time there is.
-pub(super) async fn ask<A>(authority: Arc<Authority<A>>, question: Request<Body>) -> Answer
+/// Asks, within the time there is. Without a question there is no decision.
+pub(super) async fn ask<A>(authority: Arc<Authority<A>>, question: Option<Request<Body>>) -> Answer
 where
     A: Service<Request<Body>, Response = Response<Body>> + Clone,
     A::Error: Into<BoxError>,
 {
     let clock = &authority.clock;
     let started = clock.now();
+    let Some(question) = question else {
+        authority.metrics.count(Outcome::Unavailable, Duration::ZERO);
+        return Answer::None("target".into());
+    };
     let mut asking = Box::pin(answer(&authority, question));
     let mut patience = clock.sleep_until(started + authority.asks.timeout);
-    let answer = poll_fn(|cx| match asking.as_mut().poll(cx) {
-        Poll::Pending => patience.as_mut().poll(cx).map(|()| Answer::None("no_answer_in_time")),
+    let (answer, unused) = poll_fn(|cx| match asking.as_mut().poll(cx) {
+        Poll::Pending => patience.as_mut().poll(cx).map(|()| none("no_answer_in_time")),
         answered => answered,
     })
     .await;
@@ -79,21 +104,38 @@ where
         Answer::None(_) => Outcome::Unavailable,
     };
     authority.metrics.count(outcome, clock.now().saturating_duration_since(started));
+    if let Some(unused) = unused {
+        read_unused(unused, &**clock).await;
+    }
     answer
 }
 
-async fn answer<A>(authority: &Authority<A>, question: Request<Body>) -> Answer
+/// The answer, and content of it that nobody gets.
+type Answered = (Answer, Option<Body>);
+
+fn none(why: impl Into<Why>) -> Answered {
+    (Answer::None(why.into()), None)
+}
+
+async fn answer<A>(authority: &Authority<A>, question: Request<Body>) -> Answered
 where
     A: Service<Request<Body>, Response = Response<Body>> + Clone,
     A::Error: Into<BoxError>,
 {
     let mut service = authority.service.clone();
-    if poll_fn(|cx| service.poll_ready(cx)).await.is_err() {
-        return Answer::None("no_answer");
+    if let Err(error) = poll_fn(|cx| service.poll_ready(cx)).await {
+        return unanswered(error.into());
     }
-    let Ok(response) = service.call(question).await else { return Answer::None("no_answer") };
+    let response = match service.call(question).await {
+        Ok(response) => response,
+        Err(error) => return unanswered(error.into()),
+    };
     match response.status() {
-        status if status.is_success() => Answer::Pass(passed(response.headers(), &authority.asks)),
+        status if status.is_success() => {
+            let passed = passed(response.headers(), &authority.asks);
+            let unused = response.into_body();
+            (Answer::Pass(passed), (!unused.is_empty()).then_some(unused))
+        }
         StatusCode::UNAUTHORIZED
         | StatusCode::FORBIDDEN
         | StatusCode::TOO_MANY_REQUESTS
@@ -101,9 +143,35 @@ where
         | StatusCode::FOUND
         | StatusCode::SEE_OTHER
         | StatusCode::TEMPORARY_REDIRECT
-        | StatusCode::PERMANENT_REDIRECT => Answer::Refuse(shown(response).await),
-        _ => Answer::None("unexpected_status"),
+        | StatusCode::PERMANENT_REDIRECT => (Answer::Refuse(shown(response).await), None),
+        other => none(format!("unexpected_status: {}", other.as_u16())),
     }
+}
+
+fn unanswered(error: BoxError) -> Answered {
+    match ProxyError::find(&*error) {
+        Some(error) => none(format!("no_answer: {}", error.kind().token())),
+        None => none("no_answer"),
+    }
+}
+
+/// Reads what is left unread of an answer, within bounds.
+async fn read_unused(mut body: Body, clock: &dyn Clock) {
+    let mut patience = clock.sleep_until(clock.now() + UNUSED_TIMEOUT);
+    let mut read = 0;
+    poll_fn(|cx| {
+        loop {
+            match Pin::new(&mut body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => read += frame.data_ref().map_or(0, Bytes::len),
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return patience.as_mut().poll(cx),
+            }
+            if read > MAX_UNUSED {
+                return Poll::Ready(());
+            }
+        }
+    })
+    .await;
 }
 
 fn passed(fields: &HeaderMap, asks: &ForwardAuth) -> Passed {
@@ -118,12 +186,19 @@ fn passed(fields: &HeaderMap, asks: &ForwardAuth) -> Passed {
 /// The answer as the client gets it.
 async fn shown(response: Response<Body>) -> Response<Bytes> {
     let (parts, body) = response.into_parts();
-    let mut shown = Response::new(content(body).await.unwrap_or_default());
-    *shown.status_mut() = parts.status;
-    *shown.headers_mut() = chosen(&parts.headers, &SHOWN);
-    // It is about one client, whatever the answer says of who may keep it.
-    let fields = shown.headers_mut();
+    let content = content(body).await;
+    let mut fields = parts.headers;
+    remove_where(&mut fields, |name| {
+        !SHOWN.contains(name) && !name.as_str().starts_with("access-control-")
+    });
+    // It is about one client: where it does not say who may keep it, nobody may.
     fields.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if content.is_none() {
+        fields.remove(CONTENT_ENCODING);
+    }
+    let mut shown = Response::new(content.unwrap_or_default());
+    *shown.status_mut() = parts.status;
+    *shown.headers_mut() = fields;
     shown
 }
 
@@ -181,7 +256,7 @@ pub(super) fn refused<B>(
 
 /// The answer where nobody decided.
 pub(super) fn undecided<B>(
-    why: &'static str,
+    why: Why,
     exchange: Option<&Exchange>,
     asks: &ForwardAuth,
 ) -> Response<Reply<B>> {

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::TRAILER;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use proxy_core::fields::list;
+
+use super::question::remove_where;
 
 /// What is asked of another service, and what of its answer is passed on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +46,10 @@ impl ForwardAuth {
         self
     }
 
-    /// Sends only these fields of the request, beside `Host` and what is said of the request.
-    /// Default: all that are not about its content or its connection.
+    /// Sends only these fields of the request, beside `Host`, what is said of the request, and
+    /// `X-Forwarded-For`, `Forwarded`, `X-Request-Id`, `traceparent` and `Via` where it has them.
+    /// Default: all that are not about its content or its connection. Whatever is chosen, other
+    /// names for what was asked are not sent, such as `X-Original-URL`.
     #[must_use]
     pub fn sends(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.sends = Some(names.into_iter().collect());
@@ -51,7 +57,8 @@ impl ForwardAuth {
     }
 
     /// Copies these fields of an answer that lets pass into the request. What the client sent
-    /// under these names never passes. Default: none.
+    /// under these names never passes, as a field or a trailer field, and the service does not see
+    /// it either, but for `Authorization` and `Cookie`. Default: none.
     #[must_use]
     pub fn copies(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.copies = names.into_iter().collect();
@@ -59,15 +66,17 @@ impl ForwardAuth {
     }
 
     /// Copies these fields of an answer that lets pass into the response for the client, such as
-    /// the `Set-Cookie` of a session that was renewed. Default: none.
+    /// the `Set-Cookie` of a session that was renewed. A response that gets a `Set-Cookie` is
+    /// `private` from then on. Default: none.
     #[must_use]
     pub fn returns(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.returns = names.into_iter().collect();
         self
     }
 
-    /// The field of an answer that lets pass that names the user, for the record of the exchange.
-    /// Default: none.
+    /// The field of an answer that lets pass that names the user, for the record of the exchange;
+    /// a user that is in the record already stays. What the client sent under this name never
+    /// passes. Default: none.
     #[must_use]
     pub fn user(mut self, name: HeaderName) -> Self {
         self.user = Some(name);
@@ -81,30 +90,47 @@ impl ForwardAuth {
         self
     }
 
-    /// Passes `X-Forwarded-Proto` and `X-Forwarded-Host` of the request on, where it has them:
-    /// where [`ClientAddrLayer`](proxy_core::ClientAddrLayer) stands above, which makes them anew.
-    /// Default: no, they are the connection's scheme and `Host`.
+    /// Passes `Forwarded`, `X-Forwarded-For` and `X-Forwarded-Proto` of the request on, where it has
+    /// them: where [`ClientAddrLayer`](proxy_core::ClientAddrLayer) stands above, which makes them
+    /// anew. Default: no; `X-Forwarded-Proto` is the connection's scheme. `X-Forwarded-Host` is
+    /// `Host` in any case: what is served is what is asked about.
     #[must_use]
     pub fn keeps_forwarded(mut self) -> Self {
         self.keeps_forwarded = true;
         self
     }
 
-    /// Removes what only the other service may say.
+    /// Whether there are fields that only the other service may say.
+    pub(super) fn owns_names(&self) -> bool {
+        !self.copies.is_empty() || self.user.is_some()
+    }
+
+    /// Whether only the other service may say this, in whatever spelling.
+    pub(super) fn is_own(&self, name: &HeaderName) -> bool {
+        self.copies.iter().chain(&self.user).any(|own| are_alike(own, name))
+    }
+
+    /// Removes what only the other service may say, from fields or trailer fields.
     pub(super) fn disbelieve(&self, fields: &mut HeaderMap) {
-        if self.copies.is_empty() {
+        if !self.owns_names() {
             return;
         }
-        for name in &self.copies {
-            fields.remove(name);
+        remove_where(fields, |name| self.is_own(name));
+        if fields.contains_key(TRAILER) {
+            self.unannounce(fields);
         }
-        let spelled = |name: &&HeaderName| {
-            name.as_str().contains('_') && self.copies.iter().any(|own| are_alike(own, name))
+    }
+
+    /// The same, from what is announced to come as a trailer field.
+    fn unannounce(&self, fields: &mut HeaderMap) {
+        let others = |text: &&str| {
+            HeaderName::from_bytes(text.as_bytes()).is_ok_and(|name| !self.is_own(&name))
         };
-        let others: Vec<HeaderName> = fields.keys().filter(spelled).cloned().collect();
-        for name in others {
-            fields.remove(name);
-        }
+        let others: Vec<&str> = list(fields, &TRAILER).filter(others).collect();
+        match HeaderValue::try_from(others.join(", ")) {
+            Ok(others) if !others.is_empty() => fields.insert(TRAILER, others),
+            _ => fields.remove(TRAILER),
+        };
     }
 }
 

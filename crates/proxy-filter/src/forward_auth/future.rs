@@ -6,13 +6,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderMap, Request, Response};
+use http::header::{CACHE_CONTROL, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
+use proxy_core::fields::list;
 use proxy_core::{Exchange, Reply};
 use tower_service::Service;
 
 use super::ForwardAuth;
 use super::answer::{Answer, refused, undecided};
+use super::question::remove_where;
 
 pin_project! {
     /// The future of [`ForwardAuthorized`](super::ForwardAuthorized): named, and boxed only while
@@ -69,8 +72,12 @@ where
             match this.state.as_mut().project() {
                 StateProj::Passing { inner, returned } => {
                     let mut response = ready!(inner.poll(cx))?;
-                    if let Some(fields) = returned.take() {
-                        append(response.headers_mut(), *fields);
+                    if let Some(returned) = returned.take() {
+                        let fields = response.headers_mut();
+                        if returned.contains_key(SET_COOKIE) {
+                            make_private(fields);
+                        }
+                        append(fields, *returned);
                     }
                     return Poll::Ready(Ok(response.map(Reply::inner)));
                 }
@@ -101,6 +108,24 @@ where
             }
         }
     }
+}
+
+/// Keeps a response from every shared cache behind us: it is to carry one client's cookie, which
+/// would be handed to all (RFC 9111 section 7.3). What else it says of caches stays.
+fn make_private(fields: &mut HeaderMap) {
+    let is_public = |directive: &&str| {
+        let name = directive.split('=').next().unwrap_or_default().trim_end();
+        ["public", "s-maxage", "private"].iter().any(|own| name.eq_ignore_ascii_case(own))
+    };
+    let others = list(fields, &CACHE_CONTROL).filter(|directive| !is_public(directive));
+    let all: Vec<&str> = others.chain(["private"]).collect();
+    let all = HeaderValue::try_from(all.join(", "));
+    fields.insert(CACHE_CONTROL, all.unwrap_or(HeaderValue::from_static("private, no-store")));
+    // What overrides it for one kind of cache (RFC 9213), also under makers' own names.
+    remove_where(fields, |name| {
+        let name = name.as_str();
+        name.ends_with("cdn-cache-control") || name == "surrogate-control"
+    });
 }
 
 fn append(fields: &mut HeaderMap, more: HeaderMap) {

@@ -10,6 +10,7 @@ use proxy_core::{Body, BoxError, Clock, Exchange, Reply};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::body::ForwardAuthBody;
 use super::future::ForwardAuthFuture;
 use super::metrics::Meters;
 use super::{ForwardAuth, answer, question};
@@ -119,14 +120,14 @@ impl<S: fmt::Debug, A> fmt::Debug for ForwardAuthorized<S, A> {
 
 impl<S, A, ReqB, ResB> Service<Request<ReqB>> for ForwardAuthorized<S, A>
 where
-    S: Service<Request<ReqB>, Response = Response<ResB>> + Clone,
+    S: Service<Request<ForwardAuthBody<ReqB>>, Response = Response<ResB>> + Clone,
     A: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
     A::Future: Send,
     A::Error: Into<BoxError>,
 {
     type Response = Response<Reply<ResB>>;
     type Error = S::Error;
-    type Future = ForwardAuthFuture<S, ReqB, S::Future>;
+    type Future = ForwardAuthFuture<S, ForwardAuthBody<ReqB>, S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -135,16 +136,20 @@ where
     fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
         let exchange = Exchange::of(&request);
         let Some(authority) = self.authorities.of(exchange) else {
+            let request = request.map(ForwardAuthBody::unasked);
             return ForwardAuthFuture::passing(self.inner.call(request));
         };
         let exchange = exchange.cloned();
         let asks = &authority.asks;
-        asks.disbelieve(request.headers_mut());
         if let Some(exchange) = exchange.as_ref().filter(|exchange| exchange.is_rehearsal()) {
             answer::rehearsed(exchange, asks);
+            asks.disbelieve(request.headers_mut());
+            let request = request.map(|body| ForwardAuthBody::asked(body, asks));
             return ForwardAuthFuture::passing(self.inner.call(request));
         }
         let question = question::of(&request, asks);
+        asks.disbelieve(request.headers_mut());
+        let request = request.map(|body| ForwardAuthBody::asked(body, asks));
         let asks = Arc::clone(asks);
         let asking = Box::pin(answer::ask(Arc::clone(authority), question));
         // The service that was polled gets the request.

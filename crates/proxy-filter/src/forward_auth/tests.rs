@@ -1,13 +1,15 @@
 //! Who passes, with what, and what others get.
 
+mod questions;
+
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use http::header::{LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
-use proxy_core::{Body, BoxError, Refusal, SystemClock, Verdict};
-use proxy_testkit::{ExchangeBuilder, LayerContract};
+use proxy_core::{Body, BoxError, ErrorKind, ProxyError, Refusal, SystemClock, Verdict};
+use proxy_testkit::{ExchangeBuilder, LayerContract, ScriptedBody, Step};
 use tower::{ServiceExt, service_fn};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -44,7 +46,9 @@ fn auth(
 }
 
 /// Says who it was told asks.
-async fn app(request: Request<Full<bytes::Bytes>>) -> Result<Response<Body>, Infallible> {
+async fn app(
+    request: Request<ForwardAuthBody<Full<bytes::Bytes>>>,
+) -> Result<Response<Body>, Infallible> {
     let users = request.headers().iter().filter(|(name, _)| name.as_str().contains("user"));
     let users = users.map(|(name, user)| format!("{name}={}", user.to_str().unwrap()));
     let users: Vec<String> = users.collect();
@@ -108,44 +112,67 @@ async fn it_keeps_the_contract() {
     assert_eq!(denied.map(|response| response.status().as_u16()), Ok(503));
 }
 
+/// A shared cache behind us would hand one client's session to all.
 #[tokio::test]
-async fn who_may_passes_with_the_fields_of_the_answer() {
-    let (auth, asked) = auth(204, &[("x-user", "ann"), ("x-other", "no")], "");
-    assert_eq!(ask(auth, request()).await.1, "x-user=ann");
-    let asked = asked.lock().unwrap();
-    let (method, target, fields) = &asked[0];
-    assert_eq!((method.as_str(), target.as_str()), ("GET", "/verify?a=b"));
-    for (name, expected) in [
-        ("host", Some("app.test")),
-        ("cookie", Some("a=b")),
-        ("content-length", None),
-        ("if-none-match", None),
-        ("connection", None),
-        ("x-hop", None),
-        ("x-user", None),
-        ("x_user", None),
-        ("x-forwarded-method", Some("POST")),
-        ("x-forwarded-uri", Some("/path?query")),
-        ("x-forwarded-host", Some("app.test")),
-        ("x-forwarded-proto", Some("http")),
+async fn a_response_with_a_renewed_session_is_private() {
+    let says = |value: &'static str, cookie: bool| async move {
+        let fields: &[_] = if cookie { &[("set-cookie", "s=1")] } else { &[("x-user", "ann")] };
+        let (auth, _) = auth(204, fields, "");
+        let app = service_fn(move |_: Request<ForwardAuthBody<Full<bytes::Bytes>>>| async move {
+            let mut response = Response::new(Body::empty());
+            for name in ["cache-control", "cdn-cache-control", "surrogate-control"] {
+                response.headers_mut().insert(name, value.parse().unwrap());
+            }
+            Ok::<_, Infallible>(response)
+        });
+        let asks = asks().returns([SET_COOKIE]);
+        let layer = ForwardAuthLayer::new(auth, asks, Arc::new(SystemClock));
+        let Ok(response) = layer.layer(app).oneshot(request()).await;
+        let fields = response.headers();
+        let cdn = ["cdn-cache-control", "surrogate-control"].map(|name| fields.contains_key(name));
+        (fields["cache-control"].to_str().unwrap().to_owned(), cdn)
+    };
+    let expected = |text: &str| (text.to_owned(), [false, false]);
+    assert_eq!(says("public, max-age=60, s-maxage=9", true).await, expected("max-age=60, private"));
+    assert_eq!(says("no-store", true).await, expected("no-store, private"));
+    assert_eq!(says("Private=\"set-cookie\"", true).await, expected("private"));
+    assert_eq!(says("public", false).await, ("public".to_owned(), [true, true]));
+}
+
+/// The connection of an answer of which something is left unread can not be used again.
+#[tokio::test(start_paused = true)]
+async fn content_of_an_answer_that_lets_pass_is_read_within_bounds() {
+    for (steps, ended) in [
+        (vec![Step::data("OK"), Step::Yield, Step::data("!")], true),
+        (vec![Step::data("OK"), Step::Never], false),
+        (vec![Step::Data(vec![b'x'; 20_000].into()), Step::data("more")], false),
     ] {
-        assert_eq!(fields.get(name).map(|value| value.to_str().unwrap()), expected, "{name}");
+        let body = ScriptedBody::new(steps).end_unknown();
+        let (probe, body) = (body.probe(), Arc::new(Mutex::new(Some(body))));
+        let auth = service_fn(move |_: Request<Body>| {
+            let body = body.lock().unwrap().take().unwrap();
+            std::future::ready(Ok::<_, Infallible>(Response::new(Body::new(body))))
+        });
+        assert_eq!(ask(auth, request()).await.0.status(), 200);
+        assert_eq!((probe.is_ended(), probe.is_dropped()), (ended, true));
     }
 }
 
 #[tokio::test]
-async fn what_is_sent_can_be_chosen_and_what_a_proxy_in_front_said_kept() {
-    let (auth, asked) = auth(204, &[], "");
-    let asks = asks().sends([HeaderName::from_static("cookie")]).keeps_forwarded();
-    ask_with(auth, asks, request()).await;
-    let asked = asked.lock().unwrap();
-    let fields = &asked[0].2;
-    let mut names: Vec<_> = fields.keys().map(HeaderName::as_str).collect();
-    names.sort_unstable();
-    let told = ["x-forwarded-host", "x-forwarded-method", "x-forwarded-proto", "x-forwarded-uri"];
-    assert_eq!(names, [&["cookie", "host"][..], &told].concat());
-    // A layer above made it anew, or would have removed it: of the request itself it is not known.
-    assert_eq!(fields["x-forwarded-host"], "app.test");
+async fn the_record_says_why_there_is_no_decision() {
+    let reason = |kind: Option<ErrorKind>| async move {
+        let auth = service_fn(move |_: Request<Body>| async move {
+            let answer = Response::builder().status(418).body(Body::empty()).unwrap();
+            kind.map_or(Ok(answer), |kind| Err(ProxyError::new(kind)))
+        });
+        let exchange = ExchangeBuilder::new().build();
+        let mut request = request();
+        request.extensions_mut().insert(exchange.clone());
+        ask(auth, request).await;
+        exchange.with_decisions(|all| all[0].reason.to_string())
+    };
+    assert_eq!(reason(None).await, "unexpected_status: 418");
+    assert_eq!(reason(Some(ErrorKind::ConnectionRefused)).await, "no_answer: connection_refused");
 }
 
 #[tokio::test]
@@ -170,15 +197,38 @@ async fn a_renewed_session_comes_to_the_client_and_the_user_into_the_record() {
 
 #[tokio::test]
 async fn who_may_not_gets_the_answer() {
-    let fields = &[("location", "/login"), ("set-cookie", "c=d"), ("x-secret", "s")];
+    const PAGE: [(&str, &str); 7] = [
+        ("content-security-policy", "default-src 'self'"),
+        ("x-frame-options", "DENY"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("content-encoding", "gzip"),
+        ("access-control-allow-origin", "https://app.test"),
+        ("access-control-allow-credentials", "true"),
+    ];
+    const FIELDS: &[(&str, &str)] = &[
+        PAGE[0],
+        PAGE[1],
+        PAGE[2],
+        PAGE[3],
+        PAGE[4],
+        PAGE[5],
+        PAGE[6],
+        ("location", "/login"),
+        ("set-cookie", "c=d"),
+        ("x-secret", "s"),
+    ];
     for status in [401, 403, 429, 302, 307] {
-        let (auth, _) = auth(status, fields, "sign in");
+        let (auth, _) = auth(status, FIELDS, "sign in");
         let (head, content) = ask(auth, request()).await;
         assert_eq!((head.status().as_u16(), content.as_str()), (status, "sign in"));
         assert_eq!(head.headers()[LOCATION], "/login");
         assert_eq!(head.headers()[SET_COOKIE], "c=d");
         assert_eq!(head.headers()["cache-control"], "no-store");
         assert!(!head.headers().contains_key("x-secret"));
+        for (name, value) in PAGE {
+            assert_eq!(head.headers()[name], value, "{name}");
+        }
     }
     // HEAD has the length of the content, and no content (RFC 9110 section 9.3.2).
     let (auth, _) = auth(401, &[], "sign in");

@@ -73,12 +73,12 @@ pub(super) fn write(request: &Request<Body>, out: &mut BytesMut) -> Result<Codin
 }
 
 /// The trailer fields that `Trailer` announces.
-fn announced(fields: &HeaderMap) -> Box<[HeaderName]> {
+pub(crate) fn announced(fields: &HeaderMap) -> Box<[HeaderName]> {
     list(fields, &TRAILER).filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()).collect()
 }
 
 /// Removes the trailer fields that are not announced.
-pub(super) fn keep_announced(trailers: &mut HeaderMap, announced: &[HeaderName]) {
+pub(crate) fn keep_announced(trailers: &mut HeaderMap, announced: &[HeaderName]) {
     let unknown: Vec<HeaderName> =
         trailers.keys().filter(|name| !announced.contains(name)).cloned().collect();
     for name in unknown {

@@ -38,6 +38,11 @@ impl Copying {
         }
     }
 
+    /// Whether all content that was announced is there.
+    fn is_whole(&self) -> bool {
+        self.0.as_ref().is_some_and(|copy| copy.is_whole())
+    }
+
     fn read(&mut self, data: &[u8]) {
         if self.0.as_mut().is_some_and(|copy| !copy.extend(data))
             && let Some(copy) = self.0.take()
@@ -50,7 +55,7 @@ impl Copying {
 impl<B: Body> MirrorBody<B> {
     pub(super) fn new(inner: B, copy: Option<Copy>) -> Self {
         let mut copying = Copying(copy.map(Box::new));
-        if inner.is_end_stream() {
+        if inner.is_end_stream() || copying.is_whole() {
             copying.end();
         }
         Self { inner, copying }
@@ -77,8 +82,9 @@ where
                     if let Some(data) = frame.data_ref() {
                         this.copying.read(data);
                     }
-                    // Whoever knows the length may not ask again.
-                    if this.inner.is_end_stream() {
+                    // Whoever knows the length, or has the trailers, may not ask again.
+                    let last = frame.is_trailers() || this.inner.is_end_stream();
+                    if last || this.copying.is_whole() {
                         this.copying.end();
                     }
                 }

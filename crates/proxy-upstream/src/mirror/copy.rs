@@ -41,12 +41,16 @@ impl Drop for Place {
 pub(super) struct Copy {
     head: Request<()>,
     content: BytesMut,
+    /// The length of the content, where it was told.
+    length: Option<u64>,
     place: Place,
 }
 
 impl Copy {
     /// The head of this request. What belongs to an exchange stays there.
-    pub(super) fn new<B>(request: &Request<B>, place: Place) -> Self {
+    pub(super) fn new<B: http_body::Body>(request: &Request<B>, place: Place) -> Self {
+        let announced = || request.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+        let length = request.body().size_hint().exact().or_else(announced);
         let mut head = Request::new(());
         *head.method_mut() = request.method().clone();
         *head.uri_mut() = request.uri().clone();
@@ -60,7 +64,7 @@ impl Copy {
             fields.remove(name);
         }
         *head.headers_mut() = fields;
-        Self { head, content: BytesMut::new(), place }
+        Self { head, content: BytesMut::new(), length, place }
     }
 
     /// Takes content in; `false` where it is too much.
@@ -72,6 +76,11 @@ impl Copy {
         true
     }
 
+    /// Whether it has all the content that was announced.
+    pub(super) fn is_whole(&self) -> bool {
+        self.length == Some(self.content.len() as u64)
+    }
+
     /// Counts it as one that is not sent.
     pub(super) fn give_up(self, why: Outcome) {
         self.place.0.meters.count(why);
@@ -79,7 +88,7 @@ impl Copy {
 
     /// Sends it, and waits for nothing.
     pub(super) fn send(self) {
-        let Self { head, content, place } = self;
+        let Self { head, content, place, .. } = self;
         let request = head.map(|()| match content.is_empty() {
             true => Body::empty(),
             false => Body::full(content.freeze()),

@@ -136,6 +136,33 @@ async fn content_in_pieces_is_whole_and_content_too_large_is_not_sent_in_part() 
     assert_eq!(stage.copies(), 0);
 }
 
+/// As an upstream does that knows the length, or has seen the trailers, of content that does not
+/// know its end: of an HTTP/2 client that ends its stream with an empty frame.
+#[tokio::test]
+async fn what_is_read_whole_is_copied_although_nobody_asks_for_its_end() {
+    let stage = Stage::new(true, |_| {});
+    let send = async |request: http::request::Builder, steps: &[Step], read: usize| {
+        let app = service_fn(move |request: Request<MirrorBody<ScriptedBody>>| async move {
+            let mut body = Box::pin(request.into_body());
+            for _ in 0..read {
+                assert!(body.frame().await.is_some_and(|frame| frame.is_ok()));
+            }
+            Ok::<_, Infallible>(Response::new(()))
+        });
+        let body = ScriptedBody::new(steps.to_vec()).end_unknown();
+        let Ok(_) = stage.layer.layer(app).oneshot(request.body(body).unwrap()).await;
+        stage.contents().pop()
+    };
+    let (abc, def) = (Step::data("abc"), Step::data("def"));
+    let sized = || Request::post("/").header("content-length", "6");
+    let trailers = [abc.clone(), Step::trailer("x-sum", "1")];
+    assert_eq!(send(Request::post("/"), &trailers, 2).await.as_deref(), Some("abc"));
+    stage.seen.lock().unwrap().clear();
+    assert_eq!(send(sized(), &[abc.clone(), def.clone()], 1).await, None);
+    assert_eq!(send(sized(), &[abc, def], 2).await.as_deref(), Some("abcdef"));
+    assert_eq!(stage.copies(), 0);
+}
+
 #[tokio::test]
 async fn what_is_not_read_to_its_end_is_not_copied() {
     let stage = Stage::new(true, |_| {});

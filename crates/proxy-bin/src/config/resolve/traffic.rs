@@ -25,13 +25,24 @@ impl Resolver<'_> {
         config: &Config,
         index: usize,
     ) -> Option<ForwardAuth> {
-        let route = &config.routes[index];
-        let (path, switch) = match (&route.forward_auth, &config.defaults.forward_auth) {
-            (Some(own), _) => (KeyPath::of("routes").index(index), own),
-            (None, Some(default)) => (KeyPath::of("defaults"), default),
-            (None, None) => return None,
-        };
-        let path = path.key("forward_auth");
+        match &config.routes[index].forward_auth {
+            Some(own) => self.forward_auth(&KeyPath::of("routes").index(index), own),
+            // What is wrong with it is told once.
+            None => self.silently(|own| own.default_forward_auth(config)),
+        }
+    }
+
+    /// Who is asked where a route does not say, whether there is such a route or not.
+    pub(super) fn default_forward_auth(&mut self, config: &Config) -> Option<ForwardAuth> {
+        self.forward_auth(&KeyPath::of("defaults"), config.defaults.forward_auth.as_ref()?)
+    }
+
+    fn forward_auth(
+        &mut self,
+        table: &KeyPath,
+        switch: &raw::ForwardAuthSwitch,
+    ) -> Option<ForwardAuth> {
+        let path = table.key("forward_auth");
         let raw = match switch {
             raw::ForwardAuthSwitch::Is(false) => return None,
             raw::ForwardAuthSwitch::Is(true) => {
@@ -44,16 +55,16 @@ impl Resolver<'_> {
         let target = self.take(&path.key("path"), target(&raw.path));
         let mut asks = Asks::new(target.unwrap_or(PathAndQuery::from_static("/")))
             .service(raw.upstream.as_str())
-            .copies(self.field_names(&path.key("copy_fields"), &raw.copy_fields))
-            .returns(self.field_names(&path.key("response_fields"), &raw.response_fields))
+            .copies(self.list(&path.key("copy_fields"), &raw.copy_fields, passed_name))
+            .returns(self.list(&path.key("response_fields"), &raw.response_fields, passed_name))
             .timeout(self.period(&path.key("timeout"), raw.timeout))
             // They are made anew for every request before it comes to a route.
             .keeps_forwarded();
         if let Some(names) = &raw.send_fields {
-            asks = asks.sends(self.field_names(&path.key("send_fields"), names));
+            asks = asks.sends(self.list(&path.key("send_fields"), names, passed_name));
         }
         if let Some(name) = &raw.user_field {
-            let name = self.take(&path.key("user_field"), field_name(name));
+            let name = self.take(&path.key("user_field"), passed_name(name));
             asks = name.into_iter().fold(asks, Asks::user);
         }
         Some(ForwardAuth { upstream: raw.upstream.clone(), asks })
@@ -75,7 +86,7 @@ impl Resolver<'_> {
         let by = raw.by.as_ref().and_then(|by| self.take(&path.key("by"), hash_key(by)));
         let mut rules = SplitRules::new(&route.name, by);
         let mut found: Vec<(String, _)> = Vec::new();
-        let mut sum = 0.0;
+        let mut percents = 0;
         for (at, arm) in raw.to.iter().enumerate() {
             let path = path.key("to").index(at);
             self.known_upstream(&path.key("upstream"), &arm.upstream);
@@ -90,7 +101,7 @@ impl Resolver<'_> {
             let name: Arc<str> = arm.upstream.as_str().into();
             match (arm.share, tests.is_empty()) {
                 (Some(share), true) => {
-                    sum += share.fraction();
+                    percents += u32::from(share.percent());
                     rules = rules.share(place, name, share.fraction());
                 }
                 (None, false) => rules = rules.only(place, name, tests),
@@ -102,7 +113,7 @@ impl Resolver<'_> {
                 }
             }
         }
-        if sum > 1.0 + f64::EPSILON {
+        if percents > 100 {
             self.error(&path.key("to"), "the shares are more than 100% together");
         }
         Some(Split { rules, upstreams: found })
@@ -137,6 +148,13 @@ impl Resolver<'_> {
             self.error_on_key(&path, "needs an `upstream`: copies are made of what goes there");
         }
         self.known_upstream(&path.key("upstream"), &raw.upstream);
+        let own = route.upstream.as_ref().or(config.defaults.upstream.as_ref());
+        let arms = route.split.iter().flat_map(|split| &split.to).map(|arm| &arm.upstream);
+        if own.into_iter().chain(arms).any(|serves| *serves == raw.upstream) {
+            let message =
+                format!("`{}` serves the route: it would get requests twice", raw.upstream);
+            self.error(&path.key("upstream"), message);
+        }
         Some(Mirror {
             upstream: raw.upstream.clone(),
             config: MirrorConfig {
@@ -198,6 +216,40 @@ fn field_name(name: &str) -> Result<HeaderName, String> {
     }
     Ok(parsed)
 }
+
+/// A field that passes between requests and a service that is asked about them: none that says how
+/// or for whom a message was sent, or what its content is.
+fn passed_name(name: &str) -> Result<HeaderName, String> {
+    let parsed = field_name(name)?;
+    if MADE_HERE.contains(&parsed.as_str()) {
+        return Err(format!("`{name}` is made by the proxy, for every request"));
+    }
+    let text = parsed.as_str();
+    if text.starts_with("content-") && !text.starts_with("content-security-policy") {
+        return Err(format!("`{name}` is about content, and none is passed on"));
+    }
+    Ok(parsed)
+}
+
+/// Fields of requests that are always made anew. Names such as `X-Forwarded-User` are not among
+/// them: services answer with those.
+const MADE_HERE: [&str; 15] = [
+    "expect",
+    "forwarded",
+    "host",
+    "via",
+    "x-forwarded-by",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-method",
+    "x-forwarded-path",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-uri",
+];
 
 fn value_test(is: &FieldMatch) -> Result<ValueTest, String> {
     Ok(match is {

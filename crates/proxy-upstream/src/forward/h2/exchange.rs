@@ -19,6 +19,7 @@ use super::content::Content;
 use super::head;
 use super::outgoing::Outgoing;
 use super::upload::Upload;
+use crate::connection::announced;
 
 /// Interim responses that an origin may send for one request.
 const MAX_INTERIM: usize = 100;
@@ -45,7 +46,8 @@ pub(super) async fn exchange(
         return Err(ErrorKind::ProxyInternalError.into());
     };
     let to_head = parts.method == Method::HEAD;
-    let mut upload = Upload::new(body, stream, outgoing.expects_continue);
+    let announced = announced(&parts.headers);
+    let mut upload = Upload::new(body, stream, announced, outgoing.expects_continue);
     let relay = outgoing.exchange.as_ref().and_then(Exchange::interim).cloned();
     let waiting = Waiting { response, deadline: Deadline::default(), moved: 0, interim: 0, relay };
     let result = waiting.head(destination, &mut upload).await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
+use http::HeaderName;
 use http_body::{Body as _, Frame};
 use proxy_core::deadline::Deadline;
 use proxy_core::fields::remove_forbidden_trailers;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use super::connection::Busy;
 use super::head::END;
 use super::replay::Taken;
+use crate::connection::keep_announced;
 
 /// A client that expects 100 (Continue) is not kept waiting longer by a silent upstream
 /// (RFC 9110 section 10.1.1).
@@ -30,19 +32,27 @@ pub(super) struct Upload {
     /// The content is not asked for until the upstream wants it.
     expecting: Option<Deadline>,
     taken: Taken,
+    /// The trailer fields that `Trailer` announces.
+    announced: Box<[HeaderName]>,
     done: bool,
     moved: u64,
 }
 
 impl Upload {
-    pub(super) fn new(body: Body, stream: SendStream<Bytes>, expects_continue: bool) -> Self {
+    pub(super) fn new(
+        body: Body,
+        stream: SendStream<Bytes>,
+        announced: Box<[HeaderName]>,
+        expects_continue: bool,
+    ) -> Self {
         let expecting = (expects_continue && !body.is_empty()).then(|| {
             let mut deadline = Deadline::default();
             deadline.set(Instant::now() + EXPECT_TIMEOUT);
             deadline
         });
         let done = body.is_empty();
-        Self { body, stream, held: None, expecting, taken: Taken::default(), done, moved: 0 }
+        let taken = Taken::default();
+        Self { body, stream, held: None, expecting, taken, announced, done, moved: 0 }
     }
 
     /// The upstream has said 100 (Continue).
@@ -110,7 +120,9 @@ impl Upload {
             }
             Err(frame) => {
                 let Ok(mut trailers) = frame.into_trailers() else { return };
+                // As over HTTP/1.1: what is not announced was judged by nobody.
                 remove_forbidden_trailers(&mut trailers);
+                keep_announced(&mut trailers, &self.announced);
                 self.taken.lose();
                 self.done = true;
                 // A failure is told to whoever waits for the response, as all of them.
