@@ -403,7 +403,7 @@ fn copies_are_whole_and_without_what_is_not_theirs() {
 /// who knows the length.
 #[test]
 fn a_copy_is_sent_although_the_end_of_the_content_comes_apart() {
-    let (app, shadow) = (Origin::echoing(), Origin::saying("unseen"));
+    let (app, shadow) = (Origin::saying("served"), Origin::saying("unseen"));
     let rest = format!(
         "mirror = {{ upstream = \"shadow\" }}\n\n[upstreams.shadow]\nendpoints = [\"{}\"]\n",
         shadow.url()
@@ -418,7 +418,8 @@ fn a_copy_is_sent_although_the_end_of_the_content_comes_apart() {
     let copy = waiting::until("the copy", || shadow.requests().pop());
     assert_eq!((copy.line(), copy.content.as_slice()), ("POST /a".to_owned(), &b"abc"[..]));
     client.link.send_data(stream, b"", true);
-    assert_eq!(client.answer(stream).status(), 200);
+    let answer = client.answer(stream);
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "served"));
     counted(&proxy, "{upstream=\"shadow\",outcome=\"answered\"} 1");
     counted(&proxy, "{upstream=\"shadow\",outcome=\"incomplete\"} 0");
 }
