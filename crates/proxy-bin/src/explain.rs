@@ -1,6 +1,6 @@
 //! `explain`: what the layers would decide about a request, and why.
 //!
-//! A request passes the real stack, [`front`](crate::compose::front) and the role of the listener,
+//! A request passes the real stack, [`front`] and the role of the listener,
 //! as a [rehearsal](proxy_core::Exchange::set_rehearsal): nothing is dialled, resolved, stored,
 //! counted or logged. What the layers wrote into its record is the [`Explanation`]. An
 //! [`Explainer`] is made of a configuration alone, or of the services of the running process.

@@ -2,7 +2,7 @@
 //!
 //! A record is a line of JSON with a sequence, the hash of the record before it and its own. With a
 //! key each has a MAC besides, under a key of its own that is erased when it is used: see
-//! [`verify`](crate::audit::verify) for what that finds and what it does not.
+//! [`verify`] for what that finds and what it does not.
 //!
 //! Records are handed over without waiting: [`AuditLog::sink`] is an [`AuditSink`] with a bounded
 //! queue, and one thread, owned by [`AuditLog`], writes. [`AuditTrail`] makes the records of what

@@ -1,7 +1,7 @@
 //! Traces: a span for each exchange, each layer and each attempt at an upstream, as OTLP.
 //!
-//! A [`Sink`](crate::Sink) that decides, when a request comes, whether its trace is recorded: by
-//! the parent's flag, or by a share. The [`Trace`](proxy_core::Trace) is written to the exchange, so that
+//! A [`Sink`] that decides, when a request comes, whether its trace is recorded: by
+//! the parent's flag, or by a share. The [`Trace`] is written to the exchange, so that
 //! `traceparent` towards the upstream names our span. When the exchange has ended, its spans are
 //! encoded (OpenTelemetry protocol 1.0, protobuf) and wait in a bounded queue, until whoever sends
 //! them [takes](Traces::take) a request of them: this crate speaks no HTTP.

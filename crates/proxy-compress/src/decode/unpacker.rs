@@ -31,7 +31,7 @@ impl Default for DecodeLimits {
 const BETWEEN: usize = 8 * 1024;
 
 /// Decodes content with one coding or several. Its memory is that of its decoders, each at most a
-/// window of 8 MiB (16 MiB with br), and [8 KiB](BETWEEN) between two of them.
+/// window of 8 MiB (16 MiB with br), and 8 KiB between two of them.
 pub struct Unpacker {
     /// The outermost coding first.
     stages: Vec<Stage>,

@@ -4,7 +4,7 @@
 //! not kept, so the table holds no address and no name. What owes nothing any more is forgotten as
 //! soon as its place is needed.
 //!
-//! Each key has [`PLACES`] places where it may stand. Where all of them are taken by keys that
+//! Each key has `PLACES` places where it may stand. Where all of them are taken by keys that
 //! still owe, a new key takes the place of the one that owes least, *and its debt*. So nothing
 //! that is owed is ever forgiven: a flood of new keys can not wash away the debt of a heavy one,
 //! and a crowd that the table is too small for shares a limit, which comes too early rather than

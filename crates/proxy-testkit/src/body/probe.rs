@@ -8,7 +8,7 @@ use http_body::SizeHint;
 use super::{Script, Step};
 use crate::lock;
 
-/// What a test sees of a [`ScriptedBody`], wherever that has gone.
+/// What a test sees of a [`ScriptedBody`](crate::ScriptedBody), wherever that has gone.
 #[derive(Clone)]
 pub struct BodyProbe(pub(super) Arc<Mutex<Script>>);
 

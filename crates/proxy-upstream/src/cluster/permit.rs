@@ -29,7 +29,7 @@ impl Outcome {
     }
 }
 
-/// See the [module](self). Dropping it gives the place to the next that waits.
+/// Dropping it gives the place to the next that waits.
 #[must_use]
 pub struct Permit {
     cluster: Arc<Cluster>,
