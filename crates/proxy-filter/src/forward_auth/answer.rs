@@ -124,11 +124,11 @@ where
 {
     let mut service = authority.service.clone();
     if let Err(error) = poll_fn(|cx| service.poll_ready(cx)).await {
-        return unanswered(error.into());
+        return unanswered(&*error.into());
     }
     let response = match service.call(question).await {
         Ok(response) => response,
-        Err(error) => return unanswered(error.into()),
+        Err(error) => return unanswered(&*error.into()),
     };
     match response.status() {
         status if status.is_success() => {
@@ -148,8 +148,8 @@ where
     }
 }
 
-fn unanswered(error: BoxError) -> Answered {
-    match ProxyError::find(&*error) {
+fn unanswered(error: &(dyn std::error::Error + 'static)) -> Answered {
+    match ProxyError::find(error) {
         Some(error) => none(format!("no_answer: {}", error.kind().token())),
         None => none("no_answer"),
     }
