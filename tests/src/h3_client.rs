@@ -12,9 +12,11 @@ use h3_quinn::{BidiStream, OpenStreams};
 use http::{Request, Response};
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Endpoint};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::runtime::{Builder, Runtime};
+
+use crate::pki::Pair;
 
 /// Nothing here takes as long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,15 +58,39 @@ impl H3Client {
     /// # Panics
     /// Where the CA's file can not be read.
     pub fn connect(address: SocketAddr, name: &str, ca: &Path) -> Result<Self, String> {
+        Self::connect_as(address, name, ca, None)
+    }
+
+    /// Connects with a certificate of its own.
+    ///
+    /// # Errors
+    /// Why there is no connection. A certificate that is refused may show only in [`Self::closed`]:
+    /// the client's handshake is over before the server has judged it.
+    ///
+    /// # Panics
+    /// Where a file can not be read.
+    pub fn connect_as(
+        address: SocketAddr,
+        name: &str,
+        ca: &Path,
+        own: Option<&Pair>,
+    ) -> Result<Self, String> {
         let mut roots = rustls::RootCertStore::empty();
         let pem = fs::read(ca).expect("the CA");
         roots.add(CertificateDer::from_pem_slice(&pem).expect("a certificate")).expect("a CA");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("TLS 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let mut tls = match own {
+            None => tls.with_no_client_auth(),
+            Some(pair) => {
+                let cert = CertificateDer::from_pem_file(&pair.cert).expect("a certificate");
+                let key = PrivateKeyDer::from_pem_file(&pair.key).expect("a key");
+                tls.with_client_auth_cert(vec![cert], key).expect("a pair")
+            }
+        };
         tls.alpn_protocols = vec![b"h3".to_vec()];
         let config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).expect("QUIC")));
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();

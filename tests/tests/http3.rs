@@ -117,6 +117,41 @@ fn clients_are_judged_before_they_are_answered() {
     drop(client);
 }
 
+#[test]
+fn clients_are_known_by_their_certificates() {
+    let (pki, origin) = (Pki::new(), Origin::saying("hello"));
+    let pair = pki.leaf(&["a.test"]);
+    let elsewhere = Pki::new();
+    let (good, stranger) = (pki.leaf(&["good.test"]), elsewhere.leaf(&["stranger.test"]));
+    let listener = format!(
+        "protocols = [\"h1\", \"h2\", \"h3\"]\n\
+         [listeners.web.tls]\ncertificates = [{}]\n\
+         client_certificates = {{ ca = \"{}\", mode = \"required\", forward = true }}\n",
+        pair.table(),
+        pki.ca().display()
+    );
+    let proxy = configured::gateway(&origin.url(), &listener, "").start();
+    let connect = |own| H3Client::connect_as(proxy.address(), "a.test", &pki.ca(), own);
+    let mut client = connect(Some(&good)).expect("a connection");
+    let spoofed = Request::get(url(&proxy, "/")).header("client-cert", ":AAAA:");
+    let answer = client.ask(spoofed.body(()).expect("a request"), b"");
+    assert_eq!(answer.head.status(), 200);
+    let told = origin.last().field("client-cert").map(str::to_owned).expect("told");
+    assert!(told.starts_with(":MII"), "{told}");
+    for own in [None, Some(&stranger)] {
+        if let Ok(client) = connect(own) {
+            client.closed();
+        }
+    }
+    assert_eq!(origin.lines().len(), 1);
+    for reason in ["client_certificate_missing", "client_certificate_unknown_issuer"] {
+        let line = format!("proxy_server_tls_handshakes_failed_total{{reason=\"{reason}\"}} 1");
+        waiting::until("the failures in the metrics", || {
+            proxy.ask_admin("/metrics").text().contains(&line).then_some(())
+        });
+    }
+}
+
 /// A Python environment with aioquic, where one can be made.
 fn aioquic() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aioquic");

@@ -1,15 +1,19 @@
 //! TLS at both ends, with curl and OpenSSL as clients.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::Arc;
 
 use proxyd_tests::configured;
 use proxyd_tests::origin::Origin;
 use proxyd_tests::pki::{Pki, s_client};
 use proxyd_tests::proxyd::{self, Proxyd};
 use proxyd_tests::{programs, waiting};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 /// A gateway whose listener speaks TLS, with these keys in its table.
 fn edge(origin: &str, tls: &str, rest: &str) -> Proxyd {
@@ -381,6 +385,62 @@ fn one_line_is_enough() {
     let (url, resolve) = at(&proxy, "a.test", "/");
     let output = pki.curl(&["--resolve", &resolve, "-w", SHOWN, &url]);
     assert_eq!(said(&output), "hello\n2 200");
+}
+
+/// A client's side of TLS over this socket, which answers with what came.
+fn over_tls(socket: TcpStream, pki: &Pki, name: &'static str) -> Result<String, std::io::Error> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(pki.ca()).expect("the CA")).expect("a CA");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = name.try_into().expect("a name");
+    let session = rustls::ClientConnection::new(Arc::new(config), name).expect("a session");
+    let mut stream = rustls::StreamOwned::new(session, socket);
+    let request = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    match stream.read_to_string(&mut answer) {
+        Err(error) if answer.is_empty() => Err(error),
+        _ => Ok(answer),
+    }
+}
+
+#[test]
+fn the_proxy_protocol_stands_before_the_handshake() {
+    let (pki, origin) = (Pki::new(), Origin::saying("hello"));
+    let pair = pki.leaf(&["a.test"]);
+    let listener = format!(
+        "proxy_protocol = true\ntrusted_proxies = [\"127.0.0.1\"]\n\
+         [listeners.web.tls]\ncertificates = [{}]\n",
+        pair.table()
+    );
+    let proxy = configured::gateway(&origin.url(), &listener, "").start();
+    let ask = |header: &[u8]| {
+        let mut socket = TcpStream::connect(proxy.address()).expect("the proxy listens");
+        socket.set_read_timeout(Some(waiting::PATIENCE)).expect("a timeout");
+        socket.write_all(header).expect("sent");
+        over_tls(socket, &pki, "a.test")
+    };
+    let second = [
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".as_slice(),
+        &[192, 0, 2, 8, 127, 0, 0, 1, 18, 103, 1, 187],
+    ]
+    .concat();
+    for (header, client) in [
+        (b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 443\r\n".as_slice(), "192.0.2.7"),
+        (&second, "192.0.2.8"),
+    ] {
+        let answer = ask(header).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert_eq!(origin.last().field("x-forwarded-for"), Some(client));
+        assert_eq!(origin.last().field("x-forwarded-proto"), Some("https"));
+    }
+    assert!(ask(b"").is_err(), "a handshake without a header");
+    assert_eq!(origin.lines().len(), 2);
 }
 
 #[test]

@@ -202,6 +202,7 @@ impl Live {
         *lock(&self.info) = Arc::clone(info);
     }
 
+    #[cfg(feature = "http3")]
     pub(crate) fn set_meter(&self, meter: impl Fn() -> (u64, u64) + Send + Sync + 'static) {
         let _ = self.meter.set(Box::new(meter));
     }

@@ -232,6 +232,7 @@ impl DrainGuard {
     }
 
     /// The connection counts its bytes itself.
+    #[cfg(feature = "http3")]
     pub(crate) fn set_meter(&self, meter: impl Fn() -> (u64, u64) + Send + Sync + 'static) {
         self.live.set_meter(meter);
     }

@@ -19,6 +19,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response, StatusCode, Version};
@@ -44,6 +45,10 @@ const WINDOW: u32 = 1024 * 1024;
 const SEND_BUFFER: usize = 128 * 1024;
 /// Streams that we reset for their faults, before the connection goes.
 const FAULTY_STREAMS: usize = 1024;
+
+/// How long, and of how many streams, it is remembered that we broke them off.
+const RESET_REMEMBERED: Duration = Duration::from_secs(30);
+const RESETS_REMEMBERED: usize = 256;
 
 /// What the streams of a connection share.
 struct Connection {
@@ -202,7 +207,10 @@ fn builder(settings: &EdgeSettings) -> h2::server::Builder {
         .max_concurrent_streams(settings.h2_streams)
         .max_header_list_size(u32::try_from(list).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
-        .max_local_error_reset_streams(Some(FAULTY_STREAMS));
+        .max_local_error_reset_streams(Some(FAULTY_STREAMS))
+        // What an honest client had sent on a stream that we broke off is no fault.
+        .reset_stream_duration(RESET_REMEMBERED)
+        .max_concurrent_reset_streams(RESETS_REMEMBERED);
     builder
 }
 

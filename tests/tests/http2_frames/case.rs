@@ -170,11 +170,14 @@ impl Case {
                     _ => {}
                 }
             },
-            Must::Refuse(stream, codes) => match link.event() {
-                Event::Reset { stream: on, code } if on == stream && codes.contains(&code) => {
-                    Ok(())
+            Must::Refuse(stream, codes) => loop {
+                match link.event() {
+                    Event::Reset { stream: on, code } if on == stream && codes.contains(&code) => {
+                        return Ok(());
+                    }
+                    Event::Fields { .. } | Event::Data { .. } => {}
+                    other => return Err(format!("{other:?}")),
                 }
-                other => Err(format!("{other:?}")),
             },
             Must::Answer(stream, status) => loop {
                 match link.event() {

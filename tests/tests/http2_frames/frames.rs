@@ -4,7 +4,7 @@ use proxyd_tests::h2_wire::kind;
 
 use crate::case::{
     ACK, CLOSED_OR_PROTOCOL, Case, END_HEADERS, END_STREAM, FLOW_CONTROL, FRAME_SIZE, Must, PADDED,
-    PRIORITY, PROTOCOL, WHOLE, frame, head, setting,
+    PRIORITY, PROTOCOL, WHOLE, head, setting,
 };
 
 const PRIORITY_FRAME: u8 = 2;
@@ -271,9 +271,6 @@ fn windows() -> Vec<Case> {
             0,
             more(0x8000_0001),
         ),
-        Case::new("6.9.1", "content beyond both windows", Must::EndConnection(FLOW_CONTROL))
-            .post(1, "/faulty")
-            .send(frame(kind::DATA, 0, 1, &[b'x'; 16_384]).repeat(80)),
     ]
 }
 

@@ -65,7 +65,9 @@ pub(super) struct ClientIo<T> {
     min_rate: u64,
     taking: Patience,
     writing: Deadline,
-    /// What was read and dropped since our side was closed.
+    /// Our side is being closed.
+    closing: bool,
+    /// What was read and dropped since it is.
     lingering: Option<usize>,
     gate: FrameGate,
     /// What came, and may not be read yet: the beginning of a frame.
@@ -83,6 +85,7 @@ impl<T: Transport> ClientIo<T> {
             min_rate: settings.min_rate,
             taking: Patience::new(),
             writing: Deadline::default(),
+            closing: false,
             lingering: None,
             gate: FrameGate::new(settings.h2_idle_frames, Instant::now()),
             held: BytesMut::new(),
@@ -110,8 +113,7 @@ impl<T: Transport> ClientIo<T> {
                     self.lingering = Some(dropped + buf.filled().len());
                 }
                 Poll::Ready(_) => break,
-                // Who has sent nothing out of turn hears the end, and nothing is lost.
-                Poll::Pending if dropped == 0 && self.socket.fault().is_none() => break,
+                // Whoever hears the end closes too.
                 Poll::Pending => return self.writing.poll(cx),
             }
         }
@@ -126,6 +128,7 @@ impl<T: Transport> ClientIo<T> {
             self.held.advance(passed);
             match then {
                 Then::Wait => break,
+                Then::Empty => self.held.advance(HEAD),
                 Then::End(fault) => {
                     let _ = self.socket.fault.set(fault);
                     self.held.clear();
@@ -137,7 +140,10 @@ impl<T: Transport> ClientIo<T> {
                         self.ready.extend_from_slice(&self.held[..HEAD + head.length]);
                     }
                     self.held.advance(HEAD + head.length);
-                    self.gate.took_trailers(head);
+                    if let Err(fault) = self.gate.took_trailers(head, Instant::now) {
+                        let _ = self.socket.fault.set(fault);
+                        break;
+                    }
                 }
             }
         }
@@ -218,9 +224,10 @@ impl<T: Transport> AsyncRead for ClientIo<T> {
                     let _ = self.socket.fault.set(fault);
                 }
                 Then::Wait | Then::Trailers(_) => self.held.extend_from_slice(&came[passed..]),
+                Then::Empty => self.held.extend_from_slice(&came[passed + HEAD..]),
             }
             buf.set_filled(start + passed);
-            if matches!(then, Then::Trailers(_)) {
+            if matches!(then, Then::Trailers(_) | Then::Empty) {
                 self.release();
             }
             if passed > 0 {
@@ -257,7 +264,14 @@ impl<T: Transport> AsyncWrite for ClientIo<T> {
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.lingering.is_none() {
-            ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+            if !self.closing {
+                self.closing = true;
+                self.writing.set(Instant::now() + LINGER);
+            }
+            match Pin::new(&mut self.io).poll_shutdown(cx) {
+                Poll::Ready(done) => done?,
+                Poll::Pending => return self.writing.poll(cx).map(Ok),
+            }
             self.lingering = Some(0);
             self.writing.set(Instant::now() + LINGER);
         }

@@ -22,8 +22,12 @@ pub(super) const LARGEST: usize = 16_384;
 const BACK_A_SECOND: u32 = 20;
 /// And with each stream that the client opens.
 const BACK_A_STREAM: u32 = 5;
-/// And with so many bytes that the client is sent: it may open its windows for them.
-const BACK_A_PIECE: usize = 4;
+/// And with so many bytes that the client is sent.
+const BACK_A_PIECE: usize = 1024;
+/// The same for WINDOW_UPDATE: a client may open two windows for each frame of content, however
+/// small, and all at once for what came while it was busy.
+const WINDOWS_A_PIECE: usize = 4;
+const WINDOWS: u32 = 8;
 
 pub(super) const DATA: u8 = 0;
 pub(super) const HEADERS: u8 = 1;
@@ -37,6 +41,7 @@ pub(super) const CONTINUATION: u8 = 9;
 
 const ACK: u8 = 0x1;
 const END_STREAM: u8 = 0x1;
+const PADDED: u8 = 0x8;
 pub(super) const END_HEADERS: u8 = 0x4;
 
 /// The length of one setting (RFC 9113 section 6.5.1).
@@ -70,6 +75,9 @@ pub(super) enum Then {
     Wait,
     /// A frame of trailers begins.
     Trailers(FrameHead),
+    /// A frame of content without any stands there, which is left out: h2 takes 100 of them in a
+    /// connection's life, however long.
+    Empty,
     /// Nothing else is ever read.
     End(Fault),
 }
@@ -125,7 +133,10 @@ pub(super) struct FrameGate {
     open: Open,
     /// The stream whose header block has begun and not ended.
     block: Option<u32>,
-    budget: Budget,
+    idle: Budget,
+    windows: Budget,
+    /// Bytes of acknowledgements that we owe: sending these lets the client send no more.
+    owed: usize,
 }
 
 impl FrameGate {
@@ -137,7 +148,14 @@ impl FrameGate {
             last_stream: 0,
             open: Open::default(),
             block: None,
-            budget: Budget::new(idle_frames, now),
+            idle: Budget::new(idle_frames, idle_frames, BACK_A_PIECE, now),
+            windows: Budget::new(
+                idle_frames,
+                idle_frames.saturating_mul(WINDOWS),
+                WINDOWS_A_PIECE,
+                now,
+            ),
+            owed: 0,
         }
     }
 
@@ -152,8 +170,8 @@ impl FrameGate {
                     let Some(frame) = FrameHead::read(rest) else { return (at, Then::Wait) };
                     match self.judge(frame, &now) {
                         Err(fault) => return (at, Then::End(fault)),
-                        Ok(true) => return (at, Then::Trailers(frame)),
-                        Ok(false) => {}
+                        Ok(Some(apart)) => return (at, apart),
+                        Ok(None) => {}
                     }
                     at += HEAD;
                     self.at = match frame.kind {
@@ -192,19 +210,32 @@ impl FrameGate {
         }
     }
 
-    /// The frame of trailers was taken as a whole.
-    pub(super) fn took_trailers(&mut self, head: FrameHead) {
+    /// The frame of trailers was taken as a whole. Each is counted: h2 drops those of streams that
+    /// we broke off.
+    pub(super) fn took_trailers(
+        &mut self,
+        head: FrameHead,
+        now: impl Fn() -> Instant,
+    ) -> Result<(), Fault> {
         self.at = At::Head;
         self.follow(head);
+        self.idle.spend(now)
     }
 
     /// The client was sent so many bytes.
     pub(super) fn sent(&mut self, bytes: usize) {
-        self.budget.sent(bytes);
+        let acknowledging = bytes.min(self.owed);
+        self.owed -= acknowledging;
+        self.idle.sent(bytes - acknowledging);
+        self.windows.sent(bytes - acknowledging);
     }
 
-    /// Judges a frame by its head: whether it begins trailers.
-    fn judge(&mut self, frame: FrameHead, now: &impl Fn() -> Instant) -> Result<bool, Fault> {
+    /// Judges a frame by its head, and says what else is to be done than to pass it.
+    fn judge(
+        &mut self,
+        frame: FrameHead,
+        now: &impl Fn() -> Instant,
+    ) -> Result<Option<Then>, Fault> {
         let FrameHead { length, kind, flags, stream } = frame;
         if !self.begun && (kind != SETTINGS || flags & ACK != 0) {
             return Err(Fault::Broken(Reason::PROTOCOL_ERROR));
@@ -224,7 +255,7 @@ impl FrameGate {
             return Err(Fault::Broken(Reason::FRAME_SIZE_ERROR));
         }
         let continues = kind == CONTINUATION && self.block == Some(stream);
-        if continues != self.block.is_some() {
+        if continues != (kind == CONTINUATION || self.block.is_some()) {
             return Err(Fault::Broken(Reason::PROTOCOL_ERROR));
         }
         let known = stream <= self.last_stream;
@@ -232,24 +263,29 @@ impl FrameGate {
             return Err(Fault::Broken(Reason::STREAM_CLOSED));
         }
         if kind == HEADERS && known {
-            return Ok(true);
+            return Ok(Some(Then::Trailers(frame)));
         }
         self.follow(frame);
         match kind {
-            HEADERS => self.budget.opened(),
+            HEADERS => {
+                self.idle.refill(BACK_A_STREAM);
+                self.windows.refill(BACK_A_STREAM);
+            }
             DATA | CONTINUATION if length > 0 => {}
+            WINDOW_UPDATE => self.windows.spend(now)?,
             _ => {
                 if flags & ACK == 0 {
-                    match kind {
-                        PING => self.budget.owes(HEAD + 8),
-                        SETTINGS => self.budget.owes(HEAD),
-                        _ => {}
-                    }
+                    self.owed = self.owed.saturating_add(match kind {
+                        PING => HEAD + 8,
+                        SETTINGS => HEAD,
+                        _ => 0,
+                    });
                 }
-                self.budget.spend(now)?;
+                self.idle.spend(now)?;
             }
         }
-        Ok(false)
+        let empty = kind == DATA && length == 0 && flags & (END_STREAM | PADDED) == 0;
+        Ok((empty && stream != 0 && known).then_some(Then::Empty))
     }
 
     /// Keeps account of what streams and header blocks there are.
@@ -317,15 +353,15 @@ struct Budget {
     left: u32,
     most: u32,
     refilled: Instant,
-    /// Bytes of acknowledgements that we owe: sending these lets the client send no more.
-    owed: usize,
+    /// One comes back with so many bytes that the client is sent.
+    piece: usize,
     /// Bytes sent that are too few to count.
     odd: usize,
 }
 
 impl Budget {
-    fn new(most: u32, now: Instant) -> Self {
-        Self { left: most, most, refilled: now, owed: 0, odd: 0 }
+    fn new(left: u32, most: u32, piece: usize, now: Instant) -> Self {
+        Self { left, most, refilled: now, piece, odd: 0 }
     }
 
     fn spend(&mut self, now: impl Fn() -> Instant) -> Result<(), Fault> {
@@ -343,20 +379,10 @@ impl Budget {
         self.left = self.left.saturating_add(frames).min(self.most);
     }
 
-    fn opened(&mut self) {
-        self.refill(BACK_A_STREAM);
-    }
-
-    fn owes(&mut self, bytes: usize) {
-        self.owed = self.owed.saturating_add(bytes);
-    }
-
     fn sent(&mut self, bytes: usize) {
-        let acknowledging = bytes.min(self.owed);
-        self.owed -= acknowledging;
-        self.odd += bytes - acknowledging;
-        self.refill(u32::try_from(self.odd / BACK_A_PIECE).unwrap_or(u32::MAX));
-        self.odd %= BACK_A_PIECE;
+        self.odd += bytes;
+        self.refill(u32::try_from(self.odd / self.piece).unwrap_or(u32::MAX));
+        self.odd %= self.piece;
     }
 }
 

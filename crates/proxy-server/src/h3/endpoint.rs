@@ -345,7 +345,10 @@ fn failure(error: &ConnectionError) -> &'static str {
     match error {
         ConnectionError::TransportError(error) => match u64::from(error.code).checked_sub(ALERT) {
             Some(116) => "client_certificate_missing",
-            Some(42..=46 | 48) => "client_certificate_invalid",
+            Some(44) => "client_certificate_revoked",
+            Some(45) => "client_certificate_expired",
+            Some(48) => "client_certificate_unknown_issuer",
+            Some(42 | 43 | 46) => "client_certificate_invalid",
             Some(112) => "unknown_name",
             Some(120) => "no_common_protocol",
             Some(40 | 70) => "no_common_cipher",

@@ -142,9 +142,9 @@ pub struct Limits {
     #[schemars(range(min = 1))]
     pub h2_resets: Option<u64>,
     /// Frames that an HTTP/2 client may send without moving anything (pings, settings, empty
-    /// content); 20 a second come back. One more ends the connection. Default 1000.
+    /// content); 20 a second come back. One more ends the connection. At least 50. Default 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 50))]
     pub h2_idle_frames: Option<u64>,
     /// TLS handshakes at a time; more wait, no longer than for
     /// `timeouts.handshake`. Default 4096.

@@ -24,6 +24,10 @@ fn judged(gate: &mut FrameGate, bytes: &[u8]) -> Option<Fault> {
             None
         }
         (_, Then::End(fault)) => Some(fault),
+        (passed, Then::Empty) => {
+            assert_eq!(passed + HEAD, bytes.len());
+            None
+        }
         (_, Then::Trailers(_)) => panic!("trailers"),
     }
 }
@@ -78,7 +82,7 @@ async fn a_second_header_block_is_held_back() {
     assert_eq!((head.stream, head.length), (3, 8));
     // It is shown again until it is there as a whole.
     assert_eq!(gate.pass(&both[passed..], Instant::now), (0, then));
-    gate.took_trailers(head);
+    assert_eq!(gate.took_trailers(head, Instant::now), Ok(()));
     assert_eq!(judged(&mut gate, &frame(HEADERS, END_HEADERS, 5, b"block")), None);
 }
 
@@ -144,8 +148,9 @@ async fn frames_that_move_nothing_are_counted() {
     for idle in idle {
         let mut gate = begun(12);
         assert_eq!(judged(&mut gate, &frame(HEADERS, END_HEADERS, 1, b"block")), None);
-        // SETTINGS at the beginning were one, which the stream gave back.
-        for _ in 0..12 {
+        // SETTINGS at the beginning were one, which the stream gave back; of windows it gave five.
+        let due = if idle[3] == WINDOW_UPDATE { 17 } else { 12 };
+        for _ in 0..due {
             assert_eq!(judged(&mut gate, &idle), None, "{idle:?}");
         }
         assert_eq!(judged(&mut gate, &idle), Some(Fault::Flood));
@@ -174,6 +179,33 @@ async fn time_streams_and_what_is_sent_let_more_come() {
 
     // Acknowledgements are no progress: of SETTINGS and of pings.
     let mut gate = spent();
-    gate.sent(HEAD + 100 * (HEAD + 8) + 40);
+    gate.sent(HEAD + 100 * (HEAD + 8) + 10 * BACK_A_PIECE);
     assert_eq!(more(&mut gate), 10);
+    // Windows are opened more often.
+    let mut gate = spent();
+    gate.sent(HEAD + 100 * (HEAD + 8) + 500 * WINDOWS_A_PIECE);
+    let window = frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]);
+    assert_eq!((0..).take_while(|_| judged(&mut gate, &window).is_none()).count(), 601);
+}
+
+#[tokio::test(start_paused = true)]
+async fn trailers_of_a_stream_that_goes_on_are_counted() {
+    let mut gate = begun(101);
+    let trailers = frame(HEADERS, END_HEADERS, 1, b"block");
+    assert_eq!(judged(&mut gate, &trailers), None);
+    let took = (0..).take_while(|_| {
+        let (_, Then::Trailers(head)) = gate.pass(&trailers, Instant::now) else { panic!() };
+        gate.took_trailers(head, Instant::now).is_ok()
+    });
+    assert_eq!(took.count(), 101);
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_content_is_left_out() {
+    let mut gate = begun(100);
+    let head = frame(HEADERS, END_HEADERS, 1, b"block");
+    let both = [head.clone(), frame(DATA, 0, 1, b""), frame(DATA, END_STREAM, 1, b"")].concat();
+    assert_eq!(gate.pass(&both, Instant::now), (head.len(), Then::Empty));
+    // Not its end.
+    assert_eq!(gate.pass(&both[head.len() + HEAD..], Instant::now), (HEAD, Then::Wait));
 }

@@ -7,9 +7,8 @@
 use bytes::{BufMut as _, BytesMut};
 use http::{HeaderMap, HeaderName};
 
-use super::{CONTINUATION, END_HEADERS, FrameHead, HEAD, LARGEST};
+use super::{CONTINUATION, END_HEADERS, FrameHead, HEAD, LARGEST, PADDED};
 
-const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 /// The bytes of a priority (RFC 9113 section 6.2).
 const PRIORITY_LENGTH: usize = 5;
@@ -56,16 +55,26 @@ pub(in crate::h2) fn mark(head: FrameHead, payload: &[u8], out: &mut BytesMut) -
     Some(())
 }
 
-/// The bytes of changes of the table's size, which stand in front (RFC 7541 section 4.2).
+/// Changes of the table's size that may stand in front, and the bytes of one that says anything
+/// (RFC 7541 sections 4.2 and 5.1). What is beyond is refused behind our field.
+const TABLE_SIZES: usize = 2;
+const TABLE_SIZE_LENGTH: usize = 6;
+
+/// The bytes of changes of the table's size, which stand in front.
 fn table_sizes(block: &[u8]) -> usize {
     let mut at = 0;
-    while let Some(first) = block.get(at).filter(|first| *first & 0xe0 == 0x20) {
-        at += 1;
-        if first & 0x1f == 0x1f {
-            at += block[at..].iter().take_while(|byte| *byte & 0x80 != 0).count() + 1;
+    for _ in 0..TABLE_SIZES {
+        let Some(first) = block.get(at).filter(|first| *first & 0xe0 == 0x20) else { break };
+        let more = match first & 0x1f {
+            0x1f => block[at + 1..].iter().take_while(|byte| *byte & 0x80 != 0).count() + 1,
+            _ => 0,
+        };
+        if 1 + more > TABLE_SIZE_LENGTH || at + 1 + more > block.len() {
+            break;
         }
+        at += 1 + more;
     }
-    at.min(block.len())
+    at
 }
 
 /// Takes our field out of trailers.
@@ -80,10 +89,9 @@ pub(in crate::h2) fn payload(head: FrameHead, bytes: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HEADERS, LARGEST};
+    use super::super::{END_STREAM, HEADERS};
     use super::*;
 
-    const END_STREAM: u8 = 1;
     const STREAM: u32 = 5;
 
     fn marked(flags: u8, payload: &[u8]) -> Option<Vec<(FrameHead, Vec<u8>)>> {
@@ -116,7 +124,9 @@ mod tests {
         let sized = [b"\x20\x3f\xe1\x1f", FIELD, b"\x82"].concat();
         assert_eq!(block(whole, b"\x20\x3f\xe1\x1f\x82"), (whole, sized));
         assert_eq!(block(END_STREAM, b""), (END_STREAM, FIELD.to_vec()));
-        assert_eq!(block(whole, b"\x3f"), (whole, [b"\x3f", FIELD].concat()));
+        // What is no change of it, or one too many, stands behind.
+        assert_eq!(block(whole, b"\x3f"), (whole, [FIELD, b"\x3f"].concat()));
+        assert_eq!(block(whole, b"\x20\x21\x22"), (whole, [b"\x20\x21", FIELD, b"\x22"].concat()));
     }
 
     #[test]
@@ -129,6 +139,14 @@ mod tests {
             assert_eq!((second.flags, second.kind, second.stream), (last, CONTINUATION, STREAM));
             assert_eq!([&near[FIELD.len()..], far].concat(), long);
         }
+    }
+
+    #[test]
+    fn a_block_of_nothing_but_sizes_has_room() {
+        let sizes = vec![0x20; LARGEST];
+        let frames = marked(END_STREAM | END_HEADERS, &sizes).expect("frames");
+        assert_eq!(frames.len(), 2);
+        assert!(frames.iter().all(|(head, _)| head.length <= LARGEST));
     }
 
     #[test]
