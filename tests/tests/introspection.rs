@@ -100,8 +100,9 @@ fn open_connections_are_listed_with_what_they_do() {
 
     let mut busy = Client::connect(proxy.address());
     busy.send("GET /slow HTTP/1.1\r\nHost: two.test:80\r\n\r\n");
-    let own = connection(&proxy, "the busy one", |own| own["state"] == "active");
-    assert_eq!((&own["host"], &own["under_way"]), (&"two.test:80".into(), &1.into()), "{own}");
+    let due = |own: &Value| own["state"] == "active" && own["host"] == "two.test:80";
+    let own = connection(&proxy, "the busy one", due);
+    assert_eq!(own["under_way"], 1, "{own}");
 
     // It has said nothing, and may yet begin HTTP/2.
     let _silent = Client::connect(proxy.address());

@@ -259,13 +259,15 @@ fn trust_an_unreadable_chain_makes_nobody_one_of_us() {
 #[test]
 fn trust_who_is_trusted_is_told_where_the_time_went() {
     let origin = Origin::saying("hello");
-    for (keys, rest, told) in [
-        (TRUSTING, "cache = true\n", true),
-        ("", "cache = true\n", false),
-        (TRUSTING, "cache = true\n[server]\nserver_timing = false\n", false),
+    let other = "X-Forwarded-For: 192.0.2.7\r\n";
+    for (keys, rest, fields, told) in [
+        (TRUSTING, "cache = true\n", "", true),
+        (TRUSTING, "cache = true\n", other, false),
+        ("", "cache = true\n", "", false),
+        (TRUSTING, "cache = true\n[server]\nserver_timing = false\n", "", false),
     ] {
         let proxy = configured::gateway(&origin.url(), keys, rest).start();
-        let answer = ask(&proxy, "");
+        let answer = ask(&proxy, fields);
         assert_eq!(answer.field("server-timing").is_some(), told, "{keys} {rest}");
         let Some(value) = answer.field("server-timing") else { continue };
         let metrics: Vec<&str> = value.split(", ").collect();

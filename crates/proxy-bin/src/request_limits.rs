@@ -36,6 +36,8 @@ impl RequestLimits {
             let list = KeyPath::of("filter").key(kind);
             config.definitions.of_named(&list, "id", id)
         };
+        // Routes name limits, so where one holds is not in its own definition.
+        let held = |kind: &str, id: &str, holds: &Holds| format!("{} {holds:?}", defined(kind, id));
         let rates = config.rate_limits.iter().filter_map(|own| {
             let id = own.limit.id().to_string();
             let limiter = states.keep(&id, defined("rate_limits", &id), || {
@@ -51,7 +53,7 @@ impl RequestLimits {
                 Holds::Everywhere => own.limit.clone(),
                 Holds::Routes(routes) => own.limit.clone().applies(on_routes(routes)),
             };
-            states.keep(&id, defined("concurrency_limits", &id), || {
+            states.keep(&id, held("concurrency_limits", &id, &own.holds), || {
                 Some(counted(limit.start(clock()).ok()?, recorder, ConcurrencyLimiter::metrics))
             })
         });
@@ -62,7 +64,7 @@ impl RequestLimits {
                 Holds::Everywhere => own.limit.clone(),
                 Holds::Routes(routes) => own.limit.clone().applies(on_routes(routes)),
             };
-            states.keep(&id, defined("bandwidth_limits", &id), || {
+            states.keep(&id, held("bandwidth_limits", &id, &own.holds), || {
                 Some(counted(limit.start(clock()).ok()?, recorder, BandwidthLimiter::metrics))
             })
         });

@@ -137,11 +137,13 @@ async fn run(
         let _ = io::stderr().write_all(greeting.as_bytes());
     }
     running.state.ready(true);
+    // The service manager learns of this process first: the one before may end at once when it is
+    // told, and with it the service.
+    notify::ready(took_over);
     if let Some(predecessor) = predecessor {
         tracing::info!("this process has taken over; the one before drains");
         predecessor.ready()?;
     }
-    notify::ready(took_over);
 
     let state = running.state.clone();
     let mut upgrading = Upgrading::default();

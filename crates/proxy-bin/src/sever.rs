@@ -12,7 +12,8 @@ use crate::generation::Generation;
 /// Which connections are to be closed.
 #[derive(Clone, Debug)]
 pub enum Selector {
-    /// Those of a client: its address, or a network.
+    /// Those of a client: its address, or a network. Where a trusted peer speaks for others, those on
+    /// which something of the client is under way.
     Client(IpNet),
     /// Those on which something of this host is under way: tunnels, and requests. Of the requests
     /// that an HTTP/2 or HTTP/3 connection has under way the latest counts.
@@ -31,7 +32,7 @@ impl Selector {
             Self::Client(network) => {
                 let networks: IpSet = [*network].into_iter().collect();
                 let asked = tunnel.and_then(|own| own.exchange()).map(Exchange::client);
-                let all = [Some(info.peer), latest.client, asked];
+                let all = [Some(info.peer), latest.client.filter(|_| asks), asked];
                 all.into_iter().flatten().any(|client| client.is_in(&networks))
             }
             Self::Host(pattern) => {

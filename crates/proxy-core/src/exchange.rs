@@ -275,7 +275,7 @@ impl Exchange {
 
     /// Writes the trusted client address. The first one stays.
     pub fn set_client(&self, client: ClientAddr) {
-        if client != self.0.connection.peer {
+        if self.0.connection.peer_trusted {
             self.0.connection.activity.note_client(client);
         }
         let _ = self.0.client.set(client);

@@ -169,7 +169,10 @@ impl Open {
             self.exchange.set_ending(Ending::Tunnel);
             return self.observer.clone().keep_tunnel(self);
         }
-        if self.exchange.connection().peer_trusted
+        // A trusted peer that speaks for somebody else would pass it on.
+        let connection = self.exchange.connection();
+        if connection.peer_trusted
+            && self.exchange.client() == connection.peer
             && self.observer.tells_timing()
             && let Some(value) = server_timing::value(&self.exchange, took)
         {

@@ -230,9 +230,11 @@ where
 {
     async fn tcp(self, listener: TcpListener) {
         loop {
+            // What comes after the end is whoever else's holds the socket.
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                biased;
                 () = self.stop.begun() => return,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, peer)) => {
@@ -249,9 +251,11 @@ where
 
     async fn unix(self, listener: UnixListener) {
         loop {
+            // What comes after the end is whoever else's holds the socket.
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                biased;
                 () = self.stop.begun() => return,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, _)) => {
