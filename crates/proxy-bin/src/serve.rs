@@ -172,6 +172,9 @@ async fn run(
         }
     };
     drop(orders);
+    if successor.is_none() {
+        upgrading.abandon();
+    }
     match &successor {
         Some(successor) => {
             tracing::info!(pid = successor.pid, "another process serves; this one drains");

@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::handover::{Line, Message};
 use super::takeover::PREDECESSOR;
@@ -67,22 +68,65 @@ pub(super) struct Successor {
     pub(super) _line: Line,
 }
 
+/// The new process, which can be ended until this one drains for it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Newcomer(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    child: Option<Child>,
+    unwanted: bool,
+}
+
+impl Newcomer {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts it, unless it is unwanted by now.
+    fn start(&self, mut command: Command) -> io::Result<()> {
+        let mut state = self.state();
+        if state.unwanted {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        state.child = Some(command.spawn()?);
+        Ok(())
+    }
+
+    /// It serves: its number, unless it is unwanted by now.
+    fn serves(&self) -> Option<u32> {
+        self.state().child.as_ref().map(Child::id)
+    }
+
+    /// Ends it, and says how it ended, if it is there yet.
+    pub(super) fn end(&self) -> Option<ExitStatus> {
+        let mut state = self.state();
+        state.unwanted = true;
+        let mut child = state.child.take()?;
+        // Fails only where it has ended already.
+        let _ = child.kill();
+        child.wait().ok()
+    }
+}
+
 /// Starts a new process and hands over. `let_go` is called when it has read its configuration.
 /// Blocks.
 pub(super) fn hand_over(
     program: &Program,
     handed: &Handed,
+    newcomer: &Newcomer,
     let_go: impl FnOnce() -> io::Result<()>,
 ) -> Result<Successor, UpgradeError> {
-    let start = || -> io::Result<(Child, Line)> {
+    let start = || -> io::Result<Line> {
         let path = program.path.as_ref().ok_or(io::ErrorKind::NotFound)?;
         let (line, theirs) = Line::pair()?;
         let mut command = Command::new(path);
         command.args(&program.arguments).stdin(Stdio::from(theirs));
         command.env(PREDECESSOR, std::process::id().to_string());
-        Ok((command.spawn()?, line))
+        newcomer.start(command)?;
+        Ok(line)
     };
-    let (mut child, line) = start().map_err(UpgradeError::Start)?;
+    let line = start().map_err(UpgradeError::Start)?;
     let talk = || -> io::Result<()> {
         for (kind, socket) in &handed.sockets {
             line.give(kind, socket.as_fd())?;
@@ -96,18 +140,14 @@ pub(super) fn hand_over(
         line.say(&Message::Go)?;
         line.expect(&Message::Ready)
     };
-    match talk() {
-        Ok(()) => Ok(Successor { pid: child.id(), _line: line }),
-        Err(error) => {
-            // Fails only where it has ended already.
-            let _ = child.kill();
-            let status = child.wait();
-            Err(UpgradeError::Failed(match status {
-                Ok(status) if status.code().is_some() => {
-                    io::Error::other(format!("{error} ({status})"))
-                }
-                _ => error,
-            }))
-        }
+    let serves = || newcomer.serves().ok_or_else(|| io::ErrorKind::Interrupted.into());
+    match talk().and_then(|()| serves()) {
+        Ok(pid) => Ok(Successor { pid, _line: line }),
+        Err(error) => Err(UpgradeError::Failed(match newcomer.end() {
+            Some(status) if status.code().is_some() => {
+                io::Error::other(format!("{error} ({status})"))
+            }
+            _ => error,
+        })),
     }
 }

@@ -9,7 +9,7 @@ use proxy_observe::AuditLog;
 use tokio::sync::oneshot;
 
 use super::running::Running;
-use super::upgrade::{Program, Successor, UpgradeError, hand_over};
+use super::upgrade::{Newcomer, Program, Successor, UpgradeError, hand_over};
 use crate::config::resolved::LogTarget;
 
 /// How long the audit log may take to write what it has.
@@ -21,11 +21,20 @@ type Outcome = Result<Successor, UpgradeError>;
 #[derive(Default)]
 pub(super) struct Upgrading {
     outcome: Option<oneshot::Receiver<Outcome>>,
+    newcomer: Newcomer,
 }
 
 impl Upgrading {
     pub(super) fn is_under_way(&self) -> bool {
         self.outcome.is_some()
+    }
+
+    /// Ends what is under way: this process ends, and nobody is to serve in its place.
+    pub(super) fn abandon(&mut self) {
+        if self.outcome.take().is_some() {
+            self.newcomer.end();
+            tracing::warn!("the upgrade that was under way is given up");
+        }
     }
 
     /// Begins one. Why it can not begin is in the log.
@@ -50,13 +59,15 @@ impl Upgrading {
         let handed = running.handed().map_err(UpgradeError::Start)?;
         let (program, audit) = (program.clone(), audit_file(running));
         let (told, outcome) = oneshot::channel();
+        self.newcomer = Newcomer::default();
+        let newcomer = self.newcomer.clone();
         // A thread of its own: the process does not wait for it when it ends.
         let conversation = move || {
             let let_go = || match &audit {
                 Some((log, path)) => step_aside(log, path),
                 None => Ok(()),
             };
-            let outcome = hand_over(&program, &handed, let_go);
+            let outcome = hand_over(&program, &handed, &newcomer, let_go);
             if let (Err(_), Some((log, path))) = (&outcome, &audit)
                 && let Err(error) = log.reopen(path)
             {
