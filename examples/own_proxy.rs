@@ -80,7 +80,7 @@ mod tests {
                 "7",
                 ":13:10: error: extensions.version.number: expected a string",
             ),
-            ("value", "1.2.3", "1\\n2", ":12:2: error: extensions.version: failed to parse header"),
+            ("value", "1.2.3", "1\\n2", ":12:1: error: extensions.version: failed to parse header"),
             ("name", "s.version]", "s.versoin]", "did you mean `version`?"),
         ] {
             let error = served(name, &FILE.replace(from, to)).await.expect_err(name);

@@ -396,3 +396,36 @@ fn explain_says_how_an_endpoint_is_chosen() {
     assert!(told.stdout.contains("app: 127.0.0.1:300"), "{}", told.stdout);
     assert!(told.stdout.contains("least_requests, 2 of 2 in service"), "{}", told.stdout);
 }
+
+#[test]
+fn a_second_attempt_is_made_beside_a_slow_one() {
+    // The first answers nothing that is slow.
+    let hangs = Origin::answering(|request, _| match request.head.target.as_str() {
+        "/slow" => Vec::new(),
+        _ => ok("first"),
+    });
+    let answers = Origin::saying("second");
+    let proxy = gateway(&format!(
+        "endpoints = [\"{}\", \"{}\"]\nhedge = {{ min_delay = \"10ms\", budget = \"100%\" }}",
+        hangs.url(),
+        answers.url()
+    ))
+    .start();
+    // What is usual is learnt first.
+    for _ in 0..64 {
+        assert_eq!(get(&proxy, "/").status(), 200);
+    }
+    for _ in 0..4 {
+        assert_eq!(get(&proxy, "/slow").text(), "second");
+    }
+    assert!(hangs.lines().iter().any(|line| line == "GET /slow"), "it was never slow");
+    let metrics = proxy.ask_admin("/metrics").text();
+    let won = "proxy_upstream_hedges_total{upstream=\"app\",outcome=\"won\"} ";
+    let count = metrics.lines().find_map(|line| line.strip_prefix(won)?.parse::<u32>().ok());
+    assert!(count.is_some_and(|count| count > 0), "{metrics}");
+    // What is not safe is not sent twice.
+    let sent =
+        |origin: &Origin| origin.lines().iter().filter(|line| line.starts_with("POST")).count();
+    assert_eq!(ask(&proxy, "POST", "", "x").status(), 200);
+    assert_eq!(sent(&hangs) + sent(&answers), 1);
+}

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     fn header(version_2: bool, ends: Option<(&str, &str)>) -> Vec<u8> {
-        let announce = Announce { version_2, privacy: AddressPrivacy::Full };
+        let announce = Announce { version_2, privacy: AddressPrivacy::default() };
         announce.header(ends.map(|(a, b)| (a.parse().unwrap(), b.parse().unwrap())))
     }
 
