@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
+use std::sync::mpsc;
 
 use proxyd_tests::client::{self, Client};
 use proxyd_tests::load::Load;
@@ -184,12 +185,21 @@ fn systemd_is_told() {
     let folder = Scratch::new("notify");
     let path = folder.join("socket");
     let socket = UnixDatagram::bind(&path).expect("a socket");
-    socket.set_read_timeout(Some(waiting::PATIENCE)).expect("a timeout");
-    let told = |what: &str| {
+    // Read at once: who tells waits where nobody reads.
+    let (packets, arrived) = mpsc::channel();
+    std::thread::spawn(move || {
         let mut packet = [0; 4096];
+        while let Ok(length) = socket.recv(&mut packet) {
+            if packets.send(String::from_utf8_lossy(&packet[..length]).into_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    let told = |what: &str| {
         loop {
-            let length = socket.recv(&mut packet).unwrap_or_else(|error| panic!("{what}: {error}"));
-            let text = String::from_utf8_lossy(&packet[..length]).into_owned();
+            let text = arrived
+                .recv_timeout(waiting::PATIENCE)
+                .unwrap_or_else(|error| panic!("{what}: {error}"));
             if text.lines().any(|line| line == what) {
                 return text;
             }
