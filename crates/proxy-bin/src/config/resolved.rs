@@ -11,6 +11,7 @@ mod intercept;
 mod privacy;
 mod rate_limit;
 mod traffic;
+mod upstream;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,13 +26,8 @@ use ipnet::IpNet;
 use proxy_core::{NamePattern, OpeningLimits};
 use proxy_observe::access_log::SyslogAddress;
 use proxy_server::tls::TlsEdge;
-use proxy_upstream::cluster::OutlierConfig;
 use proxy_upstream::dial::parent::ParentConfig;
-use proxy_upstream::health::HealthCheckConfig;
-use proxy_upstream::hedge::HedgeConfig;
-use proxy_upstream::retry::RetryConfig;
 use proxy_upstream::tls::UpstreamTls;
-use proxy_upstream::{BalanceConfig, CircuitBreakerConfig, DnsEndpoints};
 
 pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
 pub use compress::{CompressLimits, CompressPolicy};
@@ -43,6 +39,7 @@ pub use intercept::Intercept;
 pub use privacy::{AuditLog, Privacy};
 pub use rate_limit::{BandwidthLimit, ConcurrencyLimit, Holds, RateLimit};
 pub use traffic::{ForwardAuth, Mirror, Split};
+pub use upstream::{Discover, Endpoint, Pool, Upstream, UpstreamHost, UpstreamTimeouts};
 
 use super::definitions::Definitions;
 use super::raw;
@@ -352,108 +349,6 @@ impl FromIterator<RangeInclusive<u16>> for Ports {
     fn from_iter<I: IntoIterator<Item = RangeInclusive<u16>>>(ranges: I) -> Self {
         Self(ranges.into_iter().collect())
     }
-}
-
-/// A group of origin servers.
-#[derive(Clone, Debug)]
-pub struct Upstream {
-    /// Its name.
-    pub name: String,
-    /// The origin servers; at least one, but where they are found.
-    pub endpoints: Vec<Endpoint>,
-    /// Where they are found, if that changes.
-    pub discover: Option<Discover>,
-    /// The `Host` that they see.
-    pub host: UpstreamHost,
-    /// What is spoken with them.
-    pub protocol: raw::UpstreamProtocol,
-    /// TLS with them, where their URLs say so.
-    pub tls: Option<UpstreamTls>,
-    /// The parent proxy through which they are reached.
-    pub parent: Option<String>,
-    /// The PROXY header by which connections begin.
-    pub proxy_protocol: Option<raw::ProxyHeaderVersion>,
-    /// How they share requests.
-    pub balance: BalanceConfig,
-    /// When one is left alone.
-    pub outlier: Option<OutlierConfig>,
-    /// How much each takes.
-    pub circuit_breaker: Option<CircuitBreakerConfig>,
-    /// What is sent again.
-    pub retry: Option<RetryConfig>,
-    /// When a second attempt is made.
-    pub hedge: Option<HedgeConfig>,
-    /// How they are checked.
-    pub health_check: Option<HealthCheckConfig>,
-    /// Kept-alive connections.
-    pub pool: Pool,
-    /// Times.
-    pub timeouts: UpstreamTimeouts,
-    /// Whether readiness depends on it.
-    pub required: bool,
-}
-
-/// Where the endpoints of an upstream are found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Discover {
-    /// In a file; as it was before it was read.
-    File(PathBuf, Stamp),
-    /// In DNS.
-    Dns(DnsEndpoints),
-}
-
-/// One origin server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// As it is written in a URL, with the port where one was given.
-    pub authority: http::uri::Authority,
-    /// A name, or an IP literal without brackets.
-    pub host: String,
-    /// The port; where none was given, that of the scheme.
-    pub port: u16,
-    /// Its socket in the file system, where it has one instead.
-    pub socket: Option<PathBuf>,
-    /// Its share beside the others'.
-    pub weight: u32,
-    /// Whether it is used only while no other is in service.
-    pub backup: bool,
-    /// The zone that it stands in.
-    pub zone: Option<Arc<str>>,
-}
-
-/// The `Host` that origin servers see.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UpstreamHost {
-    /// The client's own.
-    Client,
-    /// The endpoint's.
-    Upstream,
-    /// This name.
-    Name(http::HeaderValue),
-}
-
-/// Kept-alive connections.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pool {
-    /// How long one may wait unused.
-    pub idle_timeout: Duration,
-    /// How many may wait, for each endpoint.
-    pub max_idle: usize,
-    /// How old one may be for a new request.
-    pub max_age: Option<Duration>,
-    /// How many requests one takes.
-    pub max_requests: Option<u64>,
-}
-
-/// Times towards an upstream or a destination.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UpstreamTimeouts {
-    /// Until the connection stands.
-    pub connect: Duration,
-    /// Until the head of the response.
-    pub first_byte: Duration,
-    /// Between reads of the content.
-    pub read_idle: Duration,
 }
 
 /// What a route says beside what the table has.
