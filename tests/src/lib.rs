@@ -10,6 +10,7 @@ pub mod cache_case;
 pub mod cache_judge;
 pub mod cache_stage;
 pub mod cache_status;
+pub mod chromium;
 pub mod client;
 pub mod client_hello;
 pub mod compressible;

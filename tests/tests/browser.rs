@@ -1,12 +1,10 @@
 //! A headless Chromium browses through `proxyd forward`: a page with 50 assets, over http and
 //! over https through CONNECT.
 
-use std::process::Command;
-
+use proxyd_tests::chromium::Chromium;
 use proxyd_tests::nginx::Nginx;
 use proxyd_tests::proxyd::{self, Proxyd};
-use proxyd_tests::scratch::Scratch;
-use proxyd_tests::{programs, waiting};
+use proxyd_tests::waiting;
 
 const ASSETS: usize = 50;
 
@@ -24,20 +22,14 @@ fn page() -> String {
 }
 
 fn browse(proxy: &Proxyd, url: &str) -> String {
-    let profile = Scratch::new("chromium");
-    let output = Command::new(programs::require("chromium"))
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-        .args(["--disable-dev-shm-usage", "--ignore-certificate-errors"])
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("--proxy-server={}", proxy.url()))
-        .args(["--proxy-bypass-list=<-loopback>", "--dump-dom", url])
-        .env("HOME", profile.path())
-        .output()
-        .expect("chromium can be started");
-    let dom = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(!dom.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    dom
+    let through = format!("--proxy-server={}", proxy.url());
+    let options = [
+        "--disable-quic",
+        "--ignore-certificate-errors",
+        &through,
+        "--proxy-bypass-list=<-loopback>",
+    ];
+    Chromium::new().page(url, &options)
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use std::process::Command;
 
+use proxyd_tests::chromium::Chromium;
 use proxyd_tests::client;
 use proxyd_tests::compressible::corpus;
 use proxyd_tests::configured;
 use proxyd_tests::origin::{self, Origin};
 use proxyd_tests::pki::Pki;
 use proxyd_tests::proxyd::Proxyd;
-use proxyd_tests::scratch::Scratch;
 use proxyd_tests::{programs, waiting};
 
 /// A script of some 60 KB, in which little differs between two versions; its last line sets `done`.
@@ -91,21 +91,10 @@ fn python_decodes_every_coding_and_the_next_version_with_a_dictionary() {
     waiting::until("it is counted", || (count(&proxy, "dcz") == 1.0).then_some(()));
 }
 
-/// The page as a browser shows it.
+/// The page as a browser shows it that nothing stands between.
 fn browse(url: &str, options: &[&str]) -> String {
-    let profile = Scratch::new("chromium");
-    let output = Command::new(programs::require("chromium"))
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
-        .args(["--disable-background-networking", "--disable-component-update"])
-        .args(["--disable-dev-shm-usage", "--no-proxy-server", "--disable-sync"])
-        .args(["--virtual-time-budget=20000", "--dump-dom"])
-        .args(options)
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(url)
-        .env("HOME", profile.path())
-        .output()
-        .expect("chromium can be started");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    let own = ["--no-proxy-server", "--virtual-time-budget=20000"];
+    Chromium::new().page(url, &[&own, options].concat())
 }
 
 /// A browser on the same machine takes br and zstd without TLS, and has dictionaries: whether it uses

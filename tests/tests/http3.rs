@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use http::Request;
+use proxyd_tests::chromium::Chromium;
 use proxyd_tests::h3_client::H3Client;
 use proxyd_tests::origin::Origin;
 use proxyd_tests::pki::Pki;
 use proxyd_tests::proxyd::Proxyd;
+use proxyd_tests::script::response;
 use proxyd_tests::{configured, waiting};
 
 /// A gateway that speaks all three, with more keys of its listener.
@@ -78,6 +80,49 @@ fn it_is_advertised() {
             let says = head.contains(&format!("alt-svc: h3=\":{port}\"; ma=86400"));
             assert_eq!(says, due, "{head}");
         }
+    }
+}
+
+/// A page, its script and what the script fetches, all over QUIC, by a browser that has the authority
+/// in its certificate store.
+#[test]
+fn a_browser_loads_a_page_over_quic() {
+    const PAGE: &str = "<!doctype html><html><head><link rel=icon href=data:,></head><body>\
+        <p id=said>not yet</p><script src=own.js></script></body></html>";
+    const SCRIPT: &str = "fetch('/data', { method: 'POST', body: 'x'.repeat(100000) })\
+        .then(answer => answer.text()).then(text => {\
+        document.getElementById('said').textContent = 'said ' + text; });";
+    let (pki, origin) = (
+        Pki::new(),
+        Origin::answering(|request, _| {
+            let (kind, content) = match &*request.head.target {
+                "/" => ("text/html", PAGE.to_owned()),
+                "/own.js" => ("text/javascript", SCRIPT.to_owned()),
+                _ => ("text/plain", request.content.len().to_string()),
+            };
+            vec![response("200 OK", &[("Content-Type", kind)], &content)]
+        }),
+    );
+    let proxy = edge(&origin.url(), &pki, "");
+    let port = proxy.address().port();
+    let dom = Chromium::new().trusting(&pki.ca()).page(
+        &format!("https://localhost:{port}/"),
+        &[
+            "--no-proxy-server",
+            "--virtual-time-budget=20000",
+            &format!("--origin-to-force-quic-on=localhost:{port}"),
+            // It names both addresses, and we listen at one.
+            "--host-resolver-rules=MAP localhost 127.0.0.1",
+        ],
+    );
+    assert!(dom.contains("said 100000"), "{dom}");
+    for target in ["/", "/own.js", "/data"] {
+        let target = format!("\"target\":\"{target}\"");
+        let line = waiting::until("its line in the log", || {
+            let log = proxy.log();
+            log.lines().find(|line| line.contains(&target)).map(str::to_owned)
+        });
+        assert!(line.contains("HTTP/3"), "{line}");
     }
 }
 

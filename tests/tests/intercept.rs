@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use proxyd_tests::chromium::Chromium;
 use proxyd_tests::origin::Origin;
 use proxyd_tests::pki::{Pki, s_client};
 use proxyd_tests::proxyd::{Proxyd, run_to_end};
@@ -240,6 +241,54 @@ fn what_is_inside_is_stored_only_if_asked() {
         assert!(ask().contains("200"));
         assert_eq!(ask().contains("proxyd; hit"), hits, "{}", ask());
     }
+}
+
+/// Our authority is in the browser's certificate store, and the origin server's is not.
+#[test]
+fn a_browser_sees_a_refusal_inside_https_and_a_cached_asset() {
+    const PAGE: &str = "<!doctype html><html><head><link rel=icon href=data:,></head><body>\
+        <p id=said>not yet</p><script src=own.js></script></body></html>";
+    const SCRIPT: &str = "document.getElementById('said').textContent = 'loaded';";
+    let mut stage = Stage::new();
+    stage.origin = Origin::answering(|request, _| {
+        vec![match &*request.head.target {
+            "/own.js" => response(
+                "200 OK",
+                &[("Content-Type", "text/javascript"), ("Cache-Control", "max-age=600")],
+                SCRIPT,
+            ),
+            _ => response("200 OK", &[("Content-Type", "text/html")], PAGE),
+        }]
+    });
+    let pair = stage.pki.leaf(&["localhost"]);
+    let tls = format!("[listeners.web.tls]\ncertificates = [{}]\n", pair.table());
+    stage.tls = configured::gateway(&stage.origin.url(), &tls, "").start();
+    let rules = "[[filter.rules]]\nid = \"no-secrets\"\nmatch = { paths = [\"/secret\"] }\n\
+                 action = \"deny\"\n";
+    let proxy = stage.proxy("", "cache = true", "names = [\"localhost\"]\ncache = true\n", rules);
+    let through = format!("--proxy-server={}", proxy.url());
+    let options = [&*through, "--proxy-bypass-list=<-loopback>", "--virtual-time-budget=20000"];
+    // With a cache of its own that is empty.
+    let browse = |path: &str| {
+        let browser = Chromium::new().trusting(&stage.authority());
+        browser.page(&stage.url("localhost", path), &options)
+    };
+    for _ in 0..2 {
+        let page = browse("/");
+        assert!(page.contains("loaded"), "{page}");
+    }
+    let asked = stage.origin.lines().iter().filter(|line| line.contains("/own.js")).count();
+    assert_eq!(asked, 1, "the second browser's came from the cache");
+    waiting::until("the hit in the log", || {
+        let log = proxy.log();
+        let hit = |line: &&str| line.contains("/own.js") && line.contains("\"cache\":\"hit\"");
+        log.lines().find(hit).map(|_| ())
+    });
+    let page = browse("/secret");
+    assert!(page.contains("no-secrets") && page.contains("403"), "{page}");
+    // One that does not know our authority shows nothing.
+    let refused = Chromium::new().load(&stage.url("localhost", "/"), &options);
+    assert!(refused.is_err_and(|complaint| complaint.contains("CERT_AUTHORITY_INVALID")));
 }
 
 #[test]
