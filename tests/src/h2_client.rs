@@ -108,6 +108,11 @@ impl H2Client {
         self.going
     }
 
+    /// Notes that it opens no more streams: for who reads what comes by [`Self::link`].
+    pub fn told_to_go(&mut self) {
+        self.going = true;
+    }
+
     /// The head of a request, in the usual order; more fields follow it.
     #[must_use]
     pub fn head<'a>(

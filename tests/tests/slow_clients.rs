@@ -1,16 +1,27 @@
 //! slowhttptest against `proxyd reverse`: a thousand connections that are slow on purpose, in
 //! their heads, their content and their reading. Honest clients are served all the time, and most
 //! of the slow ones are ended.
+//!
+//! How much longer honest clients wait is measured by hand:
+//!
+//! ```sh
+//! PROXYD_BIN=target/release/proxyd \
+//!     cargo test -p proxyd-tests --test slow_clients -- --ignored --nocapture
+//! ```
+#![allow(clippy::print_stdout, reason = "its figures are what the measurement is for")]
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use proxyd_tests::client;
 use proxyd_tests::configured;
 use proxyd_tests::nginx::Nginx;
+use proxyd_tests::operator;
 use proxyd_tests::programs;
 use proxyd_tests::proxyd::Proxyd;
 use proxyd_tests::scratch::Scratch;
+use proxyd_tests::waiting;
 
 /// As many as the issue asks for.
 const CONNECTIONS: usize = 1000;
@@ -112,17 +123,71 @@ fn withstands(arguments: &[&str], ended_for: Option<&str>) {
     assert!(all_ended || closed(&table) >= CONNECTIONS / 2, "{table}");
 }
 
+const HEADS: &[&str] = &["-H", "-i", "1", "-x", "24"];
+const CONTENT: &[&str] = &["-B", "-i", "1", "-s", "8192", "-x", "10", "-t", "POST"];
+const READERS: &[&str] = &["-X", "-w", "512", "-y", "1024", "-n", "5", "-z", "32", "-k", "3"];
+
 #[test]
 fn slow_heads() {
-    withstands(&["-H", "-i", "1", "-x", "24"], None);
+    withstands(HEADS, None);
 }
 
 #[test]
 fn slow_content() {
-    withstands(&["-B", "-i", "1", "-s", "8192", "-x", "10", "-t", "POST"], None);
+    withstands(CONTENT, None);
 }
 
 #[test]
 fn slow_readers() {
-    withstands(&["-X", "-w", "512", "-y", "1024", "-n", "5", "-z", "32", "-k", "3"], Some("write"));
+    withstands(READERS, Some("write"));
+}
+
+/// How long honest clients wait who ask every ten milliseconds, each over a connection of its own:
+/// the median, and what only a hundredth of them exceeds.
+fn waits(proxy: &Proxyd, requests: usize) -> (Duration, Duration) {
+    let begun = Instant::now();
+    let mut times: Vec<Duration> = (1..=requests)
+        .map(|number| {
+            let asked = Instant::now();
+            let answer = client::get(proxy.address(), "localhost", "/small");
+            assert_eq!(answer.status(), 200);
+            let took = asked.elapsed();
+            let due = begun + Duration::from_millis(10) * u32::try_from(number).expect("small");
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            took
+        })
+        .collect();
+    times.sort_unstable();
+    (times[requests / 2], times[requests * 99 / 100])
+}
+
+#[test]
+#[ignore = "a measurement: its figures are read, on a machine that does nothing else"]
+fn how_much_longer_honest_clients_wait() {
+    const REQUESTS: usize = 1_500;
+    let nginx = Nginx::serving_files();
+    nginx.file("big", vec![b'x'; 5_000_000]);
+    nginx.file("small", "hello");
+    let limits = "[server.limits]\nconnections_per_client = 5000\n";
+    let proxy = configured::gateway(&nginx.url(), "", limits).start();
+    let _ = waits(&proxy, 300);
+    for (name, arguments) in [("heads", HEADS), ("content", CONTENT), ("readers", READERS)] {
+        let usual = waits(&proxy, REQUESTS);
+        let attack = Attack::start(&proxy, "60", arguments);
+        waiting::until("nearly all slow clients are connected", || {
+            let open = operator::metric(&proxy, "proxy_server_connections");
+            (open >= CONNECTIONS as f64 * 0.9).then_some(())
+        });
+        let beside = waits(&proxy, REQUESTS);
+        drop(attack);
+        let times = beside.1.as_secs_f64() / usual.1.as_secs_f64();
+        println!(
+            "slow {name}: median {:.3?}, p99 {:.3?}; without them {:.3?} and {:.3?}: {times:.2} times",
+            beside.0, beside.1, usual.0, usual.1
+        );
+        waiting::until_within(waiting::PATIENCE * 3, "the slow ones have gone", || {
+            let open = operator::metric(&proxy, "proxy_server_connections");
+            (open < 50.0).then_some(())
+        });
+    }
 }
