@@ -7,21 +7,27 @@ use std::process::{Command, Stdio};
 use http::Request;
 use proxyd_tests::chromium::Chromium;
 use proxyd_tests::h3_client::H3Client;
+use proxyd_tests::operator::{self, RUNTIME};
 use proxyd_tests::origin::Origin;
 use proxyd_tests::pki::Pki;
-use proxyd_tests::proxyd::Proxyd;
+use proxyd_tests::proxyd::{Launch, Proxyd};
 use proxyd_tests::script::response;
+use proxyd_tests::successors::Successors;
 use proxyd_tests::{configured, waiting};
 
 /// A gateway that speaks all three, with more keys of its listener.
 fn edge(origin: &str, pki: &Pki, listener: &str) -> Proxyd {
+    edge_launch(origin, pki, listener).start()
+}
+
+fn edge_launch(origin: &str, pki: &Pki, listener: &str) -> Launch {
     let pair = pki.leaf(&["a.test", "localhost"]);
     let listener = format!(
         "protocols = [\"h1\", \"h2\", \"h3\"]\n{listener}\n\
          [listeners.web.tls]\ncertificates = [{}]\n",
         pair.table()
     );
-    configured::gateway(origin, &listener, "").start()
+    configured::gateway(origin, &listener, "").env(RUNTIME.0, RUNTIME.1)
 }
 
 fn connect(proxy: &Proxyd, pki: &Pki) -> Result<H3Client, String> {
@@ -143,6 +149,90 @@ fn what_is_under_way_is_finished_in_a_drain() {
     let closed = client.closed();
     assert!(closed.contains("256"), "{closed}");
     assert!(proxy.wait_exit().success());
+}
+
+/// A request on a connection of its own.
+fn get(proxy: &Proxyd, pki: &Pki) -> Result<u16, String> {
+    let mut client = connect(proxy, pki)?;
+    let get = Request::get(url(proxy, "/")).body(()).expect("a request");
+    Ok(client.ask(get, b"").head.status().as_u16())
+}
+
+#[test]
+fn it_is_switched_off_and_on_and_renamed_by_reloads() {
+    let (pki, origin) = (Pki::new(), Origin::saying("hello"));
+    let proxy = edge(&origin.url(), &pki, "");
+    let mut early = connect(&proxy, &pki).expect("a connection");
+    let post = || Request::post(url(&proxy, "/")).body(()).expect("a request");
+    let sent = early.begin(post());
+    let (all, less) = ("[\"h1\", \"h2\", \"h3\"]", "[\"h1\", \"h2\"]");
+    operator::edit(&proxy, all, less);
+    operator::reload(&proxy);
+    let refused = get(&proxy, &pki).expect_err("it is off");
+    assert!(!refused.contains("too slow"), "{refused}");
+    // Somebody is still there, on the same socket.
+    operator::edit(&proxy, less, all);
+    operator::reload(&proxy);
+    assert_eq!(get(&proxy, &pki), Ok(200));
+    let mut later = connect(&proxy, &pki).expect("a connection");
+    let second = later.begin(post());
+    // Another listener at the same address, with settings of its own.
+    let quic = "[listeners.other.tls]";
+    operator::edit(&proxy, "[listeners.web]", "[listeners.other]");
+    operator::edit(&proxy, "[listeners.web.tls]", quic);
+    operator::edit(&proxy, all, &format!("{all}\nquic = {{ retry = \"always\" }}"));
+    operator::reload(&proxy);
+    assert_eq!(get(&proxy, &pki), Ok(200));
+    for (mut client, sent) in [(early, sent), (later, second)] {
+        let answer = client.finish(sent, b"content");
+        assert_eq!((answer.head.status().as_u16(), answer.text()), (200, "hello".to_owned()));
+    }
+    waiting::until("the listeners in the log", || {
+        let log = proxy.log();
+        (log.contains("\"other\"") && log.contains("\"web\"")).then_some(())
+    });
+    // With nobody left on it the socket is closed, and can be had again.
+    operator::edit(&proxy, all, less);
+    operator::edit(&proxy, "quic = { retry = \"always\" }", "");
+    operator::reload(&proxy);
+    waiting::until("the socket is closed", || {
+        std::net::UdpSocket::bind(proxy.address()).is_ok().then_some(())
+    });
+    operator::edit(&proxy, less, all);
+    operator::reload(&proxy);
+    assert_eq!(get(&proxy, &pki), Ok(200));
+}
+
+/// New connections are those of the new process at once, and those of each old one go on there.
+#[test]
+fn connections_go_on_while_one_process_follows_another() {
+    let (pki, origin) = (Pki::new(), Origin::saying("hello"));
+    let (launch, successors) = Successors::mark(edge_launch(&origin.url(), &pki, ""));
+    let mut proxy = launch.start();
+    let post = || Request::post(url(&proxy, "/")).body(()).expect("a request");
+    let mut first = connect(&proxy, &pki).expect("a connection");
+    let sent_first = first.begin(post());
+    let id = proxy.id();
+    let next = successors.upgrade(&proxy, id);
+    let mut second = waiting::until("the new process", || connect(&proxy, &pki).ok());
+    let sent_second = second.begin(post());
+    // Once more, while the first one is there still.
+    let last = successors.upgrade(&proxy, next);
+    assert_ne!(next, last);
+    assert_eq!(waiting::until("the newest process", || get(&proxy, &pki).ok()), 200);
+    assert!(proxy.is_running(), "somebody is still with the first one");
+    for (client, sent) in [(&mut second, sent_second), (&mut first, sent_first)] {
+        let answer = client.finish(sent, &[b'x'; 100_000]);
+        assert_eq!((answer.head.status().as_u16(), answer.text()), (200, "hello".to_owned()));
+    }
+    // They are told to go, and nobody is left behind.
+    for client in [&first, &second] {
+        let closed = client.closed();
+        assert!(closed.contains("256"), "{closed}");
+    }
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+    successors.wait_end(next);
+    assert_eq!(get(&proxy, &pki), Ok(200));
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! The running process: binds, serves, hears signals, reloads, drains.
 
+#[cfg(feature = "http3")]
+mod datagrams;
 mod doors;
 pub mod embedded;
 mod handover;
+#[cfg(feature = "http3")]
+mod lingering;
 mod logs;
 mod notify;
 mod offered;
@@ -179,6 +183,8 @@ async fn run(
         Some(successor) => {
             tracing::info!(pid = successor.pid, "another process serves; this one drains");
             running.stop_accepting();
+            #[cfg(feature = "http3")]
+            running.release(successor);
         }
         None => notify::stopping(),
     }

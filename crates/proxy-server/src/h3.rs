@@ -6,15 +6,20 @@
 //! it as the HTTP/1 edge does, calls the service, and writes no more than the client's windows
 //! take, so that a client which opens none is noticed.
 
+mod admission;
 mod answer;
+mod bound;
 mod code;
 mod content;
 mod control;
 mod endpoint;
 mod frames;
+mod ids;
 mod keys;
+mod line;
 mod priority;
 mod qpack;
+mod reader;
 mod request_stream;
 mod sections;
 mod sender;
@@ -47,7 +52,8 @@ use code::Code;
 use control::Critical;
 use frames::kind;
 
-pub use endpoint::{BoundUdp, QuicSettings, accept_quic};
+pub use bound::{BoundUdp, HandedUdp, UdpPast, WeakUdp};
+pub use endpoint::{QuicDoor, QuicSettings, accept_quic};
 
 /// Response content that a connection holds until the client has acknowledged it.
 const SEND_WINDOW: u64 = 1024 * 1024;

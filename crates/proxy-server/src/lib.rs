@@ -29,7 +29,7 @@ pub use connections::{ConnectionState, LiveConnection, LiveTunnel};
 pub use drain::{Drain, DrainPhase};
 pub use edge::Edge;
 #[cfg(feature = "http3")]
-pub use h3::{BoundUdp, QuicSettings, accept_quic};
+pub use h3::{BoundUdp, HandedUdp, QuicDoor, QuicSettings, UdpPast, WeakUdp, accept_quic};
 pub use limiter::{LimitReached, Limiter, Place};
 pub use listener::{Bound, ListenAddress, ListenerSettings, accept};
 pub use proxy_core::Exchanges;

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "http3")]
+use proxy_server::QuicDoor;
 use proxy_server::{Drain, Limiter, ListenerSettings, Terms, Workers, accept};
-use tokio::sync::watch;
 
 use super::sockets::Sockets;
 use crate::compose::{Front, Resources, front, listener_settings};
@@ -28,10 +29,6 @@ pub(super) struct Doors {
     open: BTreeMap<String, Listening>,
 }
 
-/// Becomes true when the process before this one is gone, where there was one: until then it has
-/// the packets of UDP sockets, which know no queue of connections.
-pub(super) type PredecessorGone = Option<watch::Receiver<bool>>;
-
 /// A listener.
 struct Listening {
     service: Slot<Whole>,
@@ -45,8 +42,9 @@ struct Listening {
 struct Door {
     terms: Terms,
     stop: Drain,
+    /// The one on UDP.
     #[cfg(feature = "http3")]
-    quic: bool,
+    quic: Option<QuicDoor>,
 }
 
 /// What serves.
@@ -55,7 +53,6 @@ pub(super) struct Serving<'a> {
     pub(super) resources: &'a Resources,
     pub(super) workers: &'a Arc<Workers>,
     pub(super) sockets: &'a Sockets,
-    pub(super) predecessor_gone: &'a PredecessorGone,
 }
 
 impl Doors {
@@ -85,9 +82,15 @@ impl Doors {
 
 impl Doors {
     /// Accepts nothing more. What waits in the queues of the sockets is for who has them too.
-    pub(super) fn stop_accepting(&self) {
-        let doors = self.open.values().flat_map(|listening| listening.doors.values());
-        doors.for_each(|door| door.stop.drain());
+    pub(super) fn stop_accepting(&mut self) {
+        let doors = self.open.values_mut().flat_map(|listening| listening.doors.values_mut());
+        for door in doors {
+            door.stop.drain();
+            #[cfg(feature = "http3")]
+            {
+                door.quic = None;
+            }
+        }
     }
 }
 
@@ -152,35 +155,18 @@ impl Listening {
                 terms,
                 stop,
                 #[cfg(feature = "http3")]
-                quic: false,
+                quic: None,
             };
             self.doors.insert(address.clone(), door);
         }
         #[cfg(feature = "http3")]
-        if let (Some(door), Some(udp)) = (self.doors.get_mut(address), &open.udp) {
-            let after = serving.predecessor_gone.clone();
-            let serves = super::quic::Serves {
-                service: &self.service,
-                limiter: &self.limiter,
-                workers,
-                after,
-            };
-            super::quic::open(&mut door_of(door), udp, listener, serves);
+        if let Some(door) = self.doors.get_mut(address) {
+            let (service, limiter, drain) = (&self.service, &self.limiter, &resources.drain);
+            let serves =
+                super::quic::Serves { terms: &door.terms, service, limiter, workers, drain };
+            door.quic = super::quic::open(open.udp.as_ref(), listener, &serves);
         }
     }
-}
-
-/// What HTTP/3 needs of a door.
-#[cfg(feature = "http3")]
-pub(super) struct QuicDoor<'d> {
-    pub(super) terms: &'d Terms,
-    pub(super) stop: &'d Drain,
-    pub(super) is_open: &'d mut bool,
-}
-
-#[cfg(feature = "http3")]
-fn door_of(door: &mut Door) -> QuicDoor<'_> {
-    QuicDoor { terms: &door.terms, stop: &door.stop, is_open: &mut door.quic }
 }
 
 impl Door {
@@ -206,12 +192,13 @@ fn retire(drain: Drain) {
 fn entrance(listener: &Listener) -> String {
     let tls = listener.tls.as_ref().map(|tls| (&tls.files.clients, tls.edge.options().minimum));
     format!(
-        "{:?} {tls:?} {:?} {:?} {} {} {}",
+        "{:?} {tls:?} {:?} {:?} {} {} {} {}",
         listener.role,
         listener.trusted_proxies,
         listener.client_address_from,
         listener.proxy_protocol,
         listener.h1,
         listener.h2,
+        listener.quic.is_some(),
     )
 }

@@ -32,8 +32,18 @@ pub(super) enum Message {
     Tcp,
     /// With a listening socket of the file system.
     Unix,
-    /// With a UDP socket.
+    /// With a UDP socket, which the old process reads until it says so.
     Udp,
+    /// Of the UDP socket before this message: a process that may have connections there, with the
+    /// line on which packets are passed on to it.
+    UdpPast {
+        /// Its number among those that follow each other.
+        generation: u8,
+        /// By which the ids of its connections are known.
+        ids: [u8; 32],
+        /// What its other keys were made from, where it made that itself.
+        secret: Option<[u8; 32]>,
+    },
     /// The token of an admin listener, where it was made by the process.
     Token {
         /// Where the admin listener is.
@@ -49,7 +59,12 @@ pub(super) enum Message {
     Go,
     /// The new one serves.
     Ready,
+    /// The old one reads no UDP socket any more.
+    Released,
 }
+
+/// A message with its descriptor.
+pub(super) type Parcel = (Message, OwnedFd);
 
 /// One end of the conversation. Blocks.
 #[derive(Debug)]
@@ -123,12 +138,14 @@ impl Line {
         }
     }
 
-    /// Waits until the other one is gone, however long that takes.
-    pub(super) fn outlive(self) {
+    /// Hears what it says until it is gone, however long that takes.
+    pub(super) fn outlive(self, mut heard: impl FnMut(&Message)) {
         if set_socket_timeout(&self.0, Timeout::Recv, None).is_err() {
             return;
         }
-        while self.hear().is_ok() {}
+        while let Ok((message, _)) = self.hear() {
+            heard(&message);
+        }
     }
 }
 
@@ -155,6 +172,6 @@ mod tests {
         assert!(far.expect(&Message::All).is_err(), "it was the token");
         drop(near);
         assert_eq!(far.hear().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        far.outlive();
+        far.outlive(|_| {});
     }
 }

@@ -41,9 +41,9 @@ impl Offered {
 
     /// The same of UDP.
     #[cfg(feature = "http3")]
-    pub(super) fn take_udp(&mut self, address: SocketAddr) -> io::Result<Option<BoundUdp>> {
-        let at = self.datagrams.iter().position(|own| own.local_addr() == Some(address));
-        Ok(at.map(|at| self.datagrams.swap_remove(at)))
+    pub(super) fn take_udp(&mut self, address: SocketAddr) -> Option<BoundUdp> {
+        let at = self.datagrams.iter().position(|own| own.local_addr() == Some(address))?;
+        Some(self.datagrams.swap_remove(at))
     }
 
     /// Says which are of no use.

@@ -8,8 +8,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use proxy_core::{Clock, SystemClock};
 use proxy_observe::Metrics;
 use proxy_server::Workers;
+#[cfg(feature = "http3")]
+use tokio::sync::watch;
 
-use super::doors::{Doors, PredecessorGone, Serving};
+use super::doors::{Doors, Serving};
 use super::logs::Logs;
 use super::offered::Offered;
 use super::operators::Operators;
@@ -20,6 +22,8 @@ use super::takeover::Predecessor;
 use super::tasks::Tasks;
 use super::upgrade::Handed;
 use super::{ServeError, runtime_kind, worker_count};
+#[cfg(feature = "http3")]
+use super::{datagrams, handover::Message, upgrade::Successor};
 use crate::admin::State;
 use crate::admin_token::AdminToken;
 use crate::compose::{Composed, Resources, compose};
@@ -51,7 +55,9 @@ pub(super) struct Running {
     pub(super) state: State,
     pub(super) reloads: Reloads,
     pub(super) tasks: Tasks,
-    predecessor_gone: PredecessorGone,
+    /// Becomes true when the process before this one reads no UDP socket any more.
+    #[cfg(feature = "http3")]
+    released: Option<watch::Receiver<bool>>,
 }
 
 /// A configuration that can take effect, with all that it needs.
@@ -141,9 +147,14 @@ impl Running {
             state,
             reloads,
             tasks: Tasks::default(),
-            predecessor_gone: predecessor.map(Predecessor::gone),
+            #[cfg(feature = "http3")]
+            released: predecessor.map(Predecessor::released),
         };
         running.put(ready, 1, sources);
+        #[cfg(feature = "http3")]
+        if let Some(released) = &running.released {
+            datagrams::begin(running.sockets.datagrams(), released.clone());
+        }
         Ok(running)
     }
 
@@ -232,9 +243,25 @@ impl Running {
     }
 
     /// Another process serves: accepts nothing more, for clients and for operators.
-    pub(super) fn stop_accepting(&self) {
+    pub(super) fn stop_accepting(&mut self) {
         self.doors.stop_accepting();
         self.operators.stop_accepting();
+    }
+
+    /// Leaves the UDP sockets to the process that serves now, which hears of it.
+    #[cfg(feature = "http3")]
+    pub(super) fn release(&self, successor: &Successor) {
+        datagrams::pass_on(&self.sockets.datagrams());
+        let (line, released) = (Arc::clone(&successor.line), self.released.clone());
+        tokio::spawn(async move {
+            if let Some(mut released) = released {
+                // One before this one may read them still.
+                let _ = released.wait_for(|released| *released).await;
+            }
+            if let Err(error) = line.say(&Message::Released) {
+                tracing::debug!(%error, "the new process reads datagrams once this one is gone");
+            }
+        });
     }
 
     /// Puts a configuration into effect. Nothing in here can fail.
@@ -261,13 +288,8 @@ impl Running {
         }
         let workers = Arc::clone(&self.workers);
         let (resources_of, sockets_of) = (&resources, &sockets);
-        let serving = Serving {
-            config,
-            resources: resources_of,
-            workers: &workers,
-            sockets: sockets_of,
-            predecessor_gone: &self.predecessor_gone,
-        };
+        let serving =
+            Serving { config, resources: resources_of, workers: &workers, sockets: sockets_of };
         self.doors.set(&composed.listeners, &serving);
         if let Some(audit) = &logs.audit {
             crate::audit::configured(audit, &loaded, number, &SystemClock);

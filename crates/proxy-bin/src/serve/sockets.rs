@@ -7,14 +7,16 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 
 #[cfg(feature = "http3")]
 use proxy_server::BoundUdp;
 use proxy_server::{Bound, ListenAddress};
 
 use super::ServeError;
-use super::handover::Message;
+use super::handover::{Message, Parcel};
+#[cfg(feature = "http3")]
+use super::lingering::Lingering;
 use super::offered::Offered;
 use crate::config::resolved::{Address, Resolved};
 
@@ -26,6 +28,8 @@ pub(super) const PROBE: &str = "probe";
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     open: BTreeMap<Key, Open>,
+    #[cfg(feature = "http3")]
+    lingering: Lingering,
 }
 
 /// An address; where the system chooses the port, that of one owner.
@@ -53,6 +57,10 @@ impl Sockets {
         offered: &mut Offered,
     ) -> Result<Self, ServeError> {
         let mut sockets = Self::default();
+        #[cfg(feature = "http3")]
+        {
+            sockets.lingering = known.lingering.clone();
+        }
         for listener in &config.listeners {
             for address in &listener.addresses {
                 let quic = listener.quic.is_some();
@@ -92,7 +100,7 @@ impl Sockets {
         };
         let open = Open {
             #[cfg(feature = "http3")]
-            udp: udp(&tcp, quic, known, offered)?,
+            udp: self.udp(&tcp, quic, offered)?,
             tcp,
         };
         let _ = quic;
@@ -117,7 +125,7 @@ impl Sockets {
     }
 
     /// All of them once more, for another process.
-    pub(super) fn to_hand_over(&self) -> io::Result<Vec<(Message, OwnedFd)>> {
+    pub(super) fn to_hand_over(&self) -> io::Result<Vec<Parcel>> {
         let mut handed = Vec::new();
         for open in self.open.values() {
             let kind = match open.tcp {
@@ -127,10 +135,38 @@ impl Sockets {
             handed.push((kind, open.tcp.as_fd().try_clone_to_owned()?));
             #[cfg(feature = "http3")]
             if let Some(udp) = &open.udp {
-                handed.push((Message::Udp, udp.as_fd().try_clone_to_owned()?));
+                handed.extend(super::datagrams::parcels(udp)?);
             }
         }
         Ok(handed)
+    }
+
+    /// Those of UDP.
+    #[cfg(feature = "http3")]
+    pub(super) fn datagrams(&self) -> Vec<BoundUdp> {
+        self.open.values().filter_map(|open| open.udp.clone()).collect()
+    }
+
+    /// The same port on UDP, where HTTP/3 is spoken. It may have been closed a moment ago, for those
+    /// who come; connections that stand have it until their end.
+    #[cfg(feature = "http3")]
+    fn udp(
+        &self,
+        tcp: &Bound,
+        quic: bool,
+        offered: &mut Offered,
+    ) -> Result<Option<BoundUdp>, ServeError> {
+        let Some(address) = tcp.local_addr().filter(|_| quic) else { return Ok(None) };
+        let failed = |source| ServeError::Bind { address: format!("{address} (UDP)"), source };
+        if let Some(known) = self.lingering.get(address) {
+            return Ok(Some(known));
+        }
+        let udp = match offered.take_udp(address) {
+            Some(given) => given,
+            None => BoundUdp::bind(address).map_err(failed)?,
+        };
+        self.lingering.add(address, &udp);
+        Ok(Some(udp))
     }
 }
 
@@ -139,23 +175,4 @@ fn bind(address: &Address) -> io::Result<Bound> {
         Address::Tcp(address) => ListenAddress::Tcp(*address),
         Address::Unix(path) => ListenAddress::Unix(path.clone()),
     })
-}
-
-/// The same port on UDP, where HTTP/3 is spoken.
-#[cfg(feature = "http3")]
-fn udp(
-    tcp: &Bound,
-    quic: bool,
-    known: Option<&Open>,
-    offered: &mut Offered,
-) -> Result<Option<BoundUdp>, ServeError> {
-    let Some(address) = tcp.local_addr().filter(|_| quic) else { return Ok(None) };
-    let failed = |source| ServeError::Bind { address: format!("{address} (UDP)"), source };
-    if let Some(known) = known.and_then(|known| known.udp.as_ref()) {
-        return known.try_clone().map(Some).map_err(failed);
-    }
-    match offered.take_udp(address).map_err(failed)? {
-        Some(given) => Ok(Some(given)),
-        None => BoundUdp::bind(address).map(Some).map_err(failed),
-    }
 }

@@ -2,15 +2,13 @@
 //! place it takes.
 
 use std::io;
-#[cfg(feature = "http3")]
-use std::net::UdpSocket;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 
 use listenfd::ListenFd;
 use proxy_server::Bound;
 #[cfg(feature = "http3")]
-use proxy_server::BoundUdp;
+use proxy_server::{BoundUdp, UdpPast};
 use tokio::sync::watch;
 
 use super::handover::{Line, Message};
@@ -25,7 +23,7 @@ pub(super) struct Predecessor {
     line: Line,
     /// The token that it made for an admin listener at this address.
     pub(super) token: Option<(String, String)>,
-    gone: watch::Sender<bool>,
+    released: watch::Sender<bool>,
 }
 
 /// What the process begins with. To be called before there are threads: the environment is read,
@@ -37,6 +35,8 @@ pub(super) fn begin() -> io::Result<(Offered, Option<Predecessor>)> {
     let mut offered = activated();
     let Some(line) = predecessor()? else { return Ok((offered, None)) };
     let mut token = None;
+    #[cfg(feature = "http3")]
+    let mut arriving = super::datagrams::Arriving::default();
     loop {
         let (message, descriptor) = line.hear()?;
         let missing = || io::Error::other("a message without its socket");
@@ -45,15 +45,21 @@ pub(super) fn begin() -> io::Result<(Offered, Option<Predecessor>)> {
             Message::Tcp => offered.streams.push(Bound::Tcp(socket()?.into())),
             Message::Unix => offered.streams.push(Bound::Unix(UnixListener::from(socket()?))),
             #[cfg(feature = "http3")]
-            Message::Udp => offered.datagrams.push(BoundUdp::from(UdpSocket::from(socket()?))),
+            Message::Udp => arriving.socket(socket()?),
+            #[cfg(feature = "http3")]
+            Message::UdpPast { generation, ids, secret } => {
+                arriving.past(UdpPast { generation, ids, secret, line: socket()? });
+            }
             #[cfg(not(feature = "http3"))]
-            Message::Udp => drop(socket()?),
+            Message::Udp | Message::UdpPast { .. } => drop(socket()?),
             Message::Token { address, token: made } => token = Some((address, made)),
             Message::All => break,
             other => return Err(io::Error::other(format!("it says {other:?}"))),
         }
     }
-    Ok((offered, Some(Predecessor { line, token, gone: watch::channel(false).0 })))
+    #[cfg(feature = "http3")]
+    offered.datagrams.extend(arriving.sockets());
+    Ok((offered, Some(Predecessor { line, token, released: watch::channel(false).0 })))
 }
 
 /// The process that has started this one to take its place.
@@ -98,17 +104,22 @@ impl Predecessor {
         self.line.expect(&Message::Go)
     }
 
-    /// Becomes true when the other one is gone.
-    pub(super) fn gone(&self) -> watch::Receiver<bool> {
-        self.gone.subscribe()
+    /// Becomes true when the other one reads no UDP socket any more, or is gone.
+    pub(super) fn released(&self) -> watch::Receiver<bool> {
+        self.released.subscribe()
     }
 
     /// Says that this process serves: the other one drains.
     pub(super) fn ready(self) -> io::Result<()> {
         self.line.say(&Message::Ready)?;
         std::thread::Builder::new().name("predecessor".into()).spawn(move || {
-            self.line.outlive();
-            let _ = self.gone.send(true);
+            let Self { line, released, .. } = self;
+            line.outlive(|said| {
+                if *said == Message::Released {
+                    released.send_replace(true);
+                }
+            });
+            released.send_replace(true);
         })?;
         Ok(())
     }

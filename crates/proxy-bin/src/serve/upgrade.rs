@@ -4,12 +4,12 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::handover::{Line, Message};
+use super::handover::{Line, Message, Parcel};
 use super::takeover::PREDECESSOR;
 
 /// How this process was started; to be asked before anything is replaced on disk.
@@ -35,7 +35,7 @@ impl Program {
 /// What is handed over.
 #[derive(Debug, Default)]
 pub(super) struct Handed {
-    pub(super) sockets: Vec<(Message, OwnedFd)>,
+    pub(super) sockets: Vec<Parcel>,
     /// The admin listener's address and the token that was made for it.
     pub(super) token: Option<(String, String)>,
 }
@@ -65,7 +65,8 @@ pub(super) enum UpgradeError {
 pub(super) struct Successor {
     pub(super) pid: u32,
     /// Its end is how the successor learns of ours.
-    pub(super) _line: Line,
+    #[cfg_attr(not(feature = "http3"), allow(dead_code, reason = "it is held"))]
+    pub(super) line: Arc<Line>,
 }
 
 /// The new process, which can be ended until this one drains for it.
@@ -142,7 +143,7 @@ pub(super) fn hand_over(
     };
     let serves = || newcomer.serves().ok_or_else(|| io::ErrorKind::Interrupted.into());
     match talk().and_then(|()| serves()) {
-        Ok(pid) => Ok(Successor { pid, _line: line }),
+        Ok(pid) => Ok(Successor { pid, line: Arc::new(line) }),
         Err(error) => Err(UpgradeError::Failed(match newcomer.end() {
             Some(status) if status.code().is_some() => {
                 io::Error::other(format!("{error} ({status})"))

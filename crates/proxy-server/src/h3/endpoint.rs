@@ -1,95 +1,38 @@
-//! The UDP side of a listener: what is judged before a connection begins, and its handshake.
+//! The endpoint of a UDP socket: it is there as long as anybody lets clients in or a connection is
+//! left, and whoever serves behind the socket is exchanged without it.
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body as HttpBody;
-use proxy_core::{Body, BoxError, ClientAddr, ConnectionEvent, ConnectionInfo, ConnectionRefusal};
-use quinn::{ConnectionError, Endpoint, Incoming, ServerConfig, TokioRuntime, TransportConfig};
-use socket2::{Domain, Protocol, Socket, Type};
+use proxy_core::{Body, BoxError};
+use quinn::{Endpoint, Incoming, ServerConfig, TokioRuntime};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tower_service::Service;
 
-use super::{SEND_WINDOW, keys};
-use crate::connection::Open;
+use super::admission::{Acceptor, transport};
+use super::bound::{BoundUdp, Keys};
+use super::ids::{self, Ids};
+use super::keys;
+use super::reader::Reader;
+use crate::connections::lock;
 use crate::drain::{Drain, DrainGuard, DrainPhase};
-use crate::limiter::{LimitReached, Limiter};
-use crate::settings::EdgeSettings;
-use crate::terms::{Current, Terms};
+use crate::limiter::Limiter;
+use crate::terms::Terms;
 use crate::tls::{QuicTls, TlsEdge};
 use crate::workers::Workers;
 
-/// Request content that a client may send ahead, for a stream and for all streams together.
-const WINDOWS: (u32, u32) = (256 * 1024, 1024 * 1024);
-/// Unidirectional streams that a client may have open: three that HTTP/3 knows, and a few that
-/// exercise the rule that others are ignored.
-const UNI_STREAMS: u32 = 8;
-/// A peer from which nothing has come for this long is asked, and has as long to answer.
-const PING: Duration = Duration::from_secs(20);
-/// Room for datagrams in the socket, both ways; the system may give less.
-const SOCKET_BUFFER: usize = 2 * 1024 * 1024;
 /// Handshakes whose first packet waits to be looked at, and what may wait behind such packets.
 const WAITING: (usize, u64) = (1024, 16 * 1024 * 1024);
 /// How long the last packets may take once everything ends.
 const FAREWELL: Duration = Duration::from_millis(500);
-
-/// A UDP socket that is bound.
-#[derive(Debug)]
-pub struct BoundUdp(UdpSocket);
-
-impl From<UdpSocket> for BoundUdp {
-    /// A socket that is bound already.
-    fn from(socket: UdpSocket) -> Self {
-        Self(socket)
-    }
-}
-
-impl AsFd for BoundUdp {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-impl BoundUdp {
-    /// Binds an address.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        if address.is_ipv6() {
-            // As for TCP: what listens where is said once.
-            socket.set_only_v6(true)?;
-        }
-        // As much as the system gives: all connections share it.
-        let _ = socket.set_recv_buffer_size(SOCKET_BUFFER);
-        let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        Ok(Self(socket.into()))
-    }
-
-    /// The same socket once more.
-    ///
-    /// # Errors
-    /// No descriptor is left.
-    pub fn try_clone(&self) -> io::Result<Self> {
-        self.0.try_clone().map(Self)
-    }
-
-    /// The address, with the port that the system chose for port 0.
-    pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.0.local_addr().ok()
-    }
-}
 
 /// What QUIC permits.
 #[derive(Clone)]
@@ -101,8 +44,8 @@ pub struct QuicSettings {
     /// another begins, which takes a round trip (RFC 9000 section 8.1.2). 0: always. Default: 64.
     pub retry_from: usize,
     /// What the keys of tokens and stateless resets are made from, the same for all processes that
-    /// serve an address. Default: random, so that clients of a process that is gone wait until
-    /// they give up.
+    /// serve an address. The first one that serves on a socket decides for resets. Default: random,
+    /// and handed over with the socket.
     pub secret: Option<Arc<[u8]>>,
 }
 
@@ -117,6 +60,181 @@ impl std::fmt::Debug for QuicSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("QuicSettings").field("retry_from", &self.retry_from).finish_non_exhaustive()
     }
+}
+
+/// Decides about a client.
+type Admit = Box<dyn FnMut(Incoming) + Send>;
+
+/// An endpoint, and who lets clients in there.
+pub(super) struct Served {
+    endpoint: Endpoint,
+    reader: Arc<Reader>,
+    /// With the number of its door; nobody, where all are refused.
+    admit: Mutex<Option<(u64, Admit)>>,
+    changed: Notify,
+    doors: AtomicU64,
+    handshakes: Arc<AtomicUsize>,
+}
+
+impl std::fmt::Debug for Served {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Served").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// Lets clients in by HTTP/3, until it is dropped or another one is opened on the same socket.
+/// Connections that stand then go on.
+#[derive(Debug)]
+pub struct QuicDoor {
+    served: Arc<Served>,
+    number: u64,
+}
+
+impl Drop for QuicDoor {
+    fn drop(&mut self) {
+        let mut admit = lock(&self.served.admit);
+        if admit.as_ref().is_some_and(|(number, _)| *number == self.number) {
+            *admit = None;
+            drop(admit);
+            self.served.changed.notify_one();
+        }
+    }
+}
+
+impl BoundUdp {
+    /// Serves HTTP/3 on the socket: connections that come from now on are served by the terms of
+    /// the moment in which they come, and by nobody who has served here before. Once `drain` has
+    /// begun all are refused. To be called within a runtime.
+    ///
+    /// # Errors
+    /// A configuration that has no TLS 1.3, or a socket that can not be read.
+    pub fn serve<S, B>(
+        &self,
+        quic: &QuicSettings,
+        terms: Terms,
+        service: S,
+        workers: Arc<Workers>,
+        limiter: Limiter,
+        drain: &Drain,
+    ) -> io::Result<QuicDoor>
+    where
+        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + Unpin + 'static,
+        S::Future: Send + 'static,
+        S::Error: Into<BoxError>,
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let tls = QuicTls::new(Arc::clone(&quic.tls))?;
+        let keys = self.keys(quic.secret.as_ref())?;
+        let mut server =
+            keys::server_config(tls.begin().0, quic.secret.as_ref().unwrap_or(&keys.secret));
+        let current = terms.current();
+        server
+            .transport_config(Arc::new(transport(&current.settings.edge.settings)))
+            // Who a client is was judged by its address; with another it begins anew.
+            .migration(false)
+            .max_incoming(WAITING.0)
+            .incoming_buffer_size(WAITING.1 / WAITING.0 as u64)
+            .incoming_buffer_size_total(WAITING.1);
+        let served = self.served(&keys, &server, drain)?;
+        let mut acceptor = Acceptor {
+            terms,
+            current,
+            retry_from: quic.retry_from,
+            tls,
+            server,
+            service,
+            workers,
+            limiter,
+            local: self.local_addr(),
+            handshakes: Arc::clone(&served.handshakes),
+        };
+        let number = served.doors.fetch_add(1, Ordering::Relaxed);
+        *lock(&served.admit) = Some((number, Box::new(move |own| acceptor.admit(own))));
+        served.changed.notify_one();
+        Ok(QuicDoor { served, number })
+    }
+
+    /// What the first endpoint here was made of, or the first one is to be.
+    fn keys(&self, configured: Option<&Arc<[u8]>>) -> io::Result<Keys> {
+        let mut known = lock(&self.0.keys);
+        let is_open = lock(&self.0.served).is_some();
+        if let Some(keys) = known.as_ref()
+            && (is_open || configured.is_none() || configured == Some(&keys.secret))
+        {
+            return Ok(keys.clone());
+        }
+        let before = lock(&self.0.source).before.last().map(|own| own.ids.generation());
+        let generation = match known.as_ref().map(|keys| keys.ids.generation()).or(before) {
+            Some(before) => before.wrapping_add(1),
+            None => random::<1>()?[0],
+        };
+        let secret = match configured {
+            Some(own) => Arc::clone(own),
+            None => random::<{ ids::KEY }>()?.as_slice().into(),
+        };
+        let ids = Ids::of(&secret, generation);
+        let keys = Keys { secret, is_made: configured.is_none(), ids };
+        Ok(known.insert(keys).clone())
+    }
+
+    /// The endpoint that is there, or a new one.
+    fn served(&self, keys: &Keys, server: &ServerConfig, drain: &Drain) -> io::Result<Arc<Served>> {
+        let mut known = lock(&self.0.served);
+        if let Some(served) = &*known {
+            // The keys of tokens.
+            served.endpoint.set_server_config(Some(server.clone()));
+            return Ok(Arc::clone(served));
+        }
+        let reader = Arc::new(Reader::new(self)?);
+        let endpoint = Endpoint::new_with_abstract_socket(
+            keys::endpoint_config(&keys.secret, keys.ids.clone()),
+            Some(server.clone()),
+            Arc::clone(&reader) as _,
+            Arc::new(TokioRuntime),
+        )?;
+        let served = Arc::new(Served {
+            endpoint,
+            reader,
+            admit: Mutex::default(),
+            changed: Notify::new(),
+            doors: AtomicU64::new(0),
+            handshakes: Arc::default(),
+        });
+        *known = Some(Arc::clone(&served));
+        tokio::spawn(run(self.clone(), Arc::clone(&served), drain.clone()));
+        Ok(served)
+    }
+
+    /// Waits until no connection is left, and nobody lets any in.
+    pub async fn ended(&self) {
+        loop {
+            let ended = self.0.ended.notified();
+            if lock(&self.0.served).is_none() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Ends an endpoint behind which nobody is, unless somebody came in this moment.
+    fn end(&self, served: &Served, anyway: bool) -> bool {
+        let mut known = lock(&self.0.served);
+        if lock(&served.admit).is_some() && !anyway {
+            return false;
+        }
+        served.reader.end();
+        *known = None;
+        drop(known);
+        self.0.ended.notify_waiters();
+        true
+    }
+}
+
+fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut random = [0; N];
+    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(random)
 }
 
 /// Accepts until `stop` drains, then waits for what is open. Connections are served by the terms of
@@ -140,239 +258,55 @@ where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let tls = QuicTls::new(Arc::clone(&quic.tls))?;
-    let mut server = keys::server_config(tls.begin().0, quic.secret.as_deref());
-    let current = terms.current();
-    server
-        .transport_config(Arc::new(transport(&current.settings.edge.settings)))
-        // Who a client is was judged by its address; with another it begins anew.
-        .migration(false)
-        .max_incoming(WAITING.0)
-        .incoming_buffer_size(WAITING.1 / WAITING.0 as u64)
-        .incoming_buffer_size_total(WAITING.1);
-    let config = keys::endpoint_config(quic.secret.as_deref());
-    let local = bound.local_addr();
-    let endpoint = Endpoint::new(config, Some(server.clone()), bound.0, Arc::new(TokioRuntime))?;
-    let mut acceptor = Acceptor {
-        terms,
-        current,
-        retry_from: quic.retry_from,
-        tls,
-        server,
-        service,
-        workers,
-        limiter,
-        local,
-        handshakes: Arc::default(),
-    };
-    loop {
-        let incoming = tokio::select! {
-            incoming = endpoint.accept() => incoming,
-            () = stop.begun() => break,
-        };
-        let Some(incoming) = incoming else { break };
-        acceptor.admit(incoming);
-    }
-    farewell(&endpoint, stop.register_endpoint()).await;
+    let door = bound.serve(&quic, terms, service, workers, limiter, &stop)?;
+    stop.begun().await;
+    drop(door);
+    bound.ended().await;
     Ok(())
 }
 
-/// Stays until the last packet of the last connection is out: a client that does not hear of its
-/// connection's end waits for it. New ones are refused, which sends them elsewhere at once.
-async fn farewell(endpoint: &Endpoint, mut guard: DrainGuard) {
-    let ending = poll_fn(|cx| match guard.poll_phase(cx) {
-        DrainPhase::Ending => Poll::Ready(()),
-        _ => Poll::Pending,
-    });
-    let refusing = async {
-        while let Some(incoming) = endpoint.accept().await {
-            incoming.refuse();
+/// Lets clients in while anybody does. Then it stays until the last packet of the last connection
+/// is out: a client that does not hear of its connection's end waits for it. New ones are refused
+/// meanwhile, which sends them elsewhere at once.
+async fn run(bound: BoundUdp, served: Arc<Served>, drain: Drain) {
+    let mut staying: Option<DrainGuard> = None;
+    loop {
+        let is_open = lock(&served.admit).is_some();
+        if is_open && drain.phase() < DrainPhase::Draining {
+            staying = None;
+            tokio::select! {
+                incoming = served.endpoint.accept() => match (incoming, &mut *lock(&served.admit)) {
+                    (Some(incoming), Some((_, admit))) => admit(incoming),
+                    (Some(incoming), None) => incoming.refuse(),
+                    (None, _) => break,
+                },
+                () = served.changed.notified() => {}
+                () = drain.begun() => {}
+            }
+            continue;
         }
-    };
-    tokio::select! {
-        () = endpoint.wait_idle() => return,
-        () = refusing => {}
-        () = ending => {}
-    }
-    let _ = timeout(FAREWELL, endpoint.wait_idle()).await;
-}
-
-fn transport(settings: &EdgeSettings) -> TransportConfig {
-    let mut transport = TransportConfig::default();
-    transport
-        .max_concurrent_bidi_streams(settings.h2_streams.into())
-        .max_concurrent_uni_streams(UNI_STREAMS.into())
-        .stream_receive_window(WINDOWS.0.into())
-        .receive_window(WINDOWS.1.into())
-        .send_window(SEND_WINDOW)
-        .keep_alive_interval(Some(PING))
-        .max_idle_timeout((2 * PING).try_into().ok())
-        .datagram_receive_buffer_size(None)
-        .allow_spin(false);
-    transport
-}
-
-struct Acceptor<S> {
-    terms: Terms,
-    /// What `tls` and `server` were made of.
-    current: Arc<Current>,
-    retry_from: usize,
-    tls: QuicTls,
-    /// For each handshake with the TLS of the moment.
-    server: ServerConfig,
-    service: S,
-    workers: Arc<Workers>,
-    limiter: Limiter,
-    local: Option<SocketAddr>,
-    handshakes: Arc<AtomicUsize>,
-}
-
-impl<S, B> Acceptor<S>
-where
-    S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + Unpin + 'static,
-    S::Future: Send + 'static,
-    S::Error: Into<BoxError>,
-    B: HttpBody<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-{
-    /// Takes over the terms of the moment.
-    fn renew(&mut self) {
-        let current = self.terms.current();
-        if Arc::ptr_eq(&current, &self.current) {
-            return;
+        if is_open {
+            *lock(&served.admit) = None;
         }
-        self.server.transport_config(Arc::new(transport(&current.settings.edge.settings)));
-        if let Some(edge) = &current.settings.tls
-            && !std::ptr::eq(&raw const **edge, self.tls.edge())
-        {
-            match QuicTls::new(Arc::clone(edge)) {
-                Ok(tls) => self.tls = tls,
-                Err(error) => tracing::error!(%error, "the TLS before goes on over QUIC"),
+        let guard = staying.get_or_insert_with(|| drain.register_endpoint());
+        let ending = poll_fn(|cx| match guard.poll_phase(cx) {
+            DrainPhase::Ending => Poll::Ready(()),
+            _ => Poll::Pending,
+        });
+        tokio::select! {
+            incoming = served.endpoint.accept() => match incoming {
+                Some(incoming) => incoming.refuse(),
+                None => break,
+            },
+            () = served.changed.notified() => {}
+            () = served.endpoint.wait_idle() => if bound.end(&served, false) {
+                return;
+            },
+            () = ending => {
+                let _ = timeout(FAREWELL, served.endpoint.wait_idle()).await;
+                break;
             }
         }
-        self.current = current;
     }
-
-    /// Judges the peer, takes a place and hands the handshake to a worker.
-    fn admit(&mut self, incoming: Incoming) {
-        self.renew();
-        let Current { settings, drain } = &*self.current;
-        let peer = ClientAddr::from(incoming.remote_address());
-        let trusted = peer.is_in(&settings.trusted);
-        let local = match (incoming.local_ip(), self.local) {
-            (Some(ip), Some(local)) => Some(SocketAddr::new(ip, local.port())),
-            (_, local) => local,
-        };
-        let info = Arc::new(ConnectionInfo {
-            id: settings.edge.exchanges.next_connection(),
-            listener: Arc::clone(&settings.name),
-            peer,
-            peer_trusted: trusted,
-            local,
-            scheme: "https",
-            tls: None,
-            parent: None,
-            accepted: Instant::now(),
-            activity: Arc::default(),
-        });
-        let refused = |why| settings.edge.events.on_event(&info, ConnectionEvent::Refused(why));
-        // A trusted proxy's own address is never judged: its clients' addresses are, later.
-        if !trusted && !settings.admits(peer) {
-            refused(ConnectionRefusal::Address);
-            // Whoever's address it is, nothing is sent there.
-            return incoming.ignore();
-        }
-        let under_way = self.handshakes.load(Ordering::Acquire);
-        if under_way >= self.retry_from && !incoming.remote_address_validated() {
-            // Fails only for one that was asked already.
-            let _ = incoming.retry();
-            return;
-        }
-        let handshakes = self.tls.edge().options().handshakes;
-        if under_way >= handshakes {
-            refused(ConnectionRefusal::TotalLimit);
-            return incoming.refuse();
-        }
-        // Behind a trusted proxy all clients share one address: only the total counts for them.
-        let place = match self.limiter.take(if trusted { ClientAddr::unknown() } else { peer }) {
-            Ok(place) => place,
-            Err(reached) => {
-                refused(match reached {
-                    LimitReached::Total => ConnectionRefusal::TotalLimit,
-                    LimitReached::Client => ConnectionRefusal::ClientLimit,
-                });
-                return incoming.refuse();
-            }
-        };
-        let guard = drain.register(&info);
-        let handshake = Handshake::begin(&self.handshakes);
-        let within = self.tls.edge().options().timeout;
-        let (crypto, begun) = self.tls.begin();
-        let mut config = self.server.clone();
-        config.crypto = crypto;
-        let config = Arc::new(config);
-        let (service, drain) = (self.service.clone(), drain.clone());
-        let edge = Arc::clone(&settings.edge);
-        self.workers.dispatch(move || async move {
-            let open = Open::begin(&edge.events, &info);
-            let failed = |reason| {
-                edge.events.on_event(&info, ConnectionEvent::HandshakeFailed { reason });
-            };
-            let connecting = match incoming.accept_with(config) {
-                Ok(connecting) => timeout(within, connecting).await,
-                Err(error) => Ok(Err(error)),
-            };
-            drop(handshake);
-            let quic = match connecting {
-                Ok(Ok(quic)) => quic,
-                Ok(Err(error)) => return failed(failure(&error)),
-                Err(_) => return failed("timeout"),
-            };
-            let tls = begun.describe(quic.handshake_data(), quic.peer_identity());
-            let tls = Some(Arc::new(tls));
-            let info = Arc::new(ConnectionInfo { tls, ..(*info).clone() });
-            guard.set_info(&info);
-            edge.events.on_event(&info, ConnectionEvent::Secured);
-            super::serve(quic, info, service, edge, (drain, guard), (open, place)).await;
-        });
-    }
-}
-
-/// The word for a failure, of which there are few: it is a label of metrics.
-fn failure(error: &ConnectionError) -> &'static str {
-    /// What a TLS alert is in QUIC, less the alert (RFC 9001 section 4.8).
-    const ALERT: u64 = 0x100;
-    match error {
-        ConnectionError::TransportError(error) => match u64::from(error.code).checked_sub(ALERT) {
-            Some(116) => "client_certificate_missing",
-            Some(44) => "client_certificate_revoked",
-            Some(45) => "client_certificate_expired",
-            Some(48) => "client_certificate_unknown_issuer",
-            Some(42 | 43 | 46) => "client_certificate_invalid",
-            Some(112) => "unknown_name",
-            Some(120) => "no_common_protocol",
-            Some(40 | 70) => "no_common_cipher",
-            Some(_) => "other",
-            None => "misbehaved",
-        },
-        ConnectionError::ConnectionClosed(_) => "alert_received",
-        ConnectionError::VersionMismatch => "no_common_version",
-        _ => "closed",
-    }
-}
-
-/// A handshake under way; dropping this ends it.
-struct Handshake(Arc<AtomicUsize>);
-
-impl Handshake {
-    fn begin(under_way: &Arc<AtomicUsize>) -> Self {
-        under_way.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(under_way))
-    }
-}
-
-impl Drop for Handshake {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
+    bound.end(&served, true);
 }
