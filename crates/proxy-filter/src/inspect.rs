@@ -42,6 +42,7 @@ mod engine;
 pub mod extract;
 mod head;
 mod judge;
+mod kinds;
 pub mod layer;
 pub mod normalise;
 pub mod response;

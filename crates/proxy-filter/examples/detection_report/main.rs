@@ -12,7 +12,7 @@
 //! `--explain TEXT` says what is found
 //! in a text as a parameter, `--rules-from DIR` takes the rules of its `*.toml` instead of those
 //! that are built in, `--rules` counts what each rule found, `--cost` measures
-//! the cost alone, `--verdicts` prints every verdict word by word, to compare two builds by.
+//! the cost alone (of one kind of content with `--only NAME`, the best of `--rounds N`), `--verdicts` prints every verdict word by word, to compare two builds by.
 
 mod apache;
 mod corpora;
@@ -40,6 +40,7 @@ pub(crate) struct Options {
     pub(crate) full: bool,
     pub(crate) apache: bool,
     pub(crate) sample: usize,
+    pub(crate) rounds: Option<u32>,
     pub(crate) seed: Option<u64>,
     pub(crate) explain: Option<String>,
     pub(crate) rules_from: Option<PathBuf>,
@@ -64,6 +65,9 @@ impl Options {
                 "--apache" => options.apache = true,
                 "--sample" => {
                     options.sample = value()?.parse().map_err(|_| "--sample needs a number")?;
+                }
+                "--rounds" => {
+                    options.rounds = Some(value()?.parse().map_err(|_| "--rounds needs a number")?);
                 }
                 "--seed" => {
                     options.seed = Some(value()?.parse().map_err(|_| "--seed needs a number")?);
@@ -135,6 +139,6 @@ fn run() -> Result<(), String> {
             }
         }
     }
-    cost::report(&mut out, &engine);
+    cost::report(&mut out, &engine, &options);
     std::io::Write::write_all(&mut std::io::stdout(), out.as_bytes()).map_err(|e| e.to_string())
 }

@@ -11,6 +11,7 @@ mod target;
 
 use serde::Deserialize;
 
+use super::kinds::Kinds;
 use super::steps::steps;
 use super::value::{Place, Value};
 
@@ -166,91 +167,13 @@ impl Signals {
 
 const _: () = assert!(Signal::ALL.len() <= 64);
 
-/// What kinds of bytes a value has.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Kinds(u16);
-
-impl Kinds {
-    const SPACE: u16 = 1;
-    const QUOTE: u16 = 1 << 1;
-    const ANGLE: u16 = 1 << 2;
-    const SLASH: u16 = 1 << 3;
-    const DOT: u16 = 1 << 4;
-    const SHELL: u16 = 1 << 5;
-    const PAREN: u16 = 1 << 6;
-    const EQUALS: u16 = 1 << 7;
-    const OTHER: u16 = 1 << 8;
-    const COLON: u16 = 1 << 9;
-    /// What patterns of file names have.
-    const GLOB: u16 = 1 << 11;
-    /// What may begin an escape, or a character that is folded.
-    pub(super) const ESCAPE: u16 = 1 << 10;
-
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        let kind = |b: u8| KIND[usize::from(b)];
-        let mut chunks = bytes.chunks_exact(4);
-        // Four sums that do not wait for each other.
-        let mut sums = [0u16; 4];
-        for chunk in &mut chunks {
-            for (sum, &b) in sums.iter_mut().zip(chunk) {
-                *sum |= kind(b);
-            }
-        }
-        let rest = chunks.remainder().iter().fold(0, |kinds, &b| kinds | kind(b));
-        Self(sums.iter().fold(rest, |all, sum| all | sum))
-    }
-
-    /// Whether there are only letters, digits and the like.
-    pub(super) const fn is_plain(self) -> bool {
-        self.0 == 0
-    }
-
-    /// Whether a byte is of one of these kinds.
-    fn is(b: u8, kinds: u16) -> bool {
-        KIND[usize::from(b)] & kinds != 0
-    }
-
-    pub(super) const fn has(self, kinds: u16) -> bool {
-        self.0 & kinds != 0
-    }
-}
-
-static KIND: [u16; 256] = {
-    let mut table = [0u16; 256];
-    let mut b = 0;
-    while b < 256 {
-        table[b] = match b as u8 {
-            b' ' | b'\t' | b'\r' | 0x0B | 0x0C => Kinds::SPACE,
-            b'\n' => Kinds::SPACE | Kinds::SHELL,
-            b'\'' | b'"' => Kinds::QUOTE,
-            b'`' => Kinds::SHELL | Kinds::OTHER,
-            b'<' | b'>' => Kinds::ANGLE | Kinds::SHELL,
-            b'/' | b'\\' => Kinds::SLASH,
-            b'.' => Kinds::DOT,
-            b';' | b'|' | b'&' | b'$' => Kinds::SHELL | Kinds::OTHER,
-            b'{' => Kinds::SHELL,
-            b'?' | b'*' | b'[' => Kinds::GLOB | Kinds::OTHER,
-            b'(' | b')' => Kinds::PAREN,
-            b'=' => Kinds::EQUALS,
-            b':' => Kinds::COLON,
-            b'#' | b'@' | b'!' | b'^' | b'~' | b'+' | b',' => Kinds::OTHER,
-            _ => 0,
-        };
-        if super::normalise::begins(b as u8) {
-            table[b] |= Kinds::ESCAPE;
-        }
-        b += 1;
-    }
-    table
-};
-
 /// Reads a normalised value in all grammars.
 pub(super) fn read(value: &Value<'_>, kinds: Kinds) -> Signals {
     let mut signals = Signals::default();
     let text = value.bytes;
     steps(text.len());
     // One word, one number, one token: nothing to read.
-    if !value.place.is_read() || kinds.0 == 0 && value.place != Place::Path {
+    if !value.place.is_read() || kinds.is_plain() && value.place != Place::Path {
         return signals;
     }
     if (value.place == Place::Path || value.place == Place::Query && value.is_name)
@@ -264,15 +187,16 @@ pub(super) fn read(value: &Value<'_>, kinds: Kinds) -> Signals {
         signals.add(Signal::NameWithSyntax);
     }
     if kinds.has(Kinds::SPACE | Kinds::QUOTE | Kinds::PAREN | Kinds::OTHER | Kinds::EQUALS) {
-        signals.merge(sql::read(text));
+        signals.merge(sql::read(text, kinds));
     }
     if kinds.has(Kinds::ANGLE | Kinds::EQUALS | Kinds::COLON) {
-        signals.merge(html::read(text));
+        signals.merge(html::read(text, kinds));
     }
     if kinds.has(Kinds::SHELL | Kinds::SPACE | Kinds::SLASH | Kinds::GLOB) {
         signals.merge(shell::read(text, value, kinds));
     }
-    if kinds.has(Kinds::DOT) {
+    // Without a slash there are no steps, and dots alone confuse nobody but at the beginning.
+    if kinds.has(Kinds::DOT) && (kinds.has(Kinds::SLASH) || text.first() == Some(&b'.')) {
         signals.merge(path::read(text));
     }
     signals

@@ -7,6 +7,7 @@ use proxy_core::RequestHead;
 use super::detect::Signal;
 use super::extract::cookies;
 use super::judge::Judge;
+use super::kinds::Kinds;
 use super::structure::{self, Structure};
 use super::value::{Place, Value};
 
@@ -44,7 +45,7 @@ fn target(head: RequestHead<'_>, judge: &mut Judge) {
     }
     if path.len() > 1 {
         let text = &path[1..];
-        match structure::of(text) {
+        match structure::of(text, Kinds::of(text)) {
             Structure::Pairs(_) | Structure::Target(_) => {
                 judge.value(Value { place: Place::Path, name: b"", bytes: text, is_name: false });
                 judge.path(Place::Path, b"", path);

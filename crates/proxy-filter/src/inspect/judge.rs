@@ -6,9 +6,10 @@ mod clean;
 use std::sync::Arc;
 
 use super::config::{InspectConfig, OnLimit};
-use super::detect::{self, Kinds, Signal, Signals};
+use super::detect::{self, Signal, Signals};
 use super::document;
 use super::extract::{Bounds, Sink};
+use super::kinds::Kinds;
 use super::normalise::{self, Traits};
 use super::rules::{Matcher, RuleBits};
 use super::value::{Place, Value};
@@ -107,7 +108,7 @@ impl Judge {
         let mut signals = Signals::default();
         signals.add(signal);
         let value = Value { place: Place::Request, name, bytes: b"", is_name: false };
-        self.score(&value, signals);
+        self.score(&value, Kinds::default(), signals);
     }
 
     /// Something about the request as a whole that refuses it alone, whatever the threshold, unless
@@ -132,7 +133,8 @@ impl Judge {
 
     /// A value that is only matched, neither taken apart nor read.
     pub(super) fn simple(&mut self, place: Place, name: &[u8], bytes: &[u8]) {
-        self.score(&Value { place, name, bytes, is_name: false }, Signals::default());
+        let value = Value { place, name, bytes, is_name: false };
+        self.score(&value, Kinds::of(bytes), Signals::default());
     }
 
     /// Judges a value.
@@ -172,23 +174,24 @@ impl Judge {
     fn plain(&mut self, value: Value<'_>, kinds: Kinds) {
         if !kinds.has(Kinds::ESCAPE) {
             let signals = detect::read(&value, kinds);
-            self.score(&value, signals);
+            self.score(&value, kinds, signals);
             return;
         }
         let (mut out, mut spare) = (self.buffer(), self.buffer());
         let depth = self.shared.config.decode_depth;
         let mut signals = Signals::default();
-        match normalise::normalise(value.bytes, depth, &mut out, &mut spare) {
+        match normalise::of_kinds(value.bytes, kinds, depth, &mut out, &mut spare) {
             Some(traits) => {
                 spell(&traits, value.place, &mut signals);
                 let value = Value { bytes: &out, ..value };
-                signals.merge(detect::read(&value, Kinds::of(&out)));
-                self.score(&value, signals);
+                let kinds = Kinds::of(&out);
+                signals.merge(detect::read(&value, kinds));
+                self.score(&value, kinds, signals);
                 self.plus(&value, &traits, &mut spare);
             }
             None => {
                 let signals = detect::read(&value, kinds);
-                self.score(&value, signals);
+                self.score(&value, kinds, signals);
             }
         }
         self.spare.extend([out, spare]);
@@ -207,8 +210,9 @@ impl Judge {
         spaced.clear();
         spaced.extend(bytes.iter().map(|&b| if b == b'+' { b' ' } else { b }));
         let value = Value { bytes: spaced, ..*value };
-        let signals = detect::read(&value, Kinds::of(spaced));
-        self.score(&value, signals);
+        let kinds = Kinds::of(spaced);
+        let signals = detect::read(&value, kinds);
+        self.score(&value, kinds, signals);
     }
 
     fn buffer(&mut self) -> Vec<u8> {
@@ -216,9 +220,9 @@ impl Judge {
     }
 
     /// Adds up the rules that match.
-    fn score(&mut self, value: &Value<'_>, signals: Signals) {
+    fn score(&mut self, value: &Value<'_>, kinds: Kinds, signals: Signals) {
         let shared = &self.shared;
-        if !shared.matcher.matches(value, signals, &mut self.bits) {
+        if !shared.matcher.matches(value, kinds, signals, &mut self.bits) {
             return;
         }
         self.matched = self.matched.wrapping_add(1);

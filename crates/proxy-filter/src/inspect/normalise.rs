@@ -15,6 +15,7 @@ mod unicode;
 
 pub use base64::decode as decode_base64;
 
+use super::kinds::Kinds;
 use super::steps::steps;
 
 /// What was seen on the way.
@@ -67,17 +68,31 @@ pub fn normalise(
     out: &mut Vec<u8>,
     spare: &mut Vec<u8>,
 ) -> Option<Traits> {
-    let start = value.iter().position(|&b| BEGINS[usize::from(b)])?;
-    let mut traits = Traits { markup: has_tag(value), ..Traits::default() };
+    of_kinds(value, Kinds::of(value), depth, out, spare)
+}
+
+/// The same of a value that has these kinds of bytes.
+pub(super) fn of_kinds(
+    value: &[u8],
+    kinds: Kinds,
+    depth: u8,
+    out: &mut Vec<u8>,
+    spare: &mut Vec<u8>,
+) -> Option<Traits> {
+    let mut traits =
+        Traits { markup: kinds.has(Kinds::ANGLE) && has_tag(value), ..Traits::default() };
     out.clear();
-    if !layer(value, start, out, &mut traits) {
+    let changed = match kinds.has(Kinds::FOLDED) {
+        true => layer(value, any_beginning, out, &mut traits),
+        false => layer(value, beginning_of_escape, out, &mut traits),
+    };
+    if !changed {
         return None;
     }
     traits.layers = 1;
     while traits.layers < depth {
-        let Some(start) = out.iter().position(|&b| BEGINS[usize::from(b)]) else { break };
         spare.clear();
-        if !layer(out, start, spare, &mut traits) {
+        if !layer(out, any_beginning, spare, &mut traits) {
             break;
         }
         std::mem::swap(out, spare);
@@ -86,18 +101,33 @@ pub fn normalise(
     Some(traits)
 }
 
+/// Where something begins that may be taken off or folded.
+fn any_beginning(text: &[u8]) -> Option<usize> {
+    text.iter().position(|&b| BEGINS[usize::from(b)])
+}
+
+/// The same of a text in which nothing is folded.
+fn beginning_of_escape(text: &[u8]) -> Option<usize> {
+    memchr::memchr3(b'%', b'&', b'\\', text)
+}
+
 /// Whether a text has a tag.
 fn has_tag(text: &[u8]) -> bool {
     memchr::memchr_iter(b'<', text)
         .any(|at| text.get(at + 1).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'/'))
 }
 
-/// Takes off one layer, from `start` on; gives whether anything changed. Nothing is written before
-/// the first change.
-fn layer(value: &[u8], start: usize, out: &mut Vec<u8>, traits: &mut Traits) -> bool {
-    let (mut at, mut copied) = (start, 0);
+/// Takes off one layer; gives whether anything changed. Nothing is written before the first change.
+/// `next` says where the next thing begins that may be taken off.
+fn layer(
+    value: &[u8],
+    next: impl Fn(&[u8]) -> Option<usize>,
+    out: &mut Vec<u8>,
+    traits: &mut Traits,
+) -> bool {
+    let (mut at, mut copied) = (0, 0);
     steps(value.len());
-    while let Some(step) = value[at..].iter().position(|&b| BEGINS[usize::from(b)]) {
+    while let Some(step) = next(&value[at..]) {
         at += step;
         let rest = &value[at..];
         let taken = match rest[0] {

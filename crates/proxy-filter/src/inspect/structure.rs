@@ -1,6 +1,7 @@
 //! What a value is made of: many are themselves JSON, a URL, a query string, XML or base64.
 
 use super::extract::decode_form;
+use super::kinds::Kinds;
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub(super) struct Target<'a> {
     pub(super) fragment: &'a [u8],
 }
 
-/// What a value is, by its looks.
-pub(super) fn of(value: &[u8]) -> Structure<'_> {
+/// What a value that has these kinds of bytes is, by its looks.
+pub(super) fn of(value: &[u8], kinds: Kinds) -> Structure<'_> {
     let text = value.trim_ascii();
     let (Some(&first), Some(&last)) = (text.first(), text.last()) else { return Structure::Plain };
     match (first, last) {
@@ -38,17 +39,23 @@ pub(super) fn of(value: &[u8]) -> Structure<'_> {
         _ if first.is_ascii_alphanumeric() || matches!(first, b'_' | b'.' | b'%' | b'#') => {}
         _ => return Structure::Plain,
     }
-    if let Some(target) = target(text) {
+    // A blank that is left is one inside, where no address has any; without slashes there is no
+    // scheme, without a question mark no query.
+    let is_blank = kinds.has(Kinds::BLANK) && text.len() == value.len();
+    if !is_blank
+        && kinds.has(Kinds::SLASH | Kinds::QUESTION)
+        && let Some(target) = target(text, kinds)
+    {
         return Structure::Target(target);
     }
-    if is_pairs(text) {
+    if kinds.has(Kinds::EQUALS) && kinds.has(Kinds::AMPERSAND) && is_pairs(text) {
         return Structure::Pairs(text);
     }
     Structure::Plain
 }
 
-fn target(text: &[u8]) -> Option<Target<'_>> {
-    if text.iter().any(|&b| b <= b' ') {
+fn target(text: &[u8], kinds: Kinds) -> Option<Target<'_>> {
+    if kinds.has(Kinds::BLANK) && text.iter().any(|&b| b <= b' ') {
         return None;
     }
     let (origin, rest) = match scheme_end(text) {
@@ -88,7 +95,13 @@ fn target(text: &[u8]) -> Option<Target<'_>> {
 
 /// Where the authority of a URL of the web begins.
 fn scheme_end(text: &[u8]) -> Option<usize> {
-    [&b"https://"[..], b"http://", b"wss://", b"ws://", b"//"]
+    let schemes: &[&[u8]] = match text.first()? {
+        b'h' | b'H' => &[b"https://", b"http://"],
+        b'w' | b'W' => &[b"wss://", b"ws://"],
+        b'/' => &[b"//"],
+        _ => return None,
+    };
+    schemes
         .iter()
         .find(|s| text.len() >= s.len() && text[..s.len()].eq_ignore_ascii_case(s))
         .map(|s| s.len())
@@ -139,7 +152,8 @@ mod tests {
 
     #[test]
     fn structures() {
-        let kind = |text: &str| match of(text.as_bytes()) {
+        let of = |text: &'static [u8]| of(text, Kinds::of(text));
+        let kind = |text: &'static str| match of(text.as_bytes()) {
             Structure::Plain => "plain",
             Structure::Json => "json",
             Structure::Xml => "xml",

@@ -5,22 +5,23 @@
 
 mod names;
 
-use super::{Signal, Signals};
+use super::{Kinds, Signal, Signals};
 use crate::inspect::steps::steps;
 use names::{Tag, is_event, tag};
 
 /// What a value is as HTML.
-pub(super) fn read(text: &[u8]) -> Signals {
+pub(super) fn read(text: &[u8], kinds: Kinds) -> Signals {
     let mut signals = Signals::default();
     let mut in_tag = false;
-    for at in memchr::memchr3_iter(b'<', b'>', b'=', text) {
+    let marks = if kinds.has(Kinds::ANGLE | Kinds::EQUALS) { text } else { &[] };
+    for at in memchr::memchr3_iter(b'<', b'>', b'=', marks) {
         match text[at] {
             b'<' => in_tag = open(&text[at + 1..], &mut signals) || in_tag,
             b'>' => in_tag = false,
             _ => attribute(text, at, in_tag, &mut signals),
         }
     }
-    if is_script_url(text) {
+    if kinds.has(Kinds::COLON) && is_script_url(text) {
         signals.add(Signal::HtmlScriptUrl);
     }
     signals

@@ -7,11 +7,13 @@
 
 mod commands;
 mod pattern;
+mod starts;
 mod word;
 
 use super::super::value::{Place, Value};
 use super::{Kinds, Signal, Signals};
 use commands::{Known, known};
+use starts::Starts;
 use word::{After, Word};
 
 /// The most places of one value in which a command is looked for.
@@ -32,15 +34,14 @@ pub(super) fn read(text: &[u8], value: &Value<'_>, kinds: Kinds) -> Signals {
         return signals;
     }
     let lines = Lines::of(text);
-    let mut starts = 0;
-    let mut at = 0;
-    while let Some(step) = text[at..].iter().position(|&b| Kinds::is(b, Kinds::SHELL)) {
-        at += step;
+    let mut places = Starts::of(text, kinds);
+    let (mut starts, mut at) = (0, 0);
+    while let Some(place) = places.next(at) {
         starts += 1;
         if starts > STARTS {
             break;
         }
-        at = start(text, at, &lines, is_agent, &mut signals);
+        at = start(text, place, &lines, is_agent, &mut signals);
     }
     signals
 }
@@ -60,6 +61,9 @@ impl Lines {
 
 /// The value from its beginning.
 fn line(text: &[u8], signals: &mut Signals) {
+    if word::is_no_command(text, 0) {
+        return;
+    }
     let mut word = word::read(text, 0);
     if commands::is_runner(word.name()) && word.after == After::Argument {
         let next = word::read(text, word.end);
@@ -131,12 +135,12 @@ fn has_arguments(text: &[u8]) -> bool {
 fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Signals) -> usize {
     let b = text[at];
     let next = text.get(at + 1).copied().unwrap_or(0);
-    let (from, sure) = match b {
+    let from = match b {
         b'$' | b'<' | b'>' if next == b'(' => {
             if b == b'$' && text.get(at + 2) == Some(&b'(') {
                 return at + 3;
             }
-            (at + 2, true)
+            at + 2
         }
         b'$' | b'<' | b'>' => return at + 1,
         // `{cat,/etc/passwd}`
@@ -144,36 +148,40 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
             braces(text, at, signals);
             return at + 1;
         }
+        b'\n' if !lines.few => return at + 1,
+        b'`' | b'\n' => at + 1,
+        _ => at + 1 + usize::from(next == b),
+    };
+    // Mostly it is, and nothing that stands before it matters.
+    if word::is_no_command(text, from) {
+        return from;
+    }
+    let sure = match b {
+        b'$' | b'<' | b'>' => true,
         b'`' => {
             let before = if at == 0 { 0 } else { text[at - 1] };
             // In prose such marks stand around words.
             let whole = text[0].is_ascii_alphabetic() || matches!(text[0], b'>' | b'<' | b'*');
             let marked = before == b' ' && text.len() > 30 && whole;
             if marked || is_prose(&text[..at]) || before == b'`' || next == b'`' {
-                return at + 1;
+                return from;
             }
-            (at + 1, true)
+            true
         }
-        b'\n' => {
-            if !lines.few {
-                return at + 1;
-            }
-            // A word, a line break, a command, and no more.
-            (at + 1, text.len() < 80 && memchr::memchr(b' ', &text[..at]).is_none())
-        }
+        // A word, a line break, a command, and no more.
+        b'\n' => text.len() < 80 && memchr::memchr(b' ', &text[..at]).is_none(),
         _ => {
             let doubled = next == b;
             // `Title | Site`, `salt & pepper`: not sure. `x; y` and `x;y` are.
             let spaced = at > 0 && text[at - 1] == b' ' && next == b' ' && b != b';';
+            if spaced && is_prose(&text[..at]) {
+                return from;
+            }
             let before = text[..at].trim_ascii_end().last().copied();
-            let sure = doubled && b != b';'
+            doubled && b != b';'
                 || b == b'|' && at > 0 && text[0] == b'/' && !spaced
                 || !spaced && before.is_none_or(|before| b == b';' || !is_listed(before))
-                || spaced && at < 3;
-            if spaced && is_prose(&text[..at]) {
-                return at + 1;
-            }
-            (at + 1 + usize::from(doubled), sure)
+                || spaced && at < 3
         }
     };
     let mut word = word::read(text, from);

@@ -8,20 +8,24 @@
 //! seen by then is the evidence. Prose stops it after a word or two: a word does not follow a word.
 
 mod grammar;
+mod prose;
 mod token;
 mod words;
 
-use super::{Signal, Signals};
+use super::{Kinds, Signal, Signals};
 use grammar::{Context, Reader};
 
 /// The most tokens that are read in one context.
 const TOKENS: usize = 4096;
 
 /// What a value is as SQL.
-pub(super) fn read(text: &[u8]) -> Signals {
-    let mut signals = Reader::new(text, Context::Bare).read();
-    let double = memchr::memchr2(b'\'', b'"', text);
-    if let Some(first) = double {
+pub(super) fn read(text: &[u8], kinds: Kinds) -> Signals {
+    let mut signals = Signals::default();
+    if !prose::begins(text) {
+        signals.merge(Reader::new(text, Context::Bare).read());
+    }
+    let first = kinds.has(Kinds::QUOTE).then(|| memchr::memchr2(b'\'', b'"', text)).flatten();
+    if let Some(first) = first {
         let quote = text[first];
         signals.merge(quoted(text, first));
         // A doubled or escaped quote may be no end, and the next one is.
@@ -33,7 +37,9 @@ pub(super) fn read(text: &[u8]) -> Signals {
             signals.merge(quoted(text, first + second));
         }
     }
-    if let Some(tick) = memchr::memchr(b'`', text) {
+    if kinds.may_have(b'`')
+        && let Some(tick) = memchr::memchr(b'`', text)
+    {
         signals.merge(quoted(text, tick));
     }
     signals
@@ -41,6 +47,9 @@ pub(super) fn read(text: &[u8]) -> Signals {
 
 /// Reads on after the quote at `at` has closed a string.
 fn quoted(text: &[u8], at: usize) -> Signals {
+    if prose::goes_on(&text[at + 1..]) {
+        return Signals::default();
+    }
     let word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@' | b'%');
     let plain = text[at] == b'\'' && at < 40 && text[..at].iter().all(word);
     Reader::new(&text[at + 1..], Context::Quoted { plain }).read()

@@ -21,28 +21,22 @@ static HEX: [u8; 256] = {
 /// Decodes `%XX` and `+` into `out`, which is cleared first; never longer than the text.
 pub fn decode_form(text: &[u8], out: &mut Vec<u8>) {
     out.clear();
-    let Some(first) = memchr2(b'%', b'+', text) else {
-        out.extend_from_slice(text);
-        return;
-    };
-    out.resize(text.len(), 0);
-    out[..first].copy_from_slice(&text[..first]);
-    let (mut from, mut to) = (first, first);
-    while let Some(&b) = text.get(from) {
-        let (byte, length) = match b {
-            b'+' => (b' ', 1),
-            b'%' => {
-                let digit = |at: usize| text.get(at).map_or(0xFF, |&b| HEX[usize::from(b)]);
-                let (high, low) = (digit(from + 1), digit(from + 2));
-                if high | low < 16 { (high << 4 | low, 3) } else { (b, 1) }
-            }
-            _ => (b, 1),
-        };
-        out[to] = byte;
-        to += 1;
-        from += length;
+    out.reserve(text.len());
+    let mut rest = text;
+    while let Some(at) = memchr(b'%', rest) {
+        push_spaced(&rest[..at], out);
+        let digit = |at: usize| rest.get(at).map_or(0xFF, |&b| HEX[usize::from(b)]);
+        let (high, low) = (digit(at + 1), digit(at + 2));
+        let (byte, length) = if high | low < 16 { (high << 4 | low, 3) } else { (b'%', 1) };
+        out.push(byte);
+        rest = &rest[at + length..];
     }
-    out.truncate(to);
+    push_spaced(rest, out);
+}
+
+/// Adds a text without escapes.
+fn push_spaced(text: &[u8], out: &mut Vec<u8>) {
+    out.extend(text.iter().map(|&b| if b == b'+' { b' ' } else { b }));
 }
 
 /// The pairs of a query string that is all there, still encoded.

@@ -78,10 +78,10 @@ impl JsonReader {
                     let rest = &chunk[at..];
                     // Asked once for each string and chunk, for after it something is kept.
                     if self.window.is_empty()
-                        && let Some(end) = end_of_string(rest)
+                        && let Some((end, escaped)) = end_of_string(rest)
                         && end < self.bounds.window
                     {
-                        self.string(&rest[..end], name, sink);
+                        self.string(&rest[..end], escaped, name, sink);
                         at += end + 1;
                         continue;
                     }
@@ -93,7 +93,7 @@ impl JsonReader {
                         self.add(&rest[..=end], sink);
                         self.state = State::Escape { name };
                     } else {
-                        self.string(&rest[..end], name, sink);
+                        self.string(&rest[..end], true, name, sink);
                     }
                     at += end + 1;
                     continue;
@@ -109,17 +109,12 @@ impl JsonReader {
                         return Progress::Broken(at);
                     }
                 }
-                _ if b.is_ascii_whitespace() => {
-                    if self.state == State::Scalar {
-                        self.state = State::After;
-                    }
-                }
                 State::Scalar => {
                     self.state = State::After;
                     continue;
                 }
                 _ => {
-                    if !self.structure(b, sink) {
+                    if !self.structure(b, sink) && !b.is_ascii_whitespace() {
                         return Progress::Broken(at);
                     }
                 }
@@ -182,14 +177,14 @@ impl JsonReader {
         });
     }
 
-    /// A string is complete with its last piece.
-    fn string(&mut self, last: &[u8], is_name: bool, sink: &mut dyn Sink) {
+    /// A string is complete with its last piece; `escaped` says whether it may have escapes.
+    fn string(&mut self, last: &[u8], escaped: bool, is_name: bool, sink: &mut dyn Sink) {
         let whole = self.window.is_empty() && last.len() <= self.bounds.window;
         if !whole {
             self.add(last, sink);
         }
         let raw = if whole { last } else { self.window.kept() };
-        let text = unescape(raw, &mut self.text).unwrap_or(raw);
+        let text = if escaped { unescape(raw, &mut self.text).unwrap_or(raw) } else { raw };
         if is_name {
             self.name.clear();
             self.name.extend_from_slice(&text[..text.len().min(64)]);
@@ -215,21 +210,41 @@ impl JsonReader {
     }
 }
 
-/// Where the quote stands that ends a string, if it is there.
-fn end_of_string(text: &[u8]) -> Option<usize> {
-    let mut at = 0;
+/// Where the quote stands that ends a string, if it is there, and whether there are escapes before.
+fn end_of_string(text: &[u8]) -> Option<(usize, bool)> {
+    let (mut at, mut escaped) = (0, false);
     loop {
-        let Some(next) = text.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) else {
+        let Some(next) = text.get(at..).and_then(quote_or_backslash) else {
             steps(text.len());
             return None;
         };
         at += next;
         if text[at] == b'"' {
             steps(at);
-            return Some(at);
+            return Some((at, escaped));
         }
+        escaped = true;
         at += 2;
     }
+}
+
+/// The first quote or backslash. Most strings are short: eight bytes at a time are as fast there.
+fn quote_or_backslash(text: &[u8]) -> Option<usize> {
+    const SHORT: usize = 24;
+    for (n, word) in text[..text.len().min(SHORT)].as_chunks::<8>().0.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The highest bit of each byte that is the one sought, and perhaps of some behind it.
+        let marks = |b: u8| {
+            let zeros = word ^ u64::from_le_bytes([b; 8]);
+            zeros.wrapping_sub(0x0101_0101_0101_0101) & !zeros & 0x8080_8080_8080_8080
+        };
+        let found = marks(b'"') | marks(b'\\');
+        if found != 0 {
+            return Some(8 * n + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let seen = text.len().min(SHORT) / 8 * 8;
+    memchr2(b'"', b'\\', &text[seen..]).map(|at| seen + at)
 }
 
 fn is_scalar(b: u8) -> bool {

@@ -1,6 +1,6 @@
 //! XML: its texts, attributes, declarations and CDATA sections.
 
-use memchr::memchr;
+use memchr::{memchr, memchr3};
 
 use super::{Bounds, Sink, Window};
 use crate::inspect::value::Place;
@@ -56,21 +56,35 @@ impl XmlReader {
         let mut at = 0;
         while at < chunk.len() {
             let rest = &chunk[at..];
-            // Texts and values are taken in one piece.
+            // What means nothing by itself is taken in one piece.
             let end = match self.state {
-                State::Text => Some(memchr(b'<', rest).unwrap_or(rest.len())),
-                State::Attribute(quote) => Some(memchr(quote, rest).unwrap_or(rest.len())),
-                _ => None,
+                State::Text => memchr(b'<', rest),
+                State::Attribute(quote) => memchr(quote, rest),
+                State::Tag => rest.iter().position(|&b| ends_name(b)),
+                State::Declaration(_) => memchr3(b'[', b']', b'>', rest),
+                State::Data => memchr(b'>', rest),
+                State::Open => Some(0),
             };
-            match end {
-                Some(0) | None => {
-                    self.byte(rest[0], sink);
-                    at += 1;
+            let piece = &rest[..end.unwrap_or(rest.len())];
+            at += piece.len();
+            match self.state {
+                State::Tag => self.name(piece),
+                // What begins and ends in this chunk, and fits the window, need not be copied.
+                State::Text | State::Attribute(_)
+                    if end.is_some()
+                        && self.window.is_empty()
+                        && piece.len() < self.bounds.window =>
+                {
+                    let text = piece.trim_ascii();
+                    if !text.is_empty() {
+                        sink.found(self.place, &self.name, text, false);
+                    }
                 }
-                Some(length) => {
-                    self.add(&rest[..length], sink);
-                    at += length;
-                }
+                _ => self.add(piece, sink),
+            }
+            if end.is_some() {
+                self.byte(chunk[at], sink);
+                at += 1;
             }
         }
     }
@@ -148,18 +162,20 @@ impl XmlReader {
                 self.state = State::Text;
             }
             b'"' | b'\'' => self.state = State::Attribute(b),
-            b'=' => {}
-            _ if b.is_ascii_whitespace() => {}
-            _ => {
-                if self.last.is_ascii_whitespace() {
-                    self.name.clear();
-                }
-                if self.name.len() < 64 {
-                    self.name.push(b);
-                }
-            }
+            _ => {}
         }
         self.last = b;
+    }
+
+    /// A piece of the name of an element or attribute.
+    fn name(&mut self, piece: &[u8]) {
+        let Some(&last) = piece.last() else { return };
+        if self.last.is_ascii_whitespace() {
+            self.name.clear();
+        }
+        let room = 64_usize.saturating_sub(self.name.len());
+        self.name.extend_from_slice(&piece[..piece.len().min(room)]);
+        self.last = last;
     }
 
     fn add(&mut self, piece: &[u8], sink: &mut dyn Sink) {
@@ -184,6 +200,11 @@ impl XmlReader {
         }
         self.state = State::Text;
     }
+}
+
+/// Whether a byte of a tag is none of a name.
+fn ends_name(b: u8) -> bool {
+    matches!(b, b'>' | b'"' | b'\'' | b'=') || b.is_ascii_whitespace()
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Takes values apart that are made of others.
 
 use super::Judge;
-use crate::inspect::detect::{self, Kinds};
+use crate::inspect::detect;
 use crate::inspect::extract::{
     Bounds, JsonReader, Progress, Sink, XmlReader, decode_form, is_odd, pairs,
 };
-use crate::inspect::normalise;
+use crate::inspect::kinds::Kinds;
+use crate::inspect::normalise::{self, base64};
 use crate::inspect::structure::{self, Structure, Target};
 use crate::inspect::value::{Place, Value};
 
@@ -17,14 +18,14 @@ impl Judge {
         }
         self.depth += 1;
         let apart = !kinds.is_plain()
-            && (self.structure(value) || kinds.has(Kinds::ESCAPE) && self.decoded(value))
-            || self.base64(value);
+            && (self.structure(value, kinds) || kinds.has(Kinds::PERCENT) && self.decoded(value))
+            || self.base64(value, kinds);
         self.depth -= 1;
         apart
     }
 
-    fn structure(&mut self, value: Value<'_>) -> bool {
-        match structure::of(value.bytes) {
+    fn structure(&mut self, value: Value<'_>, kinds: Kinds) -> bool {
+        match structure::of(value.bytes, kinds) {
             Structure::Plain => false,
             Structure::Json => self.json(value),
             Structure::Xml => {
@@ -35,7 +36,7 @@ impl Judge {
                 true
             }
             Structure::Target(target) => {
-                self.target(value, target);
+                self.target(value, kinds, target);
                 true
             }
             Structure::Pairs(text) => {
@@ -62,13 +63,15 @@ impl Judge {
     fn decoded(&mut self, value: Value<'_>) -> bool {
         let mut buffer = self.buffer();
         let apart = structure::decode_once(value.bytes, &mut buffer)
-            && structure::of(&buffer) != Structure::Plain
-            && self.structure(Value { bytes: &buffer, ..value });
+            && self.structure(Value { bytes: &buffer, ..value }, Kinds::of(&buffer));
         self.spare.push(buffer);
         apart
     }
 
-    fn base64(&mut self, value: Value<'_>) -> bool {
+    fn base64(&mut self, value: Value<'_>, kinds: Kinds) -> bool {
+        if value.bytes.len() < base64::SHORTEST || kinds.has(Kinds::NOT_BASE64) {
+            return false;
+        }
         let mut buffer = self.buffer();
         let is_text = normalise::decode_base64(value.bytes, &mut buffer);
         if is_text {
@@ -78,17 +81,15 @@ impl Judge {
         is_text
     }
 
-    fn target(&mut self, value: Value<'_>, target: Target<'_>) {
+    fn target(&mut self, value: Value<'_>, kinds: Kinds, target: Target<'_>) {
         if !target.origin.is_empty() {
             let signals = detect::read_url(value.bytes);
-            self.score(&value, signals);
+            self.score(&value, kinds, signals);
         }
         if !target.path.is_empty() {
             self.path(value.place, value.name, target.path);
         }
-        if structure::of(target.query) == Structure::Pairs(target.query)
-            || memchr::memchr(b'=', target.query).is_some()
-        {
+        if memchr::memchr(b'=', target.query).is_some() {
             self.pairs(value, target.query);
         } else if !target.query.is_empty() {
             self.value(Value { bytes: target.query, ..value });

@@ -15,7 +15,7 @@ const SLOTS: usize = 128;
 /// Values of one request before any is remembered: most requests have fewer.
 const FIRST: u32 = 16;
 
-/// A value: its bytes, with zeros behind, and where it stood. Zeros where there is none.
+/// A value: its bytes and where it stood. Zeros where there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Key {
     words: [u64; LONGEST / 8],
@@ -34,12 +34,14 @@ impl Key {
         if number < FIRST || bytes.len() > LONGEST {
             return None;
         }
-        let mut padded = [0; LONGEST];
-        padded[..bytes.len()].copy_from_slice(bytes);
-        let mut words = [0; LONGEST / 8];
-        for (word, chunk) in words.iter_mut().zip(padded.as_chunks::<8>().0) {
-            *word = u64::from_le_bytes(*chunk);
-        }
+        // The last word overlaps the one before: with the length, they still are what the value is.
+        let words = match (bytes.first_chunk(), bytes.last_chunk()) {
+            (Some(first), Some(last)) => {
+                let middle = if bytes.len() > 16 { bytes[8..].first_chunk() } else { None };
+                [*first, *middle.unwrap_or(&[0; 8]), *last].map(u64::from_le_bytes)
+            }
+            _ => [bytes.iter().fold(0, |word, &b| word << 8 | u64::from(b)), 0, 0],
+        };
         let place = value.place as u32;
         debug_assert!((place as usize) < Place::ALL.len());
         let kind = (bytes.len() as u32 + 1) << 8 | place << 1 | u32::from(value.is_name);

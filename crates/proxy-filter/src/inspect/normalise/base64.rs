@@ -1,7 +1,7 @@
 //! Base64, where a value is nothing else.
 
 /// Values shorter than this are words.
-const SHORTEST: usize = 12;
+pub(in crate::inspect) const SHORTEST: usize = 12;
 
 /// Values longer than this are files.
 const LONGEST: usize = 64 * 1024;
@@ -45,7 +45,12 @@ pub fn decode(value: &[u8], out: &mut Vec<u8>) -> bool {
     printable * 4 >= out.len() * 3 && std::str::from_utf8(out).is_ok()
 }
 
-static DIGITS: [u8; 256] = {
+/// Whether a byte stands for six bits.
+pub(in crate::inspect) const fn is_digit(b: u8) -> bool {
+    DIGITS[b as usize] != 0xFF
+}
+
+const DIGITS: [u8; 256] = {
     let mut table = [0xFF; 256];
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut i = 0;

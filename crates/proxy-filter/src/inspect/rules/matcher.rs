@@ -6,6 +6,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::literals::Literals;
 use super::{Rule, RuleError, RuleSet, Test};
 use crate::inspect::detect::{Signal, Signals};
+use crate::inspect::kinds::Kinds;
 use crate::inspect::steps::steps;
 use crate::inspect::value::Value;
 
@@ -48,6 +49,8 @@ impl RuleBits {
 pub(in crate::inspect) struct Matcher {
     rules: Vec<Rule>,
     finder: Literals,
+    /// The literals of one byte.
+    ones: Vec<(u8, usize)>,
     /// For each literal the rules that wait for it, and how it must stand.
     literals: Vec<Literal>,
     expressions: Vec<Option<Regex>>,
@@ -109,7 +112,12 @@ impl Matcher {
             }
             expressions.push(expression);
         }
-        Ok(Self { rules, finder: Literals::new(&texts), literals, expressions, signals })
+        let one = |(number, text): (usize, &Vec<u8>)| match text[..] {
+            [one] => Some((one, number)),
+            _ => None,
+        };
+        let ones = texts.iter().enumerate().filter_map(one).collect();
+        Ok(Self { rules, finder: Literals::new(&texts), ones, literals, expressions, signals })
     }
 
     /// The rules, in their order.
@@ -121,20 +129,21 @@ impl Matcher {
         &self.rules[number]
     }
 
-    /// Which rules match a normalised value, given what the readers of grammars say of it.
-    /// Gives whether there are any.
+    /// Which rules match a normalised value that has these kinds of bytes, given what the readers of
+    /// grammars say of it. Gives whether there are any.
     ///
     /// One pass for the literals and at most one of each expression: linear in the value.
     pub(in crate::inspect) fn matches(
         &self,
         value: &Value<'_>,
+        kinds: Kinds,
         signals: Signals,
         bits: &mut RuleBits,
     ) -> bool {
         let mut any = false;
         let mut cleared = false;
         let text = value.bytes;
-        self.finder.find(text, |literal, start, end| {
+        let mut found = |literal: usize, start: usize, end: usize| {
             let literal = &self.literals[literal];
             if let Some((before, after)) = literal.word
                 && (before && start > 0 && is_word(text[start - 1])
@@ -155,7 +164,14 @@ impl Matcher {
                     any = true;
                 }
             }
-        });
+        };
+        self.finder.find(text, &mut found);
+        for (one, number) in &self.ones {
+            if kinds.may_have(*one) {
+                steps(text.len());
+                self.one(*one, *number, text, &mut found);
+            }
+        }
         if any {
             any = self.confirm(value, bits);
         }
@@ -173,6 +189,28 @@ impl Matcher {
             }
         }
         any
+    }
+
+    /// Says where a literal of one byte stands: nowhere but at its last place, where it matters
+    /// only that it is there, or what follows it.
+    fn one(
+        &self,
+        one: u8,
+        number: usize,
+        text: &[u8],
+        found: &mut impl FnMut(usize, usize, usize),
+    ) {
+        let last = match one.is_ascii_lowercase() {
+            true => memchr::memrchr2(one, one.to_ascii_uppercase(), text),
+            false => memchr::memrchr(one, text),
+        };
+        let Some(last) = last else { return };
+        if self.literals[number].word.is_none() {
+            return found(number, last, last + 1);
+        }
+        for at in (0..=last).filter(|&at| text[at].eq_ignore_ascii_case(&one)) {
+            found(number, at, at + 1);
+        }
     }
 
     /// Tries the expressions of the candidates.
@@ -235,7 +273,8 @@ mod tests {
         let matcher = Matcher::compile(set).expect("rules");
         let value =
             Value { place: Place::Query, name: b"", bytes: text.as_bytes(), is_name: false };
-        matcher.matches(&value, Signals::default(), &mut RuleBits::default())
+        let kinds = Kinds::of(value.bytes);
+        matcher.matches(&value, kinds, Signals::default(), &mut RuleBits::default())
     }
 
     #[test]
@@ -246,6 +285,9 @@ mod tests {
             ("cat", "concat", false),
             ("cat", "cats", false),
             ("cat(", "cat(x", true),
+            ("x", "ax X bx", true),
+            ("x", "ax xb", false),
+            ("(", "a(b", true),
             ("@@version", "x@@version", true),
             ("@@version", "@@versions", false),
         ] {

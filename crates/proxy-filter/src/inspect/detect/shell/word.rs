@@ -1,5 +1,6 @@
 //! One word as a shell reads it.
 
+use super::commands::{is_runner, known};
 use crate::inspect::steps::steps;
 
 /// What follows a word.
@@ -60,9 +61,35 @@ impl Word {
     /// Whether it lies where programs lie.
     pub(super) fn command_directory(&self) -> bool {
         let directory = &self.text[..self.base];
-        let has = |part: &[u8]| memchr::memmem::find(directory, part).is_some();
-        has(b"bin/") || has(b"system32") || has(b"syswow64")
+        directory.windows(4).any(|part| part == b"bin/")
+            || directory.windows(8).any(|part| part == b"system32" || part == b"syswow64")
     }
+}
+
+/// Whether the word that begins at `from` is plainly none that matters: letters and digits that are
+/// no name of a command, nothing hidden and no directory. Says no where it is not plain.
+pub(super) fn is_no_command(text: &[u8], from: usize) -> bool {
+    let rest = text.get(from..).unwrap_or_default();
+    let Some(start) = rest.iter().take(32).position(|&b| !is_opening(b)) else { return false };
+    let mut name = [0; 28];
+    let mut length = 0;
+    for &b in &rest[start..] {
+        match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => {
+                if length == name.len() {
+                    return false;
+                }
+                name[length] = b.to_ascii_lowercase();
+                length += 1;
+            }
+            // What may go on, or hide the rest.
+            b'.' | b'/' | b'\\' | b'\'' | b'"' | b'^' | b'$' | b':' => return false,
+            _ => break,
+        }
+    }
+    steps(start + length + 1);
+    let name = &name[..length];
+    known(name).is_none() && !is_runner(name)
 }
 
 /// Reads the word that begins at `from`, after spaces.
@@ -82,7 +109,7 @@ pub(super) fn read(text: &[u8], from: usize) -> Word {
     let mut at = from;
     let peek = |at: usize| text.get(at).copied().unwrap_or(0);
     // Spaces, opening marks, and quotes around the whole.
-    while at - from < 32 && (is_space(peek(at)) || matches!(peek(at), b'(' | b'{' | b'!' | b'@')) {
+    while at - from < 32 && is_opening(peek(at)) {
         at += 1;
     }
     let mut quotes = 0;
@@ -143,6 +170,11 @@ fn push(word: &mut Word, b: u8) {
     word.text[word.length] = b;
     word.length += 1;
     word.base = word.base.min(word.length);
+}
+
+/// Whether a byte may stand before the first word.
+fn is_opening(b: u8) -> bool {
+    is_space(b) || matches!(b, b'(' | b'{' | b'!' | b'@')
 }
 
 fn is_space(b: u8) -> bool {
@@ -230,4 +262,28 @@ fn is_tag(rest: &[u8]) -> bool {
 fn is_parameter(text: &[u8]) -> bool {
     let end = text.iter().take(40).position(|b| !b.is_ascii_alphanumeric() && *b != b'_');
     matches!(end, Some(end) if end > 0 && text[end] == b'=')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3000))]
+
+        /// What is said to be no command is none when it is read.
+        #[test]
+        fn no_command_is_none(
+            text in "( |cat|id|item|the|x|python3|sudo|then|a-b|\\(|\\{|'|\"|\\\\|/|\\.|:|\\$|\\^|;|,|=|-|[0-9]|\n|é){0,8}",
+            from in 0usize..3,
+        ) {
+            let text = text.as_bytes();
+            if from <= text.len() && is_no_command(text, from) {
+                let word = read(text, from);
+                prop_assert!(known(word.name()).is_none() && !is_runner(word.name()));
+                prop_assert!(!word.has_path && !word.hidden);
+            }
+        }
+    }
 }

@@ -86,7 +86,7 @@ impl<'a> Tokens<'a> {
         loop {
             let b = *self.text.get(self.at)?;
             match b {
-                0..=b' ' | 0x7F => self.at += 1,
+                b if is_blank(b) => self.at += 1,
                 b'/' if self.peek(1) == b'*' => {
                     self.commented = true;
                     if self.peek(2) == b'!' {
@@ -175,7 +175,7 @@ impl<'a> Tokens<'a> {
             b',' => self.take(1, Token::Comma),
             b';' => self.take(1, Token::Semicolon),
             b'\\' if matches!(c, b'N' | b'n') => self.take(2, Token::Word(Word::Constant)),
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$' | 0x80.. => self.word(),
+            b if is_name_start(b) => self.word(),
             _ => self.take(1, Token::Junk),
         }
     }
@@ -364,6 +364,17 @@ impl<'a> Tokens<'a> {
     }
 }
 
-fn is_name(b: u8) -> bool {
+/// Whether a byte stands between tokens.
+pub(super) fn is_blank(b: u8) -> bool {
+    matches!(b, 0..=b' ' | 0x7F)
+}
+
+/// Whether a byte begins a name or keyword.
+pub(super) fn is_name_start(b: u8) -> bool {
+    matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$' | 0x80..)
+}
+
+/// Whether a byte goes on a name or keyword.
+pub(super) fn is_name(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || b >= 0x80
 }

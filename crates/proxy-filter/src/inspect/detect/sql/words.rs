@@ -1,5 +1,9 @@
 //! Words of SQL.
 
+mod keywords;
+
+use keywords::{KEYWORDS, LENGTHS, LETTERS, LONGEST, pair};
+
 /// What a word is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
@@ -89,70 +93,17 @@ pub(super) enum Word {
 
 /// What a word is, were it a keyword.
 pub(super) fn word(text: &[u8]) -> Option<Word> {
-    if text.len() < 2 || text.len() > 17 {
+    let &[first, second, ..] = text else { return None };
+    let letter = usize::from((first | 0x20).wrapping_sub(b'a'));
+    if letter >= 26 || text.len() > LONGEST {
         return None;
     }
-    let mut lower = [0u8; 17];
-    for (to, b) in lower.iter_mut().zip(text) {
-        *to = b.to_ascii_lowercase();
+    // Most words have a beginning and a length that no keyword has.
+    if LENGTHS[pair(first | 0x20, second | 0x20)] & 1 << text.len() == 0 {
+        return None;
     }
-    let lower = &lower[..text.len()];
-    Some(match lower {
-        b"and" | b"or" | b"xor" => Word::Logic,
-        b"not" => Word::Not,
-        b"like" | b"ilike" | b"rlike" | b"regexp" | b"glob" | b"similar" | b"sounds"
-        | b"between" | b"in" | b"is" | b"isnull" | b"notnull" | b"overlaps" => Word::Compare,
-        b"div" | b"mod" => Word::Arithmetic,
-        b"binary" | b"distinct" | b"distinctrow" | b"all" | b"any" | b"some" | b"exists"
-        | b"interval" | b"prior" => Word::Prefix,
-        b"top" => Word::Top,
-        b"null" | b"true" | b"false" | b"current_user" | b"current_date" | b"current_time"
-        | b"current_timestamp" | b"session_user" | b"sysdate" | b"localtime" | b"unknown" => {
-            Word::Constant
-        }
-        b"union" | b"intersect" | b"except" | b"minus" => Word::Union,
-        b"select" => Word::Select,
-        b"values" => Word::Values,
-        b"from" => Word::From,
-        b"where" | b"having" | b"on" => Word::Where,
-        b"order" | b"group" | b"partition" => Word::Order,
-        b"by" => Word::By,
-        b"limit" | b"offset" | b"fetch" => Word::Limit,
-        b"into" => Word::Into,
-        b"outfile" | b"dumpfile" => Word::File,
-        b"procedure" => Word::Procedure,
-        b"as" => Word::As,
-        b"collate" => Word::Collate,
-        b"asc" | b"desc" | b"nulls" => Word::Direction,
-        b"case" => Word::Case,
-        b"when" | b"then" | b"else" | b"elseif" => Word::Branch,
-        b"end" => Word::End,
-        b"join" | b"inner" | b"left" | b"right" | b"outer" | b"cross" | b"natural" | b"full" => {
-            Word::Join
-        }
-        b"using" | b"escape" | b"separator" | b"for" | b"over" => Word::Option,
-        b"insert" | b"replace" | b"merge" => Word::Insert,
-        b"update" => Word::Update,
-        b"delete" => Word::Delete,
-        b"drop" | b"create" | b"alter" | b"truncate" | b"rename" => Word::Define,
-        b"table" | b"database" | b"view" | b"index" | b"user" | b"schema" | b"login"
-        | b"function" | b"trigger" | b"sequence" | b"temporary" | b"role" | b"column"
-        | b"constraint" | b"unique" | b"tablespace" => Word::Object,
-        b"exec" | b"execute" | b"call" => Word::Execute,
-        b"declare" => Word::Declare,
-        b"set" => Word::Set,
-        b"waitfor" => Word::Wait,
-        b"delay" | b"time" => Word::Delay,
-        b"shutdown" => Word::Shutdown,
-        b"begin" => Word::Begin,
-        b"if" => Word::If,
-        b"mode" => Word::Mode,
-        b"with" | b"grant" | b"revoke" | b"copy" | b"load" | b"handler" | b"prepare"
-        | b"deallocate" | b"attach" | b"pragma" | b"vacuum" | b"restore" | b"backup" | b"bulk" => {
-            Word::Other
-        }
-        _ => return None,
-    })
+    let range = usize::from(LETTERS[letter])..usize::from(LETTERS[letter + 1]);
+    KEYWORDS[range].iter().find_map(|(name, word)| name.eq_ignore_ascii_case(text).then_some(*word))
 }
 
 /// What a call of a function is worth.
