@@ -18,15 +18,18 @@ use proxy_compress::{Coding, CompressConfig, CompressLayer};
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:3004").await?;
+    axum::serve(listener, app()).await
+}
+
+fn app() -> Router {
     // The default takes zstd first; here br comes first, and all else is as it is by default.
     let codings = vec![Coding::Brotli, Coding::Zstd, Coding::Gzip];
     let compress = CompressLayer::new(CompressConfig { codings, ..CompressConfig::default() });
-    let app = Router::new()
+    Router::new()
         .route("/page", get(|| async { Html("<p>some text, again and again</p>\n".repeat(5000)) }))
         .route("/events", get(events))
-        .layer(compress);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3004").await?;
-    axum::serve(listener, app).await
+        .layer(compress)
 }
 
 /// Each event is flushed as it is made: nobody waits until a block is full.
@@ -39,4 +42,32 @@ async fn events() -> ([(&'static str, &'static str); 1], Body) {
         Some((Ok::<_, Infallible>(http_body::Frame::data(event)), n + 1))
     });
     ([("content-type", "text/event-stream")], Body::new(StreamBody::new(events)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::{Request, header};
+    use axum::response::Response;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    async fn get(path: &str) -> Response {
+        let request = Request::get(path)
+            .header(header::HOST, "a.test")
+            .header(header::ACCEPT_ENCODING, "gzip, br, zstd")
+            .body(Body::empty());
+        app().oneshot(request.expect("a request")).await.expect("an answer")
+    }
+
+    #[tokio::test]
+    async fn pages_and_streams_are_compressed() {
+        let page = get("/page").await;
+        assert_eq!(page.headers()[header::CONTENT_ENCODING], "br");
+        let events = get("/events").await;
+        assert_eq!(events.headers()[header::CONTENT_ENCODING], "br");
+        // The stream has no end: the first event is there before it.
+        let first = events.into_body().frame().await.expect("a frame").expect("content");
+        assert!(first.into_data().is_ok_and(|data| !data.is_empty()));
+    }
 }

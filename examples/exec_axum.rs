@@ -7,6 +7,8 @@
 //! curl -s --data-binary 'hello' http://127.0.0.1:3000/upper
 //! curl -i 'http://127.0.0.1:3000/count?last=5000'     # 400: out of range, and nothing is run
 //! ```
+//!
+//! An argument is another address to listen on.
 #![allow(clippy::print_stdout, reason = "a program to look at")]
 
 use std::error::Error;
@@ -43,8 +45,9 @@ async fn serve(warden: Warden) -> Result<(), Box<dyn Error>> {
         .route("/upper", post_service(ExecService::new(upper, &runner)?))
         // The text of refusals.
         .layer(ErrorPagesLayer::new("exec_axum"));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
-    println!("try: curl -N 'http://127.0.0.1:3000/count?last=5'");
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    println!("try: curl -N 'http://{}/count?last=5'", listener.local_addr()?);
     axum::serve(listener, app).await?;
     Ok(())
 }

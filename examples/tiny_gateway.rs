@@ -4,6 +4,9 @@
 //! cargo run -p proxyd-examples --bin tiny_gateway -- 127.0.0.1:3000
 //! curl -i http://127.0.0.1:8081/
 //! ```
+//!
+//! A second argument is another address to listen on.
+#![allow(clippy::print_stdout, reason = "a program to look at")]
 
 use std::sync::Arc;
 
@@ -27,7 +30,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let origin = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let (host, port) = origin.rsplit_once(':').ok_or("expected HOST:PORT")?;
     let endpoint = Endpoint::new(host, port.parse()?);
-    let bound = Bound::bind(&ListenAddress::Tcp("127.0.0.1:8081".parse()?))?;
+    let address = std::env::args().nth(2).unwrap_or_else(|| "127.0.0.1:8081".to_owned());
+    let bound = Bound::bind(&ListenAddress::Tcp(address.parse()?))?;
+    if let Some(at) = bound.local_addr() {
+        println!("try: curl -i http://{at}/");
+    }
 
     // What is dialled: anything that is configured, but never our own listener.
     let own = OwnListeners::new(bound.local_addr());
