@@ -64,16 +64,11 @@ pub fn signal(pid: u32, name: &str) {
 fn serving(proxy: &Proxyd) -> Vec<u32> {
     let text = proxy.stderr();
     let lines = text.lines().filter(|line| line.contains("another process serves"));
-    let digits = |line: &str| {
-        let number = line.rsplit('=').next().unwrap_or_default();
-        let number: String = number.chars().filter(char::is_ascii_digit).collect();
-        number
-    };
-    // Colours are between the sign and the number.
     lines
         .filter_map(|line| {
-            let plain = line.replace("\u{1b}[0m", "").replace("\u{1b}[2m", "");
-            digits(&plain).parse().ok()
+            let number = line.rsplit('=').next()?;
+            let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+            digits.parse().ok()
         })
         .collect()
 }

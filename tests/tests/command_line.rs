@@ -205,6 +205,9 @@ fn one_line_modes_say_what_listens_where() {
         let said = format!("{}{}", proxy.stdout(), proxy.stderr());
         said.contains(&proxy.address().to_string()).then_some(())
     });
+    // A configuration without audit and with an admin listener has something to log.
+    waiting::until("a line of its log", || proxy.stderr().contains("INFO").then_some(()));
+    assert!(!proxy.stderr().contains('\u{1b}'), "colours, but no terminal: {}", proxy.stderr());
 }
 
 /// Binding a unix socket replaces one that is dead, and nothing else.

@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 use std::fmt::Display;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -176,8 +177,11 @@ fn log() -> (LogLevel, Option<StandardError>) {
         Ok(filter) if !asked.is_empty() => (filter, asked.as_str()),
         _ => (EnvFilter::new("info"), "info"),
     };
+    // Colours are for terminals whose user wants them (no-color.org): not for files and journals.
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let subscriber = tracing_subscriber::fmt()
         .with_writer(writer)
+        .with_ansi(!plain && std::io::stderr().is_terminal())
         .with_env_filter(filter)
         .with_target(false)
         .with_filter_reloading();
