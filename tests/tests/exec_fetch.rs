@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use proxyd_tests::client;
+use proxyd_tests::client::{self, Client};
 use proxyd_tests::origin::{Act, Origin, ok, response};
 use proxyd_tests::pki::Pki;
+use proxyd_tests::ports;
 use proxyd_tests::proxyd::{self, Proxyd, run_to_end};
 use proxyd_tests::scratch::Scratch;
-use proxyd_tests::{ports, waiting};
+use proxyd_tests::waiting::{self, Gate};
 
 /// A route that shouts what a URL names, and then says its arguments.
 const SHOUT: &str = r#"
@@ -74,14 +75,17 @@ fn nobody_reaches_what_the_guard_keeps() {
         "http://10.0.0.1/".to_owned(),
     ] {
         let answer = get(&proxy, &url);
-        assert!(matches!(answer.status(), 400 | 403), "{url}: {}", answer.status());
+        // As where nobody is, or no name is known: what is behind the guard is not to be found out.
+        assert!(matches!(answer.status(), 400 | 502), "{url}: {}", answer.status());
+        assert!(answer.status() == 400 || answer.text().contains("url_not_fetched"), "{url}");
         assert!(!answer.text().contains("SECRET"), "{url}");
     }
     // Nor a port that is none of the web's, nor the proxy itself, whatever is open.
     let proxy = with("[exec]\nallow_destinations = [\"127.0.0.0/8\"]");
     for url in ["http://127.0.0.1:25/".to_owned(), proxy.url(), format!("{}/shout", proxy.url())] {
         let answer = get(&proxy, &url);
-        assert_eq!(answer.status(), 403, "{url}: {}", answer.text());
+        assert_eq!(answer.status(), 502, "{url}: {}", answer.text());
+        assert!(answer.text().contains("url_not_fetched"), "{url}: {}", answer.text());
     }
     assert_eq!(origin.links(), 0);
 }
@@ -145,6 +149,56 @@ fn what_is_no_plain_answer_is_not_read() {
         let trail = std::fs::read_to_string(proxy.folder().join("audit.log")).unwrap_or_default();
         trail.contains(&said).then_some(())
     });
+}
+
+/// It has a place of its own program, and none of all programs.
+#[test]
+fn a_server_that_does_not_answer_keeps_no_other_program_from_running() {
+    let gate = Gate::new();
+    let opened = gate.clone();
+    let origin = Origin::answering(move |_, _| {
+        let mut acts = vec![Act::Until(opened.clone())];
+        acts.extend(ok("late"));
+        acts
+    });
+    let proxy = with(
+        "[exec]\nruns = 1\nallow_destinations = [\"127.0.0.1\"]\n\
+         [log.access]\npath = \"access.log\"\n\
+         [[routes]]\nname = \"other\"\nmatch = { paths = [\"/other\"] }\n\
+         [routes.exec]\nprogram = \"echo\"\nargs = [\"runs\"]\n",
+    );
+    let ask = || {
+        let mut client = Client::connect(proxy.address());
+        let target = target(&origin.url());
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        client
+    };
+    let mut waits = ask();
+    origin.wait_received(0, "GET /");
+    let other = client::get(proxy.address(), "localhost", "/other");
+    assert_eq!((other.status(), other.text()), (200, "runs\n".to_owned()));
+    // One who leaves meanwhile is counted.
+    let leaves = ask();
+    origin.wait_received(1, "GET /");
+    drop(leaves);
+    waiting::until("the one who has left in the log", || {
+        proxy.log().contains("client_left").then_some(())
+    });
+    gate.open();
+    assert_eq!(waits.expect("GET").text(), "LATEx\n");
+}
+
+/// What is hidden in the log is not found there by the address that it leads to.
+#[test]
+fn where_a_secret_leads_is_one_too() {
+    let origin = Origin::saying("hidden");
+    let proxy = with(
+        "[exec]\nallow_destinations = [\"127.0.0.1\"]\n[privacy]\nredact_query = [\"from\"]\n\
+         [log.access]\npath = \"access.log\"\n",
+    );
+    assert_eq!(get(&proxy, &origin.url()).text(), "HIDDENx\n");
+    let log = waiting::until("the log", || Some(proxy.log()).filter(|log| !log.is_empty()));
+    assert!(!log.contains(&origin.address().port().to_string()), "{log}");
 }
 
 #[test]

@@ -109,6 +109,9 @@ pub struct Timeouts {
     pub queue: Duration,
     /// Until the program runs. Default: 10 s.
     pub start: Duration,
+    /// Waiting for what a URL names, its head and its content all in all; the time in which the
+    /// program does not read does not count. Default: 30 s.
+    pub fetch: Duration,
     /// Until its first byte. Default: 30 s.
     pub first_byte: Option<Duration>,
     /// Between bytes of its output, while the client takes them. Default: 60 s.
@@ -125,6 +128,7 @@ impl Default for Timeouts {
         Self {
             queue: Duration::from_secs(10),
             start: Duration::from_secs(10),
+            fetch: Duration::from_secs(30),
             first_byte: Some(Duration::from_secs(30)),
             read_idle: Some(Duration::from_secs(60)),
             total: Some(Duration::from_secs(3600)),

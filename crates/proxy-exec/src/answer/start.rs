@@ -1,6 +1,8 @@
 //! The start of a run: its turn, its streams, and the order to the warden.
 
+use std::future::Future;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +10,7 @@ use http::StatusCode;
 use http::request::Parts;
 use http_body::Body;
 use proxy_core::exchange::ProgramRun;
-use proxy_core::{BoxError, Exchange, Refusal};
+use proxy_core::{BoxError, ErrorKind, Exchange, ProxyError, Refusal};
 
 use super::failure::failed;
 use crate::cgi;
@@ -22,6 +24,7 @@ use crate::pipes::{Input, Output};
 use crate::process::ExecError;
 use crate::process::message::Start;
 use crate::service::Shared;
+use crate::slots::QueueFull;
 
 impl Shared {
     pub(super) async fn start<B>(
@@ -38,18 +41,14 @@ impl Shared {
     {
         let config = &self.config;
         let clock = &self.runner.clock;
-        let before = clock.now();
-        let Some(places) = self.places().await else {
-            self.metrics.ended(Why::Queue);
-            if let Some(exchange) = exchange {
-                ProgramRun::new(Why::Queue.token()).record(exchange);
-            }
-            let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "runs_exhausted");
-            return Err(refusal.retry_after(Duration::from_secs(1)));
-        };
-        let queued = clock.now().saturating_duration_since(before);
-        // Not before there is a place for it: as many are fetched as run.
+        let patience = config.timeouts.queue;
+        let (own, waited) = self.queued(self.slots.take(), patience, exchange).await?;
+        // With a place of this program, so that as many are fetched as may run; without one of all
+        // programs, so that a server that does not answer keeps no other program from running.
         let fetched = self.fetch(checked, exchange).await?;
+        let patience = patience.saturating_sub(waited);
+        let (total, more) = self.queued(self.runner.slots.take(), patience, exchange).await?;
+        let (places, queued) = ((own, total), waited + more);
         let not_started = |error| self.not_started(error, exchange);
         let failed = |_| not_started(ExecError::Exhausted);
         let mut descriptors: Vec<OwnedFd> = Vec::with_capacity(3);
@@ -87,8 +86,13 @@ impl Shared {
         Ok(Live::new(running, config, streams, frames, clock, metrics, exchange, queued))
     }
 
-    /// A place among the runs of this program and of all, in time.
-    async fn places(&self) -> Option<impl Send + 'static> {
+    /// A place, in time, and how long it was waited for.
+    async fn queued<P>(
+        &self,
+        place: impl Future<Output = Result<P, QueueFull>>,
+        patience: Duration,
+        exchange: Option<&Exchange>,
+    ) -> Result<(P, Duration), Refusal> {
         struct Queued<'a>(&'a metrics::Gauge);
         impl Drop for Queued<'_> {
             fn drop(&mut self) {
@@ -96,18 +100,20 @@ impl Shared {
             }
         }
         let clock = &self.runner.clock;
+        let before = clock.now();
         self.metrics.queued.increment(1.0);
         let _queued = Queued(&self.metrics.queued);
-        let take = async {
-            let own = self.slots.take().await.ok()?;
-            let total = self.runner.slots.take().await.ok()?;
-            Some((own, total))
-        };
-        tokio::select! {
+        let place = tokio::select! {
             biased;
-            places = take => places,
-            () = clock.sleep_until(clock.now() + self.config.timeouts.queue) => None,
-        }
+            place = place => place.ok(),
+            () = clock.sleep_until(before + patience) => None,
+        };
+        let waited = clock.now().saturating_duration_since(before);
+        place.map(|place| (place, waited)).ok_or_else(|| {
+            self.not_run(Why::Queue, exchange);
+            let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "runs_exhausted");
+            refusal.retry_after(Duration::from_secs(1))
+        })
     }
 
     /// What the URL of a parameter names, where one is to be fetched.
@@ -116,18 +122,28 @@ impl Shared {
         checked: &Checked,
         exchange: Option<&Exchange>,
     ) -> Result<Option<Content<B>>, Refusal> {
-        let url = self.config.params.fetched().and_then(|name| checked.value(name));
-        let Some((url, fetcher)) = url.zip(self.runner.fetcher.as_ref()) else { return Ok(None) };
+        let Some(name) = self.config.params.fetched() else { return Ok(None) };
+        let url = checked.value(name).zip(self.runner.fetcher.as_ref());
+        let Some((url, fetcher)) = url else { return Ok(None) };
+        let mut asking = Asking { shared: self, exchange, why: Some(Why::ClientLeft) };
         let fetched = match url.parse() {
             Ok(url) => {
                 let clock = &self.runner.clock;
-                let late = clock.now() + self.config.timeouts.start;
+                let (begun, most) = (clock.now(), self.config.timeouts.fetch);
+                // Where a secret leads is one, too: nothing of it is recorded.
+                let is_secret = self.config.params.get(name).is_none_or(|param| param.secret);
+                let told = exchange.filter(|_| !is_secret);
                 tokio::select! {
                     biased;
-                    response = fetcher.fetch(url, exchange) => response
-                        .map_err(|error| Refusal::from_error(&error))
-                        .and_then(|response| fetch::content(response, self.config.limits.fetch)),
-                    () = clock.sleep_until(late) => {
+                    response = fetcher.fetch(url, told) => response
+                        .map_err(|error| self.not_fetched(&error, exchange))
+                        .and_then(|response| {
+                            let spent = clock.now().saturating_duration_since(begun);
+                            let left = most.saturating_sub(spent);
+                            let most = self.config.limits.fetch;
+                            fetch::content(response, most, Arc::clone(clock), left)
+                        }),
+                    () = clock.sleep_until(begun + most) => {
                         Err(Refusal::new(StatusCode::GATEWAY_TIMEOUT, "url_slow"))
                     }
                 }
@@ -135,13 +151,32 @@ impl Shared {
             // Its type has been judged.
             Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "param_not_a_url")),
         };
-        if fetched.is_err() {
-            self.metrics.ended(Why::NotFetched);
-            if let Some(exchange) = exchange {
-                ProgramRun::new(Why::NotFetched.token()).record(exchange);
-            }
-        }
+        asking.why = fetched.is_err().then_some(Why::NotFetched);
+        drop(asking);
         fetched.map(|body| Some(Content::Fetched { body }))
+    }
+
+    /// A client learns of all that lies between it and a server only that this one was not
+    /// reached: whether a name is known here, an address is ours, or a port is open is not its
+    /// business. The log says more.
+    fn not_fetched(&self, error: &ProxyError, exchange: Option<&Exchange>) -> Refusal {
+        let id = exchange.map(|exchange| exchange.id().to_string());
+        tracing::info!(program = &*self.config.name, id, %error, "a URL was not fetched");
+        // A list of names is about what the client has written itself.
+        if error.kind() == ErrorKind::HttpRequestDenied {
+            return Refusal::from_error(error);
+        }
+        let mut refusal = Refusal::new(StatusCode::BAD_GATEWAY, "url_not_fetched");
+        refusal.error = ErrorKind::DestinationUnavailable;
+        refusal
+    }
+
+    /// Counts one that has not run.
+    fn not_run(&self, why: Why, exchange: Option<&Exchange>) {
+        self.metrics.ended(why);
+        if let Some(exchange) = exchange {
+            ProgramRun::new(why.token()).record(exchange);
+        }
     }
 
     fn order(&self, parts: &Parts, checked: &Checked, streams: [bool; 3]) -> Start {
@@ -181,12 +216,26 @@ impl Shared {
 
     /// One that there was not even an attempt to start.
     fn not_started(&self, error: ExecError, exchange: Option<&Exchange>) -> Refusal {
-        self.metrics.ended(Why::NotStarted);
+        self.not_run(Why::NotStarted, exchange);
         let id = exchange.map(|exchange| exchange.id().to_string());
         tracing::warn!(program = &*self.config.name, id, %error, "not started");
-        if let Some(exchange) = exchange {
-            ProgramRun::new(Why::NotStarted.token()).record(exchange);
-        }
         failed(Why::NotStarted, Some(error))
+    }
+}
+
+/// A URL that is being asked for. Where this is dropped before there is an answer, its client has
+/// left.
+struct Asking<'a> {
+    shared: &'a Shared,
+    exchange: Option<&'a Exchange>,
+    /// Why no program runs.
+    why: Option<Why>,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if let Some(why) = self.why {
+            self.shared.not_run(why, self.exchange);
+        }
     }
 }

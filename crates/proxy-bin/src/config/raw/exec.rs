@@ -138,7 +138,7 @@ pub enum ExecStderr {
     Discard,
 }
 
-/// `timeouts` of `exec`; each but `queue`, `start` and `kill_after` may be `"none"`.
+/// `timeouts` of `exec`; each but `queue`, `start`, `fetch` and `kill_after` may be `"none"`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExecTimeouts {
@@ -148,6 +148,9 @@ pub struct ExecTimeouts {
     /// Until the program runs. Default 10s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start: Option<Period>,
+    /// Waiting for what a URL names, its head and its content all in all. Default 30s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fetch: Option<Period>,
     /// Until its first byte. Default 30s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_byte: Option<Limit<Period>>,

@@ -325,6 +325,7 @@ impl Resolver<'_> {
         };
         set("queue", raw.queue, &mut times.queue);
         set("start", raw.start, &mut times.start);
+        set("fetch", raw.fetch, &mut times.fetch);
         set("kill_after", raw.kill_after, &mut times.kill_after);
         let mut set = |key: &str, limit: Option<Limit<Period>>, time: &mut Option<Duration>| {
             if let Some(limit) = limit {

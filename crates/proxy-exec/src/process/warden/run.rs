@@ -208,7 +208,13 @@ impl Run {
                 timed_out: self.timed_out,
                 out_of_memory: self.cgroup.as_ref().is_some_and(Cgroup::ran_out_of_memory),
             },
-            Err(_) => Exit::default(),
+            Err(_) => {
+                // How it ended is not known; it is not left behind all the same.
+                let id = WaitId::PidFd(self.pidfd.as_fd());
+                let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+                let _ = rustix::process::waitid(id, options);
+                Exit::default()
+            }
         }
     }
 

@@ -87,8 +87,13 @@ impl Run {
         let pidfd = match PidFd::from_pid(pid.as_raw_nonzero().get()) {
             Ok(pidfd) => pidfd,
             Err(error) => {
+                // With all that it may have begun already.
+                let _ = rustix::process::kill_process_group(pid, Signal::KILL);
                 let _ = rustix::process::kill_process(pid, Signal::KILL);
                 let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
+                let next =
+                    || rustix::process::waitid(WaitId::Pgid(Some(pid)), WaitIdOptions::EXITED);
+                while matches!(next(), Ok(Some(_))) {}
                 return Err((Step::Confinement, error));
             }
         };
