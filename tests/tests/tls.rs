@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::Arc;
 
 use proxyd_tests::configured;
+use proxyd_tests::operator::{self, RUNTIME};
 use proxyd_tests::origin::Origin;
 use proxyd_tests::pki::{Pki, s_client};
 use proxyd_tests::proxyd::{self, Proxyd};
@@ -358,6 +359,31 @@ fn upstreams_are_verified() {
             assert!(answer.text().contains("tls_certificate_error"), "{}", answer.text());
         }
     }
+}
+
+/// Who vouches for an upstream may change, also behind a reload that has changed nothing.
+#[test]
+fn files_towards_upstreams_are_watched() {
+    let (pki, elsewhere, origin) = (Pki::new(), Pki::new(), Origin::saying("hello"));
+    let pair = pki.leaf(&["localhost"]);
+    let secure = edge(&origin.url(), &format!("certificates = [{}]", pair.table()), "");
+    let url = format!("https://localhost:{}", secure.address().port());
+    let text = |pki: &Pki| fs::read_to_string(pki.ca()).expect("a CA");
+    let launch = configured::gateway(&url, "", "[upstreams.app.tls]\nca = \"who.pem\"\n");
+    let launch = launch.env(RUNTIME.0, RUNTIME.1).file("who.pem", &text(&elsewhere));
+    let proxy = launch.start();
+    let status = || proxyd_tests::client::get(proxy.address(), "localhost", "/").status();
+    assert_eq!(status(), 502);
+    operator::reload(&proxy);
+    let file = proxy.folder().join("who.pem");
+    fs::write(&file, text(&pki)).expect("written");
+    waiting::until("the upstream is trusted", || (status() == 200).then_some(()));
+    fs::write(&file, "nobody").expect("written");
+    let kept = "proxy_upstream_tls_reloads_total{upstream=\"app\",outcome=\"kept\"} 1";
+    waiting::until("the bad file is noticed", || {
+        proxy.ask_admin("/metrics").text().contains(kept).then_some(())
+    });
+    assert_eq!(status(), 200);
 }
 
 /// A gateway with more keys of its upstream.

@@ -3,6 +3,7 @@
 mod certificates;
 mod lists;
 mod sources;
+mod upstreams;
 mod users;
 
 pub use sources::Sources;
@@ -92,6 +93,7 @@ impl Watch {
         let files: Vec<Watched> = lists::watched(config, recorder)
             .chain(users::watched(config, recorder))
             .chain(certificates::watched(config, recorder))
+            .chain(upstreams::watched(config, recorder))
             .collect();
         Self { files, clock }
     }

@@ -1,6 +1,7 @@
 //! The files of TLS: read at start, and again when they change.
 
 mod ageing;
+mod upstream;
 
 use std::fs;
 use std::io;
@@ -11,6 +12,7 @@ use proxy_server::tls::{Certificate, CertificateStore, ClientAuth, TlsMaterial, 
 use crate::config::raw::ClientCertificateMode;
 
 pub use ageing::Ageing;
+pub use upstream::{UpstreamTlsFault, UpstreamTlsFiles};
 
 /// The files of a listener's TLS.
 #[derive(Clone, Debug)]

@@ -131,6 +131,16 @@ impl UpstreamTls {
         Ok(Self { shared: Arc::new(Shared { name, configs }) })
     }
 
+    /// Takes another configuration for the handshakes that follow, such as a new certificate of
+    /// ours. Connections that stand go on. The name that servers must prove stays the same.
+    ///
+    /// # Errors
+    /// What of it can not be used; everything stays as it is.
+    pub fn renew(&self, config: UpstreamTlsConfig) -> Result<(), UpstreamTlsError> {
+        self.shared.configs.store(Arc::new(configs(config)?));
+        Ok(())
+    }
+
     fn config(&self, http2: bool) -> Arc<ClientConfig> {
         Arc::clone(&self.shared.configs.load()[usize::from(http2)])
     }

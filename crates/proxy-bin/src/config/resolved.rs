@@ -39,7 +39,9 @@ pub use intercept::Intercept;
 pub use privacy::{AuditLog, Privacy};
 pub use rate_limit::{BandwidthLimit, ConcurrencyLimit, Holds, RateLimit};
 pub use traffic::{ForwardAuth, Mirror, Split};
-pub use upstream::{Discover, Endpoint, Pool, Upstream, UpstreamHost, UpstreamTimeouts};
+pub use upstream::{
+    Discover, Endpoint, Pool, TowardsTls, Upstream, UpstreamHost, UpstreamTimeouts,
+};
 
 use super::definitions::Definitions;
 use super::raw;

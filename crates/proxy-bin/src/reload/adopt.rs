@@ -19,6 +19,15 @@ pub fn adopt(old: &Loaded, new: &mut Loaded) -> (Pending, Vec<String>) {
         old.resolved.definitions.of(&path) == new.resolved.definitions.of(&path)
     };
     let (same_privacy, same_intercept) = (same("privacy"), same("forward.intercept"));
+    for (name, own) in &mut new.resolved.upstreams {
+        let path = KeyPath::of("upstreams").key(name);
+        let same = old.resolved.definitions.of(&path) == new.resolved.definitions.of(&path);
+        let known = old.resolved.upstreams.get(name).filter(|_| same);
+        if let (Some(own), Some(known)) = (&mut own.tls, known.and_then(|own| own.tls.as_ref())) {
+            // The pools that stay have it, and the watch over its files renews it.
+            own.tls = known.tls.clone();
+        }
+    }
     let (old, new) = (&old.resolved, &mut new.resolved);
     if same_privacy {
         // Salts that no file has are made at the start.

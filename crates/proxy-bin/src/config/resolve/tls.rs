@@ -12,10 +12,10 @@ use proxy_upstream::tls::{Identity, Pin, Roots, UpstreamTls, UpstreamTlsConfig, 
 use super::{Resolver, plain};
 use crate::config::path::KeyPath;
 use crate::config::raw::{self, ClientCertificateMode, TlsVersion};
-use crate::config::resolved::{Limits, ListenerTls};
+use crate::config::resolved::{Limits, ListenerTls, TowardsTls};
 use crate::config::units::Period;
 use crate::files::Stamp;
-use crate::tls::{CertificateFile, ClientFiles, TlsFiles, TlsPart};
+use crate::tls::{CertificateFile, ClientFiles, TlsFiles, TlsPart, UpstreamTlsFiles};
 
 impl Resolver<'_> {
     /// Reads the certificates. `protocols`: HTTP/1.1 and HTTP/2, whether they are spoken.
@@ -133,7 +133,20 @@ impl Resolver<'_> {
         &mut self,
         path: &KeyPath,
         raw: &raw::UpstreamTls,
-    ) -> Option<UpstreamTls> {
+    ) -> Option<TowardsTls> {
+        let file = |key: &str, name: &Option<String>| -> Option<PathBuf> {
+            Some(self.origins.folder(&path.key(key)).join(name.as_ref()?))
+        };
+        let pair = (file("client_cert", &raw.client_cert), file("client_key", &raw.client_key));
+        let mut files = UpstreamTlsFiles {
+            ca: file("ca", &raw.ca),
+            identity: pair.0.zip(pair.1),
+            server_name: raw.server_name.clone(),
+            verify: raw.verify,
+            pins: Vec::new(),
+            tls12: raw.min_version == TlsVersion::V12,
+        };
+        let read = files.paths().map(Stamp::of).collect();
         let roots = match &raw.ca {
             Some(ca) => {
                 let at = path.key("ca");
@@ -157,12 +170,14 @@ impl Resolver<'_> {
         let config = UpstreamTlsConfig {
             server_name: raw.server_name.clone(),
             verify: raw.verify,
-            pins,
+            pins: pins.clone(),
             identity,
-            tls12: raw.min_version == TlsVersion::V12,
+            tls12: files.tls12,
             ..UpstreamTlsConfig::new(roots)
         };
+        files.pins = pins;
         UpstreamTls::new(config)
+            .map(|tls| TowardsTls { tls, files, read })
             .map_err(|error| {
                 let at = match &error {
                     UpstreamTlsError::ServerName(_) => path.key("server_name"),

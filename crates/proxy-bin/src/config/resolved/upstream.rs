@@ -13,6 +13,18 @@ use proxy_upstream::{BalanceConfig, CircuitBreakerConfig, DnsEndpoints};
 
 use super::raw;
 use crate::files::Stamp;
+use crate::tls::UpstreamTlsFiles;
+
+/// TLS with an upstream.
+#[derive(Clone, Debug)]
+pub struct TowardsTls {
+    /// What does the handshakes.
+    pub tls: UpstreamTls,
+    /// What it was read from.
+    pub files: UpstreamTlsFiles,
+    /// As they were before they were read, in the order of [`UpstreamTlsFiles::paths`].
+    pub read: Vec<Stamp>,
+}
 
 /// A group of origin servers.
 #[derive(Clone, Debug)]
@@ -28,7 +40,7 @@ pub struct Upstream {
     /// What is spoken with them.
     pub protocol: raw::UpstreamProtocol,
     /// TLS with them, where their URLs say so.
-    pub tls: Option<UpstreamTls>,
+    pub tls: Option<TowardsTls>,
     /// The parent proxy through which they are reached.
     pub parent: Option<String>,
     /// The PROXY header by which connections begin.
