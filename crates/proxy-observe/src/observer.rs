@@ -161,10 +161,11 @@ impl Observer {
 
     /// Keeps the record of a tunnel until its end is reported; gives it back where none will be.
     pub(crate) fn keep_tunnel(&self, open: Box<Open>) -> Option<Box<Open>> {
-        if !self.0.hears_events.load(Ordering::Relaxed) {
+        let connection = open.exchange().connection().id;
+        // A record that was made here belongs to no connection of the server that reports events.
+        if connection == 0 || !self.0.hears_events.load(Ordering::Relaxed) {
             return Some(open);
         }
-        let connection = open.exchange().connection().id;
         self.tunnels().entry(connection).or_default().push(open);
         None
     }

@@ -4,7 +4,8 @@
 //! stream of an HTTP/2 or HTTP/3 connection is registered beside its connection, so that it can be
 //! seen and ended alone.
 
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
@@ -169,11 +170,15 @@ impl LiveConnection {
 
     /// Ends it now, whatever is under way.
     pub fn end(&self) {
-        self.0.advance(DrainPhase::Ending);
+        self.0.end();
     }
 }
 
 impl Live {
+    pub(crate) fn end(&self) {
+        self.advance(DrainPhase::Ending);
+    }
+
     fn is_listed(&self) -> bool {
         self.kind != Kind::Endpoint
     }
@@ -224,13 +229,15 @@ impl std::fmt::Debug for Live {
     }
 }
 
-/// All that are open.
+/// All that are open, by their numbers: a page of them takes no longer where many are.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    all: Vec<Option<Arc<Live>>>,
-    free: Vec<usize>,
-    open: usize,
+    all: BTreeMap<Place, Arc<Live>>,
+    added: u64,
 }
+
+/// Where one is: its number, and one that keeps those apart that have none of their own.
+pub(crate) type Place = (u64, u64);
 
 impl Table {
     /// Gives its place.
@@ -239,7 +246,7 @@ impl Table {
         id: u64,
         kind: Kind,
         info: &Arc<ConnectionInfo>,
-    ) -> (usize, Arc<Live>) {
+    ) -> (Place, Arc<Live>) {
         let live = Arc::new(Live {
             id,
             kind,
@@ -249,53 +256,30 @@ impl Table {
             tunnel: OnceLock::new(),
             meter: OnceLock::new(),
         });
-        self.open += 1;
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.all.push(None);
-            self.all.len() - 1
-        });
-        self.all[place] = Some(Arc::clone(&live));
+        self.added += 1;
+        let place = (id, self.added);
+        self.all.insert(place, Arc::clone(&live));
         (place, live)
     }
 
-    pub(crate) fn remove(&mut self, place: usize) {
-        self.all[place] = None;
-        self.free.push(place);
-        self.open -= 1;
-        if self.open == 0 {
-            // A server that had many connections once gives the table back.
-            *self = Self::default();
-        }
+    pub(crate) fn remove(&mut self, place: Place) {
+        self.all.remove(&place);
     }
 
     /// Everything that is to be told something.
     pub(crate) fn everything(&self) -> Vec<Arc<Live>> {
-        self.all.iter().flatten().cloned().collect()
+        self.all.values().cloned().collect()
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Live>> {
-        self.all.iter().flatten().filter(|live| live.is_listed()).cloned().collect()
+        self.all.values().filter(|live| live.is_listed()).cloned().collect()
     }
 
     /// Those with the smallest numbers after `after`, in order, at most `most`.
     pub(crate) fn some(&self, after: u64, most: usize) -> Vec<Arc<Live>> {
-        // The largest of those chosen is on top.
-        let mut chosen: BinaryHeap<(u64, usize)> = BinaryHeap::new();
-        for (place, live) in self.all.iter().enumerate() {
-            let Some(live) = live.as_ref().filter(|live| live.id > after && live.is_listed())
-            else {
-                continue;
-            };
-            if chosen.len() >= most {
-                if chosen.peek().is_none_or(|(largest, _)| *largest < live.id) {
-                    continue;
-                }
-                chosen.pop();
-            }
-            chosen.push((live.id, place));
-        }
-        let chosen = chosen.into_sorted_vec();
-        chosen.into_iter().filter_map(|(_, place)| self.all[place].clone()).collect()
+        let later = (Bound::Excluded((after, u64::MAX)), Bound::Unbounded);
+        let later = self.all.range(later).map(|(_, live)| live);
+        later.filter(|live| live.is_listed()).take(most).cloned().collect()
     }
 }
 
@@ -324,5 +308,8 @@ mod tests {
         assert_eq!(ids(5, 3), [7, 9]);
         assert_eq!(ids(0, 0), [0_u64; 0]);
         assert_eq!(ids(9, 3), [0_u64; 0]);
+        let places: Vec<Place> = table.all.keys().copied().collect();
+        places.into_iter().for_each(|place| table.remove(place));
+        assert!(table.all.is_empty());
     }
 }

@@ -15,7 +15,9 @@ use proxy_core::{
 };
 use proxy_observe::{ObserveLayer, Observer, Sink};
 use proxy_testkit::service::StubError;
-use proxy_testkit::{Answer, ExchangeBuilder, ScriptedBody, Step, StubService, poll_once};
+use proxy_testkit::{
+    Answer, ConnectionBuilder, ExchangeBuilder, ScriptedBody, Step, StubService, poll_once,
+};
 use tower::{Layer, Service, ServiceExt};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -300,6 +302,18 @@ async fn tunnels_of_one_connection_are_told_apart() {
 async fn a_tunnel_that_nobody_will_report_is_recorded_at_once() {
     let scene = Scene::new();
     connect(&scene, &scene.exchange(), 200).await;
+    assert_eq!(scene.memory.only().ending, Ending::Tunnel);
+}
+
+/// A record that was made without a server belongs to none of its connections, though it reports.
+#[tokio::test]
+async fn a_tunnel_of_no_connection_waits_for_no_report() {
+    let scene = Scene::new();
+    report(&scene.observer, &scene.exchange(), ConnectionEvent::Opened);
+    let connection = ConnectionBuilder::new().id(0).build(&scene.clock);
+    let own = ExchangeBuilder::new().id(2).connection(connection).clock(&scene.clock).build();
+    connect(&scene, &own, 200).await;
+    assert_eq!(scene.observer.open_tunnels(), 0);
     assert_eq!(scene.memory.only().ending, Ending::Tunnel);
 }
 
