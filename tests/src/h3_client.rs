@@ -26,7 +26,7 @@ pub struct H3Client {
     requests: SendRequest<OpenStreams, Bytes>,
     quic: quinn::Connection,
     runtime: Runtime,
-    _endpoint: Endpoint,
+    endpoint: Endpoint,
 }
 
 /// A request whose content is not sent yet.
@@ -46,6 +46,15 @@ impl Answer {
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.content).into_owned()
+    }
+}
+
+impl Drop for H3Client {
+    /// Says that it goes: a server waits for acknowledgements of who just vanishes.
+    fn drop(&mut self) {
+        self.quic.close(0x100_u32.into(), b"");
+        let said = async { tokio::time::timeout(PATIENCE, self.endpoint.wait_idle()).await };
+        let _ = self.runtime.block_on(said);
     }
 }
 
@@ -110,7 +119,7 @@ impl H3Client {
         let connected =
             runtime.block_on(async { tokio::time::timeout(PATIENCE, connecting).await });
         let (endpoint, quic, requests) = connected.map_err(|_| "too slow".to_owned())??;
-        Ok(Self { requests, quic, runtime, _endpoint: endpoint })
+        Ok(Self { requests, quic, runtime, endpoint })
     }
 
     /// Sends a request with content and waits for the answer.

@@ -36,6 +36,7 @@ pub mod proxyd;
 pub mod received;
 pub mod scratch;
 pub mod script;
+pub mod silent_file;
 pub mod successors;
 pub mod waiting;
 pub mod wire;

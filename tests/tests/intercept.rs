@@ -2,11 +2,13 @@
 //! that speaks TLS.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use proxyd_tests::chromium::Chromium;
+use proxyd_tests::operator::{self, RUNTIME};
 use proxyd_tests::origin::Origin;
 use proxyd_tests::pki::{Pki, s_client};
 use proxyd_tests::proxyd::{Proxyd, run_to_end};
@@ -64,7 +66,7 @@ impl Stage {
             self.folder.join("ca.key").display(),
             self.pki.ca().display(),
         );
-        configured::forward(listener, &rest).start()
+        configured::forward(listener, &rest).env(RUNTIME.0, RUNTIME.1).start()
     }
 
     /// What curl says that trusts our authority and nobody else.
@@ -309,4 +311,58 @@ fn a_key_that_others_can_read_is_not_used() {
     assert_eq!(refused.code, Some(2), "{refused:?}");
     assert!(refused.stderr.contains("make it 0600"), "{refused:?}");
     assert!(!refused.stderr.contains("PRIVATE KEY"));
+}
+
+/// What is asked in a tunnel that stands is judged by the rules in effect, as long as it is opened
+/// at all.
+#[test]
+fn a_tunnel_that_stands_has_the_rules_of_a_reload_and_ends_with_interception() {
+    let stage = Stage::new();
+    let rule = "[[filter.rules]]\nid = \"no-secrets\"\nmatch = { paths = [\"/secret\"] }\n\
+                action = \"deny\"\n";
+    let proxy = stage.proxy("", "", "names = [\"localhost\"]", "");
+    let at = format!("localhost:{}", stage.port());
+    let mut child = Command::new(programs::require("openssl"))
+        .args(["s_client", "-quiet", "-servername", "localhost", "-connect", &at, "-CAfile"])
+        .arg(stage.authority())
+        .args(["-proxy", &proxy.address().to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("openssl");
+    let mut to = child.stdin.take().expect("piped");
+    let mut from = child.stdout.take().expect("piped");
+    let mut ask = |path: &str| {
+        let raw = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n\r\n");
+        to.write_all(raw.as_bytes()).and_then(|()| to.flush()).is_ok()
+    };
+    let mut seen = String::new();
+    let mut read_up_to = |what: &str| {
+        let mut piece = [0; 4096];
+        while !seen.contains(what) {
+            let read = from.read(&mut piece).expect("the client's output");
+            assert!(read > 0, "{what} is not in {seen}");
+            seen += &String::from_utf8_lossy(&piece[..read]);
+        }
+        std::mem::take(&mut seen)
+    };
+    ask("/a");
+    assert!(read_up_to("hello").starts_with("HTTP/1.1 200"));
+    let config = operator::config(&proxy);
+    operator::configure(&proxy, &format!("{config}{rule}"));
+    operator::reload(&proxy);
+    ask("/secret");
+    assert!(read_up_to("no-secrets").starts_with("HTTP/1.1 403"));
+    let (before, _) = config.split_once("[forward.intercept]").expect("it is there");
+    operator::configure(&proxy, before);
+    operator::reload(&proxy);
+    // It waited, and is closed; nothing that is asked there is answered.
+    ask("/b");
+    let mut rest = String::new();
+    from.read_to_string(&mut rest).expect("the client's output");
+    assert!(!rest.contains("HTTP/1.1"), "{rest}");
+    let _ = child.kill();
+    child.wait().expect("openssl");
+    assert_eq!(stage.origin.last().line(), "GET /a");
 }

@@ -7,6 +7,7 @@ use std::thread;
 
 use proxyd_tests::client::{self, Answer, Client};
 use proxyd_tests::configured;
+use proxyd_tests::operator::{self, RUNTIME};
 use proxyd_tests::origin::{Act, Origin, Script, response};
 use proxyd_tests::proxyd::{Launch, run_to_end};
 use proxyd_tests::scratch::Scratch;
@@ -411,4 +412,19 @@ fn a_parent_that_dies_between_requests_costs_none() {
         let text = client::exchange(proxy.address(), "GET", raw).text();
         assert_eq!(text, format!("http://{at}.test/ on {at}"));
     }
+}
+
+/// Connections that lead by another way are not used any more.
+#[test]
+fn another_parent_by_a_reload_has_the_next_request() {
+    let (first, second) = (Origin::saying("first"), Origin::saying("second"));
+    let proxy = behind(&first.url(), "", "").env(RUNTIME.0, RUNTIME.1).start();
+    let ask = || {
+        let raw = "GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n";
+        client::exchange(proxy.address(), "GET", raw).text()
+    };
+    assert_eq!(ask(), "first");
+    operator::edit(&proxy, &first.url(), &second.url());
+    operator::reload(&proxy);
+    assert_eq!(ask(), "second");
 }

@@ -11,6 +11,7 @@ use proxyd_tests::operator::{self, RUNTIME};
 use proxyd_tests::origin::{Act, Origin, ok};
 use proxyd_tests::processes::descendants;
 use proxyd_tests::proxyd::{self, Launch, Proxyd};
+use proxyd_tests::silent_file::SilentFile;
 use proxyd_tests::waiting::{self, Gate};
 use proxyd_tests::{configured, ports};
 use serde_json::{Value, json};
@@ -226,6 +227,76 @@ fn listeners_come_move_and_go() {
     assert_eq!(client::get(second, "origin.test", "/").field("x-generation"), Some("1"));
 }
 
+/// A listener that changes from one address to all, and back, has the same port throughout.
+#[test]
+fn an_address_becomes_a_wider_one_and_a_narrower_one() {
+    let origin = Origin::saying("hello");
+    let proxy = gateway(&origin, "protocols = [\"h1\", \"h2\"]", "").start();
+    let narrow = format!("address = \"{}\"\nrole", proxy.address());
+    let wide = format!("address = \"0.0.0.0:{}\"\nrole", proxy.address().port());
+    let load = Load::start(proxy.address(), 2, 2);
+    for turn in 0..6 {
+        load.wait_for(20);
+        let (from, to) = if turn % 2 == 0 { (&narrow, &wide) } else { (&wide, &narrow) };
+        operator::edit(&proxy, from, to);
+        let done = operator::reload(&proxy);
+        assert_eq!(done["listeners"]["opened"].as_array().map(Vec::len), Some(1), "{done}");
+        let (near, far) = (proxy.address(), ([127, 0, 0, 2], proxy.address().port()).into());
+        assert_eq!(client::get(near, "origin.test", "/").status(), 200);
+        waiting::until("who is at another address of ours", || {
+            (std::net::TcpStream::connect::<std::net::SocketAddr>(far).is_ok() == (turn % 2 == 0))
+                .then_some(())
+        });
+    }
+    load.wait_for(20);
+    let seen = load.stop();
+    assert_eq!(seen.failures, [""; 0], "{seen:?}");
+}
+
+#[test]
+fn a_token_that_was_made_stays_whatever_else_of_the_listener_changes() {
+    let origin = Origin::saying("hello");
+    let proxy = gateway(&origin, "", "").start();
+    let token =
+        |port: u16| fs::read_to_string(proxy.folder().join(format!("admin-{port}.token"))).ok();
+    let first = token(proxy.admin().port());
+    let moved = ports::free();
+    // Nothing that fails has written anything.
+    let good = operator::config(&proxy);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().map(|at| (at, taken)).expect("an address");
+    let elsewhere = good.replace(&proxy.admin().to_string(), &moved.to_string());
+    let bad = elsewhere.replace(&proxy.address().to_string(), &taken.0.to_string());
+    operator::configure(&proxy, &bad);
+    assert_eq!(operator::post(&proxy, "/reload", "").status(), 409);
+    assert_eq!((token(proxy.admin().port()), token(moved.port())), (first.clone(), None));
+    let hosts = format!("address = \"{}\"\nhosts = [\"admin.test\"]", proxy.admin());
+    operator::configure(&proxy, &good.replace(&format!("address = \"{}\"", proxy.admin()), &hosts));
+    operator::reload(&proxy);
+    assert_eq!(token(proxy.admin().port()), first);
+    assert_eq!(client::get(proxy.admin(), "admin.test", "/livez").status(), 200);
+    operator::configure(&proxy, &elsewhere);
+    operator::reload(&proxy);
+    assert_eq!(token(moved.port()), first);
+    assert_eq!(client::get(moved, "localhost", "/livez").status(), 200);
+}
+
+/// A pipe in the place of a list, as a folder of a network that is gone.
+#[test]
+fn files_that_do_not_answer_keep_nobody_waiting() {
+    let origin = Origin::saying("hello");
+    let mut proxy = gateway(&origin, "", "").start();
+    let pipe = SilentFile::make(proxy.folder(), "pipe");
+    let more = "\n[filter]\nblock_domains = [\"@pipe\"]\n";
+    operator::configure(&proxy, &format!("{}{more}", operator::config(&proxy)));
+    proxy.signal("HUP");
+    let _asked = pipe.is_read();
+    assert_eq!(mark(&proxy), "1");
+    proxy.signal("USR1");
+    proxy.sigterm();
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+}
+
 #[test]
 fn who_may_connect_is_another_question_for_the_same_connection() {
     let origin = Origin::saying("hello");
@@ -307,6 +378,37 @@ fn a_tunnel_lives_on_until_its_host_is_blocked_and_severed() {
     waiting::until("the end in the log", || {
         proxy.log().lines().any(|line| line.contains("severed")).then_some(())
     });
+}
+
+/// A tunnel that was asked for before, and opens after.
+#[test]
+fn a_tunnel_that_is_being_opened_is_severed_too() {
+    let gate = Gate::new();
+    let opened = gate.clone();
+    let parent = Origin::answering(move |_, _| {
+        [Act::Until(opened.clone()), Act::send("HTTP/1.1 200 OK\r\n\r\n")].into()
+    });
+    let rest = format!(
+        "[parents.corp]\nurl = \"{}\"\n[forward]\nparent = \"corp\"\n\
+         [filter]\nblock_domains = [\"blocked.test\"]\n",
+        parent.url()
+    );
+    let proxy = configured::forward("", &rest).env(RUNTIME.0, RUNTIME.1).start();
+    let ask = |host: &str| {
+        let mut client = Client::connect(proxy.address());
+        client.send(format!("CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n"));
+        client
+    };
+    let mut bad = ask("bad.test");
+    parent.wait_received(0, "CONNECT bad.test:443");
+    let mut good = ask("good.test");
+    parent.wait_received(1, "CONNECT good.test:443");
+    operator::edit(&proxy, "\"blocked.test\"", "\"blocked.test\", \"bad.test\"");
+    let answer = operator::post(&proxy, "/reload?sever=true", "");
+    assert_eq!(operator::json(&answer)["severed"], json!(0), "{}", answer.text());
+    gate.open();
+    assert_eq!(bad.expect("CONNECT").status(), 403);
+    assert_eq!(good.expect("CONNECT").status(), 200);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use proxyd_tests::origin::Origin;
 use proxyd_tests::processes::descendants;
 use proxyd_tests::proxyd::{self, Launch, Proxyd};
 use proxyd_tests::scratch::Scratch;
+use proxyd_tests::silent_file::SilentFile;
 use proxyd_tests::successors::{Successors, signal};
 use proxyd_tests::{configured, ports, waiting};
 
@@ -39,8 +40,9 @@ fn no_request_fails_while_one_process_follows_another() {
     load.wait_for(50);
     let seen = load.stop();
     assert_eq!(seen.failures, [""; 0], "{seen:?}");
-    // Who asks again and again is told in an answer, and hardly ever meets a closed connection.
-    assert!(seen.repeated <= 2, "{seen:?}");
+    // Who asks again and again is told in an answer. Only who was not served for seconds, because
+    // the machine was busy, can meet a closed connection: once in each upgrade at most.
+    assert!(seen.repeated <= 6, "{seen:?}");
     assert_ne!(first, third);
     // Operators have the new one, by the token that they have read.
     assert_eq!(operator::metric(&proxy, "proxy_config_generation"), 1.0);
@@ -117,6 +119,57 @@ fn tunnels_and_programs_go_on_in_the_process_that_has_them() {
     assert_eq!((answer.status(), answer.text().as_str()), (200, "before and after"), "{answer:?}");
     tunnel.finish();
     tunnel.expect_closed();
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+}
+
+/// What is ordered meanwhile is not lost: the new process reads its files once more.
+#[test]
+fn a_reload_that_is_ordered_during_an_upgrade_is_done_by_who_serves_then() {
+    let (address, admin) = (ports::free(), ports::free());
+    let config = |mark: &str, rest: &str| {
+        format!(
+            "[admin]\naddress = \"{admin}\"\n\
+             [listeners.web]\naddress = \"{address}\"\nrole = \"gateway\"\n\
+             [[routes]]\nname = \"all\"\nrespond = {{ status = 200, body = \"{mark}\" }}\n{rest}"
+        )
+    };
+    let launch = proxyd::run(address, &config("1", "")).admin(admin).env(RUNTIME.0, RUNTIME.1);
+    let (launch, successors) = Successors::mark(launch);
+    let mut proxy = launch.start();
+    let pipe = SilentFile::make(proxy.folder(), "pipe");
+    let text = || client::get(address, "a.test", "/").text();
+    operator::configure(&proxy, &config("2", "[filter]\nblock_domains = [\"@pipe\"]\n"));
+    proxy.signal("USR2");
+    // The new process reads its configuration.
+    let mut answer = pipe.is_read();
+    operator::configure(&proxy, &config("3", ""));
+    proxy.signal("HUP");
+    waiting::until("the signal is heard", || proxy.stderr().contains("SIGHUP").then_some(()));
+    assert_eq!(text(), "1");
+    answer.write_all(b"blocked.test\n").expect("written");
+    drop(answer);
+    waiting::until("the newest configuration", || (text() == "3").then_some(()));
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+    drop(successors);
+}
+
+/// Operators who stay connected are told to ask anew, as clients are.
+#[test]
+fn connections_of_operators_end_with_the_old_process_serving() {
+    let origin = Origin::saying("hello");
+    let (mut proxy, successors) = gateway(&origin, "");
+    let ask = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut operator = Client::connect(proxy.admin());
+    assert_eq!(operator.ask("GET", ask).status(), 200);
+    let mut busy = Client::connect(proxy.address());
+    busy.send("POST / HTTP/1.1\r\nHost: origin.test\r\nContent-Length: 5\r\n\r\n");
+    let id = proxy.id();
+    let _ = successors.upgrade(&proxy, id);
+    // While the process is there still.
+    operator.expect_closed();
+    assert!(proxy.is_running());
+    busy.send("hello");
+    assert_eq!(busy.expect("POST").status(), 200);
     assert_eq!(proxy.wait_exit().code(), Some(0));
 }
 
@@ -225,6 +278,24 @@ fn systemd_is_told() {
     signal(next, "TERM");
     told("STOPPING=1");
     successors.wait_end(next);
+}
+
+/// Where the one who is told reads nothing, nothing else waits for that.
+#[test]
+fn systemd_that_does_not_read_keeps_nobody_waiting() {
+    let origin = Origin::saying("hello");
+    let folder = Scratch::new("notify");
+    let path = folder.join("socket");
+    let _silent = UnixDatagram::bind(&path).expect("a socket");
+    let filling = UnixDatagram::unbound().expect("a socket");
+    filling.set_nonblocking(true).expect("a socket");
+    while filling.send_to(b"X=1", &path).is_ok() {}
+    let launch = configured::gateway(&origin.url(), "", "").env(RUNTIME.0, RUNTIME.1);
+    let mut proxy = launch.env("NOTIFY_SOCKET", path.to_str().expect("text")).start();
+    assert_eq!(client::get(proxy.address(), "origin.test", "/").status(), 200);
+    operator::reload(&proxy);
+    proxy.signal("TERM");
+    assert_eq!(proxy.wait_exit().code(), Some(0));
 }
 
 #[test]

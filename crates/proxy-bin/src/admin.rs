@@ -14,6 +14,7 @@ mod upstreams;
 
 use std::io;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -82,8 +83,10 @@ impl State {
     }
 
     /// Another one takes effect.
-    pub fn set_generation(&self, generation: Generation) {
-        self.shared.generation.store(Arc::new(generation));
+    pub fn set_generation(&self, generation: Generation) -> Arc<Generation> {
+        let generation = Arc::new(generation);
+        self.shared.generation.store(Arc::clone(&generation));
+        generation
     }
 
     /// Where reloads are ordered.
@@ -259,7 +262,7 @@ fn is_cross_site(fields: &HeaderMap) -> bool {
 }
 
 /// Serves a router on a socket until `stop` drains, with time limits and a limit of connections.
-/// Connections that stand then go on.
+/// What is asked on a connection then is answered, and it is closed.
 ///
 /// # Errors
 /// When the socket can not be used.
@@ -275,7 +278,7 @@ pub fn listen(socket: Bound, router: Router, stop: Drain) -> io::Result<()> {
                         () = stop.begun() => return,
                     };
                     match accepted {
-                        Ok((stream, _)) => spawn(stream, router.clone(), &places),
+                        Ok((stream, _)) => spawn(stream, router.clone(), &places, &stop),
                         Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
                     }
                 }
@@ -290,7 +293,7 @@ pub fn listen(socket: Bound, router: Router, stop: Drain) -> io::Result<()> {
                         () = stop.begun() => return,
                     };
                     match accepted {
-                        Ok((stream, _)) => spawn(stream, router.clone(), &places),
+                        Ok((stream, _)) => spawn(stream, router.clone(), &places, &stop),
                         Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
                     }
                 }
@@ -300,17 +303,25 @@ pub fn listen(socket: Bound, router: Router, stop: Drain) -> io::Result<()> {
     Ok(())
 }
 
-fn spawn<T>(stream: T, router: Router, places: &Arc<Semaphore>)
+fn spawn<T>(stream: T, router: Router, places: &Arc<Semaphore>, stop: &Drain)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Ok(place) = Arc::clone(places).try_acquire_owned() else { return };
+    let stop = stop.clone();
     tokio::spawn(async move {
         let _place = place;
-        let _ = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(std::time::Duration::from_secs(10))
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-            .await;
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(std::time::Duration::from_secs(10))
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        );
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = stop.begun() => connection.as_mut().graceful_shutdown(),
+        }
+        // Whoever waits asks again, where somebody else answers.
+        let _ = connection.await;
     });
 }

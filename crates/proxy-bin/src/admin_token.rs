@@ -5,34 +5,44 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
-use crate::config::resolved::{Address, Admin};
+use crate::config::resolved::Address;
 
 /// A token. It is never shown.
 #[derive(Clone)]
 pub struct AdminToken(String);
 
 impl AdminToken {
-    /// The token of an admin listener. Where none is configured one is made, in a file that only
-    /// its owner may read; where none can be written there is none, and changes are off.
-    pub fn of(admin: &Admin) -> Option<Self> {
-        if let Some(token) = &admin.token {
-            return Some(Self(token.reveal().to_owned()));
-        }
-        match Self::made(&admin.address) {
-            Ok((token, path)) => {
-                tracing::info!(path = %path.display(), "admin token written");
-                Some(token)
-            }
-            Err(error) => {
-                tracing::warn!(%error, "no admin token can be written: changes through the admin listener are off");
-                None
-            }
-        }
-    }
-
-    /// One that another process made for the same listener.
+    /// One that is known: configured, or made by another process for the same listener.
     pub fn known(text: &str) -> Self {
         Self(text.to_owned())
+    }
+
+    /// A new one.
+    ///
+    /// # Errors
+    /// There is no chance to be had.
+    pub fn make() -> io::Result<Self> {
+        let mut random = [0; 24];
+        getrandom::fill(&mut random).map_err(|e| io::Error::other(e.to_string()))?;
+        Ok(Self(random.iter().map(|b| format!("{b:02x}")).collect()))
+    }
+
+    /// Writes it into the file of an admin listener, which only its owner may read, and says where
+    /// that is.
+    ///
+    /// # Errors
+    /// It can not be written.
+    pub fn write(&self, address: &Address) -> io::Result<PathBuf> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(runtime_directory())?;
+        let path = made_token_path(address);
+        // A file that is there may belong to another, or have another mode: it is made anew.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(self.0.as_bytes())?;
+        Ok(path)
     }
 
     /// The token itself, for the process that takes over.
@@ -45,22 +55,6 @@ impl AdminToken {
         let (own, given) = (self.0.as_bytes(), given.as_bytes());
         let differing = own.iter().zip(given).fold(0, |all, (a, b)| all | (a ^ b));
         own.len() == given.len() && differing == 0
-    }
-
-    fn made(address: &Address) -> io::Result<(Self, PathBuf)> {
-        let mut random = [0; 24];
-        getrandom::fill(&mut random).map_err(|e| io::Error::other(e.to_string()))?;
-        let token: String = random.iter().map(|b| format!("{b:02x}")).collect();
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(runtime_directory())?;
-        let path = made_token_path(address);
-        // A file that is there may belong to another, or have another mode: it is made anew.
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        file.write_all(token.as_bytes())?;
-        Ok((Self(token), path))
     }
 }
 

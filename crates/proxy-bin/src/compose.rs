@@ -61,6 +61,7 @@ use crate::miss_limited::MissLimited;
 use crate::request_limits::RequestLimits;
 use crate::role::RoleService;
 use crate::routes::Action;
+use crate::severing::Severing;
 use crate::stack::{MaybeStacked, Spans};
 use crate::states::States;
 use crate::traces::Exporter;
@@ -100,6 +101,8 @@ pub struct Resources {
     pub via_name: Arc<str>,
     /// Tells all connections when to end, those inside of tunnels too.
     pub drain: Drain,
+    /// Judges tunnels again.
+    pub severing: Severing,
     /// Where chance begins.
     pub seed: u64,
 }
@@ -161,9 +164,8 @@ const NO_ROUTE: &str = "none";
 pub struct Composed {
     /// What each listener does.
     pub listeners: Vec<(Listener, RoleService)>,
-    /// What connections inside of intercepted tunnels are served by, those that stand too: to be
-    /// set once the composition takes effect.
-    pub insides: Vec<(Slot<Front<ForwardRole>>, Front<ForwardRole>)>,
+    /// What connections inside of intercepted tunnels are served by, those that stand too.
+    pub insides: Vec<InsideOf>,
     /// The upstreams, for their upkeep and for the admin listener.
     pub upstreams: Vec<(Upstream, bool)>,
     /// The layers that store responses, for the admin listener.
@@ -172,6 +174,19 @@ pub struct Composed {
     pub destinations: Destinations,
     /// What starts the programs of routes, where there are any.
     pub runner: Option<proxy_exec::ExecRunner>,
+}
+
+/// What serves inside of the tunnels of a listener.
+#[derive(Debug)]
+pub struct InsideOf {
+    /// The listener.
+    pub listener: String,
+    /// What it is served by: to be set once the composition takes effect.
+    pub service: Front<ForwardRole>,
+    /// Where it is to be set.
+    pub slot: Slot<Front<ForwardRole>>,
+    /// Tells the connections there when to end.
+    pub drain: Drain,
 }
 
 /// Composes the services of a configuration. What `states` has from the composition before, and
@@ -311,10 +326,10 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
 }
 
 /// Connections to destinations that clients choose. They were judged when they were dialled: where
-/// other destinations are permitted, others are dialled.
+/// other destinations are permitted, or reached by another way, others are dialled.
 fn destinations(config: &Resolved, states: &mut States) -> Destinations {
     let of = |key| config.definitions.of(&KeyPath::of(key));
-    let defined = format!("{} {}", of("forward"), of("filter"));
+    let defined = format!("{} {} {}", of("forward"), of("filter"), of("parents"));
     states.keep("destinations", defined, || {
         Destinations::new(PoolConfig::default(), MAX_DESTINATIONS)
     })
@@ -496,7 +511,7 @@ fn upstream_config(own: &resolved::Upstream, privacy: &resolved::Privacy) -> Ups
             version_2: version == raw::ProxyHeaderVersion::V2,
             privacy: privacy.forwarded.clone(),
         }),
-        tls: own.tls.clone(),
+        tls: own.tls.as_ref().map(|own| own.tls.clone()),
         timeouts: forward_timeouts(&own.timeouts),
         pool: PoolConfig {
             max_idle: own.pool.max_idle,

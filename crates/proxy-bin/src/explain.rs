@@ -39,6 +39,7 @@ use crate::compress::Coders;
 use crate::config::raw;
 use crate::config::resolved::{Address, Listener, Privacy, Resolved};
 use crate::role::RoleService;
+use crate::severing::Severing;
 use crate::states::States;
 use tap::{Normalised, Tap};
 
@@ -84,6 +85,7 @@ impl Explainer {
             traces: None,
             via_name: config.server.via_name.as_deref().unwrap_or("proxyd-00000000").into(),
             drain: Drain::default(),
+            severing: Severing::default(),
             seed: 0,
         };
         let composed = compose(config, &resources, &mut States::default());

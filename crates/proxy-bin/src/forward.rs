@@ -34,6 +34,7 @@ use crate::cache::{MaybeCached, MaybeCachedBody, MaybeCachedFuture};
 use crate::intercept::Interceptor;
 use crate::miss_limited::MissLimited;
 use crate::paced_stream::PacedStream;
+use crate::severing::Severing;
 use crate::stack::{MaybeStacked, MaybeStackedFuture};
 
 /// The forward role of one listener. A clone is the same.
@@ -181,6 +182,8 @@ pub struct Tunnels {
     bandwidth: Arc<[Arc<BandwidthLimiter>]>,
     /// What opens tunnels, where any are.
     interceptor: Option<Interceptor>,
+    /// What judges again those that are being opened.
+    severing: Severing,
 }
 
 impl Tunnels {
@@ -193,7 +196,15 @@ impl Tunnels {
     ) -> Self {
         let (ports, bandwidth) = (Arc::new(ports), Arc::default());
         let (opening, interceptor) = (None, None);
-        Self { dialer, ports, limiter, connect_timeout, opening, bandwidth, interceptor }
+        let severing = Severing::default();
+        Self { dialer, ports, limiter, connect_timeout, opening, bandwidth, interceptor, severing }
+    }
+
+    /// Opens no tunnel that was severed while it was being opened.
+    #[must_use]
+    pub fn severed_by(mut self, severing: Severing) -> Self {
+        self.severing = severing;
+        self
     }
 
     /// Reads what each tunnel begins with, where the rules ask for that.
@@ -228,8 +239,17 @@ impl Service<Request<Body>> for Tunnels {
     }
 
     fn call(&mut self, request: Request<Body>) -> ForwardFuture {
-        let Self { dialer, ports, limiter, connect_timeout, opening, bandwidth, interceptor } =
-            self.clone();
+        let Self {
+            dialer,
+            ports,
+            limiter,
+            connect_timeout,
+            opening,
+            bandwidth,
+            interceptor,
+            severing,
+        } = self.clone();
+        let asked = severing.times();
         let exchange = Exchange::of(&request).cloned();
         let pacers = bandwidth.iter().map(|own| own.pacers(&RequestHead::of(&request)));
         let pacers: Vec<_> = pacers.filter(|both| both.iter().any(Option::is_some)).collect();
@@ -278,6 +298,13 @@ impl Service<Request<Body>> for Tunnels {
                 // What is found inside is paced by itself.
                 None => paced(dial(&dialer, target, connect_timeout).await?, pacers),
             };
+            if let Some(exchange) = exchange {
+                let permitted = severing.permits(asked, exchange).await;
+                let asked = permitted.ok_or_else(|| {
+                    ProxyError::new(ErrorKind::HttpRequestDenied).detail("severed")
+                })?;
+                upstream = upstream.while_true(move || severing.times() == asked);
+            }
             upstream = upstream.keeping(place);
             let mut response = Response::new(Body::empty());
             if let Some((policy, limits)) = opening.filter(|(rules, _)| rules.asks(port)) {

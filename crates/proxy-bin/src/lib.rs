@@ -37,6 +37,7 @@ pub mod role;
 pub mod routes;
 pub mod serve;
 pub mod sever;
+pub mod severing;
 pub mod stack;
 pub mod standard_error;
 pub mod states;

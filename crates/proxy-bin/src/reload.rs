@@ -66,7 +66,13 @@ pub enum ReloadError {
     /// Something that it needs can not be opened.
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// The process is about to end.
+    /// It takes too long to be loaded.
+    #[error("it was not loaded within a minute: a file that it names may not answer")]
+    TooSlow,
+    /// It broke off, for a reason that is in the log.
+    #[error("it broke off")]
+    BrokeOff,
+    /// The process is about to end, or another one is about to serve in its place.
     #[error("the process is about to end")]
     Ending,
 }

@@ -1,5 +1,6 @@
 //! The running process: binds, serves, hears signals, reloads, drains.
 
+mod audit_file;
 #[cfg(feature = "http3")]
 mod datagrams;
 mod doors;
@@ -8,12 +9,15 @@ mod handover;
 #[cfg(feature = "http3")]
 mod lingering;
 mod logs;
+mod made_token;
 mod notify;
 mod offered;
 mod operators;
+mod preparing;
 #[cfg(feature = "http3")]
 mod quic;
 mod recorder;
+mod reloading;
 mod resources;
 mod running;
 mod signals;
@@ -34,8 +38,9 @@ use crate::compose::exporter;
 use crate::config::resolved::Resolved;
 use crate::config::{Loaded, raw};
 use crate::log_level::LogLevel;
-use crate::reload::{Load, ReloadOrder, ReloadResult, Reloads};
+use crate::reload::{Load, Reloads};
 use offered::Offered;
+use reloading::Reloading;
 use running::Running;
 use signals::{Asked, Signals};
 use sockets::Sockets;
@@ -141,32 +146,49 @@ async fn run(
         let _ = io::stderr().write_all(greeting.as_bytes());
     }
     running.state.ready(true);
-    // The service manager learns of this process first: the one before may end at once when it is
-    // told, and with it the service.
-    notify::ready(took_over);
-    if let Some(predecessor) = predecessor {
-        tracing::info!("this process has taken over; the one before drains");
-        predecessor.ready()?;
+    match predecessor {
+        None => notify::ready(),
+        Some(predecessor) => {
+            tracing::info!("this process has taken over; the one before drains");
+            // It tells the service manager which process is the main one.
+            predecessor.ready()?;
+        }
     }
 
     let state = running.state.clone();
-    let mut upgrading = Upgrading::default();
+    let (mut upgrading, mut reloading) = (Upgrading::default(), Reloading::default());
+    let mut wanted = Wanted::default();
     let successor = loop {
+        if wanted.upgrade && reloading.give_up() {
+            // The new process loads what there is; should it not come to serving, this one does.
+            wanted.reload = true;
+        }
+        let is_busy = upgrading.is_under_way() || reloading.is_under_way();
+        if !is_busy && std::mem::take(&mut wanted.upgrade) {
+            upgrading.begin(&running, &program);
+            continue;
+        }
+        if !is_busy && std::mem::take(&mut wanted.reload) {
+            reloading.begin(&running);
+            continue;
+        }
         tokio::select! {
             asked = signals.next() => match asked {
                 Asked::End => break None,
-                Asked::Reload if upgrading.is_under_way() => {
-                    tracing::warn!("SIGHUP: an upgrade is under way; nothing is reloaded");
+                Asked::Reload => {
+                    if is_busy {
+                        tracing::info!("SIGHUP: what is under way is finished first");
+                    }
+                    wanted.reload = true;
                 }
-                Asked::Reload => drop(reload(&mut running, ReloadOrder::default()).await),
-                Asked::Reopen => running.logs.reopen(&running.loaded.resolved),
-                Asked::Upgrade => upgrading.begin(&running, &program),
+                Asked::Reopen => running.logs.reopen(),
+                Asked::Upgrade if upgrading.is_under_way() => {
+                    tracing::warn!("SIGUSR2: an upgrade is under way");
+                }
+                Asked::Upgrade => wanted.upgrade = true,
             },
-            Some(ordered) = orders.recv(), if !upgrading.is_under_way() => {
-                let result = reload(&mut running, ordered.order).await;
-                // Whoever asked may be gone.
-                let _ = ordered.answer.send(result);
-            }
+            Some(ordered) = orders.recv(), if !is_busy => reloading.follow(&running, ordered),
+            prepared = reloading.prepared() => reloading.finish(&mut running, prepared),
             successor = upgrading.finished(&running) => {
                 if successor.is_some() {
                     break successor;
@@ -176,15 +198,25 @@ async fn run(
         }
     };
     drop(orders);
+    reloading.give_up();
     if successor.is_none() {
         upgrading.abandon();
     }
     match &successor {
         Some(successor) => {
+            // The service manager learns of it first: this process may end at once, and with it
+            // the service.
+            notify::succeeded_by(successor.pid);
+            // Nobody listens to this one any more.
+            watchdog.abort();
             tracing::info!(pid = successor.pid, "another process serves; this one drains");
             running.stop_accepting();
             #[cfg(feature = "http3")]
             running.release(successor);
+            if wanted.reload {
+                // It may have read its files before they were changed.
+                successor.reload();
+            }
         }
         None => notify::stopping(),
     }
@@ -199,14 +231,15 @@ async fn run(
     // The observer has the logs, too.
     resources.observer.set_sinks([]);
     tokio::task::spawn_blocking(move || drop(logs)).await.ok();
+    notify::farewell();
     Ok(())
 }
 
-async fn reload(running: &mut Running, order: ReloadOrder) -> ReloadResult {
-    notify::reloading();
-    let result = running.reload(order).await;
-    notify::ready(false);
-    result
+/// What signals have asked for, and what is not begun yet.
+#[derive(Default)]
+struct Wanted {
+    reload: bool,
+    upgrade: bool,
 }
 
 /// Tells load balancers and clients, and waits until they have gone, or for so long as is said, or

@@ -1,5 +1,5 @@
-//! Closing what is open: the connections that an operator names, and tunnels that the rules in
-//! effect would not open any more.
+//! Closing what is open: the connections that an operator names; and whether the rules in effect
+//! would open a tunnel again.
 
 use ipnet::IpNet;
 use proxy_core::target::Authority;
@@ -63,26 +63,9 @@ pub fn close(drain: &Drain, selector: &Selector) -> usize {
     named.map(|live| live.end()).count()
 }
 
-/// Judges open tunnels by the rules in effect, as if each were asked for now by the client that has
-/// opened it, and closes those that would be refused. Says how many that were.
-///
-/// What their clients have shown to be who they are is not asked for again, and the addresses that
-/// were dialled are not judged again.
-pub async fn judge_again(generation: &Generation, drain: &Drain) -> usize {
-    let mut severed = 0;
-    for live in drain.connections() {
-        let Some(tunnel) = live.tunnel().and_then(|own| own.exchange()) else { continue };
-        if !is_permitted(generation, tunnel).await {
-            live.end();
-            severed += 1;
-        }
-    }
-    severed
-}
-
 /// Whether a tunnel would be opened now: to the host that was named, and to the one that its
 /// ClientHello names, where such names are judged.
-async fn is_permitted(generation: &Generation, tunnel: &Exchange) -> bool {
+pub async fn is_permitted(generation: &Generation, tunnel: &Exchange) -> bool {
     let Some(named) = tunnel.facts().map(|facts| facts.raw_target.to_string()) else {
         return true;
     };

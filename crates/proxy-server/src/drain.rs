@@ -11,7 +11,7 @@ use std::task::{Context, Waker};
 use proxy_core::{ConnectionInfo, Exchange};
 use tokio::sync::Notify;
 
-use crate::connections::{Kind, Live, LiveConnection, LiveTunnel, Table, lock};
+use crate::connections::{Kind, Live, LiveConnection, LiveTunnel, Place, Table, lock};
 
 /// Tells all connections to finish, and knows when they have. A clone is the same drain.
 #[derive(Clone, Debug, Default)]
@@ -201,7 +201,7 @@ impl Inner {
 #[derive(Debug)]
 pub(crate) struct DrainGuard {
     drain: Drain,
-    place: usize,
+    place: Place,
     live: Arc<Live>,
     waker: Option<Waker>,
 }
@@ -219,6 +219,11 @@ impl DrainGuard {
     /// Whether it is ended alone, and not with the server.
     pub(crate) fn is_severed(&self) -> bool {
         self.live.phase() == DrainPhase::Ending
+    }
+
+    /// Ends it alone.
+    pub(crate) fn sever(&self) {
+        self.live.end();
     }
 
     /// The phase, for who is woken by something else.

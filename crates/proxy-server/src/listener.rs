@@ -14,18 +14,21 @@ use http_body::Body as HttpBody;
 use proxy_core::{
     Body, BoxError, ClientAddr, ConnectionEvent, ConnectionInfo, ConnectionRefusal, IpSet,
 };
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tower_service::Service;
 
 use crate::connection;
-use crate::drain::Drain;
+use crate::drain::{Drain, DrainPhase};
 use crate::edge::Edge;
 use crate::limiter::{LimitReached, Limiter};
 use crate::terms::{Current, Terms};
 use crate::tls::TlsEdge;
 use crate::transport::Transport;
 use crate::workers::Workers;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
 
 /// Where a listener listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,16 +65,9 @@ impl Bound {
     pub fn bind(address: &ListenAddress) -> io::Result<Self> {
         match address {
             ListenAddress::Tcp(address) => {
-                let socket =
-                    Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
-                if address.is_ipv6() {
-                    // `[::]` must not take the IPv4 port along: what listens where is said once.
-                    socket.set_only_v6(true)?;
-                }
-                socket.set_reuse_address(true)?;
+                let socket = tcp(*address)?;
                 socket.bind(&(*address).into())?;
-                socket.listen(4096)?;
-                socket.set_nonblocking(true)?;
+                socket.listen(BACKLOG)?;
                 Ok(Self::Tcp(socket.into()))
             }
             ListenAddress::Unix(path) => {
@@ -81,6 +77,32 @@ impl Bound {
                 Ok(Self::Unix(listener))
             }
         }
+    }
+
+    /// Binds an address beside sockets of this process that are about to be closed, and that have
+    /// the same port: one address and all addresses exclude each other otherwise. Until they are
+    /// closed, whoever connects gets to the socket with the closest address.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn bind_beside(address: &ListenAddress, going: &[&Self]) -> io::Result<Self> {
+        let ListenAddress::Tcp(address) = address else { return Self::bind(address) };
+        let going = going.iter().filter_map(|own| match own {
+            Self::Tcp(listener) => Some(SockRef::from(listener)),
+            Self::Unix(_) => None,
+        });
+        let going: Vec<_> = going.collect();
+        let socket = tcp(*address)?;
+        // For the moment of binding only: it would let other processes of the same user share it.
+        let share = |shared: bool| -> io::Result<()> {
+            going.iter().try_for_each(|own| own.set_reuse_port(shared))?;
+            socket.set_reuse_port(shared)
+        };
+        let bound = share(true)
+            .and_then(|()| socket.bind(&(*address).into()))
+            .and_then(|()| socket.listen(BACKLOG));
+        share(false)?;
+        bound.map(|()| Self::Tcp(socket.into()))
     }
 
     /// The same socket once more: whoever accepts on either takes from the same queue, which is
@@ -111,6 +133,17 @@ impl AsFd for Bound {
             Self::Unix(listener) => listener.as_fd(),
         }
     }
+}
+
+fn tcp(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // `[::]` must not take the IPv4 port along: what listens where is said once.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// Removes a socket on which nobody listens any more. Anything else that is there stays: binding
@@ -155,7 +188,9 @@ impl ListenerSettings {
     }
 }
 
-/// Accepts until `stop` drains. Connections are served by the terms of the moment in which they come.
+/// Accepts until `stop` drains, and what waits in the queue then: with the socket it would be gone.
+/// Where `stop` ends at once, the queue is left to whoever else has the socket. Connections are
+/// served by the terms of the moment in which they come.
 ///
 /// # Errors
 /// A socket that can not be used.
@@ -233,20 +268,29 @@ where
             // What comes after the end is whoever else's holds the socket.
             let accepted = tokio::select! {
                 biased;
-                () = self.stop.begun() => return,
+                () = self.stop.begun() => break,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, peer)) => {
-                    let terms = self.terms.current();
-                    prepare(&stream, terms.settings.edge.settings.timeouts.write);
-                    // The listener may stand on all addresses; the connection has just one.
-                    let local = stream.local_addr().ok();
-                    self.admit(&terms, stream, ClientAddr::from(peer), local);
-                }
+                Ok((stream, peer)) => self.take(stream, peer),
                 Err(error) => pause(&error).await,
             }
         }
+        let Ok(listener) = listener.into_std() else { return };
+        self.last(|| {
+            let (stream, peer) = listener.accept()?;
+            stream.set_nonblocking(true)?;
+            self.take(TcpStream::from_std(stream)?, peer);
+            Ok(())
+        });
+    }
+
+    fn take(&self, stream: TcpStream, peer: SocketAddr) {
+        let terms = self.terms.current();
+        prepare(&stream, terms.settings.edge.settings.timeouts.write);
+        // The listener may stand on all addresses; the connection has just one.
+        let local = stream.local_addr().ok();
+        self.admit(&terms, stream, ClientAddr::from(peer), local);
     }
 
     async fn unix(self, listener: UnixListener) {
@@ -254,7 +298,7 @@ where
             // What comes after the end is whoever else's holds the socket.
             let accepted = tokio::select! {
                 biased;
-                () = self.stop.begun() => return,
+                () = self.stop.begun() => break,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -262,6 +306,28 @@ where
                     self.admit(&self.terms.current(), stream, ClientAddr::unknown(), None);
                 }
                 Err(error) => pause(&error).await,
+            }
+        }
+        let Ok(listener) = listener.into_std() else { return };
+        self.last(|| {
+            let (stream, _) = listener.accept()?;
+            stream.set_nonblocking(true)?;
+            let stream = UnixStream::from_std(stream)?;
+            self.admit(&self.terms.current(), stream, ClientAddr::unknown(), None);
+            Ok(())
+        });
+    }
+
+    /// Accepts what waits in the queue, unless it is for somebody else.
+    fn last(&self, mut accept: impl FnMut() -> io::Result<()>) {
+        for _ in 0..BACKLOG {
+            if self.stop.phase() == DrainPhase::Ending {
+                return;
+            }
+            match accept() {
+                Ok(()) => {}
+                Err(error) if is_passing(&error) => {}
+                Err(_) => return,
             }
         }
     }
@@ -316,11 +382,15 @@ where
     }
 }
 
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
 /// An accept that failed: a connection that is gone again is nothing; being out of descriptors
 /// passes only with time.
 async fn pause(error: &io::Error) {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    if !matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) {
+    if !is_passing(error) {
         tracing::warn!(%error, "accept failed");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -329,7 +399,7 @@ async fn pause(error: &io::Error) {
 /// Small messages go out at once; a peer that is gone, or takes nothing, is found out.
 fn prepare(stream: &TcpStream, unacknowledged: Duration) {
     let _ = stream.set_nodelay(true);
-    let socket = socket2::SockRef::from(stream);
+    let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
         .with_interval(Duration::from_secs(15));

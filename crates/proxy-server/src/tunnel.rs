@@ -45,8 +45,12 @@ pub struct TunnelUpstream {
     /// Whatever must live as long as the tunnel, such as a place in a limit.
     keep: Option<Arc<dyn std::any::Any + Send + Sync>>,
     check: Option<Arc<TunnelCheck>>,
+    holds: Option<Holds>,
     pub(crate) exchange: Option<Exchange>,
 }
+
+/// Whether a tunnel may open still.
+type Holds = Arc<dyn Fn() -> bool + Send + Sync>;
 
 impl TunnelUpstream {
     /// An upstream connection that stands.
@@ -55,6 +59,7 @@ impl TunnelUpstream {
             stream: Arc::new(Mutex::new(Some(Box::new(stream)))),
             keep: None,
             check: None,
+            holds: None,
             exchange: None,
         }
     }
@@ -70,6 +75,15 @@ impl TunnelUpstream {
     #[must_use]
     pub fn checked(mut self, check: TunnelCheck) -> Self {
         self.check = Some(Arc::new(check));
+        self
+    }
+
+    /// Asks once more when the tunnel can be seen among the connections of the server, before a byte
+    /// passes: where it is not true any more, the tunnel ends as severed. So none slips through
+    /// between whoever looks for open tunnels and the moment in which it opens.
+    #[must_use]
+    pub fn while_true(mut self, holds: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.holds = Some(Arc::new(holds));
         self
     }
 
@@ -99,6 +113,9 @@ pub(crate) async fn run<T>(
     let exchange = upstream.exchange.as_ref();
     let check = upstream.check.as_deref();
     guard.set_tunnel(exchange);
+    if upstream.holds.as_ref().is_some_and(|holds| !holds()) {
+        guard.sever();
+    }
     edge.events.on_event(info, ConnectionEvent::TunnelOpened { exchange });
     // Boxed: few tunnels have one, and it lives for a moment.
     let mut opening = check.map(|check| Box::new(Opening::new(check, exchange)));

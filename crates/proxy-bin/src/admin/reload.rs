@@ -56,6 +56,8 @@ pub(super) async fn reload(
             let status = match error {
                 ReloadError::Configuration(_) => StatusCode::UNPROCESSABLE_ENTITY,
                 ReloadError::Ending => StatusCode::SERVICE_UNAVAILABLE,
+                ReloadError::TooSlow => StatusCode::GATEWAY_TIMEOUT,
+                ReloadError::BrokeOff => StatusCode::INTERNAL_SERVER_ERROR,
                 _ => StatusCode::CONFLICT,
             };
             let generation = state.generation().number;

@@ -13,7 +13,7 @@ use proxy_upstream::guard::{Guard, GuardConfig, PortPolicy};
 use proxy_upstream::{Destinations, ForwardProxy};
 
 use super::{
-    Front, NO_ROUTE, Resources, access, around_route, before_dispatch, dial_config,
+    InsideOf, NO_ROUTE, Resources, access, around_route, before_dispatch, dial_config,
     forward_timeouts, front, listener_settings, parent,
 };
 use crate::cache::{CacheRole, Caches, MaybeCached};
@@ -42,9 +42,6 @@ pub(super) struct ForwardParts<'a> {
     pub(super) states: &'a mut States,
 }
 
-/// What serves inside of the tunnels of a listener, and where it is to be set.
-type InsideOf = (Slot<Front<ForwardRole>>, Front<ForwardRole>);
-
 impl ForwardParts<'_> {
     /// The role of a listener, with what opens the tunnels of its clients.
     pub(super) fn role(&mut self) -> (ForwardRole, Option<InsideOf>) {
@@ -53,12 +50,12 @@ impl ForwardParts<'_> {
             return (forward_place(self, Place::Outside(None)), None);
         };
         let inside = front(config, listener, resources, forward_place(self, Place::Inside(own)));
-        let make = || Slot::new(inside.clone());
-        let slot = self.states.keep(&listener.name, String::new(), make);
+        let make = || (Slot::new(inside.clone()), resources.drain.part());
+        let (slot, drain) = self.states.keep(&listener.name, String::new(), make);
         let settings = listener_settings(config, listener, resources);
-        let drain = resources.drain.clone();
-        let opened = Box::new(Inside::new(settings, drain, slot.live()));
-        (forward_place(self, Place::Outside(Some((own, opened)))), Some((slot, inside)))
+        let opened = Box::new(Inside::new(settings, drain.clone(), slot.live()));
+        let role = forward_place(self, Place::Outside(Some((own, opened))));
+        (role, Some(InsideOf { listener: listener.name.clone(), service: inside, slot, drain }))
     }
 }
 
@@ -110,6 +107,7 @@ fn forward_place(parts: &mut ForwardParts<'_>, place: Place<'_>) -> ForwardRole 
     }
     let mut tunnels =
         Tunnels::new(dialer.clone(), ports(&forward.connect_ports), limiter, timeouts.connect)
+            .severed_by(resources.severing.clone())
             .beginning_by(rules, forward.tunnel.limits)
             .paced_by(limits.of_tunnels());
     let mut is_stored = true;

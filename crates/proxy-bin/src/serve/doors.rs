@@ -85,7 +85,8 @@ impl Doors {
     pub(super) fn stop_accepting(&mut self) {
         let doors = self.open.values_mut().flat_map(|listening| listening.doors.values_mut());
         for door in doors {
-            door.stop.drain();
+            // What waits in the queue is for who follows.
+            door.stop.end();
             #[cfg(feature = "http3")]
             {
                 door.quic = None;
@@ -127,7 +128,7 @@ impl Listening {
         let Serving { resources, workers, sockets, .. } = serving;
         let Some(open) = sockets.get(&listener.name, address) else { return };
         if !self.doors.contains_key(address) {
-            let socket = match open.tcp.try_clone() {
+            let socket = match open.second() {
                 Ok(socket) => socket,
                 Err(error) => {
                     tracing::error!(%error, %address, "no descriptor is left for a listener");

@@ -284,8 +284,8 @@ impl Stack {
         pending.into_iter().for_each(|last| last());
         let sinks = logs.sinks(config, resources.traces.as_ref(), metrics);
         resources.observer.set_sinks(sinks);
-        for (slot, inside) in &composed.insides {
-            slot.set(inside.clone());
+        for inside in &composed.insides {
+            inside.slot.set(inside.service.clone());
         }
         let loaded = Arc::new(loaded);
         let sources = Sources::of(&loaded);

@@ -8,6 +8,7 @@ use proxy_observe::traces::Traces;
 use proxy_observe::{AuditLog, Metrics, Sink};
 
 use super::ServeError;
+use super::audit_file::AuditFile;
 use crate::access_log::AccessLogs;
 use crate::config::KeyPath;
 use crate::config::resolved::{AccessLog, LogTarget, Resolved};
@@ -18,6 +19,7 @@ pub(super) struct Logs {
     access: Arc<AccessLogs>,
     defined: Defined,
     pub(super) audit: Option<Arc<AuditLog>>,
+    pub(super) audit_file: Option<Arc<AuditFile>>,
 }
 
 /// What defines the access logs.
@@ -63,7 +65,14 @@ impl Logs {
                 })?
                 .map(Arc::new),
         };
-        Ok(Self { access, defined, audit })
+        let audit_file = match (before, &audit, target(config)) {
+            (Some(before), ..) => before.audit_file.clone(),
+            (None, Some(log), Some(LogTarget::File(path))) => {
+                Some(Arc::new(AuditFile::new(log, path)))
+            }
+            _ => None,
+        };
+        Ok(Self { access, defined, audit, audit_file })
     }
 
     /// What the observer tells.
@@ -83,12 +92,10 @@ impl Logs {
     }
 
     /// Goes on in the files of the same names, as after a rotation by somebody else.
-    pub(super) fn reopen(&self, config: &Resolved) {
+    pub(super) fn reopen(&self) {
         self.access.reopen();
-        if let (Some(log), Some(LogTarget::File(path))) = (&self.audit, target(config))
-            && let Err(error) = log.reopen(path)
-        {
-            tracing::error!(%error, "the audit log cannot be reopened");
+        if let Some(file) = &self.audit_file {
+            file.reopen();
         }
     }
 }

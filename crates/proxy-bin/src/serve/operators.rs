@@ -52,7 +52,7 @@ fn set(
     let Some(address) = address else { return };
     let Some(open) = sockets.get(name, address) else { return };
     let stop = Drain::default();
-    let listening = open.tcp.try_clone().and_then(|own| admin::listen(own, router(), stop.clone()));
+    let listening = open.second().and_then(|own| admin::listen(own, router(), stop.clone()));
     match listening {
         Ok(()) => *door = Some(Door { address: address.clone(), stop }),
         Err(error) => tracing::error!(%error, %address, "the {name} listener can not be used"),

@@ -17,6 +17,7 @@ use crate::compose::{Resources, path_policy};
 use crate::compress::Coders;
 use crate::config::KeyPath;
 use crate::config::resolved::{CacheStores, Resolved};
+use crate::severing::Severing;
 
 /// Those of the configuration that a process begins with. Its observer tells nobody yet.
 /// `took_over`: the process before may still have what only one can have.
@@ -43,6 +44,7 @@ pub(super) fn first(
         audit_door: audit.and_then(AuditLog::door),
         via_name: via_name(config, seed),
         drain: Drain::default(),
+        severing: Severing::default(),
         seed,
     })
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
 
 #[cfg(feature = "http3")]
 use proxy_server::BoundUdp;
@@ -28,6 +29,8 @@ pub(super) const PROBE: &str = "probe";
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     open: BTreeMap<Key, Open>,
+    /// Those of the configuration before that are about to be closed, while others are bound.
+    going: Vec<Bound>,
     #[cfg(feature = "http3")]
     lingering: Lingering,
 }
@@ -38,9 +41,19 @@ type Key = (Address, Option<String>);
 /// What listens on an address.
 #[derive(Debug)]
 pub(super) struct Open {
-    pub(super) tcp: Bound,
+    tcp: Bound,
+    /// The descriptor for a new door, made while a lack of them keeps nothing from serving.
+    spare: Mutex<Option<Bound>>,
     #[cfg(feature = "http3")]
     pub(super) udp: Option<BoundUdp>,
+}
+
+impl Open {
+    /// The same socket once more, for a door.
+    pub(super) fn second(&self) -> io::Result<Bound> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take();
+        spare.map_or_else(|| self.tcp.try_clone(), Ok)
+    }
 }
 
 fn key(owner: &str, address: &Address) -> Key {
@@ -56,7 +69,7 @@ impl Sockets {
         known: &Self,
         offered: &mut Offered,
     ) -> Result<Self, ServeError> {
-        let mut sockets = Self::default();
+        let mut sockets = Self { going: going(config, known), ..Self::default() };
         #[cfg(feature = "http3")]
         {
             sockets.lingering = known.lingering.clone();
@@ -77,7 +90,37 @@ impl Sockets {
         if let Some(address) = &config.probe {
             sockets.add(PROBE, address, false, known, offered)?;
         }
+        sockets.going.clear();
         Ok(sockets)
+    }
+
+    /// A new one. What keeps it from an address with the same port may be a socket of ours that is
+    /// about to go, such as that of one address where the new one is of all.
+    fn bind(&self, address: &Address) -> io::Result<Bound> {
+        let address = match address {
+            Address::Tcp(address) => ListenAddress::Tcp(*address),
+            Address::Unix(path) => ListenAddress::Unix(path.clone()),
+        };
+        match Bound::bind(&address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                let port = |own: &SocketAddr| matches!(&address, ListenAddress::Tcp(new) if new.port() == own.port());
+                let beside =
+                    self.going.iter().filter(|own| own.local_addr().as_ref().is_some_and(port));
+                let beside: Vec<&Bound> = beside.collect();
+                if beside.is_empty() {
+                    return Err(error);
+                }
+                Bound::bind_beside(&address, &beside)
+            }
+            bound => bound,
+        }
+    }
+
+    /// What the doors of this configuration did not need.
+    pub(super) fn forget_spares(&mut self) {
+        for open in self.open.values_mut() {
+            *open.spare.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        }
     }
 
     fn add(
@@ -95,10 +138,11 @@ impl Sockets {
             Some(known) => known.tcp.try_clone().map_err(failed)?,
             None => match offered.take(address).map_err(failed)? {
                 Some(given) => given,
-                None => bind(address).map_err(failed)?,
+                None => self.bind(address).map_err(failed)?,
             },
         };
         let open = Open {
+            spare: Mutex::new(Some(tcp.try_clone().map_err(failed)?)),
             #[cfg(feature = "http3")]
             udp: self.udp(&tcp, quic, offered)?,
             tcp,
@@ -170,9 +214,16 @@ impl Sockets {
     }
 }
 
-fn bind(address: &Address) -> io::Result<Bound> {
-    Bound::bind(&match address {
-        Address::Tcp(address) => ListenAddress::Tcp(*address),
-        Address::Unix(path) => ListenAddress::Unix(path.clone()),
-    })
+/// The sockets that a configuration does not name any more.
+fn going(config: &Resolved, known: &Sockets) -> Vec<Bound> {
+    let named = |(address, owner): &Key| {
+        let mut listeners = config.listeners.iter();
+        let of_owner = |name: &str| owner.as_ref().is_none_or(|owner| owner == name);
+        listeners.any(|own| of_owner(&own.name) && own.addresses.contains(address))
+            || config.admin.as_ref().is_some_and(|own| of_owner(ADMIN) && own.address == *address)
+            || config.probe.as_ref().is_some_and(|own| of_owner(PROBE) && own == address)
+    };
+    let going = known.open.iter().filter(|(key, _)| !named(key));
+    // Without a descriptor it is as if it stayed.
+    going.filter_map(|(_, open)| open.tcp.try_clone().ok()).collect()
 }

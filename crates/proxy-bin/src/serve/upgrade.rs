@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::handover::{Line, Message, Parcel};
 use super::takeover::PREDECESSOR;
 
@@ -69,6 +71,17 @@ pub(super) struct Successor {
     pub(super) line: Arc<Line>,
 }
 
+impl Successor {
+    /// Lets it load its configuration once more.
+    pub(super) fn reload(&self) {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        let told = pid.map(|pid| kill_process(pid, Signal::HUP));
+        if !matches!(told, Some(Ok(()))) {
+            tracing::error!(pid = self.pid, "the new process cannot be told to reload");
+        }
+    }
+}
+
 /// The new process, which can be ended until this one drains for it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Newcomer(Arc<Mutex<State>>);
@@ -114,7 +127,7 @@ impl Newcomer {
 /// Blocks.
 pub(super) fn hand_over(
     program: &Program,
-    handed: &Handed,
+    handed: Handed,
     newcomer: &Newcomer,
     let_go: impl FnOnce() -> io::Result<()>,
 ) -> Result<Successor, UpgradeError> {
@@ -129,10 +142,11 @@ pub(super) fn hand_over(
     };
     let line = start().map_err(UpgradeError::Start)?;
     let talk = || -> io::Result<()> {
-        for (kind, socket) in &handed.sockets {
-            line.give(kind, socket.as_fd())?;
+        // Our copies are closed: who waits at the other end of one hears when nobody has it.
+        for (kind, socket) in handed.sockets {
+            line.give(&kind, socket.as_fd())?;
         }
-        if let Some((address, token)) = handed.token.clone() {
+        if let Some((address, token)) = handed.token {
             line.say(&Message::Token { address, token })?;
         }
         line.say(&Message::All)?;

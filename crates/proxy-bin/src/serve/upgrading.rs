@@ -1,19 +1,11 @@
 //! An upgrade in place, seen from the process that is to be replaced, which serves meanwhile.
 
 use std::future::pending;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
-use proxy_observe::AuditLog;
 use tokio::sync::oneshot;
 
 use super::running::Running;
 use super::upgrade::{Newcomer, Program, Successor, UpgradeError, hand_over};
-use crate::config::resolved::LogTarget;
-
-/// How long the audit log may take to write what it has.
-const WRITING: Duration = Duration::from_secs(5);
 
 type Outcome = Result<Successor, UpgradeError>;
 
@@ -57,21 +49,16 @@ impl Upgrading {
             return Err(UpgradeError::AuditKey);
         }
         let handed = running.handed().map_err(UpgradeError::Start)?;
-        let (program, audit) = (program.clone(), audit_file(running));
+        let (program, audit) = (program.clone(), running.logs.audit_file.clone());
         let (told, outcome) = oneshot::channel();
         self.newcomer = Newcomer::default();
         let newcomer = self.newcomer.clone();
         // A thread of its own: the process does not wait for it when it ends.
         let conversation = move || {
-            let let_go = || match &audit {
-                Some((log, path)) => step_aside(log, path),
-                None => Ok(()),
-            };
-            let outcome = hand_over(&program, &handed, &newcomer, let_go);
-            if let (Err(_), Some((log, path))) = (&outcome, &audit)
-                && let Err(error) = log.reopen(path)
-            {
-                tracing::error!(%error, "the audit log cannot be reopened");
+            let let_go = || audit.as_ref().map_or(Ok(()), |file| file.step_aside());
+            let outcome = hand_over(&program, handed, &newcomer, let_go);
+            if let (Err(_), Some(file)) = (&outcome, &audit) {
+                file.step_back();
             }
             let _ = told.send(outcome);
         };
@@ -100,24 +87,4 @@ impl Upgrading {
             }
         }
     }
-}
-
-fn audit_file(running: &Running) -> Option<(Arc<AuditLog>, PathBuf)> {
-    let log = running.logs.audit.as_ref()?;
-    match &running.loaded.resolved.audit_log.as_ref()?.target {
-        LogTarget::File(path) => Some((Arc::clone(log), path.clone())),
-        _ => None,
-    }
-}
-
-/// A file has one writer: what this process records until its end goes to another one beside it,
-/// chained to what is in the first.
-fn step_aside(log: &AuditLog, path: &Path) -> std::io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = format!("draining-{}.{name}", std::process::id());
-    log.flush(WRITING);
-    log.reopen(path.with_file_name(aside))?;
-    // The file before is whole once the writer has come to the order.
-    log.flush(WRITING);
-    Ok(())
 }

@@ -35,6 +35,8 @@ pub struct WeakUdp(Weak<Held>);
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) socket: UdpSocket,
+    /// The descriptor for the endpoint, made while a lack of them keeps nothing from serving.
+    spare: Mutex<Option<UdpSocket>>,
     pub(super) source: Mutex<Source>,
     /// Of the endpoint, for when the source changes.
     pub(super) reader: AtomicWaker,
@@ -145,6 +147,7 @@ impl From<HandedUdp> for BoundUdp {
 impl BoundUdp {
     fn of(socket: UdpSocket, source: Source, keys: Option<Keys>) -> Self {
         Self(Arc::new(Held {
+            spare: Mutex::new(socket.try_clone().ok()),
             socket,
             source: Mutex::new(source),
             reader: AtomicWaker::new(),
@@ -170,7 +173,18 @@ impl BoundUdp {
         let _ = socket.set_send_buffer_size(SOCKET_BUFFER);
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        Ok(UdpSocket::from(socket).into())
+        let bound = Self::from(UdpSocket::from(socket));
+        if lock(&bound.0.spare).is_none() {
+            // Better none than one that can not be served on.
+            *lock(&bound.0.spare) = Some(bound.0.socket.try_clone()?);
+        }
+        Ok(bound)
+    }
+
+    /// The same socket once more, for its endpoint.
+    pub(super) fn second(&self) -> io::Result<UdpSocket> {
+        let spare = lock(&self.0.spare).take();
+        spare.map_or_else(|| self.0.socket.try_clone(), Ok)
     }
 
     /// The address, with the port that the system chose for port 0.

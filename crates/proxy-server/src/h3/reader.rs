@@ -25,7 +25,7 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(bound: &BoundUdp) -> io::Result<Self> {
-        let inner = TokioRuntime.wrap_udp_socket(bound.0.socket.try_clone()?)?;
+        let inner = TokioRuntime.wrap_udp_socket(bound.second()?)?;
         Ok(Self { inner, bound: bound.clone(), ended: AtomicBool::new(false) })
     }
 

@@ -1,0 +1,105 @@
+//! A reload, seen from the process that serves meanwhile.
+
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::notify;
+use super::preparing::{Prepared, Preparing};
+use super::running::Running;
+use crate::reload::{Ordered, ReloadError, ReloadOrder, ReloadResult};
+
+/// How long a configuration may take to be loaded and composed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The reload that is under way, if one is.
+#[derive(Default)]
+pub(super) struct Reloading(Option<UnderWay>);
+
+struct UnderWay {
+    order: ReloadOrder,
+    /// Who waits for the answer; nobody, where a signal has ordered it.
+    answer: Option<oneshot::Sender<ReloadResult>>,
+    preparing: Preparing,
+    until: Instant,
+}
+
+impl Reloading {
+    pub(super) fn is_under_way(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Begins what a signal asks for.
+    pub(super) fn begin(&mut self, running: &Running) {
+        self.start(running, ReloadOrder::default(), None);
+    }
+
+    /// Begins what is ordered.
+    pub(super) fn follow(&mut self, running: &Running, Ordered { order, answer }: Ordered) {
+        self.start(running, order, Some(answer));
+    }
+
+    fn start(
+        &mut self,
+        running: &Running,
+        order: ReloadOrder,
+        answer: Option<oneshot::Sender<ReloadResult>>,
+    ) {
+        notify::reloading();
+        let preparing = running.basis().prepare(order.dry_run);
+        self.0 = Some(UnderWay { order, answer, preparing, until: Instant::now() + PATIENCE });
+    }
+
+    /// Waits until the one that is under way can take effect, or can not; for ever where none is.
+    pub(super) async fn prepared(&mut self) -> Result<Prepared, ReloadError> {
+        let Some(own) = &mut self.0 else { return pending().await };
+        tokio::select! {
+            prepared = &mut own.preparing => match prepared {
+                Ok(prepared) => prepared,
+                // It has panicked.
+                Err(_) => Err(ReloadError::BrokeOff),
+            },
+            () = sleep_until(own.until) => Err(ReloadError::TooSlow),
+        }
+    }
+
+    /// Gives it up: whoever waits hears so. Whether there was one.
+    pub(super) fn give_up(&mut self) -> bool {
+        let Some(UnderWay { answer, .. }) = self.0.take() else { return false };
+        notify::ready();
+        if let Some(answer) = answer {
+            let _ = answer.send(Err(ReloadError::Ending));
+        }
+        true
+    }
+
+    /// Lets it take effect, and tells what came of it.
+    pub(super) fn finish(
+        &mut self,
+        running: &mut Running,
+        prepared: Result<Prepared, ReloadError>,
+    ) {
+        let Some(UnderWay { order, answer, .. }) = self.0.take() else { return };
+        let result = running.reload(prepared);
+        notify::ready();
+        match result {
+            Ok(mut done) if order.sever && !done.dry_run => {
+                let severing = running.severing();
+                tokio::spawn(async move {
+                    done.severed = Some(severing.judge_again().await);
+                    tell(answer, Ok(done));
+                });
+            }
+            result => tell(answer, result),
+        }
+    }
+}
+
+fn tell(answer: Option<oneshot::Sender<ReloadResult>>, result: ReloadResult) {
+    if let Some(answer) = answer {
+        // Whoever asked may be gone.
+        let _ = answer.send(result);
+    }
+}
