@@ -27,6 +27,17 @@ impl SilentFile {
         Self(path)
     }
 
+    /// Puts it into the place of another file beside it.
+    ///
+    /// # Panics
+    /// Where that can not be done.
+    #[must_use]
+    pub fn in_place_of(self, name: &str) -> Self {
+        let path = self.0.with_file_name(name);
+        std::fs::rename(&self.0, &path).expect("renamed");
+        Self(path)
+    }
+
     /// Waits until somebody reads it; the reader waits as long as the answer is held, and goes on
     /// with what is written there.
     #[must_use]

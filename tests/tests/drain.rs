@@ -51,6 +51,8 @@ fn what_is_in_flight_finishes_and_then_it_ends() {
     readiness_fails(&proxy);
     // Nothing was asked on it: it is closed.
     idle.expect_closed();
+    // Whoever comes is refused, and does not wait for nobody.
+    waiting::until("nobody listens", || TcpStream::connect(proxy.address()).is_err().then_some(()));
     assert!(proxy.is_running());
     gate.open();
     let answer = busy.expect("GET");

@@ -12,7 +12,7 @@ use proxyd_tests::origin::Origin;
 use proxyd_tests::pki::Pki;
 use proxyd_tests::proxyd::{Launch, Proxyd};
 use proxyd_tests::script::response;
-use proxyd_tests::successors::Successors;
+use proxyd_tests::successors::{Successors, signal};
 use proxyd_tests::{configured, waiting};
 
 /// A gateway that speaks all three, with more keys of its listener.
@@ -233,6 +233,25 @@ fn connections_go_on_while_one_process_follows_another() {
     assert_eq!(proxy.wait_exit().code(), Some(0));
     successors.wait_end(next);
     assert_eq!(get(&proxy, &pki), Ok(200));
+}
+
+/// Packets come to the one that is left.
+#[test]
+fn connections_go_on_where_the_new_process_ends() {
+    let (pki, origin) = (Pki::new(), Origin::saying("hello"));
+    let (launch, successors) = Successors::mark(edge_launch(&origin.url(), &pki, ""));
+    let mut proxy = launch.start();
+    let post = Request::post(url(&proxy, "/")).body(()).expect("a request");
+    let mut client = connect(&proxy, &pki).expect("a connection");
+    let sent = client.begin(post);
+    let id = proxy.id();
+    let next = successors.upgrade(&proxy, id);
+    waiting::until("the new process", || get(&proxy, &pki).ok());
+    signal(next, "KILL");
+    successors.wait_end(next);
+    let answer = client.finish(sent, &[b'x'; 100_000]);
+    assert_eq!((answer.head.status().as_u16(), answer.text()), (200, "hello".to_owned()));
+    assert_eq!(proxy.wait_exit().code(), Some(0));
 }
 
 #[test]

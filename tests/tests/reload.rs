@@ -297,6 +297,20 @@ fn files_that_do_not_answer_keep_nobody_waiting() {
     assert_eq!(proxy.wait_exit().code(), Some(0));
 }
 
+/// The same of one that is watched.
+#[test]
+fn a_list_that_does_not_answer_any_more_keeps_nobody_from_ending() {
+    let origin = Origin::saying("hello");
+    let rest = "[filter]\nblock_domains = [\"@list\"]\n";
+    let launch = configured::gateway(&origin.url(), "", rest).env(RUNTIME.0, RUNTIME.1);
+    let mut proxy = launch.file("list", "a.test\n").start();
+    let list = SilentFile::make(proxy.folder(), "pipe").in_place_of("list");
+    let _asked = list.is_read();
+    assert_eq!(client::get(proxy.address(), "a.test", "/").status(), 403);
+    proxy.sigterm();
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+}
+
 #[test]
 fn who_may_connect_is_another_question_for_the_same_connection() {
     let origin = Origin::saying("hello");

@@ -53,6 +53,9 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(2);
 /// How often a drain looks whether the last requests are sent.
 const SETTLING_INTERVAL: Duration = Duration::from_millis(20);
 
+/// How long what is read and written beside the work may take once all else has ended.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// What ended the process before it served, or while it did; or kept it from serving by another
 /// configuration.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +115,10 @@ pub fn serve(
     };
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(run(loaded, load, greeting, log_level, begun))
+    let ended = runtime.block_on(run(loaded, load, greeting, log_level, begun));
+    // A file that does not answer keeps whoever reads it, and not the process.
+    runtime.shutdown_timeout(FAREWELL);
+    ended
 }
 
 /// What is known from the first moment on.
@@ -220,7 +226,7 @@ async fn run(
         }
         None => notify::stopping(),
     }
-    drain(&running, &mut signals, successor.is_some()).await;
+    drain(&mut running, &mut signals, successor.is_some()).await;
     upkeep.abort();
     watchdog.abort();
     let Running { loaded, resources, logs, tasks, .. } = running;
@@ -245,17 +251,18 @@ struct Wanted {
 /// Tells load balancers and clients, and waits until they have gone, or for so long as is said, or
 /// until a second signal comes. Where another process serves on the same sockets there is nothing
 /// for load balancers to notice.
-async fn drain(running: &Running, signals: &mut Signals, succeeded: bool) {
-    let (state, server) = (&running.state, &running.loaded.resolved.server);
+async fn drain(running: &mut Running, signals: &mut Signals, succeeded: bool) {
+    let server = &running.loaded.resolved.server;
+    let (drain_timeout, lame_duck) = (server.drain_timeout, server.lame_duck_interval);
     let drain = running.resources.drain.clone();
-    state.ready(false);
+    running.state.ready(false);
     drain.lame_duck();
     tracing::info!(open = drain.open(), "draining");
     // Load balancers learn from readiness first, while connections are still accepted. Clients
     // learn from their next answers.
     let wait = async {
         match succeeded {
-            false => tokio::time::sleep(server.lame_duck_interval).await,
+            false => tokio::time::sleep(lame_duck).await,
             true => drop(tokio::time::timeout(doors::GRACE, drain.emptied()).await),
         }
     };
@@ -264,10 +271,12 @@ async fn drain(running: &Running, signals: &mut Signals, succeeded: bool) {
         () = signals.end() => false,
     };
     drain.drain();
+    // Whoever comes now is refused at once, instead of waiting in a queue that nobody serves.
+    running.sockets = Sockets::default();
     tokio::select! {
         () = std::future::ready(()), if !patient => {}
-        () = settled(state) => {}
-        () = tokio::time::sleep(server.drain_timeout) => {
+        () = settled(&running.state) => {}
+        () = tokio::time::sleep(drain_timeout) => {
             tracing::warn!(open = drain.open(), "the drain timeout is over; closing what is open");
         }
         () = signals.end() => {}

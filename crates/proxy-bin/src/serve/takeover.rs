@@ -105,6 +105,7 @@ impl Predecessor {
     }
 
     /// Becomes true when the other one reads no UDP socket any more, or is gone.
+    #[cfg(feature = "http3")]
     pub(super) fn released(&self) -> watch::Receiver<bool> {
         self.released.subscribe()
     }
