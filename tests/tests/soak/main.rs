@@ -29,6 +29,7 @@
 #![allow(clippy::print_stdout, reason = "its figures are what it is for")]
 
 mod aborting;
+mod belongings;
 mod gauge;
 mod honest;
 mod line;
@@ -43,9 +44,9 @@ mod upheaval;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proxyd_tests::processes::{self, descendants, open_descriptors};
-use proxyd_tests::waiting;
+use proxyd_tests::{processes, waiting};
 
+use belongings::Belongings;
 use gauge::Gauge;
 use site::Site;
 use standing::Standing;
@@ -65,8 +66,7 @@ fn it_serves_through_all_of_it() {
 
     // Once each, so that what is begun at first use is there: the warden of programs, the cache.
     honest::once_each(&site, &tally);
-    let quiet = site.quiet_descriptors();
-    let own = descendants(pid);
+    let quiet = Belongings::at_rest(pid);
 
     let mut standing = Standing::begin(&site);
     let gauge = Gauge::start(pid);
@@ -100,12 +100,9 @@ fn it_serves_through_all_of_it() {
     site.check_reloads(upheaval.reloads());
     drop(upheaval);
 
-    let left = waiting::until("every descriptor and process of the load is gone", || {
-        let (open, below) = (open_descriptors(pid), descendants(pid));
-        (open <= quiet && below == own).then_some(open)
-    });
-    println!("descriptors: {quiet} before, {left} after");
-    let mine: Vec<u32> = own.iter().map(|process| process.pid).chain([pid]).collect();
+    let left = quiet.wait_no_more(pid);
+    println!("descriptors: {} before, {} after", quiet.open(), left.open());
+    let mine = quiet.pids(pid);
     let Ok(site) = Arc::try_unwrap(site) else { panic!("somebody has the site still") };
     site.end();
     waiting::until("no process is left", || {

@@ -5,14 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use proxyd_tests::client::{self, Client};
 use proxyd_tests::nginx::Nginx;
 use proxyd_tests::operator::{self, RUNTIME};
 use proxyd_tests::origin::Origin;
 use proxyd_tests::pki::Pki;
-use proxyd_tests::processes::open_descriptors;
 use proxyd_tests::proxyd::{self, Proxyd};
 use proxyd_tests::scratch::Scratch;
 use proxyd_tests::{ports, waiting};
@@ -72,8 +70,9 @@ struct Parts {
     certificates: String,
 }
 
-fn serving() -> Nginx {
-    let nginx = Nginx::start(SERVER);
+/// An nginx with all of it, and `more`.
+fn serving(more: &str) -> Nginx {
+    let nginx = Nginx::start(&format!("{SERVER}\n{more}"));
     for (name, size) in [SMALL, TEXT, LARGE] {
         nginx.file(name, content(name, size));
     }
@@ -88,8 +87,9 @@ fn serving() -> Nginx {
 
 impl Site {
     pub(crate) fn start() -> Self {
-        let endpoints = [(); 3].map(|()| serving());
-        let steady = serving();
+        let endpoints = [(); 3].map(|()| serving(""));
+        // The proxy keeps idle connections to destinations for a minute: here the origin ends them.
+        let steady = serving("keepalive_timeout 3s;");
         let echo = Origin::echoing();
         let pki = Pki::new();
         let folder = Scratch::new("soak");
@@ -168,18 +168,6 @@ impl Site {
             config.resumption = rustls::client::Resumption::disabled();
         }
         Arc::new(config)
-    }
-
-    /// How many descriptors are open when nobody asks: the fewest within some seconds, for
-    /// connections that nobody uses are closed, and checks of endpoints come and go.
-    pub(crate) fn quiet_descriptors(&self) -> usize {
-        let until = Instant::now() + Duration::from_secs(5);
-        let mut fewest = usize::MAX;
-        while Instant::now() < until {
-            fewest = fewest.min(open_descriptors(self.proxy.id()));
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        fewest
     }
 
     /// The proxy's own count of reloads: all took effect.

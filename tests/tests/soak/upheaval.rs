@@ -70,8 +70,12 @@ impl Upheaval {
         }
     }
 
-    /// Brings back what is down, and checks the last certificate.
+    /// Brings back what is down, checks the last certificate, and ends with the listeners of the
+    /// beginning.
     pub(crate) fn settle(&mut self) {
+        while !self.reloads.is_multiple_of(10) {
+            self.reload();
+        }
         self.revive();
         self.shown();
         self.site.wait_in_service();
