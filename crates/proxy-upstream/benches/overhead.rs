@@ -1,14 +1,18 @@
 //! What choosing an endpoint, watching it and being ready to retry cost a request, in nanoseconds,
-//! above sending it: `cargo bench -p proxy-upstream`.
+//! above sending it: `cargo bench -p proxy-upstream`. Endpoints are checked and answer at the second
+//! look, as those over a network do.
+//!
+//! `cargo bench -p proxy-upstream -- NAME ROUNDS` does one of them so often, for a program that
+//! counts instructions.
 
 #![allow(clippy::print_stdout, reason = "a measurement")]
 
-use std::future::{Ready, ready};
 use std::hint::black_box;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use futures_util::FutureExt as _;
 use http::{Request, Response};
 use proxy_core::{Body, ProxyError, SystemClock};
 use proxy_upstream::balance::{
@@ -16,7 +20,8 @@ use proxy_upstream::balance::{
 };
 use proxy_upstream::cluster::{Cluster, ClusterConfig, MemberConfig, OutlierConfig};
 use proxy_upstream::dispatch::{Balanced, Dispatch};
-use proxy_upstream::retry::{RetryConfig, RetryLayer};
+use proxy_upstream::health::{Checking, HealthCheckConfig, HealthChecks, Probe};
+use proxy_upstream::retry::{RetryConfig, RetryLayer, Tried};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -26,16 +31,50 @@ const ROUNDS: usize = if cfg!(debug_assertions) { 1_000 } else { 1_000_000 };
 struct Nowhere;
 
 impl Dispatch for Nowhere {
-    type Future = Ready<Result<Response<Body>, ProxyError>>;
+    type Future = Answering;
 
-    fn dispatch(&self, index: usize, request: Request<Body>) -> Self::Future {
+    fn dispatch(&self, index: usize, mut request: Request<Body>) -> Answering {
         black_box((index, &request));
-        ready(Ok(Response::new(Body::empty())))
+        if let Some(tried) = request.extensions_mut().remove::<Tried>().filter(Tried::wants_head) {
+            tried.give_back(request.into_parts().0);
+        }
+        Answering { asked: false }
+    }
+}
+
+/// Answers when it is asked again.
+struct Answering {
+    asked: bool,
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Body>, ProxyError>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        if std::mem::replace(&mut self.asked, true) {
+            return Poll::Ready(Ok(Response::new(Body::empty())));
+        }
+        Poll::Pending
+    }
+}
+
+fn wait<F: Future>(future: F) {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    while black_box(future.as_mut().poll(&mut context)).is_pending() {}
+}
+
+struct Well;
+
+impl Probe for Well {
+    fn check(&self) -> Checking<'_> {
+        Box::pin(async { Ok(()) })
     }
 }
 
 fn request() -> Request<Body> {
     Request::builder()
+        .extension(0_u8)
         .uri("/a/path?with=a-query")
         .header("host", "www.example.test")
         .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64)")
@@ -58,7 +97,10 @@ fn cluster(balancer: Box<dyn Balancer>) -> Arc<Cluster> {
         ..ClusterConfig::new("app", members)
     };
     let random = Arc::new(SeededRandom::new(1));
-    Arc::new(Cluster::new(config, balancer, Arc::new(SystemClock), random, None))
+    let cluster = Arc::new(Cluster::new(config, balancer, Arc::new(SystemClock), random, None));
+    let probes = (0..3).map(|_| Box::new(Well) as Box<dyn Probe>).collect();
+    drop(HealthChecks::new(Arc::clone(&cluster), probes, HealthCheckConfig::default()));
+    cluster
 }
 
 fn measure(what: &str, bare: f64, mut send: impl FnMut(Request<Body>)) -> f64 {
@@ -77,10 +119,12 @@ fn measure(what: &str, bare: f64, mut send: impl FnMut(Request<Body>)) -> f64 {
     nanos
 }
 
-fn main() {
-    let bare = measure("sent (the others are above)", 0.0, |request| {
-        black_box(Nowhere.dispatch(0, request).now_or_never());
-    });
+type Sending = Box<dyn FnMut(Request<Body>)>;
+
+/// What is measured, by its name; the first is what the others are above.
+fn cases() -> Vec<(String, Sending)> {
+    let mut cases: Vec<(String, Sending)> =
+        vec![("sent".to_owned(), Box::new(|request| wait(Nowhere.dispatch(0, request))))];
     let balancers: [fn() -> Box<dyn Balancer>; 5] = [
         || Box::new(RoundRobin::default()),
         || Box::new(LeastRequests::default()),
@@ -91,15 +135,34 @@ fn main() {
     for make in balancers {
         let name = make().name();
         let mut balanced = Balanced::new(cluster(make()), Nowhere, None);
-        measure(name, bare, |request| {
-            black_box(balanced.call(request).now_or_never());
-        });
+        cases.push((name.to_owned(), Box::new(move |request| wait(balanced.call(request)))));
         let random = Arc::new(SeededRandom::new(1));
         let config = RetryConfig::default();
         let retry = RetryLayer::new(config, "app", Arc::new(SystemClock), random, None);
+        let retry = retry.with_heads_given_back();
         let mut retrying = retry.layer(Balanced::new(cluster(make()), Nowhere, None));
-        measure(&format!("{name} and retry"), bare, |request| {
-            black_box(retrying.call(request).now_or_never());
-        });
+        let sending = Box::new(move |request| wait(retrying.call(request)));
+        cases.push((format!("{name}+retry"), sending));
+    }
+    cases
+}
+
+fn main() {
+    let asked: Vec<String> = std::env::args().skip(1).filter(|own| !own.starts_with('-')).collect();
+    let mut cases = cases();
+    if let [name, rounds] = &asked[..] {
+        let rounds: usize = rounds.parse().expect("a number");
+        let mut making: Sending = Box::new(|request| drop(black_box(request)));
+        let own = cases.iter_mut().find(|(own, _)| own == name).map(|(_, send)| send);
+        let send = own.unwrap_or(&mut making);
+        (0..rounds).for_each(|_| send(request()));
+        return;
+    }
+    let mut bare = 0.0;
+    for (name, send) in &mut cases {
+        let nanos = measure(name, bare, send);
+        if bare == 0.0 {
+            bare = nanos;
+        }
     }
 }

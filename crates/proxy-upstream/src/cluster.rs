@@ -18,6 +18,7 @@
 //! [`slow_start`](ClusterConfig::slow_start). One that was ejected is ejected again by its next
 //! failure, for longer.
 
+mod adaptive;
 mod checks;
 mod eligible;
 mod latency;
@@ -39,18 +40,20 @@ use proxy_core::Clock;
 use tokio::sync::futures::OwnedNotified;
 
 use crate::balance::{Balancer, Candidates, HashKey, Random};
+use crate::priority::Priority;
 use eligible::{Eligible, Offer};
 use member::Member;
 use meters::Meters;
 use queue::Queue;
 
+pub use adaptive::AdaptiveConfig;
 pub use member::{CheckState, MemberConfig};
 pub use outlier::{Failure, OutlierConfig};
 pub use permit::{Outcome, Permit};
 pub use report::{EndpointReport, EndpointState};
 
 pub(crate) use meters::Overflow;
-pub(crate) use queue::Waiting;
+pub(crate) use queue::{Call, Waiting};
 
 /// The least share of its weight that an endpoint has while it warms up.
 const LEAST_WARMTH: f64 = 0.1;
@@ -68,6 +71,9 @@ pub struct ClusterConfig {
     pub outlier: Option<OutlierConfig>,
     /// Requests an endpoint may have at a time. Default: none.
     pub max_in_flight: Option<usize>,
+    /// How that limit follows from how long an endpoint takes; `max_in_flight` still is the
+    /// largest. Default: it does not.
+    pub adaptive: Option<AdaptiveConfig>,
     /// Requests that may wait while all endpoints are at their limit, for each endpoint.
     /// Default: 1024.
     pub max_pending: usize,
@@ -93,6 +99,7 @@ impl ClusterConfig {
             hash_key: None,
             outlier: None,
             max_in_flight: None,
+            adaptive: None,
             max_pending: 1024,
             pending_timeout: Duration::from_secs(1),
             slow_start: Duration::from_secs(10),
@@ -103,6 +110,11 @@ impl ClusterConfig {
 }
 
 impl ClusterConfig {
+    /// Requests that an endpoint may have at a time, whatever it takes for them.
+    fn most_in_flight(&self) -> usize {
+        self.max_in_flight.unwrap_or(usize::MAX)
+    }
+
     fn most_pending(&self) -> usize {
         self.max_pending.saturating_mul(self.members.len().max(1))
     }
@@ -147,8 +159,8 @@ impl Cluster {
         recorder: Option<&dyn Recorder>,
     ) -> Self {
         let begun = clock.now();
-        let members: Box<[_]> =
-            config.members.iter().map(|own| Arc::new(Member::new(own.clone(), begun))).collect();
+        let member = |own: &MemberConfig| Arc::new(Member::new(own, config.adaptive, begun));
+        let members: Box<[_]> = config.members.iter().map(member).collect();
         let meters = Meters::new(&config, recorder);
         let queue = Queue::new(config.most_pending(), Arc::clone(&clock));
         let balancer = Arc::from(balancer);
@@ -250,7 +262,7 @@ impl Cluster {
         prefer: Option<usize>,
         avoid: &[usize],
     ) -> Option<usize> {
-        let limit = self.config.max_in_flight.unwrap_or(usize::MAX);
+        let limit = self.config.most_in_flight();
         let (members, warming) = (&self.members, eligible.warming);
         let offer = |indices, avoid| Offer {
             members,
@@ -312,13 +324,8 @@ impl Cluster {
     }
 
     /// Waits for a place, within the limits of the queue.
-    pub(crate) fn wait(&self) -> Option<Waiting<'_>> {
-        self.queue.enter()
-    }
-
-    /// Calls the next that waits, if any does: there may be room.
-    pub(crate) fn call_next(&self) {
-        self.queue.next();
+    pub(crate) fn wait(&self, class: Priority) -> Option<Waiting<'_>> {
+        self.queue.enter(class)
     }
 
     /// The clock that it goes by.

@@ -8,8 +8,9 @@
 //!
 //! # Errors and responses
 //! `destination_unavailable` where no endpoint is in service, `connection_limit_reached` where
-//! all are at their limit and the queue is full or was waited in for too long: both 503 with
-//! `Retry-After`, and nothing was sent. Otherwise what the endpoint gave.
+//! all are at their limit and the queue is full or was waited in for too long, or where the place in
+//! it went to a request of a higher [class](crate::priority): 503 with `Retry-After`, and nothing
+//! was sent. Otherwise what the endpoint gave.
 //!
 //! # Cancellation
 //! Dropping the future or the response's body gives the place back.
@@ -31,7 +32,8 @@ use pin_project_lite::pin_project;
 use proxy_core::{Body, ErrorKind, Exchange, ProxyError, Retry};
 use tower_service::Service;
 
-use crate::cluster::{Cluster, Outcome, Overflow, Permit, Refused};
+use crate::cluster::{Call, Cluster, Outcome, Overflow, Permit, Refused};
+use crate::priority::Priority;
 use crate::retry::Tried;
 
 pub use sticky::Sticky;
@@ -100,6 +102,7 @@ impl<D: Dispatch> Balanced<D> {
             key: cluster.config().hash_key.as_ref().and_then(|key| key.of(request)),
             prefer: sticky.as_ref().and_then(|own| own.wanted(request, cluster)),
             tried: request.extensions().get::<Tried>().cloned(),
+            class: Priority::of(request),
         }
     }
 
@@ -109,7 +112,12 @@ impl<D: Dispatch> Balanced<D> {
         asked.prefer.or_else(|| self.shared.cluster.foresee(asked.key))
     }
 
-    fn send(&self, request: Request<Body>, permit: Permit, asked: &Asked) -> Sending<D::Future> {
+    fn send(
+        &self,
+        request: Request<Body>,
+        mut permit: Permit,
+        asked: &Asked,
+    ) -> Sending<D::Future> {
         let Shared { cluster, sticky, endpoints } = &*self.shared;
         let index = permit.index();
         let cookie = sticky.as_ref().filter(|_| asked.prefer != Some(index)).and_then(|sticky| {
@@ -119,8 +127,12 @@ impl<D: Dispatch> Balanced<D> {
         if let Some(tried) = &asked.tried {
             tried.begin(&permit);
         }
+        if !request.body().is_empty() && request.body().as_bytes().is_none() {
+            permit.depends_on_client();
+        }
+        let exchange = Exchange::of(&request).cloned();
         let attempt = endpoints.dispatch(index, request);
-        Sending { attempt, permit: Some(permit), cookie }
+        Sending { attempt, held: Held { permit: Some(permit), exchange }, cookie }
     }
 }
 
@@ -129,6 +141,7 @@ struct Asked {
     key: Option<u64>,
     prefer: Option<usize>,
     tried: Option<Tried>,
+    class: Priority,
 }
 
 impl Asked {
@@ -160,7 +173,7 @@ impl<D: Dispatch> Service<Request<Body>> for Balanced<D> {
         let state = match admitted {
             Ok(permit) => State::Sending { sending: self.send(request, permit, &asked) },
             Err(Refused::NoneInService) => {
-                self.shared.cluster.overflowed(Overflow::NoneInService);
+                self.shared.cluster.overflowed(Overflow::NoneInService, asked.class);
                 State::Refused { error: Some(none_in_service()) }
             }
             Err(Refused::AllFull) => {
@@ -191,14 +204,16 @@ impl<D: Dispatch> Balanced<D> {
         match admitted {
             Ok(permit) => self.send(request, permit, &asked).await,
             Err(why) => {
-                self.shared.cluster.overflowed(why);
+                self.shared.cluster.overflowed(why, asked.class);
+                let full = |detail| {
+                    ProxyError::new(ErrorKind::ConnectionLimitReached)
+                        .retry(Retry::NothingSent)
+                        .detail(detail)
+                };
                 Err(match why {
                     Overflow::NoneInService => none_in_service(),
-                    Overflow::QueueFull | Overflow::QueueTimeout => {
-                        ProxyError::new(ErrorKind::ConnectionLimitReached)
-                            .retry(Retry::NothingSent)
-                            .detail("circuit_breaker")
-                    }
+                    Overflow::QueueFull | Overflow::QueueTimeout => full("circuit_breaker"),
+                    Overflow::Shed => full("priority"),
                 })
             }
         }
@@ -206,7 +221,7 @@ impl<D: Dispatch> Balanced<D> {
 
     async fn queue(&self, asked: &Asked) -> Result<Permit, Overflow> {
         let cluster = &self.shared.cluster;
-        let mut place = cluster.wait().ok_or(Overflow::QueueFull)?;
+        let mut place = cluster.wait(asked.class).ok_or(Overflow::QueueFull)?;
         loop {
             // A place may have become free before this one was in the queue; but it is for those
             // who have waited longer, and they are called.
@@ -217,13 +232,12 @@ impl<D: Dispatch> Balanced<D> {
                     Err(Refused::AllFull) => {}
                 }
             }
-            place.called().await;
+            if place.called().await == Call::Shed {
+                return Err(Overflow::Shed);
+            }
             match asked.admit(cluster) {
-                Ok(permit) => {
-                    // There may be room for more than one.
-                    cluster.call_next();
-                    return Ok(permit);
-                }
+                // There may be room for more than one: the next is called when this place goes.
+                Ok(permit) => return Ok(permit),
                 Err(Refused::NoneInService) => return Err(Overflow::NoneInService),
                 Err(Refused::AllFull) if !place.again() => return Err(Overflow::QueueFull),
                 Err(Refused::AllFull) => {}
@@ -280,8 +294,25 @@ pin_project! {
     struct Sending<F> {
         #[pin]
         attempt: F,
-        permit: Option<Permit>,
+        held: Held,
         cookie: Option<HeaderValue>,
+    }
+}
+
+/// The place of an attempt, and for whom it is.
+struct Held {
+    permit: Option<Permit>,
+    exchange: Option<Exchange>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let (Some(permit), Some(exchange)) = (&self.permit, &self.exchange) else { return };
+        // It was given up on for the whole time that its route has, all of which this endpoint may
+        // have had; a client that was slow with its own content is not the endpoint's fault.
+        if exchange.error() == Some(ErrorKind::HttpResponseTimeout) && exchange.is_request_whole() {
+            permit.report(Outcome::Failed);
+        }
     }
 }
 
@@ -294,7 +325,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let result = ready!(this.attempt.poll(cx));
-        let Some(permit) = this.permit.take() else { return Poll::Ready(result) };
+        let Some(permit) = this.held.permit.take() else { return Poll::Ready(result) };
         let outcome = match &result {
             Ok(response) => {
                 let outlier = permit.cluster().config().outlier.as_ref();
@@ -307,10 +338,13 @@ where
         };
         permit.report(outcome);
         Poll::Ready(result.map(|mut response| {
-            if let Some(cookie) = this.cookie.take() {
+            let cookie = this.cookie.take();
+            if let Some(cookie) = cookie.filter(|_| !sticky::is_for_all(response.headers())) {
                 response.headers_mut().append(SET_COOKIE, cookie);
             }
-            response.map(|content| body::holding(content, permit))
+            let content = std::mem::take(response.body_mut());
+            *response.body_mut() = body::holding(content, permit);
+            response
         }))
     }
 }

@@ -45,6 +45,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::ForwardFuture;
+use crate::dial::parent::PassedVia;
+use crate::priority::Priority;
 use crate::retry::{Budget, Tried};
 use latencies::Latencies;
 
@@ -249,6 +251,11 @@ where
         learn(&result);
         return result;
     }
+    let own = exchange.as_ref().map(record_of_its_own);
+    let mut again = again;
+    if let Some(own) = &own {
+        again.extensions_mut().insert(own.clone());
+    }
     poll_fn(|cx| other.poll_ready(cx)).await?;
     let mut second = pin!(other.call(again));
     let (mut failed, mut second_failed) = (None, false);
@@ -283,13 +290,32 @@ where
     if let (true, Some(exchange), Ok(response)) = (won, exchange, &result) {
         let took = shared.clock.now().saturating_duration_since(started);
         let (upstream, status) = (Some(Arc::clone(&shared.name)), Some(response.status()));
-        let attempt = Attempt { upstream, status, first_byte: Some(took), ..Attempt::default() };
+        let known = own.and_then(|own| own.with_attempts(|attempts| attempts.last().cloned()));
+        let first_byte = Some(took);
+        let attempt =
+            known.unwrap_or(Attempt { upstream, status, first_byte, ..Attempt::default() });
         exchange.with_attempts(|attempts| attempts.push(attempt));
     }
     result
 }
 
-/// The same request. It has no record: two attempts at a time can not both be the last one there.
+/// A record for the second attempt, of the same client: what is told of it comes into the request's
+/// own only where it wins.
+fn record_of_its_own(exchange: &Exchange) -> Exchange {
+    let (id, connection) = (exchange.trace_ids().0, Arc::clone(exchange.connection()));
+    let (started, wall) = (exchange.started(), exchange.started_wall());
+    let own = Exchange::new(id, connection, started, wall, None);
+    if let Some(facts) = exchange.facts() {
+        own.set_facts(facts.clone());
+    }
+    own.set_client(exchange.client());
+    if let Some(via) = exchange.get::<PassedVia>() {
+        own.insert(via);
+    }
+    own
+}
+
+/// The same request. It has no record so far: two attempts at a time can not both be the last one there.
 fn another(request: &Request<Body>) -> Request<Body> {
     let mut again = Request::new(Body::empty());
     *again.method_mut() = request.method().clone();
@@ -299,6 +325,7 @@ fn another(request: &Request<Body>) -> Request<Body> {
     if let Some(tried) = request.extensions().get::<Tried>() {
         again.extensions_mut().insert(tried.clone());
     }
+    Priority::of(request).mark(&mut again);
     again
 }
 

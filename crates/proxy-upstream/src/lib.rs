@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod balance;
+pub mod buffer;
 pub mod cluster;
 mod connection;
 pub mod dial;
@@ -11,6 +12,7 @@ pub mod health;
 pub mod hedge;
 pub mod mirror;
 mod pool;
+pub mod priority;
 pub mod resolve;
 mod response_body;
 pub mod retry;

@@ -40,7 +40,8 @@ mod meters;
 mod replay;
 mod tried;
 
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -54,12 +55,14 @@ use tower_service::Service;
 
 use crate::ForwardFuture;
 use crate::balance::Random;
+use crate::buffer::Stored;
 use crate::connection::is_idempotent;
 use attempt::Watch;
 use meters::Meters;
 use replay::Replay;
 
 pub(crate) use budget::Budget;
+pub(crate) use tried::copy_of_head;
 pub use tried::{MAX_RETRIES, Tried};
 
 /// What is retried, how often and when.
@@ -123,6 +126,7 @@ pub(crate) enum Reason {
 #[derive(Clone)]
 pub struct RetryLayer {
     shared: Arc<Shared>,
+    heads: Heads,
 }
 
 struct Shared {
@@ -131,6 +135,16 @@ struct Shared {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     meters: Meters,
+}
+
+/// Who has the head of a request while an attempt is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heads {
+    /// The layer has a copy: whatever the services below do, the request can go again.
+    Copied,
+    /// Whoever made use of it has put it where the next attempt finds it, see
+    /// [`Tried::give_back`]. Where nobody did the request does not go again.
+    GivenBack,
 }
 
 impl RetryLayer {
@@ -144,7 +158,17 @@ impl RetryLayer {
     ) -> Self {
         let budget = Budget::new(config.budget, config.reserve, clock.now());
         let meters = Meters::new(name, recorder);
-        Self { shared: Arc::new(Shared { config, budget, clock, random, meters }) }
+        let shared = Arc::new(Shared { config, budget, clock, random, meters });
+        Self { shared, heads: Heads::Copied }
+    }
+
+    /// The services below give heads back, so that none is copied: what stands below is
+    /// [`Balanced`](crate::dispatch::Balanced), whose [`Dispatch`](crate::dispatch::Dispatch)
+    /// does so. Below anything else nothing would go again.
+    #[must_use]
+    pub fn with_heads_given_back(mut self) -> Self {
+        self.heads = Heads::GivenBack;
+        self
     }
 
     /// What it retries.
@@ -156,7 +180,7 @@ impl RetryLayer {
 impl<S> Layer<S> for RetryLayer {
     type Service = Retrying<S>;
     fn layer(&self, inner: S) -> Retrying<S> {
-        Retrying { inner, shared: Arc::clone(&self.shared) }
+        Retrying { inner, shared: Arc::clone(&self.shared), heads: self.heads }
     }
 }
 
@@ -171,6 +195,7 @@ impl std::fmt::Debug for RetryLayer {
 pub struct Retrying<S> {
     inner: S,
     shared: Arc<Shared>,
+    heads: Heads,
 }
 
 impl<S> Retrying<S> {
@@ -194,11 +219,32 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> ForwardFuture {
-        // The service that was polled has the first attempt.
+    fn call(&mut self, mut request: Request<Body>) -> ForwardFuture {
+        let config = &self.shared.config;
+        let most = config.retries.min(MAX_RETRIES);
+        let body = std::mem::take(request.body_mut());
+        // Content in memory needs no store, and has none.
+        let is_here = body.is_empty() || body.as_bytes().is_some();
+        let stored = if is_here { None } else { request.extensions_mut().remove::<Stored>() };
+        let mut replay = Replay::new(body, stored, config.body);
+        let Some(body) = replay.body(most == 0) else {
+            return Box::pin(ready(Err(ErrorKind::ProxyInternalError.into())));
+        };
+        *request.body_mut() = body;
+        let course = Course {
+            idempotent: is_idempotent(request.method()),
+            exchange: Exchange::of(&request).cloned(),
+            tried: Tried::new(most > 0),
+            heads: self.heads,
+            retries: 0,
+            most,
+            replay,
+        };
+        // The service that was polled has the first attempt, at once: most requests have no other.
         let clone = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, clone);
-        Box::pin(run(inner, Arc::clone(&self.shared), request))
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let first = course.begin(&mut inner, request);
+        Box::pin(course.run(inner, Arc::clone(&self.shared), first))
     }
 }
 
@@ -208,62 +254,94 @@ impl<S: std::fmt::Debug> std::fmt::Debug for Retrying<S> {
     }
 }
 
-async fn run<S>(
-    mut inner: S,
-    shared: Arc<Shared>,
-    mut request: Request<Body>,
-) -> Result<Response<Body>, ProxyError>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = ProxyError>,
-{
-    let config = &shared.config;
-    let tried = Tried::default();
-    request.extensions_mut().insert(tried.clone());
-    let (parts, body) = request.into_parts();
-    let idempotent = is_idempotent(&parts.method);
-    let most = config.retries.min(MAX_RETRIES);
-    let mut replay = Replay::new(body, config.body);
-    let mut retries = 0;
-    loop {
-        let is_last = retries == most;
-        let body = replay.body(is_last).ok_or(ErrorKind::ProxyInternalError)?;
-        let watch = Watch {
-            timeout: config.attempt_timeout,
-            // Who waits for an endpoint that went down goes elsewhere, if that may be done.
-            down: idempotent && config.on_reset && !is_last,
-            tried: &tried,
-            replay: &replay,
-            exchange: parts.extensions.get::<Exchange>(),
-        };
-        poll_fn(|cx| inner.poll_ready(cx)).await?;
-        let attempt = inner.call(Request::from_parts(parts.clone(), body));
-        let (result, moved) = watch.run(attempt).await;
-        let reason = reason(&result, config, idempotent);
-        // An answer that would go again is no success, even where it may not go again.
-        if result.as_ref().is_ok_and(|own| !config.statuses.contains(&own.status())) {
-            shared.budget.deposit();
+/// A request between its attempts.
+struct Course {
+    idempotent: bool,
+    exchange: Option<Exchange>,
+    tried: Tried,
+    heads: Heads,
+    /// Retries so far, and at most.
+    retries: u32,
+    most: u32,
+    replay: Replay,
+}
+
+impl Course {
+    fn is_last(&self) -> bool {
+        self.retries == self.most
+    }
+
+    /// Begins an attempt, and sees to it that its head is there for the next one.
+    fn begin<S>(&self, inner: &mut S, mut request: Request<Body>) -> S::Future
+    where
+        S: Service<Request<Body>>,
+    {
+        if self.heads == Heads::Copied && !self.is_last() {
+            self.tried.give_back(copy_of_head(&request));
         }
-        let Some(reason) = reason.filter(|_| !is_last) else {
-            replay.forget();
-            return result;
-        };
-        let Some(pause) = pause(&shared, &result, retries, moved, &tried) else { return result };
-        if moved {
-            // Content that a task of the connection sends is given back only when that has ended.
-            shared.clock.sleep_until(shared.clock.now() + pause).await;
-        }
-        if !replay.is_whole() {
-            return result;
-        }
-        if !moved && !shared.budget.withdraw(shared.clock.now()) {
-            shared.meters.refused();
-            return result;
-        }
-        drop(result);
-        shared.meters.retried(reason);
-        retries += 1;
-        if !moved && !pause.is_zero() {
-            shared.clock.sleep_until(shared.clock.now() + pause).await;
+        request.extensions_mut().insert(self.tried.clone());
+        inner.call(request)
+    }
+
+    async fn run<S>(
+        mut self,
+        mut inner: S,
+        shared: Arc<Shared>,
+        first: S::Future,
+    ) -> Result<Response<Body>, ProxyError>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = ProxyError>,
+    {
+        let config = &shared.config;
+        let mut attempt = pin!(Some(first));
+        loop {
+            let watch = Watch {
+                timeout: config.attempt_timeout,
+                // Who waits for an endpoint that went down goes elsewhere, if that may be done.
+                down: self.idempotent && config.on_reset && !self.is_last(),
+                tried: &self.tried,
+                replay: &self.replay,
+                exchange: self.exchange.as_ref(),
+            };
+            let under_way = attempt.as_mut().as_pin_mut();
+            let under_way = under_way.ok_or(ErrorKind::ProxyInternalError)?;
+            let (result, moved) = watch.run(under_way).await;
+            let reason = reason(&result, config, self.idempotent);
+            // An answer that would go again is no success, even where it may not go again.
+            if result.as_ref().is_ok_and(|own| !config.statuses.contains(&own.status())) {
+                shared.budget.deposit();
+            }
+            let Some(reason) = reason.filter(|_| !self.is_last()) else {
+                self.replay.forget();
+                return result;
+            };
+            // What the attempt has of the content comes back when it is gone.
+            attempt.set(None);
+            let pause = pause(&shared, &result, self.retries, moved, &self.tried);
+            let Some(pause) = pause else { return result };
+            if moved {
+                // Content that a task of the connection sends is given back only when that has
+                // ended.
+                shared.clock.sleep_until(shared.clock.now() + pause).await;
+            }
+            if !self.replay.is_whole() {
+                return result;
+            }
+            if !moved && !shared.budget.withdraw(shared.clock.now()) {
+                shared.meters.refused();
+                return result;
+            }
+            drop(result);
+            shared.meters.retried(reason);
+            self.retries += 1;
+            if !moved && !pause.is_zero() {
+                shared.clock.sleep_until(shared.clock.now() + pause).await;
+            }
+            poll_fn(|cx| inner.poll_ready(cx)).await?;
+            self.tried.want_head(!self.is_last());
+            let again = self.tried.head().zip(self.replay.body(self.is_last()));
+            let (head, body) = again.ok_or(ErrorKind::ProxyInternalError)?;
+            attempt.set(Some(self.begin(&mut inner, Request::from_parts(head, body))));
         }
     }
 }

@@ -46,9 +46,14 @@ impl Cluster {
         if let Some(next) = self.successor.get() {
             return next.refresh(now);
         }
+        // Nobody else tells those who wait that there is room, or that there is none for long.
+        self.call_those_who_fit();
+    }
+
+    /// Calls as many of those who wait as may come now.
+    pub(super) fn call_those_who_fit(&self) {
         let waiting = self.queue.len();
         if waiting > 0 {
-            // Nobody else tells those who wait that there is room, or that there is none for long.
             self.queue.call(waiting.min(self.room()));
         }
     }
@@ -56,13 +61,13 @@ impl Cluster {
     /// How many requests may come now; all, where each is refused at once.
     fn room(&self) -> usize {
         let eligible = self.eligible.load();
-        let Some(limit) = self.config.max_in_flight else { return usize::MAX };
+        let most = self.config.most_in_flight();
         if eligible.positions.is_empty() {
             return usize::MAX;
         }
         let free = |index: &u16| {
             let member = &self.members[usize::from(*index)];
-            limit.saturating_sub(member.in_flight.load(Ordering::Acquire))
+            member.limit(most).saturating_sub(member.in_flight.load(Ordering::Acquire))
         };
         eligible.positions.iter().map(free).fold(0, usize::saturating_add)
     }
@@ -178,6 +183,7 @@ pub(super) struct Offer<'a> {
     pub(super) members: &'a [Arc<Member>],
     pub(super) indices: &'a [u16],
     pub(super) avoid: &'a [usize],
+    /// Requests that any may have at a time; its own limit may be lower.
     pub(super) limit: usize,
     pub(super) now: Instant,
     /// Now, where one of them may be warming up, and how long that takes.
@@ -193,7 +199,11 @@ impl Offer<'_> {
     pub(super) fn takes(&self, index: usize) -> bool {
         self.indices.iter().any(|own| usize::from(*own) == index)
             && !self.avoid.contains(&index)
-            && self.members[index].in_flight.load(Ordering::Relaxed) < self.limit
+            && self.has_room(&self.members[index])
+    }
+
+    fn has_room(&self, member: &Member) -> bool {
+        member.in_flight.load(Ordering::Relaxed) < member.limit(self.limit)
     }
 
     fn weight(&self, position: usize) -> f64 {
@@ -214,8 +224,7 @@ impl View for Offer<'_> {
 
     fn is_open(&self, position: usize) -> bool {
         let index = usize::from(self.indices[position]);
-        self.members[index].in_flight.load(Ordering::Relaxed) < self.limit
-            && !self.avoid.contains(&index)
+        self.has_room(&self.members[index]) && !self.avoid.contains(&index)
     }
 
     fn load(&self, position: usize) -> f64 {

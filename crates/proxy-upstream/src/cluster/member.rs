@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::LEAST_WARMTH;
+use super::adaptive::{Adaptive, AdaptiveConfig};
 use super::latency::Latency;
 use super::outlier::{Failure, Window};
 use crate::balance::hash_of;
@@ -53,6 +54,8 @@ pub(super) struct Member {
     pub(super) window: Window,
     /// Since when it warms up, in nanoseconds of the cluster; 0: it does not.
     pub(super) warm_since: AtomicU64,
+    /// Its own limit of requests at a time, where that follows from its latency.
+    pub(super) adaptive: Option<Adaptive>,
     /// Tells those who wait for an answer that no check is answered any more.
     pub(super) down: Arc<Notify>,
     condition: Mutex<Condition>,
@@ -77,7 +80,11 @@ pub(super) struct Condition {
 }
 
 impl Member {
-    pub(super) fn new(config: MemberConfig, now: Instant) -> Self {
+    pub(super) fn new(
+        config: &MemberConfig,
+        adaptive: Option<AdaptiveConfig>,
+        now: Instant,
+    ) -> Self {
         Self {
             identity: hash_of(config.name.as_bytes()),
             in_flight: AtomicUsize::new(0),
@@ -97,8 +104,14 @@ impl Member {
                 ejections: 0,
                 changed: now,
             }),
-            config,
+            adaptive: adaptive.map(|adaptive| Adaptive::new(adaptive, now)),
+            config: config.clone(),
         }
+    }
+
+    /// Requests that it may have at a time, where `most` is what any may have.
+    pub(super) fn limit(&self, most: usize) -> usize {
+        self.adaptive.as_ref().map_or(most, |own| own.limit().min(most))
     }
 
     pub(super) fn condition(&self) -> MutexGuard<'_, Condition> {

@@ -8,6 +8,7 @@ use super::ClusterConfig;
 use super::member::Member;
 use super::outlier::Failure;
 use super::report::EndpointReport;
+use crate::priority::Priority;
 
 /// 1 while an endpoint is in service; labels `upstream`, `endpoint`.
 pub(super) const IN_SERVICE: &str = "proxy_upstream_endpoint_in_service";
@@ -19,8 +20,11 @@ pub(super) const EJECTIONS: &str = "proxy_upstream_ejections_total";
 pub(super) const CHECKS: &str = "proxy_upstream_health_checks_total";
 /// Requests that wait for a place; label `upstream`.
 pub(super) const PENDING: &str = "proxy_upstream_requests_pending";
+/// Requests that an endpoint may have at a time, where that follows from its latency; labels
+/// `upstream`, `endpoint`.
+pub(super) const LIMIT: &str = "proxy_upstream_endpoint_concurrency_limit";
 /// Requests that found no place; labels `upstream`, `reason` (`queue_full`, `queue_timeout`,
-/// `none_in_service`).
+/// `none_in_service`, `shed`).
 pub(super) const OVERFLOWS: &str = "proxy_upstream_overflows_total";
 
 /// Why a request found no place.
@@ -29,9 +33,15 @@ pub(crate) enum Overflow {
     QueueFull,
     QueueTimeout,
     NoneInService,
+    /// It waited, and one of a higher class has its place.
+    Shed,
 }
 
-const OVERFLOW_REASONS: [&str; 3] = ["queue_full", "queue_timeout", "none_in_service"];
+const OVERFLOW_REASONS: [&str; 4] = ["queue_full", "queue_timeout", "none_in_service", "shed"];
+
+/// Requests of a class that were refused because an upstream was overloaded; labels `upstream`,
+/// `priority` (`low`, `normal`, `high`).
+pub(super) const SHED: &str = "proxy_upstream_requests_shed_total";
 
 pub(super) struct Meters {
     exported: Option<Exported>,
@@ -40,12 +50,15 @@ pub(super) struct Meters {
 struct Exported {
     endpoints: Box<[Endpoint]>,
     pending: Gauge,
-    overflows: [Counter; 3],
+    overflows: [Counter; 4],
+    /// By class.
+    shed: [Counter; 3],
 }
 
 struct Endpoint {
     in_service: Gauge,
     in_flight: Gauge,
+    limit: Option<Gauge>,
     ejections: [Counter; 3],
     checks: [Counter; 2],
 }
@@ -69,6 +82,7 @@ impl Meters {
             Endpoint {
                 in_service: gauge(IN_SERVICE, labels()),
                 in_flight: gauge(IN_FLIGHT, labels()),
+                limit: config.adaptive.map(|_| gauge(LIMIT, labels())),
                 ejections: Failure::ALL.map(|why| counter(EJECTIONS, with("reason", why.token()))),
                 checks: ["passed", "failed"].map(|own| counter(CHECKS, with("outcome", own))),
             }
@@ -76,9 +90,12 @@ impl Meters {
         let overflows = OVERFLOW_REASONS.map(|reason| {
             counter(OVERFLOWS, vec![upstream(), Label::from_static_parts("reason", reason)])
         });
+        let shed = Priority::ALL.map(|class| {
+            counter(SHED, vec![upstream(), Label::from_static_parts("priority", class.token())])
+        });
         let endpoints = endpoints.collect();
         let pending = gauge(PENDING, vec![upstream()]);
-        Self { exported: Some(Exported { endpoints, pending, overflows }) }
+        Self { exported: Some(Exported { endpoints, pending, overflows, shed }) }
     }
 
     pub(super) fn ejected(&self, members: &[Arc<Member>], member: &Member, why: Failure) {
@@ -94,9 +111,12 @@ impl Meters {
         }
     }
 
-    pub(super) fn overflow(&self, why: Overflow) {
+    pub(super) fn overflow(&self, why: Overflow, class: Priority) {
         if let Some(exported) = &self.exported {
             exported.overflows[why as usize].increment(1);
+            if !matches!(why, Overflow::NoneInService) {
+                exported.shed[class as usize].increment(1);
+            }
         }
     }
 
@@ -107,6 +127,9 @@ impl Meters {
             if !next.iter().any(|own| own.config.name == member.config.name) {
                 meter.in_service.set(0.0);
                 meter.in_flight.set(0.0);
+                if let Some(limit) = &meter.limit {
+                    limit.set(0.0);
+                }
             }
         }
     }
@@ -117,14 +140,17 @@ impl Meters {
         for (meter, endpoint) in exported.endpoints.iter().zip(endpoints) {
             meter.in_service.set(f64::from(u8::from(endpoint.state.is_in_service())));
             meter.in_flight.set(endpoint.in_flight as f64);
+            if let (Some(meter), Some(limit)) = (&meter.limit, endpoint.limit) {
+                meter.set(limit as f64);
+            }
         }
     }
 }
 
 impl super::Cluster {
     /// A request found no place.
-    pub(crate) fn overflowed(&self, why: Overflow) {
-        self.meters.overflow(why);
+    pub(crate) fn overflowed(&self, why: Overflow, class: Priority) {
+        self.meters.overflow(why, class);
     }
 }
 
@@ -135,6 +161,7 @@ fn describe(recorder: &dyn Recorder) {
     let gauges = [
         (IN_SERVICE, "1 while an endpoint of an upstream is in service."),
         (IN_FLIGHT, "Requests under way at an endpoint."),
+        (LIMIT, "Requests that an endpoint may have at a time, by its latency."),
         (PENDING, "Requests that wait for a place at an upstream."),
     ];
     for (gauge, what) in gauges {
@@ -144,6 +171,7 @@ fn describe(recorder: &dyn Recorder) {
         (EJECTIONS, "Ejections of an endpoint, by reason."),
         (CHECKS, "Active checks of an endpoint, by outcome."),
         (OVERFLOWS, "Requests that found no place at an upstream, by reason."),
+        (SHED, "Requests refused by an overloaded upstream, by their class."),
     ];
     for (counter, what) in counters {
         recorder.describe_counter(name(counter), count, text(what));

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use proxy_core::{ProxyError, Side};
 
 use super::Cluster;
+use super::adaptive::{Adaptive, Sample};
+use super::member::Member;
 
 /// How an attempt ended, as far as the endpoint is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +37,16 @@ pub struct Permit {
     cluster: Arc<Cluster>,
     index: usize,
     started: Instant,
+    /// How long it takes says something about the endpoint.
+    is_measured: bool,
 }
 
 impl Permit {
     pub(super) fn take(cluster: &Arc<Cluster>, index: usize, now: Instant) -> Option<Self> {
-        let limit = cluster.config.max_in_flight.unwrap_or(usize::MAX);
-        let taken = cluster.members[index].in_flight.fetch_add(1, Ordering::AcqRel);
-        let permit = Self { cluster: Arc::clone(cluster), index, started: now };
+        let member = &cluster.members[index];
+        let limit = member.limit(cluster.config.most_in_flight());
+        let taken = member.in_flight.fetch_add(1, Ordering::AcqRel);
+        let permit = Self { cluster: Arc::clone(cluster), index, started: now, is_measured: true };
         (taken < limit).then_some(permit)
     }
 
@@ -53,6 +58,12 @@ impl Permit {
     /// The cluster that it belongs to.
     pub fn cluster(&self) -> &Arc<Cluster> {
         &self.cluster
+    }
+
+    /// The request's content comes little by little: how long it takes is up to the client, and
+    /// says nothing about how much an endpoint can do.
+    pub fn depends_on_client(&mut self) {
+        self.is_measured = false;
     }
 
     /// Says how the attempt ended: with the head of a response, or without one.
@@ -71,6 +82,19 @@ impl Permit {
             // Who fails at once must not look fast.
             let known = member.latency.mean().unwrap_or_default();
             member.latency.observe(if failed { took.max(known * 2) } else { took }, now);
+        }
+        if let Some(adaptive) = member.adaptive.as_ref().filter(|_| self.is_measured) {
+            let in_flight = member.in_flight.load(Ordering::Relaxed);
+            let sample = Sample { started: self.started, took, failed, in_flight, now };
+            let probes = |other: &Arc<Member>| {
+                !std::ptr::eq(&**other, &**member)
+                    && other.adaptive.as_ref().is_some_and(Adaptive::is_probing)
+            };
+            // One at a time: the others take what it does not.
+            let may_probe = || !self.cluster.members.iter().any(probes);
+            if adaptive.observe(&sample, may_probe, || self.cluster.random.fraction()) {
+                self.cluster.call_those_who_fit();
+            }
         }
         self.cluster.judge(self.index, failed, now);
     }

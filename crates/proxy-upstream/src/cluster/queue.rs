@@ -1,33 +1,111 @@
 //! Requests that wait while every endpoint is at its limit.
 //!
-//! First come, first served, until the first has waited for [`PATIENT`]: from then on the last one
-//! is served first, because those before it are likely to be given up on soon. Under lasting
-//! overload so some get an answer in time, instead of none.
+//! Within a [class](Priority) first come, first served, until the first has waited for
+//! [`PATIENT`]: from then on the last one is served first, because those before it are likely to be
+//! given up on soon. Under lasting overload so some get an answer in time, instead of none.
+//!
+//! Between classes the higher one comes first, with two exceptions, so that nobody starves: of
+//! [`LOW_TURN`] places that become free one is for the lowest class that waits, of [`NORMAL_TURN`]
+//! one for the normal class. Where the queue is full a newcomer takes the place of the last that
+//! came of the lowest class below its own; but each class keeps a [share](RESERVED) of the queue,
+//! which no other takes from it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use proxy_core::Clock;
 use tokio::sync::oneshot;
 
+use crate::priority::Priority;
+
 /// How long the first may have waited before the last is preferred.
 const PATIENT: Duration = Duration::from_millis(100);
+
+/// One of so many calls begins with the lowest class.
+const LOW_TURN: u64 = 16;
+
+/// One of so many calls begins with the normal class.
+const NORMAL_TURN: u64 = 4;
+
+/// The part of the queue that no other class takes from one: one in so many places.
+const RESERVED: usize = 16;
 
 pub(super) struct Queue {
     clock: Arc<dyn Clock>,
     most: AtomicUsize,
+    /// Who waits, and who was called and has not come so far.
     waiting: AtomicUsize,
-    next_id: AtomicU64,
-    places: Mutex<VecDeque<Place>>,
+    places: Mutex<Places>,
 }
 
-#[derive(Debug)]
+#[derive(Default)]
+struct Places {
+    /// By class, the lowest first; in each the oldest first.
+    classes: [VecDeque<Place>; 3],
+    /// Those that were called and have not come so far.
+    called: usize,
+    next_id: u64,
+    calls: u64,
+}
+
 struct Place {
     id: u64,
     since: Instant,
-    call: oneshot::Sender<()>,
+    call: oneshot::Sender<Call>,
+}
+
+/// What somebody who waits is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// There may be room.
+    Come,
+    /// One of a higher class has the place in the queue.
+    Shed,
+}
+
+impl Places {
+    fn len(&self) -> usize {
+        self.classes.iter().map(VecDeque::len).sum()
+    }
+
+    /// The next to be called.
+    fn next(&mut self, now: Instant) -> Option<Place> {
+        self.calls += 1;
+        let order = match self.calls {
+            calls if calls.is_multiple_of(LOW_TURN) => [0, 1, 2],
+            calls if calls.is_multiple_of(NORMAL_TURN) => [1, 2, 0],
+            _ => [2, 1, 0],
+        };
+        let class = order.into_iter().find(|class| !self.classes[*class].is_empty())?;
+        let places = &mut self.classes[class];
+        let first = places.front()?;
+        match now.saturating_duration_since(first.since) > PATIENT {
+            true => places.pop_back(),
+            false => places.pop_front(),
+        }
+    }
+
+    /// Makes room for one of this class in a queue of so many places that is full.
+    fn shed_for(&mut self, class: Priority, most: usize) -> bool {
+        let reserved = (most / RESERVED).max(1);
+        let own = class as usize;
+        let takes_back = self.classes[own].len() < reserved;
+        loop {
+            let more = |other: &usize| {
+                (takes_back || *other < own)
+                    && *other != own
+                    && self.classes[*other].len() > reserved
+            };
+            let Some(lowest) = (0..self.classes.len()).find(more) else { return false };
+            // Who gave up meanwhile has left the place to nobody.
+            let Some(last) = self.classes[lowest].pop_back() else { return false };
+            if last.call.send(Call::Shed).is_ok() {
+                return true;
+            }
+        }
+    }
 }
 
 impl Queue {
@@ -36,7 +114,6 @@ impl Queue {
             clock,
             most: AtomicUsize::new(most),
             waiting: AtomicUsize::new(0),
-            next_id: AtomicU64::new(0),
             places: Mutex::default(),
         }
     }
@@ -46,15 +123,16 @@ impl Queue {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    /// How many wait.
+    /// How many wait. Who was called counts until it has come: what became free for it is for no
+    /// newcomer.
     pub(super) fn len(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// A place at the end; `None` where too many wait.
-    pub(super) fn enter(&self) -> Option<Waiting<'_>> {
+    /// A place at the end of its class; `None` where too many wait.
+    pub(super) fn enter(&self, class: Priority) -> Option<Waiting<'_>> {
         let since = self.clock.now();
-        let mut waiting = Waiting { queue: self, id: 0, since, called: None };
+        let mut waiting = Waiting { queue: self, id: 0, class, since, state: State::Gone };
         waiting.again().then_some(waiting)
     }
 
@@ -64,16 +142,14 @@ impl Queue {
             return;
         }
         let mut places = self.lock();
-        loop {
-            let Some(first) = places.front() else { return };
-            let late = self.clock.now().saturating_duration_since(first.since) > PATIENT;
-            let place = if late { places.pop_back() } else { places.pop_front() };
-            self.waiting.store(places.len(), Ordering::SeqCst);
+        while let Some(place) = places.next(self.clock.now()) {
             // Whoever gave up meanwhile is passed over.
-            if place.is_some_and(|place| place.call.send(()).is_ok()) {
-                return;
+            if place.call.send(Call::Come).is_ok() {
+                places.called += 1;
+                break;
             }
         }
+        self.count(&places);
     }
 
     /// So many places have become free at once.
@@ -81,17 +157,30 @@ impl Queue {
         (0..count.min(self.len())).for_each(|_| self.next());
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Place>> {
+    fn count(&self, places: &Places) {
+        self.waiting.store(places.len() + places.called, Ordering::SeqCst);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A place in the queue; given up when it is dropped.
+/// A place in the queue; given up when it is dropped, and then another is called if this one was.
 pub(crate) struct Waiting<'a> {
     queue: &'a Queue,
     id: u64,
+    class: Priority,
     since: Instant,
-    called: Option<oneshot::Receiver<()>>,
+    state: State,
+}
+
+enum State {
+    Gone,
+    /// In the queue, until it is called.
+    Queued(oneshot::Receiver<Call>),
+    /// Called, and not known to be served.
+    Called,
 }
 
 impl Waiting<'_> {
@@ -99,45 +188,71 @@ impl Waiting<'_> {
     /// the queue is full.
     pub(crate) fn again(&mut self) -> bool {
         let (call, called) = oneshot::channel();
+        let most = self.queue.most.load(Ordering::Relaxed);
         let mut places = self.queue.lock();
-        if places.len() >= self.queue.most.load(Ordering::Relaxed) {
-            return false;
+        let is_full = places.len() >= most;
+        let full = is_full && (most == 0 || !places.shed_for(self.class, most));
+        if matches!(std::mem::replace(&mut self.state, State::Gone), State::Called) {
+            places.called -= 1;
         }
-        self.id = self.queue.next_id.fetch_add(1, Ordering::Relaxed);
-        let place = Place { id: self.id, since: self.since, call };
-        let older = places.partition_point(|other| other.since <= self.since);
-        places.insert(older, place);
-        self.queue.waiting.store(places.len(), Ordering::SeqCst);
+        if !full {
+            places.next_id += 1;
+            self.id = places.next_id;
+            let place = Place { id: self.id, since: self.since, call };
+            let own = &mut places.classes[self.class as usize];
+            let older = own.partition_point(|other| other.since <= self.since);
+            own.insert(older, place);
+            self.state = State::Queued(called);
+        }
+        self.queue.count(&places);
         // What is looked at from here on was given back before anybody could see that we wait, or
         // by somebody who calls.
         fence(Ordering::SeqCst);
-        self.called = Some(called);
-        true
+        !full
     }
 
-    /// Whether nobody else waits.
+    /// Whether nobody else waits, or was called.
     pub(crate) fn is_alone(&self) -> bool {
         self.queue.len() <= 1
     }
 
     /// Ends when it is called.
-    pub(crate) async fn called(&mut self) {
-        if let Some(called) = &mut self.called {
-            let _ = called.await;
-        }
-        self.called = None;
+    pub(crate) async fn called(&mut self) -> Call {
+        let State::Queued(called) = &mut self.state else { return Call::Come };
+        let call = called.await.unwrap_or(Call::Come);
+        self.state = match call {
+            Call::Come => State::Called,
+            Call::Shed => State::Gone,
+        };
+        call
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let Some(called) = &mut self.called else { return };
-        if called.try_recv().is_ok() {
-            // It was called and can not come any more: its place is for another.
-            return self.queue.next();
-        }
         let mut places = self.queue.lock();
-        places.retain(|place| place.id != self.id);
-        self.queue.waiting.store(places.len(), Ordering::SeqCst);
+        let was_called = match &mut self.state {
+            State::Gone => false,
+            State::Called => true,
+            State::Queued(called) => match called.try_recv() {
+                Ok(call) => call == Call::Come,
+                Err(_) => {
+                    let own = &mut places.classes[self.class as usize];
+                    own.retain(|place| place.id != self.id);
+                    false
+                }
+            },
+        };
+        places.called -= usize::from(was_called);
+        self.queue.count(&places);
+        drop(places);
+        if was_called {
+            // It was served, and there may be room for more than one; or it can not come any more,
+            // and its place is for another.
+            self.queue.next();
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

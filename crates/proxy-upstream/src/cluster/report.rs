@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Cluster;
+use super::adaptive::Adaptive;
 use super::member::CheckState;
 
 /// Why an endpoint gets requests, or none.
@@ -63,6 +64,10 @@ pub struct EndpointReport {
     pub ejections: u32,
     /// Requests whose response is not whole.
     pub in_flight: usize,
+    /// Requests that it may have at a time, where that is limited.
+    pub limit: Option<usize>,
+    /// What it takes when it has little to do, where its limit follows from that.
+    pub least_latency: Option<Duration>,
     /// Failures in a row.
     pub failures: u32,
     /// The share of its weight that it has while it warms up; 1 otherwise.
@@ -78,6 +83,7 @@ impl Cluster {
     pub fn report(&self) -> Vec<EndpointReport> {
         let now = self.clock.now();
         let _ = self.eligible_at(now);
+        let most = self.config.most_in_flight();
         let ago = |at| now.saturating_duration_since(at);
         let members = self.members.iter();
         members
@@ -109,6 +115,8 @@ impl Cluster {
                     ejected_for,
                     ejections: condition.ejections,
                     in_flight: member.in_flight.load(Ordering::Relaxed),
+                    limit: Some(member.limit(most)).filter(|limit| *limit < usize::MAX),
+                    least_latency: member.adaptive.as_ref().and_then(Adaptive::least),
                     failures: member.consecutive.load(Ordering::Relaxed),
                     warmth: member.warmth(self.nanos(now), self.config.slow_start),
                     latency: member.latency.mean(),

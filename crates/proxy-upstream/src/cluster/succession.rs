@@ -17,7 +17,7 @@ impl Cluster {
     /// the other one learns.
     ///
     /// It happens once: a cluster that has a successor has it for good.
-    pub(crate) fn succeed(
+    pub fn succeed(
         &self,
         members: Vec<MemberConfig>,
         recorder: Option<&dyn Recorder>,
@@ -28,7 +28,7 @@ impl Cluster {
         let kept = members.iter().map(|own| {
             let known = self.members.iter().find(|member| member.config == *own);
             known.cloned().unwrap_or_else(|| {
-                let member = Arc::new(Member::new(own.clone(), now));
+                let member = Arc::new(Member::new(own, self.config.adaptive, now));
                 new.push(Arc::clone(&member));
                 member
             })

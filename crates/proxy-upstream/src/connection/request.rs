@@ -68,20 +68,20 @@ impl OutgoingRequest {
         Self { ended: true, ..Self::default() }
     }
 
-    /// Writes the head into `buffer`, which may be used already. Of a request that fails here
-    /// nothing was sent.
+    /// Writes the head into `buffer`, which may be used already, and takes the content; the head
+    /// of `request` stays as it was. Of a request that fails here nothing was sent.
     pub(crate) fn new(
-        request: http::Request<Body>,
+        request: &mut http::Request<Body>,
         mut buffer: BytesMut,
         expects_continue: bool,
     ) -> Result<Self, ProxyError> {
         buffer.clear();
-        let coding = head::write(&request, &mut buffer)?;
+        let coding = head::write(request, &mut buffer)?;
         let to_head = request.method() == http::Method::HEAD;
         let idempotent = is_idempotent(request.method());
         let binds = request.headers().get(AUTHORIZATION).is_some_and(authenticates_connection);
         let ended = matches!(coding, Coding::None | Coding::Length(0));
-        let body = if ended { Body::empty() } else { request.into_body() };
+        let body = if ended { Body::empty() } else { std::mem::take(request.body_mut()) };
         let expecting = (expects_continue && !ended).then(|| {
             let mut deadline = Box::new(Deadline::default());
             deadline.set(Instant::now() + EXPECT_TIMEOUT);

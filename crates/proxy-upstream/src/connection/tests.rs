@@ -27,8 +27,8 @@ fn request(request: http::request::Builder, body: Body) -> OutgoingRequest {
 }
 
 fn expecting(request: http::request::Builder, body: Body, expects: bool) -> OutgoingRequest {
-    let request = request.body(body).expect("a request");
-    OutgoingRequest::new(request, BytesMut::new(), expects).expect("a sound request")
+    let mut request = request.body(body).expect("a request");
+    OutgoingRequest::new(&mut request, BytesMut::new(), expects).expect("a sound request")
 }
 
 /// Content that a test gives out by hand.

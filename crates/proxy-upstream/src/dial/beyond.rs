@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use proxy_core::{Decision, Exchange, ProxyError, Verdict};
-use tokio::time::Instant;
+use proxy_core::{Decision, ErrorKind, Exchange, ProxyError, Verdict};
+use tokio::time::{Instant, timeout};
 
+use super::attempt::failed;
 use super::parent::{self, Beyond, Parent, PassedVia};
 use super::{DialTarget, Dialed, Dialer, Trust};
 use crate::guard::HostKind;
@@ -36,11 +37,30 @@ impl Dialer {
 
     /// A connection to a parent, for requests in absolute-form.
     pub(crate) async fn dial_parent(&self, parent: &Parent) -> Result<Dialed, ProxyError> {
-        let config = parent.config();
-        let trust = Trust::Operator;
-        let target = DialTarget { host: &config.host, port: config.port, trust, exchange: None };
-        let dialed = self.dial_direct(&target, Self::host(&target)?).await;
-        dialed.inspect_err(|_| parent.failed())
+        let places = parent.places();
+        let mut last = None;
+        for (tried, (place, host, port)) in places.iter().enumerate() {
+            let trust = Trust::Operator;
+            let target = DialTarget { host, port: *port, trust, exchange: None };
+            let dialing = self.dial_direct(&target, Self::host(&target)?);
+            let dialed = match tried + 1 < places.len() {
+                // The caller's time is for all of them.
+                true => timeout(parent::PATIENCE, dialing).await.unwrap_or_else(|_| {
+                    let detail = "the parent did not answer in time";
+                    Err(failed(ErrorKind::ConnectionTimeout, detail))
+                }),
+                false => dialing.await,
+            };
+            if places.len() > 1 {
+                parent.looked(*place, dialed.is_ok());
+            }
+            match dialed {
+                Ok(dialed) => return Ok(dialed),
+                Err(error) => last = Some(error),
+            }
+        }
+        parent.failed();
+        Err(last.unwrap_or_else(parent::nonsense))
     }
 
     /// A connection through a parent.

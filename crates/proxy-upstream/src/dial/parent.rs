@@ -13,6 +13,10 @@
 //! the address that was judged. Host names go on in their normal form: what we judged is what the
 //! parent reads. The parent's own address is the operator's: only our own listeners are refused.
 //!
+//! # Several
+//! A parent may be found at [further places](ParentConfig::fallbacks). They are tried in order, each
+//! but the last for 2 s; one that was not there is tried last for 10 s.
+//!
 //! # Errors and responses
 //! What connecting to the parent comes to. `connection_refused` where it refuses or can not reach
 //! the destination, `connection_timeout` where it says so, `proxy_configuration_error` where it
@@ -21,6 +25,7 @@
 
 mod connect;
 mod meters;
+mod places;
 mod socks;
 
 use std::fmt;
@@ -37,6 +42,9 @@ use tokio::net::TcpStream;
 
 use crate::guard::HostKind;
 use meters::{Meters, Outcome};
+use places::Places;
+
+pub(super) use places::PATIENCE;
 
 /// The name in decisions.
 pub(crate) const LAYER: &str = "parent";
@@ -97,6 +105,9 @@ pub struct ParentConfig {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// Where it is instead, while no connection to the one before can be made: host and port of
+    /// each, in order. They speak the same, and are told the same. Default: nowhere.
+    pub fallbacks: Vec<(String, u16)>,
     /// Who we are to it. Default: nobody.
     pub credentials: Option<ParentCredentials>,
     /// Names that are reached without it.
@@ -116,6 +127,7 @@ impl ParentConfig {
             kind,
             host: host.to_owned(),
             port,
+            fallbacks: Vec::new(),
             credentials: None,
             bypass_names: NameSet::default(),
             bypass_networks: Vec::new(),
@@ -134,6 +146,7 @@ struct Shared {
     config: ParentConfig,
     basic: Option<HeaderValue>,
     meters: Meters,
+    places: Places,
 }
 
 /// Where the parent shall connect to, in its one spelling.
@@ -157,7 +170,8 @@ impl Parent {
     pub fn new(config: ParentConfig, recorder: Option<&dyn Recorder>) -> Self {
         let basic = config.credentials.as_ref().and_then(ParentCredentials::basic);
         let meters = Meters::new(&config.name, recorder);
-        Self { shared: Arc::new(Shared { config, basic, meters }) }
+        let places = Places::new(1 + config.fallbacks.len());
+        Self { shared: Arc::new(Shared { config, basic, meters, places }) }
     }
 
     /// What it was made of.
@@ -206,7 +220,11 @@ impl Parent {
             ParentKind::Http => "http",
             ParentKind::Socks5 => "socks5",
         };
-        format!("{scheme}://{}:{}", config.host, config.port)
+        let mut key = format!("{scheme}://{}:{}", config.host, config.port);
+        for (host, port) in &config.fallbacks {
+            key.push_str(&format!(",{host}:{port}"));
+        }
+        key
     }
 
     /// Asks the parent, on a connection to it, for a connection to a destination.
@@ -231,6 +249,21 @@ impl Parent {
             Err(_) => Outcome::Refused,
         });
         asked
+    }
+
+    /// Where it is looked for, in order, by the number of each place.
+    pub(super) fn places(&self) -> Vec<(usize, &str, u16)> {
+        let config = self.config();
+        let first = (config.host.as_str(), config.port);
+        let others = config.fallbacks.iter().map(|(host, port)| (host.as_str(), *port));
+        let all: Vec<_> = std::iter::once(first).chain(others).collect();
+        let order = self.shared.places.in_order();
+        order.into_iter().map(|place| (place, all[place].0, all[place].1)).collect()
+    }
+
+    /// It was found at a place, or not.
+    pub(super) fn looked(&self, place: usize, found: bool) {
+        self.shared.places.looked(place, found);
     }
 
     /// Counts a connection to the parent that did not come about.

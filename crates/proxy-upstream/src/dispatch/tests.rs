@@ -7,13 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use proxy_core::{BoxError, SystemClock};
+use proxy_testkit::ExchangeBuilder;
 use tokio::sync::oneshot;
 use tower::ServiceExt;
 use tower_layer::Layer as _;
 
 use super::*;
 use crate::balance::{RoundRobin, SeededRandom};
-use crate::cluster::{ClusterConfig, MemberConfig};
+use crate::cluster::{ClusterConfig, MemberConfig, OutlierConfig};
 use crate::retry::{RetryConfig, RetryLayer};
 
 type Answering = oneshot::Sender<Response<Body>>;
@@ -139,6 +140,54 @@ async fn under_lasting_overload_the_last_is_served_first() {
     tokio::task::yield_now().await;
     assert_eq!(held.answer(Body::empty()), "/old");
     old.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_higher_class_is_served_first_and_shed_last() {
+    let (balanced, held) = balanced(|config| config.max_pending = 3);
+    let first = ask(&balanced, "/0").await;
+    let mut waiting = Vec::new();
+    for (path, class) in [("/a", Priority::Low), ("/b", Priority::Low), ("/c", Priority::Normal)] {
+        waiting.push(ask_as(&balanced, path, class).await);
+    }
+    let high = ask_as(&balanced, "/d", Priority::High).await;
+    // The last that came of the lowest class has left its place.
+    assert_eq!(word(waiting.remove(1).await.unwrap()), "connection_limit_reached: priority");
+    let mut served = vec![held.answer(Body::empty())];
+    first.await.unwrap().unwrap();
+    for asked in [high, waiting.remove(1), waiting.remove(0)] {
+        tokio::task::yield_now().await;
+        served.push(held.answer(Body::empty()));
+        asked.await.unwrap().unwrap();
+    }
+    assert_eq!(served, ["/0", "/d", "/c", "/a"]);
+    assert_eq!(balanced.cluster().pending(), 0);
+}
+
+async fn ask_as(balanced: &Balanced<Held>, path: &str, class: Priority) -> Asked {
+    let mut request = Request::builder().uri(path).body(Body::empty()).unwrap();
+    class.mark(&mut request);
+    let asked = tokio::spawn(balanced.clone().oneshot(request));
+    tokio::task::yield_now().await;
+    asked
+}
+
+/// A route gives up on it: the endpoint did not answer in all the time that there was.
+#[tokio::test(start_paused = true)]
+async fn who_is_given_up_on_by_its_route_has_failed() {
+    for (error, failures) in [(Some(ErrorKind::HttpResponseTimeout), 1), (None, 0)] {
+        let (balanced, held) = balanced(|config| config.outlier = Some(OutlierConfig::default()));
+        let exchange = ExchangeBuilder::new().build();
+        exchange.set_request_whole();
+        let request = Request::builder().extension(exchange.clone()).body(Body::empty()).unwrap();
+        let asked = tokio::spawn(balanced.clone().oneshot(request));
+        tokio::task::yield_now().await;
+        assert_eq!(held.len(), 1);
+        error.into_iter().for_each(|error| exchange.set_error(error));
+        asked.abort();
+        assert!(asked.await.unwrap_err().is_cancelled());
+        assert_eq!(balanced.cluster().report()[0].failures, failures, "{error:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ use std::future::ready;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme, Uri};
 use http::{Request, Response};
 use proxy_core::target::{AsteriskTarget, Authority};
@@ -116,7 +117,7 @@ impl Service<Request<Body>> for ForwardProxy {
             }
         }
         let parent = parent.cloned();
-        match Outgoing::new(request, &pool) {
+        match Outgoing::new(request, &pool, None::<fn(Parts)>) {
             Ok(outgoing) => Box::pin(async move {
                 let destination = Destination {
                     upstream: None,

@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use proxy_core::{Attempt, Body, ErrorKind, Exchange, ProxyError, Retry};
 use tokio::time::Instant;
@@ -31,20 +32,30 @@ enum On {
 
 impl Outgoing {
     /// Takes an idle connection, where there is one, and writes the head into its buffer: what is
-    /// left to carry about is small.
-    pub(super) fn new(mut request: Request<Body>, pool: &Pool) -> Result<Self, ProxyError> {
-        let exchange = take_exchange(&mut request);
+    /// left to carry about is small. The head of the request is told to `keep`, where it is to be.
+    pub(super) fn new(
+        mut request: Request<Body>,
+        pool: &Pool,
+        keep: Option<impl FnOnce(Parts)>,
+    ) -> Result<Self, ProxyError> {
+        let exchange = match keep {
+            Some(_) => Exchange::of(&request).cloned(),
+            None => take_exchange(&mut request),
+        };
         let facts = exchange.as_ref().and_then(Exchange::facts);
         let expects_continue = facts.is_some_and(|facts| facts.expects_continue);
         let mut kept = pool.take();
         let buffer = kept.as_mut().map(|c| c.take_buffer()).unwrap_or_default();
-        let request = OutgoingRequest::new(request, buffer, expects_continue)?;
+        let outgoing = OutgoingRequest::new(&mut request, buffer, expects_continue)?;
+        if let Some(keep) = keep {
+            keep(request.into_parts().0);
+        }
         let on = match kept {
             Some(mut connection) => {
-                connection.begin(request);
+                connection.begin(outgoing);
                 On::Kept(connection)
             }
-            None => On::None(Box::new(request)),
+            None => On::None(Box::new(outgoing)),
         };
         Ok(Self { exchange, on })
     }

@@ -18,7 +18,7 @@ use tower_layer::Layer as _;
 use tower_service::Service;
 
 use super::{Announce, ForwardFuture, ForwardTimeouts};
-use crate::cluster::{Cluster, OutlierConfig};
+use crate::cluster::{AdaptiveConfig, Cluster, OutlierConfig};
 use crate::dial::{DialTarget, Dialer, Trust};
 use crate::dispatch::{Balanced, Dispatch as _};
 use crate::health::HealthCheckConfig;
@@ -133,6 +133,9 @@ pub struct UpstreamConfig {
     pub outlier: Option<OutlierConfig>,
     /// How much an endpoint takes at a time. Default: no limit beyond the pool's.
     pub circuit_breaker: Option<CircuitBreakerConfig>,
+    /// How the number of requests that an endpoint gets at a time follows from its latency.
+    /// Default: it does not.
+    pub adaptive: Option<AdaptiveConfig>,
     /// What is sent again. Default: nothing.
     pub retry: Option<RetryConfig>,
     /// Second attempts beside slow ones. Default: none.
@@ -162,6 +165,7 @@ impl UpstreamConfig {
             balance: BalanceConfig::default(),
             outlier: None,
             circuit_breaker: None,
+            adaptive: None,
             retry: None,
             hedge: None,
             health_check: None,
@@ -218,7 +222,8 @@ impl Upstream {
         let cluster = Arc::new(balance::cluster(&config, means));
         let retry = config.retry.clone().filter(|retry| retry.retries > 0).map(|retry| {
             let (clock, random) = (Arc::clone(&means.clock), Arc::clone(&means.random));
-            RetryLayer::new(retry, &config.name, clock, random, means.recorder)
+            let layer = RetryLayer::new(retry, &config.name, clock, random, means.recorder);
+            layer.with_heads_given_back()
         });
         let hedge = config.hedge.clone().map(|hedge| {
             HedgeLayer::new(hedge, &config.name, Arc::clone(&means.clock), means.recorder)
@@ -356,6 +361,7 @@ impl UpstreamConfig {
             && self.discovery.is_none()
             && self.endpoints[0].weight > 0
             && self.circuit_breaker.is_none()
+            && self.adaptive.is_none()
             && self.health_check.is_none()
             && self.balance.sticky.is_none()
     }

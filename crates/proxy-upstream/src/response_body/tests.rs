@@ -24,7 +24,8 @@ async fn a_request_that_outlives_its_response_is_finished_and_counted() {
             OriginConnection::new(stream, Some(address), HeadLimits::default(), None);
         let (mut sender, body) = Channel::<Bytes, BoxError>::new(8);
         let request = http::Request::post("/").header("content-length", "6").body(Body::new(body));
-        let request = OutgoingRequest::new(request.expect("a request"), Default::default(), false);
+        let mut request = request.expect("a request");
+        let request = OutgoingRequest::new(&mut request, Default::default(), false);
         connection.begin(request.expect("a sound request"));
         let (head, ()) =
             tokio::join!(poll_fn(|cx| connection.poll_response(cx, None, IDLE)), async {

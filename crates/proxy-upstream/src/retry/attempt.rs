@@ -27,41 +27,42 @@ pub(super) struct Watch<'a> {
 
 impl Watch<'_> {
     /// How it ends, and whether because its endpoint was found down.
-    pub(super) async fn run<F>(&self, attempt: F) -> (Result<Response<Body>, ProxyError>, bool)
+    pub(super) async fn run<F>(
+        &self,
+        mut attempt: Pin<&mut F>,
+    ) -> (Result<Response<Body>, ProxyError>, bool)
     where
         F: Future<Output = Result<Response<Body>, ProxyError>>,
     {
-        let mut attempt = pin!(attempt);
         let mut deadline = Deadline::default();
-        let mut down: Option<Pin<Box<OwnedNotified>>> = None;
-        let ended = poll_fn(|cx| {
+        let mut down = pin!(None);
+        poll_fn(|cx| {
             if let Poll::Ready(result) = attempt.as_mut().poll(cx) {
-                return Poll::Ready(Ok(result));
+                return Poll::Ready((result, false));
             }
             if self.is_overdue(cx, &mut deadline) {
                 let error = ProxyError::new(ErrorKind::HttpResponseTimeout);
-                return Poll::Ready(Err((error.detail("attempt_timeout"), false)));
+                return Poll::Ready((Err(self.give_up(error.detail("attempt_timeout"))), false));
             }
-            if self.is_down(cx, &mut down) {
+            if self.is_down(cx, down.as_mut()) {
                 let error = ProxyError::new(ErrorKind::ConnectionTerminated);
-                return Poll::Ready(Err((error.detail("endpoint_down"), true)));
+                return Poll::Ready((Err(self.give_up(error.detail("endpoint_down"))), true));
             }
             Poll::Pending
-        });
-        match ended.await {
-            Ok(result) => (result, false),
-            Err((error, moved)) => {
-                // It does not end by itself, so it tells nobody.
-                self.tried.failed();
-                if let Some(exchange) = self.exchange {
-                    let kind = error.kind();
-                    exchange.with_attempts(|attempts| {
-                        attempts.last_mut().map(|attempt| attempt.error = Some(kind))
-                    });
-                }
-                (Err(error.retry(Retry::IfIdempotent)), moved)
-            }
+        })
+        .await
+    }
+
+    /// The attempt does not end by itself, so it tells nobody.
+    fn give_up(&self, error: ProxyError) -> ProxyError {
+        self.tried.failed();
+        if let Some(exchange) = self.exchange {
+            let kind = error.kind();
+            exchange.with_attempts(|attempts| {
+                attempts.last_mut().map(|attempt| attempt.error = Some(kind))
+            });
         }
+        error.retry(Retry::IfIdempotent)
     }
 
     fn is_overdue(&self, cx: &mut Context<'_>, deadline: &mut Deadline) -> bool {
@@ -75,19 +76,19 @@ impl Watch<'_> {
         deadline.poll(cx).is_ready()
     }
 
-    fn is_down(&self, cx: &mut Context<'_>, down: &mut Option<Pin<Box<OwnedNotified>>>) -> bool {
+    fn is_down(&self, cx: &mut Context<'_>, mut down: Pin<&mut Option<OwnedNotified>>) -> bool {
         if !self.down {
             return false;
         }
         loop {
             if down.is_none() {
-                *down = self.tried.down().map(Box::pin);
+                down.set(self.tried.down());
             }
-            if down.as_mut().is_none_or(|down| down.as_mut().poll(cx).is_pending()) {
+            if down.as_mut().as_pin_mut().is_none_or(|down| down.poll(cx).is_pending()) {
                 return false;
             }
             // From now on it waits for the next time.
-            *down = None;
+            down.set(None);
             // It may still answer: nobody is taken from it who can not go elsewhere.
             if self.replay.is_kept() && self.tried.has_others() {
                 return true;

@@ -10,10 +10,14 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use proxy_core::{Body, BoxError};
 
+use crate::buffer::Stored;
+
 /// The content of a request between its attempts.
 pub(super) enum Replay {
     /// None, or wholly in memory.
     Known(Bytes),
+    /// It was collected before, and can be read as often as is needed.
+    Stored(Stored),
     /// It comes, and what has come is kept.
     Coming(Arc<Mutex<Kept>>),
 }
@@ -34,7 +38,10 @@ pub(super) struct Kept {
 }
 
 impl Replay {
-    pub(super) fn new(body: Body, most: usize) -> Self {
+    pub(super) fn new(body: Body, stored: Option<Stored>, most: usize) -> Self {
+        if let Some(stored) = stored {
+            return Self::Stored(stored);
+        }
         if body.is_empty() {
             return Self::Known(Bytes::new());
         }
@@ -50,6 +57,7 @@ impl Replay {
     pub(super) fn body(&mut self, is_last: bool) -> Option<Body> {
         let kept = match self {
             Self::Known(bytes) => return Some(Body::full(bytes.clone())),
+            Self::Stored(stored) => return Some(stored.body()),
             Self::Coming(kept) => kept,
         };
         let rest = {
@@ -64,7 +72,7 @@ impl Replay {
     /// Whether it can be given again: the attempt has given back what it had of it.
     pub(super) fn is_whole(&self) -> bool {
         match self {
-            Self::Known(_) => true,
+            Self::Known(_) | Self::Stored(_) => true,
             Self::Coming(kept) => {
                 let kept = lock(kept);
                 !kept.lost && kept.rest.is_some()
@@ -75,7 +83,7 @@ impl Replay {
     /// Whether nothing of it is lost: it is [whole](Self::is_whole) once the attempt has ended.
     pub(super) fn is_kept(&self) -> bool {
         match self {
-            Self::Known(_) => true,
+            Self::Known(_) | Self::Stored(_) => true,
             Self::Coming(kept) => !lock(kept).lost,
         }
     }
@@ -83,7 +91,7 @@ impl Replay {
     /// Whether the attempt has taken all of it.
     pub(super) fn is_taken(&self) -> bool {
         match self {
-            Self::Known(_) => true,
+            Self::Known(_) | Self::Stored(_) => true,
             Self::Coming(kept) => lock(kept).ended,
         }
     }
@@ -212,7 +220,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_taken_is_given_again() {
-        let mut replay = Replay::new(streamed(&["ab", "cd", "ef"]), 100);
+        let mut replay = Replay::new(streamed(&["ab", "cd", "ef"]), None, 100);
         let mut first = replay.body(false).expect("there");
         assert!(!replay.is_whole(), "the attempt has it");
         first.frame().await.expect("a frame").expect("sound");
@@ -225,19 +233,19 @@ mod tests {
 
     #[tokio::test]
     async fn more_than_is_kept_is_given_once() {
-        let mut replay = Replay::new(streamed(&["abcd", "efgh"]), 6);
+        let mut replay = Replay::new(streamed(&["abcd", "efgh"]), None, 6);
         assert_eq!(read(replay.body(false).expect("there")).await, "abcdefgh");
         assert!(!replay.is_whole());
         assert!(replay.body(false).is_none());
         // Of what none was taken nothing is lost, whatever its size.
-        let mut untouched = Replay::new(streamed(&["abcd", "efgh"]), 0);
+        let mut untouched = Replay::new(streamed(&["abcd", "efgh"]), None, 0);
         drop(untouched.body(false));
         assert_eq!(read(untouched.body(true).expect("again")).await, "abcdefgh");
     }
 
     #[tokio::test]
     async fn content_in_memory_costs_nothing() {
-        let mut replay = Replay::new(Body::full("abc"), 0);
+        let mut replay = Replay::new(Body::full("abc"), None, 0);
         assert!(replay.is_taken());
         for last in [false, false, true] {
             let body = replay.body(last).expect("always");

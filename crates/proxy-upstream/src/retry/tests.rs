@@ -81,6 +81,64 @@ impl Service<Request<Body>> for Script {
     }
 }
 
+/// Endpoints that fail at first, and give heads back, or not.
+#[derive(Clone)]
+struct Giving {
+    script: Script,
+    gives: bool,
+    seen: Arc<Mutex<Vec<(usize, String)>>>,
+}
+
+impl crate::dispatch::Dispatch for Giving {
+    type Future = ForwardFuture;
+
+    fn dispatch(&self, index: usize, mut request: Request<Body>) -> ForwardFuture {
+        let tried = request.extensions_mut().remove::<Tried>().expect("there");
+        let value = request.headers().get("x-own").expect("a field").to_str().unwrap();
+        self.seen.lock().unwrap().push((index, format!("{} {value}", request.uri())));
+        let body = std::mem::take(request.body_mut());
+        if self.gives && tried.wants_head() {
+            tried.give_back(request.into_parts().0);
+        }
+        self.script.clone().call(Request::new(body))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn heads_that_are_given_back_go_again_as_they_were() {
+    use crate::balance::RoundRobin;
+    use crate::cluster::{Cluster, ClusterConfig, MemberConfig};
+    use crate::dispatch::Balanced;
+    for (gives, expected) in [(true, "200 3"), (false, "proxy_internal_error 1")] {
+        let clock = || Arc::new(crate::dispatch::tests::PausedClock);
+        let random = Arc::new(SeededRandom::new(1));
+        let members = (0..3).map(|n| MemberConfig::new(&format!("e{n}"))).collect();
+        let cluster = ClusterConfig::new("app", members);
+        let balancer = Box::new(RoundRobin::default());
+        let cluster = Cluster::new(cluster, balancer, clock(), random.clone(), None);
+        let script = Script::of(&[Refuse, RESET]);
+        let giving = Giving { script, gives, seen: Arc::default() };
+        let config = RetryConfig { retries: 2, ..config() };
+        let layer = RetryLayer::new(config, "app", clock(), random, None).with_heads_given_back();
+        let request = Request::put("/x?y").header("x-own", "value").body(streamed(&["a", "b"]));
+        let balanced = Balanced::new(Arc::new(cluster), giving.clone(), None);
+        let tried = Arc::downgrade(&giving.seen);
+        let answer = match layer.layer(balanced).oneshot(request.unwrap()).await {
+            Ok(response) => response.status().as_u16().to_string(),
+            Err(error) => error.to_string(),
+        };
+        let seen = giving.seen.lock().unwrap().clone();
+        assert_eq!(format!("{answer} {}", seen.len()), expected);
+        assert!(seen.iter().all(|(_, head)| head == "/x?y value"), "{seen:?}");
+        let mut endpoints: Vec<_> = seen.iter().map(|(index, _)| *index).collect();
+        endpoints.sort_unstable();
+        endpoints.dedup();
+        assert_eq!(endpoints.len(), seen.len(), "another endpoint each time");
+        drop(giving);
+        assert!(tried.upgrade().is_none(), "nothing keeps itself alive");
+    }
+}
+
 fn config() -> RetryConfig {
     RetryConfig { statuses: vec![StatusCode::SERVICE_UNAVAILABLE], ..RetryConfig::default() }
 }

@@ -1,7 +1,11 @@
 //! Which endpoints a request was sent to.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use http::Request;
+use http::request::Parts;
+use proxy_core::Body;
 use tokio::sync::futures::OwnedNotified;
 
 use crate::cluster::{Cluster, Permit};
@@ -11,7 +15,16 @@ pub const MAX_RETRIES: u32 = 7;
 
 /// Rides in the extensions of a request between its retries and whoever chooses an endpoint.
 #[derive(Clone, Debug, Default)]
-pub struct Tried(Arc<Mutex<State>>);
+pub struct Tried(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Whether an attempt has had an endpoint: most requests ask this once, before their only one.
+    has_begun: AtomicBool,
+    /// Whether whoever has made use of the head gives it back, instead of dropping it.
+    wants_head: AtomicBool,
+    state: Mutex<State>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -20,6 +33,8 @@ struct State {
     current: Option<(Arc<Cluster>, usize)>,
     /// The attempt waits for an endpoint to have room.
     waits: bool,
+    /// The head that the next attempt would have.
+    head: Option<Parts>,
 }
 
 /// A few endpoints, without a heap.
@@ -37,21 +52,54 @@ impl std::ops::Deref for Endpoints {
 }
 
 impl Tried {
+    /// Before the first attempt, whose head is given back, or not.
+    pub(super) fn new(wants_head: bool) -> Self {
+        Self(Arc::new(Shared { wants_head: AtomicBool::new(wants_head), ..Shared::default() }))
+    }
+
     /// Those so far.
     pub(crate) fn endpoints(&self) -> Endpoints {
+        if !self.0.has_begun.load(Ordering::Acquire) {
+            return Endpoints::default();
+        }
         self.lock().endpoints
     }
 
     /// A further attempt has an endpoint.
     pub(crate) fn begin(&self, permit: &Permit) {
         let mut state = self.lock();
-        let State { endpoints, current, waits } = &mut *state;
+        let State { endpoints, current, waits, .. } = &mut *state;
         *waits = false;
         if let Some(place) = endpoints.indices.get_mut(endpoints.len) {
             *place = permit.index();
             endpoints.len += 1;
         }
         *current = Some((Arc::clone(permit.cluster()), permit.index()));
+        self.0.has_begun.store(true, Ordering::Release);
+    }
+
+    /// Whoever has made use of the head of the next attempt is to give it back, or not.
+    pub(super) fn want_head(&self, wanted: bool) {
+        self.0.wants_head.store(wanted, Ordering::Release);
+    }
+
+    /// Whether the head is to be [given back](Self::give_back).
+    pub fn wants_head(&self) -> bool {
+        self.0.wants_head.load(Ordering::Acquire)
+    }
+
+    /// The head of the attempt under way, as the next one is to have it; once for an attempt. It
+    /// must not hold this very value, which is taken out of its extensions before: they would keep
+    /// each other for ever.
+    pub fn give_back(&self, head: Parts) {
+        if self.0.wants_head.swap(false, Ordering::AcqRel) {
+            self.lock().head = Some(head);
+        }
+    }
+
+    /// The head that was given back.
+    pub(super) fn head(&self) -> Option<Parts> {
+        self.lock().head.take()
     }
 
     /// An attempt waits for an endpoint to have room, until it [begins](Self::begin).
@@ -88,6 +136,18 @@ impl Tried {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A copy of the head of a request, without the [`Tried`] in it.
+pub(crate) fn copy_of_head(request: &Request<Body>) -> Parts {
+    let mut copy = Request::new(());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    copy.extensions_mut().remove::<Tried>();
+    copy.into_parts().0
 }

@@ -12,10 +12,13 @@ use proxy_upstream::balance::{
     Balancer, BoundedHash, HashKey, LeastRequests, PeakEwma, Random, RoundRobin, SeededRandom,
     TwoChoices,
 };
-use proxy_upstream::cluster::{Cluster, ClusterConfig, MemberConfig, OutlierConfig};
+use proxy_upstream::cluster::{
+    AdaptiveConfig, Cluster, ClusterConfig, MemberConfig, OutlierConfig,
+};
 use proxy_upstream::dispatch::{Balanced, Dispatch};
 use proxy_upstream::health::{Checking, HealthCheckConfig, HealthChecks, Probe};
 use proxy_upstream::retry::{RetryConfig, RetryLayer};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt};
 
@@ -33,6 +36,8 @@ pub(crate) enum Behaviour {
     Hangs,
     /// It answers with this status, and passes its checks.
     Answers(u16),
+    /// It works on so many requests at a time, each for so many milliseconds; the others wait.
+    Busy(u64, usize),
 }
 
 /// The tokio clock, which a test pauses.
@@ -61,6 +66,13 @@ struct State {
     begun: Instant,
     random: Arc<SeededRandom>,
     checked: bool,
+    adaptive: bool,
+    /// Those who work at each endpoint, and how many there are.
+    workers: Mutex<Vec<(usize, Arc<Semaphore>)>>,
+    /// When answers came, and how long they took at their endpoints.
+    answers: Mutex<Vec<(usize, Duration)>>,
+    /// The endpoints that are known, by their number.
+    known: Mutex<Vec<usize>>,
 }
 
 impl World {
@@ -73,13 +85,41 @@ impl World {
             begun: PausedClock.now(),
             random: Arc::new(SeededRandom::new(20_261_123)),
             checked: true,
+            adaptive: false,
+            workers: Mutex::new(vec![(0, Arc::new(Semaphore::new(0))); endpoints]),
+            answers: Mutex::default(),
+            known: Mutex::new((0..endpoints).collect()),
         }))
     }
 
+    /// How much its endpoints get follows from how long they take.
+    pub(crate) fn adaptive(mut self) -> Self {
+        Arc::get_mut(&mut self.0).expect("the only one").adaptive = true;
+        self
+    }
+
+    /// From now on DNS names these endpoints, and no others.
+    pub(crate) fn name(&self, endpoints: &[usize]) {
+        *self.0.known.lock().unwrap() = endpoints.to_vec();
+    }
+
+    fn workers(&self, index: usize, count: usize) -> Arc<Semaphore> {
+        let workers = &mut self.0.workers.lock().unwrap()[index];
+        if workers.0 != count {
+            workers.1.add_permits(count - workers.0.min(count));
+            workers.0 = count;
+        }
+        Arc::clone(&workers.1)
+    }
+
+    fn known(&self) -> Vec<usize> {
+        self.0.known.lock().unwrap().clone()
+    }
+
     /// Nobody checks its endpoints.
-    pub(crate) fn unchecked(self) -> Self {
-        let own = Self::new(self.0.balancer, self.0.attempts.len()).0;
-        Self(Arc::new(State { checked: false, ..Arc::into_inner(own).expect("the only one") }))
+    pub(crate) fn unchecked(mut self) -> Self {
+        Arc::get_mut(&mut self.0).expect("the only one").checked = false;
+        self
     }
 
     pub(crate) fn set(&self, index: usize, behaviour: Behaviour) {
@@ -111,20 +151,35 @@ impl World {
 
     /// `rate` requests a second for so long. At the beginning of each second the world changes.
     pub(crate) async fn run(&self, rate: u64, time: Duration, change: impl Fn(&Self, u64)) -> Run {
-        let cluster = self.cluster();
-        let checks = self.0.checked.then(|| tokio::spawn(self.checks(&cluster).run()));
+        let mut known = self.known();
+        let mut cluster = self.cluster(&known);
+        let check = |cluster: &Arc<Cluster>, known: &[usize]| {
+            self.0.checked.then(|| tokio::spawn(self.checks(cluster, known).run()))
+        };
+        let mut checks = check(&cluster, &known);
         let retry = RetryConfig {
             statuses: vec![StatusCode::SERVICE_UNAVAILABLE],
             ..RetryConfig::default()
         };
         let random = Arc::clone(&self.0.random);
         let retry = RetryLayer::new(retry, "app", Arc::new(PausedClock), random, None);
-        let service = retry.layer(Balanced::new(cluster, self.clone(), None));
+        let endpoints = |cluster: &Arc<Cluster>, known: &[usize]| {
+            let named = Named { world: self.clone(), known: known.into() };
+            retry.layer(Balanced::new(Arc::clone(cluster), named, None))
+        };
+        let mut service = endpoints(&cluster, &known);
         let mut clients = JoinSet::new();
         let all = rate * time.as_secs();
         for number in 0..all {
             if number % rate == 0 {
                 change(self, number / rate);
+                if self.known() != known {
+                    known = self.known();
+                    cluster = cluster.succeed(members(&known), None);
+                    checks.into_iter().for_each(|checks| checks.abort());
+                    checks = check(&cluster, &known);
+                    service = endpoints(&cluster, &known);
+                }
             }
             self.0.requests.fetch_add(1, Ordering::Relaxed);
             let service = service.clone();
@@ -148,11 +203,13 @@ impl World {
             all: ended.len(),
             attempts: self.0.attempts.iter().map(|own| own.lock().unwrap().iter().sum()).collect(),
             seconds: self.0.attempts.iter().map(|own| own.lock().unwrap().clone()).collect(),
+            outcomes: ended.iter().map(|(succeeded, second, _)| (*second, *succeeded)).collect(),
             times: ended.into_iter().map(|(_, second, time)| (second, time)).collect(),
+            answers: std::mem::take(&mut self.0.answers.lock().unwrap()),
         }
     }
 
-    fn cluster(&self) -> Arc<Cluster> {
+    fn cluster(&self, known: &[usize]) -> Arc<Cluster> {
         let (balancer, hash_key): (Box<dyn Balancer>, _) = match self.0.balancer {
             "round_robin" => (Box::new(RoundRobin::default()), None),
             "least_requests" => (Box::new(LeastRequests::default()), None),
@@ -160,20 +217,23 @@ impl World {
             "peak_ewma" => (Box::new(PeakEwma), None),
             _ => (Box::new(BoundedHash::default()), Some(HashKey::Path)),
         };
-        let count = self.0.attempts.len();
-        let members = (0..count).map(|n| MemberConfig::new(&format!("10.0.0.{n}:80"))).collect();
         let config = ClusterConfig {
             hash_key,
+            adaptive: self.0.adaptive.then(AdaptiveConfig::default),
+            max_pending: 20,
+            pending_timeout: Duration::from_millis(200),
             outlier: Some(OutlierConfig::default()),
-            ..ClusterConfig::new("app", members)
+            ..ClusterConfig::new("app", members(known))
         };
         let random = Arc::clone(&self.0.random);
         Arc::new(Cluster::new(config, balancer, Arc::new(PausedClock), random, None))
     }
 
-    fn checks(&self, cluster: &Arc<Cluster>) -> HealthChecks {
-        let probes = (0..cluster.len())
-            .map(|index| Box::new(Check { world: self.clone(), index }) as Box<dyn Probe>);
+    fn checks(&self, cluster: &Arc<Cluster>, known: &[usize]) -> HealthChecks {
+        let probe = |index: &usize| {
+            Box::new(Check { world: self.clone(), index: *index }) as Box<dyn Probe>
+        };
+        let probes = known.iter().map(probe);
         let config = HealthCheckConfig {
             interval: Duration::from_secs(2),
             timeout: Duration::from_secs(1),
@@ -185,13 +245,25 @@ impl World {
     }
 }
 
-impl Dispatch for World {
+fn members(known: &[usize]) -> Vec<MemberConfig> {
+    known.iter().map(|n| MemberConfig::new(&format!("10.0.0.{n}:80"))).collect()
+}
+
+/// The endpoints that are known at a time.
+#[derive(Clone)]
+struct Named {
+    world: World,
+    known: Arc<[usize]>,
+}
+
+impl Dispatch for Named {
     type Future = ForwardFuture;
 
     fn dispatch(&self, index: usize, _: Request<Body>) -> ForwardFuture {
-        let world = self.clone();
-        self.count(index);
+        let (world, index) = (self.world.clone(), self.known[index]);
+        world.count(index);
         Box::pin(async move {
+            let begun = PausedClock.now();
             let mut response = Response::new(Body::empty());
             match world.behaviour(index) {
                 Behaviour::Refuses => {
@@ -206,7 +278,15 @@ impl Dispatch for World {
                     let part = 0.5 + world.0.random.fraction();
                     tokio::time::sleep(Duration::from_millis(millis).mul_f64(part)).await;
                 }
+                Behaviour::Busy(millis, capacity) => {
+                    let part = 0.8 + world.0.random.fraction() * 0.4;
+                    let workers = world.workers(index, capacity);
+                    let _worker = workers.acquire().await;
+                    tokio::time::sleep(Duration::from_millis(millis).mul_f64(part)).await;
+                }
             }
+            let took = PausedClock.now().duration_since(begun);
+            world.0.answers.lock().unwrap().push((world.second(), took));
             match world.behaviour(index) {
                 Behaviour::Refuses => {
                     let reset = ProxyError::new(ErrorKind::ConnectionTerminated);
@@ -230,7 +310,7 @@ impl Probe for Check {
             match self.world.behaviour(self.index) {
                 Behaviour::Refuses => Err("connection_refused".into()),
                 Behaviour::Hangs => std::future::pending().await,
-                Behaviour::Well(_) | Behaviour::Answers(_) => Ok(()),
+                Behaviour::Well(_) | Behaviour::Answers(_) | Behaviour::Busy(..) => Ok(()),
             }
         })
     }
@@ -245,6 +325,8 @@ pub(crate) struct Run {
     pub(crate) attempts: Vec<usize>,
     seconds: Vec<Vec<usize>>,
     times: Vec<(usize, Duration)>,
+    outcomes: Vec<(usize, bool)>,
+    answers: Vec<(usize, Duration)>,
 }
 
 impl std::fmt::Debug for Run {
@@ -269,6 +351,20 @@ impl Run {
     /// The attempts at an endpoint in each second.
     pub(crate) fn by_second(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
         self.seconds[index].iter().copied()
+    }
+
+    /// Requests of these seconds that succeeded.
+    pub(crate) fn succeeded_in(&self, seconds: std::ops::Range<usize>) -> usize {
+        let own = self.outcomes.iter().filter(|(second, well)| *well && seconds.contains(second));
+        own.count()
+    }
+
+    /// The longest that all but a hundredth of the answers of these seconds took at their endpoint.
+    pub(crate) fn took_in(&self, seconds: std::ops::Range<usize>) -> Duration {
+        let own = self.answers.iter().filter(|(second, _)| seconds.contains(second));
+        let mut took: Vec<_> = own.map(|(_, took)| *took).collect();
+        took.sort_unstable();
+        took.get(took.len() * 99 / 100).copied().unwrap_or_default()
     }
 
     /// The longest that a request took which came after so many seconds.

@@ -144,6 +144,7 @@ pub(super) fn cluster(config: &UpstreamConfig, means: &Means<'_>) -> Cluster {
         hash_key,
         outlier: config.outlier.clone(),
         max_in_flight: most.filter(|_| config.circuit_breaker.is_some()),
+        adaptive: config.adaptive,
         max_pending: breaker.max_pending,
         pending_timeout: breaker.pending_timeout,
         slow_start: balance.slow_start,

@@ -55,6 +55,7 @@ impl Generation {
             health_check: None,
             discovery: None,
             circuit_breaker: None,
+            adaptive: None,
             outlier: None,
             retry: None,
             hedge: None,

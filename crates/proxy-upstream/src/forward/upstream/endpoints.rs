@@ -15,6 +15,7 @@ use crate::dial::parent::Parent;
 use crate::dial::{DialTarget, Dialer, Trust};
 use crate::dispatch::Dispatch;
 use crate::pool::{Pool, PoolConfig};
+use crate::retry::{Tried, copy_of_head};
 
 /// What all clones of an upstream share.
 pub(super) struct Shared {
@@ -141,8 +142,20 @@ impl Dispatch for Endpoints {
         let (shared, timeouts) = (Arc::clone(&self.shared), self.timeouts);
         let endpoint = &shared.endpoints[index];
         let host = endpoint.host_for(&request);
+        // It is gone from the request before that is kept: or each would keep the other.
+        let tried = request.extensions_mut().remove::<Tried>().filter(Tried::wants_head);
+        let parent = shared.parent(endpoint);
+        // What is made of it then is for this endpoint alone.
+        let alters = parent.is_some() || endpoint.h2.is_some() || lacks_host(&request);
+        let keep = match tried {
+            Some(tried) if alters => {
+                tried.give_back(copy_of_head(&request));
+                None
+            }
+            tried => tried,
+        };
         prepare(&mut request, host);
-        if let Some(parent) = shared.parent(endpoint) {
+        if let Some(parent) = parent {
             let Endpoint { host, port, .. } = &endpoint.endpoint;
             if let Err(error) = address_to(&mut request, parent, host, *port) {
                 return Box::pin(ready(Err(error)));
@@ -159,13 +172,19 @@ impl Dispatch for Endpoints {
             });
         }
         // Before there is a future: it need not have room for a whole request.
-        match Outgoing::new(request, &endpoint.pool) {
+        let keep = keep.map(|tried| move |head| tried.give_back(head));
+        match Outgoing::new(request, &endpoint.pool, keep) {
             Ok(outgoing) => Box::pin(async move {
                 shared.destination(&shared.endpoints[index], timeouts).send(outgoing).await
             }),
             Err(error) => Box::pin(ready(Err(error))),
         }
     }
+}
+
+/// Whether the client, of HTTP/1.0, sent no `Host`: it gets the endpoint's own.
+fn lacks_host(request: &Request<Body>) -> bool {
+    !request.headers().contains_key(HOST)
 }
 
 impl Upstream {
