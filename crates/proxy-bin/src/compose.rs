@@ -42,6 +42,7 @@ use tower::ServiceBuilder;
 use tower_service::Service;
 
 use crate::access::ListenerAccess;
+use crate::buffer::{self, MaybeBuffered};
 use crate::cache::{CacheRole, Caches, MaybeCached, MaybeCachedBody};
 use crate::compress::{self, Coders};
 use crate::config::resolved::{
@@ -225,7 +226,7 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
     let fetcher = exec::fetcher(config, &filters, resources);
     let programs = exec::programs(config, &runner, fetcher.as_ref(), states);
     let destinations = destinations(config, states);
-    let mirrors = traffic::mirrors(config, resources, find);
+    let mirrors = traffic::mirrors(config, resources, states, find);
     let auth = traffic::forward_auth(config, resources, find);
     let targets = |listener: &Listener, caches: &mut Caches, states: &mut States| -> Vec<_> {
         config
@@ -258,6 +259,8 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
                         let personal = personal || asks;
                         caches.layer(policy, &role, personal, compress, resources, states)
                     });
+                    let held = buffer::layer(config, own, resources, states);
+                    let upstream = MaybeBuffered::new(upstream, held.as_ref());
                     let upstream = MissLimited::new(upstream, misses.as_ref());
                     let service = MaybeStacked::new(MaybeCached::new(upstream, cache.as_ref()));
                     let span = cache.and_then(|_| resources.spans().name("cache"));
@@ -280,7 +283,9 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
                     let random = Arc::new(random);
                     Arc::new(SplitTarget::new(split.rules.clone(), arms.collect(), random))
                 });
-                RouteTarget { service: whole, split, body_limit: body, total_timeout: total }
+                let priority = own.and_then(|own| own.priority.clone());
+                let (body_limit, total_timeout) = (body, total);
+                RouteTarget { service: whole, split, priority, body_limit, total_timeout }
             })
             .collect()
     };
@@ -528,6 +533,7 @@ fn upstream_config(own: &resolved::Upstream, privacy: &resolved::Privacy) -> Ups
         balance: own.balance.clone(),
         outlier: own.outlier.clone(),
         circuit_breaker: own.circuit_breaker,
+        adaptive: own.adaptive,
         retry: own.retry.clone(),
         hedge: own.hedge.clone(),
         health_check: own.health_check.clone(),

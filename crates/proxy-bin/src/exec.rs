@@ -10,9 +10,9 @@ use proxy_exec::fetch::Fetcher;
 use proxy_exec::{ExecConfig, ExecEntryLayer, ExecRunner, ExecService, Statement};
 use proxy_filter::rate::RateLimitLayer;
 use proxy_observe::traces::SpanLayer;
-use proxy_upstream::Upstream;
 use tower_layer::Layer as _;
 
+use crate::buffer::MaybeBuffered;
 use crate::cache::{CacheRole, Caches, MaybeCached};
 use crate::compose::{Resources, around_route, has_access_rules};
 use crate::config::resolved::{CacheQuery, Listener, Resolved, Route};
@@ -138,11 +138,12 @@ pub(crate) fn target(
         Some(own) => own.some().map(Size::bytes),
         None => listener.limits.body,
     };
-    let stack = MaybeStacked::<MaybeCached<MissLimited<Upstream>>>::Stacked(service);
+    let stack = MaybeStacked::<MaybeCached<MissLimited<MaybeBuffered>>>::Stacked(service);
     let stack = stack.wrap(resources.spans().name("exec").map(SpanLayer::new));
     let recorder = resources.recorder.as_ref();
     let inspect = Inspection::new(own.inspect.as_ref(), recorder, &route.name);
     RouteTarget {
+        priority: None,
         service: Some(around_route(
             stack,
             inspect,

@@ -2,6 +2,7 @@
 //! filter to the [`Dispatch`], which does what the route says.
 
 mod dispatch;
+mod priority;
 mod split;
 
 use std::convert::Infallible;

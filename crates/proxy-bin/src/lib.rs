@@ -6,6 +6,7 @@ pub mod admin;
 pub mod admin_token;
 pub mod audit;
 pub mod body_limit;
+pub mod buffer;
 pub mod cache;
 pub mod cli;
 pub mod compose;

@@ -51,6 +51,8 @@ fn state_of(report: &EndpointReport) -> Value {
         "ejections": report.ejections,
         "failures": report.failures,
         "in_flight": report.in_flight,
+        "limit": report.limit,
+        "least_latency_ms": report.least_latency.map(|own| own.as_secs_f64() * 1000.0),
         "weight": report.weight,
         "backup": report.backup,
         "share": (report.warmth * 100.0).round() / 100.0,

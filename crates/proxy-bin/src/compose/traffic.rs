@@ -11,8 +11,10 @@ use proxy_upstream::Upstream;
 use proxy_upstream::balance::SeededRandom;
 use proxy_upstream::mirror::{MirrorLayer, MirrorMeans};
 
-use super::Resources;
+use super::{Resources, upstream_definition};
+use crate::config::KeyPath;
 use crate::config::resolved::{Mirror, Resolved};
+use crate::states::States;
 
 /// What asks about the requests of routes; none where no route says so.
 pub(super) fn forward_auth<'a>(
@@ -39,11 +41,19 @@ pub(super) fn forward_auth<'a>(
 pub(super) fn mirrors<'a>(
     config: &Resolved,
     resources: &Resources,
+    states: &mut States,
     find: impl Fn(&str) -> Option<&'a Upstream>,
 ) -> HashMap<String, MirrorLayer> {
     let mirrors = config.routes.iter().filter_map(|route| {
         let own = route.mirror.as_ref()?;
-        Some((route.name.clone(), mirror(&route.name, own, find(&own.upstream)?, resources)))
+        let upstream = find(&own.upstream)?;
+        // Its bound is one as long as it is defined as it was, and its upstream is.
+        let definition = config.definitions.of_named(&KeyPath::of("routes"), "name", &route.name);
+        let to = config.upstreams.get(&own.upstream);
+        let to = to.map(|to| upstream_definition(config, to)).unwrap_or_default();
+        let make = || mirror(&route.name, own, upstream, resources);
+        let layer = states.keep(&format!("mirror {}", route.name), definition + &to, make);
+        Some((route.name.clone(), layer))
     });
     mirrors.collect()
 }

@@ -4,8 +4,10 @@
 //! and of `config show`. Addresses, networks, patterns and templates are still
 //! text here; the step called resolve turns them into what the proxy works with.
 
+mod adaptive;
 mod balance;
 mod bandwidth_limit;
+mod buffer;
 mod cache;
 mod compress;
 mod concurrency_limit;
@@ -32,8 +34,10 @@ mod traffic;
 mod tunnel;
 mod upstream;
 
+pub use adaptive::{AdaptiveConcurrency, Priority, PriorityClass, PrioritySwitch};
 pub use balance::{Balance, Hash, Sticky};
 pub use bandwidth_limit::BandwidthLimit;
+pub use buffer::{Buffer, BufferOf, BufferOnLimit, BufferRules, BufferSwitch};
 pub use cache::{
     Bypass, Cache, CacheKey, CacheRules, CacheSwitch, Disk, FieldNames, OnDisconnect,
     RequestDirectives, Ttl,
@@ -119,6 +123,9 @@ pub struct Config {
     pub exec: Option<ExecShared>,
     /// Where responses are kept, and how; `cache` of a route says whether.
     pub cache: Cache,
+    /// How content is held for slow clients; `buffer` of a route says whether.
+    #[serde(skip_serializing_if = "Buffer::is_default")]
+    pub buffer: Buffer,
     /// Who may ask for what, and how often.
     #[serde(skip_serializing_if = "Filter::is_empty")]
     pub filter: Filter,

@@ -2,8 +2,10 @@
 //! first error: all are collected, each with the path of its value.
 
 mod access_log;
+mod adaptive;
 mod address;
 mod bandwidth_limit;
+mod buffer;
 mod cache;
 mod compress;
 mod concurrency_limit;
@@ -83,6 +85,7 @@ pub(super) fn resolve(
     let mut routes = resolver.routes(&config, &upstreams, &inspections);
     let used = forward.cache.is_some() || routes.iter().any(|route| route.cache.is_some());
     let cache = resolver.cache(&config, used);
+    let buffer = resolver.buffer(&config, &routes);
     let rate_limits = resolver.rate_limits(&config);
     let used = forward.compress.is_some() || routes.iter().any(|route| route.compress.is_some());
     let compress = resolver.compress(&config, used);
@@ -118,6 +121,7 @@ pub(super) fn resolve(
             .map(|runs| usize::try_from(runs).unwrap_or(usize::MAX)),
         exec_fetch,
         cache,
+        buffer,
         rate_limits,
         compress,
         filter,

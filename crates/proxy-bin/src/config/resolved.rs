@@ -1,6 +1,7 @@
 //! The configuration as the proxy works with it: addresses, networks and
 //! patterns read, names checked, defaults filled in.
 
+mod buffer;
 mod cache;
 mod compress;
 mod credentials;
@@ -26,9 +27,12 @@ use ipnet::IpNet;
 use proxy_core::{NamePattern, OpeningLimits};
 use proxy_observe::access_log::SyslogAddress;
 use proxy_server::tls::TlsEdge;
+use proxy_upstream::buffer::BufferConfig;
 use proxy_upstream::dial::parent::ParentConfig;
+use proxy_upstream::priority::PriorityRules;
 use proxy_upstream::tls::UpstreamTls;
 
+pub use buffer::Buffer;
 pub use cache::{CacheDisk, CachePolicy, CacheQuery, CacheStores, CacheTtl};
 pub use compress::{CompressLimits, CompressPolicy};
 pub use credentials::Credentials;
@@ -77,6 +81,8 @@ pub struct Resolved {
     pub exec_fetch: Option<ExecFetch>,
     /// Where responses are kept; none where no route and no forward role keeps any.
     pub cache: Option<CacheStores>,
+    /// Where content that is held is spilled to; none where no route holds any.
+    pub buffer: Option<Buffer>,
     /// How often may be asked, in the order of the file.
     pub rate_limits: Vec<RateLimit>,
     /// What compressing may take of the machine.
@@ -381,6 +387,10 @@ pub struct Route {
     pub split: Option<Split>,
     /// Who gets copies of what goes to its upstream.
     pub mirror: Option<Mirror>,
+    /// What of its content is held.
+    pub buffer: Option<BufferConfig>,
+    /// The class of its requests, where anything is said about it.
+    pub priority: Option<PriorityRules>,
 }
 
 impl Route {

@@ -13,21 +13,22 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use pin_project_lite::pin_project;
 use proxy_core::target::Authority;
 use proxy_core::{AddressPrivacy, Body, ClientAddr, ErrorKind, Exchange, ProxyError, Refusal};
-use proxy_upstream::Upstream;
 use proxy_upstream::balance::Random;
+use proxy_upstream::priority::PriorityRules;
 use tokio::time::{Sleep, sleep};
 use tower_service::Service;
 
-use super::Matched;
 use super::split::SplitRules;
+use super::{Matched, priority};
 use crate::body_limit;
+use crate::buffer::MaybeBuffered;
 use crate::cache::{MaybeCached, MaybeCachedBody, MaybeCachedFuture};
 use crate::miss_limited::MissLimited;
 use crate::routes::{Action, FieldContext, PreparedFields, RedirectContext, Route};
 use crate::stack::{MaybeStacked, MaybeStackedFuture};
 
 /// What answers the requests of a route.
-pub type RouteService = MaybeStacked<MaybeCached<MissLimited<Upstream>>>;
+pub type RouteService = MaybeStacked<MaybeCached<MissLimited<MaybeBuffered>>>;
 
 /// What answers some of a route's requests.
 pub struct SplitTarget {
@@ -65,6 +66,8 @@ pub struct RouteTarget {
     pub service: Option<RouteService>,
     /// What answers some of them instead.
     pub split: Option<Arc<SplitTarget>>,
+    /// The class of its requests.
+    pub priority: Option<PriorityRules>,
     /// The largest content of a request.
     pub body_limit: Option<u64>,
     /// The whole time until the response head.
@@ -181,12 +184,15 @@ impl Dispatch {
     fn forward(
         &self,
         route: &Arc<Route>,
-        request: Request<Body>,
+        mut request: Request<Body>,
         response_fields: Option<PreparedFields>,
         exchange: Option<&Exchange>,
     ) -> Result<State, Box<Refusal>> {
         let missing = || Box::new(Refusal::from_error(&ErrorKind::DestinationNotFound.into()));
         let own = self.targets.get(route.index).ok_or_else(missing)?;
+        if let Some(rules) = &own.priority {
+            priority::mark(rules, &mut request, exchange);
+        }
         let other = own.split.as_ref().and_then(|split| split.service(&request));
         let mut service = other.unwrap_or(&own.service).clone().ok_or_else(missing)?;
         let (parts, body) = request.into_parts();

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Secret;
 use crate::config::units::{Period, Share};
 
 /// How an endpoint is chosen.
@@ -50,4 +51,9 @@ pub struct Sticky {
     /// How long it lasts. Default: until the browser ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<Period>,
+    /// A file with a secret that its values are made with, the same for all proxies in front of
+    /// these endpoints. Default: none; who guesses the names of endpoints finds out which one it
+    /// has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Secret>,
 }

@@ -11,6 +11,9 @@ use super::Secret;
 pub struct Parent {
     /// `http://HOST:PORT` (absolute-form and CONNECT) or `socks5://HOST:PORT`.
     pub url: String,
+    /// Where it is instead while it can not be connected to: URLs of the same kind, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<String>,
     /// A file with `name:password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Secret>,

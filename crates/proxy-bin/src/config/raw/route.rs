@@ -6,6 +6,8 @@ use proxy_filter::rules::FieldTest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::adaptive::PrioritySwitch;
+use super::buffer::BufferSwitch;
 use super::cache::CacheSwitch;
 use super::compress::CompressSwitch;
 use super::exec::Exec;
@@ -38,6 +40,10 @@ pub struct Route {
     /// An upstream that gets copies of what goes to this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<Mirror>,
+    /// Whose requests wait less, and are shed last, where the upstream is overloaded. Default:
+    /// `"normal"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<PrioritySwitch>,
     /// Answer with a redirect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect: Option<Redirect>,
@@ -75,6 +81,11 @@ pub struct Route {
     /// stand in the place of those of `[cache]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheSwitch>,
+    /// Hold content, so that slow clients hold no connection of the upstream: `"request"`,
+    /// `"response"`, `"both"`, `"off"`, or a table of keys that stand in the place of those of
+    /// `[buffer]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buffer: Option<BufferSwitch>,
     /// Compress responses of the upstream: `true`, `false`, or a table of keys that stand in the
     /// place of those of `[compress]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -287,6 +298,9 @@ pub struct Defaults {
     pub forward_auth: Option<ForwardAuthSwitch>,
     /// As in a route.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<PrioritySwitch>,
+    /// As in a route.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub request_fields: Option<FieldEdits>,
     /// As in a route.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -294,6 +308,9 @@ pub struct Defaults {
     /// As in a route, for routes to an upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheSwitch>,
+    /// As in a route, for routes to an upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffer: Option<BufferSwitch>,
     /// As in a route, for routes to an upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compress: Option<CompressSwitch>,

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::tls::UpstreamTls;
 use super::{
-    Balance, CircuitBreaker, Discover, Hash, HealthCheck, Hedge, Outlier, ProxyHeaderVersion,
-    Retry, Sticky,
+    AdaptiveConcurrency, Balance, CircuitBreaker, Discover, Hash, HealthCheck, Hedge, Outlier,
+    ProxyHeaderVersion, Retry, Sticky,
 };
 use crate::config::units::{Period, Share};
 
@@ -65,6 +65,10 @@ pub struct Upstream {
     /// How much each endpoint takes at a time. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
+    /// How many requests each endpoint has at a time follows from how long it takes. Default: it
+    /// does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaptive_concurrency: Option<AdaptiveConcurrency>,
     /// Sending again what failed. Default: once, to another endpoint, where no
     /// connection could be made.
     #[serde(default, skip_serializing_if = "Option::is_none")]

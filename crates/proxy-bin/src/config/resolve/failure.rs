@@ -48,7 +48,14 @@ impl Resolver<'_> {
             let path = path.key("sticky");
             let cookie = self.take(&path.key("cookie"), cookie_name(&own.cookie))?;
             let max_age = own.max_age.map(|age| self.period(&path.key("max_age"), age));
-            Some(Sticky::new(cookie, name, max_age))
+            let sticky = Sticky::new(cookie, name, max_age);
+            Some(match &own.secret {
+                Some(secret) => {
+                    let text = self.secret(&path.key("secret"), secret)?;
+                    sticky.with_secret(text.reveal().as_bytes())
+                }
+                None => sticky,
+            })
         });
         BalanceConfig {
             kind,

@@ -42,8 +42,18 @@ impl Resolver<'_> {
             // Not shown: it is a secret.
             self.take(&path.key("file"), found.ok_or("expected one line `name:password`"))
         });
+        let mut fallbacks = Vec::new();
+        for (index, text) in raw.fallbacks.iter().enumerate() {
+            let path = path.key("fallbacks").index(index);
+            let Some((kind, host, port)) = self.take(&path, self::url(text)) else { continue };
+            if url.as_ref().is_some_and(|own| own.0 != kind) {
+                self.error(&path, "expected the scheme of `url`");
+            }
+            fallbacks.push((host, port));
+        }
         let (kind, host, port) = url?;
         Some(ParentConfig {
+            fallbacks,
             credentials,
             bypass_names: names.into_iter().collect(),
             bypass_networks: networks,

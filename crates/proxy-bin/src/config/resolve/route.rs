@@ -77,6 +77,7 @@ impl Resolver<'_> {
         let server = config.server.timeouts.total;
         let default = config.defaults.upstream.as_ref();
         self.sticky_routes(config, upstreams);
+        self.default_priority(config);
         let route = |(index, route): (usize, &raw::Route)| {
             let answers =
                 route.redirect.is_some() || route.respond.is_some() || route.exec.is_some();
@@ -95,6 +96,8 @@ impl Resolver<'_> {
                 forward_auth: self.route_forward_auth(config, index),
                 split: self.route_split(config, index, upstreams),
                 mirror: self.route_mirror(config, index),
+                buffer: self.route_buffer(config, index),
+                priority: self.route_priority(config, index),
             }
         };
         config.routes.iter().enumerate().map(route).collect()

@@ -110,6 +110,8 @@ impl Resolver<'_> {
             outlier: self.outlier(&path.key("outlier"), raw.outlier.as_ref(), several),
             circuit_breaker: self
                 .circuit_breaker(&path.key("circuit_breaker"), raw.circuit_breaker.as_ref()),
+            adaptive: self
+                .adaptive(&path.key("adaptive_concurrency"), raw.adaptive_concurrency.as_ref()),
             retry: self.retry(&path.key("retry"), raw.retry.as_ref(), several),
             hedge: self.hedge(&path.key("hedge"), raw.hedge.as_ref(), several),
             health_check: self.health_check(&path.key("health_check"), raw.health_check.as_ref()),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy_upstream::cluster::OutlierConfig;
+use proxy_upstream::cluster::{AdaptiveConfig, OutlierConfig};
 use proxy_upstream::health::HealthCheckConfig;
 use proxy_upstream::hedge::HedgeConfig;
 use proxy_upstream::retry::RetryConfig;
@@ -51,6 +51,8 @@ pub struct Upstream {
     pub outlier: Option<OutlierConfig>,
     /// How much each takes.
     pub circuit_breaker: Option<CircuitBreakerConfig>,
+    /// How that follows from its latency, if it does.
+    pub adaptive: Option<AdaptiveConfig>,
     /// What is sent again.
     pub retry: Option<RetryConfig>,
     /// When a second attempt is made.
