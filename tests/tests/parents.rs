@@ -12,7 +12,7 @@ use proxyd_tests::origin::{Act, Origin, Script, response};
 use proxyd_tests::proxyd::{Launch, run_to_end};
 use proxyd_tests::scratch::Scratch;
 use proxyd_tests::waiting::{self, PATIENCE};
-use proxyd_tests::{ports, wire};
+use proxyd_tests::{client_hello, ports, wire};
 
 /// Serves each connection by a thread of its own.
 fn server(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
@@ -81,6 +81,39 @@ fn connect(proxy: SocketAddr, target: &str) -> (Client, Answer) {
     let raw = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n");
     let answer = client.ask("CONNECT", raw);
     (client, answer)
+}
+
+#[test]
+fn a_parent_that_is_not_there_is_looked_for_elsewhere() {
+    let second = Origin::saying("by the second");
+    let (third, heard) = parent("HTTP/1.1 200 OK\r\n\r\n");
+    let (gone, also_gone) = (ports::free(), ports::free());
+    let keys = format!("fallbacks = [\"http://{also_gone}\", \"{}\"]", second.url());
+    let proxy = behind(&format!("http://{gone}"), &keys, "").start();
+    let raw = "GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    for _ in 0..2 {
+        assert_eq!(client::exchange(proxy.address(), "GET", raw).text(), "by the second");
+    }
+    assert_eq!(second.last().field("proxy-authorization"), Some("Basic bWU6aHVzaA=="));
+    let keys = format!("fallbacks = [\"http://{third}\"]");
+    let proxy = behind(&format!("http://{gone}"), &keys, "").start();
+    let (mut client, answer) = connect(proxy.address(), "a.test:443");
+    assert_eq!(answer.status(), 200);
+    // What looks like TLS, for a tunnel to its port.
+    let _ = client.send(client_hello::naming("a.test"));
+    waiting::until("the parent was asked", || {
+        heard
+            .lock()
+            .expect("heard")
+            .iter()
+            .any(|own| own.starts_with("CONNECT a.test:443"))
+            .then_some(())
+    });
+    // Where nobody is anywhere it is as with one.
+    let proxy =
+        behind(&format!("http://{gone}"), &format!("fallbacks = [\"http://{also_gone}\"]"), "");
+    let answer = client::exchange(proxy.start().address(), "GET", raw);
+    assert_eq!(answer.status(), 502);
 }
 
 #[test]

@@ -493,7 +493,11 @@ fn upstream_definition(config: &Resolved, own: &resolved::Upstream) -> String {
 }
 
 /// The parent proxy of this name. Wherever it is asked for again, its counters are the same.
-fn parent(config: &Resolved, name: Option<&str>, resources: &Resources) -> Option<Parent> {
+pub(crate) fn parent(
+    config: &Resolved,
+    name: Option<&str>,
+    resources: &Resources,
+) -> Option<Parent> {
     let recorder = resources.recorder.as_deref().map(|recorder| recorder as &dyn Recorder);
     let own = name.map(|name| config.parents.get(name).expect("names were checked"));
     own.map(|own| Parent::new(own.clone(), recorder))

@@ -14,7 +14,7 @@ use tower_layer::Layer as _;
 
 use crate::buffer::MaybeBuffered;
 use crate::cache::{CacheRole, Caches, MaybeCached};
-use crate::compose::{Resources, around_route, has_access_rules};
+use crate::compose::{Resources, around_route, has_access_rules, parent};
 use crate::config::resolved::{CacheQuery, Listener, Resolved, Route};
 use crate::config::units::Size;
 use crate::config::{KeyPath, raw};
@@ -49,7 +49,9 @@ pub(crate) fn fetcher(
 ) -> Option<Arc<dyn Fetcher>> {
     let own = config.exec_fetch.as_ref()?;
     let names = Names::of(filters).of_aliases();
-    Some(Arc::new(GuardedFetcher::new(own, &config.forward.http_ports, names, resources)))
+    let parent = parent(config, own.parent.as_deref(), resources);
+    let ports = &config.forward.http_ports;
+    Some(Arc::new(GuardedFetcher::new(own, parent, ports, names, resources)))
 }
 
 /// What of the limits and confinements of programs takes effect on this machine, by route.

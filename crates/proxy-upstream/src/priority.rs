@@ -88,12 +88,12 @@ impl PriorityRules {
 fn asked(name: &HeaderName, fields: &HeaderMap) -> Option<Priority> {
     let lines = || fields.get_all(name).iter().filter_map(|line| line.to_str().ok());
     if name.as_str() != "priority" {
-        return lines().last().and_then(|line| Priority::from_token(line.trim()));
+        return lines().next_back().and_then(|line| Priority::from_token(line.trim()));
     }
     // A dictionary of structured fields (RFC 9651 section 3.2), of which one member counts: the last
     // of its name. Its other value types are no urgency, and neither is a number out of range.
     let members = lines().flat_map(|line| line.split(','));
-    let urgency = members.filter_map(|member| member.trim().strip_prefix("u=")).last()?;
+    let urgency = members.filter_map(|member| member.trim().strip_prefix("u=")).next_back()?;
     let digits = urgency.split(';').next().unwrap_or_default().trim();
     digits.parse().ok().and_then(Priority::of_urgency)
 }

@@ -283,6 +283,8 @@ pub struct ExecFetch {
     pub allow_names: Vec<NamePattern>,
     /// Networks that are open whatever they are.
     pub allow_networks: Vec<IpNet>,
+    /// The parent proxy through which they are reached.
+    pub parent: Option<String>,
     /// How servers of `https` URLs are verified.
     pub tls: UpstreamTls,
 }

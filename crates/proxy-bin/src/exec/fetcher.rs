@@ -11,6 +11,7 @@ use proxy_core::{
 };
 use proxy_exec::fetch::{Fetcher, Fetching};
 use proxy_upstream::dial::Dialer;
+use proxy_upstream::dial::parent::Parent;
 use proxy_upstream::guard::{Guard, GuardConfig};
 use proxy_upstream::{Destinations, ForwardProxy, ForwardTimeouts, PoolConfig};
 use tower_service::Service as _;
@@ -33,6 +34,7 @@ pub(super) struct GuardedFetcher {
 impl GuardedFetcher {
     pub(super) fn new(
         own: &ExecFetch,
+        parent: Option<Parent>,
         ports: &Ports,
         names: Option<Arc<dyn NamePolicy>>,
         resources: &Resources,
@@ -46,6 +48,9 @@ impl GuardedFetcher {
         let mut dialer = Dialer::new(Arc::clone(&resources.resolver), guard, dial_config());
         if let Some(names) = &names {
             dialer = dialer.with_name_policy(Arc::clone(names));
+        }
+        if let Some(parent) = parent {
+            dialer = dialer.with_parent(parent);
         }
         let proxy = || {
             ForwardProxy::new(

@@ -362,9 +362,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().state.project() {
-            StateProjection::Passed { body } => {
-                body.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-            }
+            StateProjection::Passed { body } => body.poll_frame(cx),
             StateProjection::Held { reader } => reader.poll(cx),
         }
     }
@@ -379,7 +377,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.state {
             State::Passed { body } => body.size_hint(),
-            State::Held { reader } => reader.hint.clone(),
+            State::Held { reader } => reader.hint,
         }
     }
 }

@@ -17,7 +17,7 @@
 //! from the beginning: how long a client takes to send its own says nothing about the endpoint. A
 //! request that failed counts as a slow one, however fast it failed.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -72,6 +72,8 @@ const PROBE_TIME: Duration = Duration::from_secs(1);
 pub(super) struct Adaptive {
     config: AdaptiveConfig,
     limit: AtomicUsize,
+    /// Whether its least latency is being measured: others ask, and must not wait for `state`.
+    probing: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -121,7 +123,8 @@ impl Adaptive {
             least: None,
             phase: Phase::Probing { then: INITIAL.clamp(min_limit, max_limit) },
         };
-        Self { config, limit: AtomicUsize::new(min_limit), state: Mutex::new(state) }
+        let (limit, probing) = (AtomicUsize::new(min_limit), AtomicBool::new(true));
+        Self { config, limit, probing, state: Mutex::new(state) }
     }
 
     /// Requests that it may have at a time.
@@ -136,7 +139,7 @@ impl Adaptive {
 
     /// Whether its least latency is being measured.
     pub(super) fn is_probing(&self) -> bool {
-        matches!(self.lock().phase, Phase::Probing { .. })
+        self.probing.load(Ordering::Relaxed)
     }
 
     /// Takes an answer into account. `true` where the limit is higher now. `may_probe`: no other
@@ -190,6 +193,8 @@ impl Adaptive {
         state.samples.clear();
         state.begun = sample.now;
         state.busiest = 0;
+        let probing = matches!(state.phase, Phase::Probing { .. });
+        self.probing.store(probing, Ordering::Relaxed);
         self.limit.store(after, Ordering::Relaxed);
         after > before
     }

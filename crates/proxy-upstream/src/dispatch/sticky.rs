@@ -102,7 +102,7 @@ impl Sticky {
 /// Whether a shared cache may store a response for what it says of itself (RFC 9111 section 3).
 pub(super) fn is_for_all(fields: &HeaderMap) -> bool {
     let lines = fields.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
-    let directives = lines.flat_map(|line| line.split(',')).map(|own| own.trim());
+    let directives = lines.flat_map(|line| line.split(',')).map(str::trim);
     let (mut allowed, mut refused) = (false, false);
     for directive in directives {
         let name = directive.split('=').next().unwrap_or_default().trim();

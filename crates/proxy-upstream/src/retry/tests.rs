@@ -111,11 +111,11 @@ async fn heads_that_are_given_back_go_again_as_they_were() {
     use crate::dispatch::Balanced;
     for (gives, expected) in [(true, "200 3"), (false, "proxy_internal_error 1")] {
         let clock = || Arc::new(crate::dispatch::tests::PausedClock);
-        let random = Arc::new(SeededRandom::new(1));
+        let random: Arc<dyn Random> = Arc::new(SeededRandom::new(1));
         let members = (0..3).map(|n| MemberConfig::new(&format!("e{n}"))).collect();
         let cluster = ClusterConfig::new("app", members);
         let balancer = Box::new(RoundRobin::default());
-        let cluster = Cluster::new(cluster, balancer, clock(), random.clone(), None);
+        let cluster = Cluster::new(cluster, balancer, clock(), Arc::clone(&random), None);
         let script = Script::of(&[Refuse, RESET]);
         let giving = Giving { script, gives, seen: Arc::default() };
         let config = RetryConfig { retries: 2, ..config() };

@@ -24,6 +24,9 @@ pub struct ExecShared {
     /// (`files.test`: itself and all below it) or network (`10.20.0.0/16`).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_destinations: Vec<String>,
+    /// The proxy of `[parents]` through which URLs are fetched. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
 }
 
 /// `exec` of a route: answer with the output of a program. There is no shell:
