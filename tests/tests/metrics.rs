@@ -128,6 +128,7 @@ silent = "1s"
 
 [upstreams.app]
 endpoints = ["http://{origin}"]
+adaptive_concurrency = {{ min_limit = 100 }}
 
 [upstreams.gone]
 endpoints = ["http://127.0.0.1:{gone}"]
@@ -159,6 +160,7 @@ upstream = "gone"
 name = "rated"
 match = {{ paths = ["/rated"] }}
 upstream = "app"
+buffer = "both"
 limits = {{ rate = ["few"] }}
 
 [[routes]]

@@ -179,6 +179,7 @@ impl Cluster {
             config,
         };
         cluster.refresh(begun);
+        cluster.measure();
         cluster
     }
 

@@ -57,6 +57,8 @@ impl Cluster {
         self.meters.retire(&self.members, &next.members);
         let _ = self.successor.set(Arc::clone(&next));
         next.refresh(now);
+        // A gauge that nobody has set says 0: as if those that are new were out of service.
+        next.measure();
         next
     }
 }
