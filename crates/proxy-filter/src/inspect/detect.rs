@@ -222,6 +222,7 @@ pub(super) fn read_url(url: &[u8]) -> Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inspect::{normalise, structure};
     use proptest::prelude::*;
 
     pub(super) fn query(text: &str) -> Signals {
@@ -247,6 +248,29 @@ mod tests {
                 Value { place: Place::Query, name: b"", bytes: &text, is_name: false };
             read(&value, Kinds::of(&text));
             read_url(&text);
+        }
+
+        /// What is left out because a byte is not there would have said nothing.
+        #[test]
+        fn kinds_leave_nothing_out(
+            text in "(['\"`;|&<>(){}$*/#@!=.,:?%\\\\\n -]|or|union|select|javascript:|a|1|on[a-z]=|\\.\\./|%2e|&lt;|\\\\x3c|é|\u{ff1c}|http://|[?]a=b){0,12}"
+        ) {
+            let text = text.as_bytes();
+            let kinds = Kinds::of(text);
+            prop_assert_eq!(html::read(text, kinds), html::read(text, Kinds::ALL));
+            prop_assert_eq!(sql::read(text, kinds), sql::read(text, Kinds::ALL));
+            if !kinds.has(Kinds::DOT) || !kinds.has(Kinds::SLASH) && text[0] != b'.' {
+                prop_assert!(path::read(text).is_empty());
+            }
+            // With a blank around it, none of those inside is known of.
+            let spaced = [b" ", text, b" "].concat();
+            prop_assert_eq!(structure::of(text, kinds), structure::of(&spaced, Kinds::ALL));
+            let normal = |kinds| {
+                let (mut out, mut spare) = (Vec::new(), Vec::new());
+                let traits = normalise::of_kinds(text, kinds, 4, &mut out, &mut spare);
+                traits.map(|traits| (traits, out))
+            };
+            prop_assert_eq!(normal(kinds), normal(Kinds::ALL));
         }
 
         #[test]

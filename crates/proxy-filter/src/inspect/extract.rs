@@ -7,6 +7,7 @@
 
 mod form;
 mod json;
+mod lanes;
 mod multipart;
 mod text;
 mod window;

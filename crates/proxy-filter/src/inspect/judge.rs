@@ -149,10 +149,16 @@ impl Judge {
             }
             return;
         }
-        let key = if self.depth == 0 { Key::of(&value, self.values) } else { None };
+        let key = Key::of(&value, self.depth, self.values);
         if key.is_some_and(|key| self.clean.has(&key)) {
             return;
         }
+        self.unknown(value, key);
+    }
+
+    /// Judges a value that was not seen before.
+    #[inline(never)]
+    fn unknown(&mut self, value: Value<'_>, key: Option<Key>) {
         let matched = self.matched;
         self.judge(value);
         if let Some(key) = key

@@ -44,6 +44,8 @@ impl Kinds {
     pub(super) const EXPANSION: u32 = 1 << 17;
     /// `;`, `|` and `&`.
     pub(super) const SEPARATOR: u32 = 1 << 26;
+    /// `\n`
+    pub(super) const BREAK: u32 = 1 << 28;
     /// Controls and spaces.
     pub(super) const BLANK: u32 = 1 << 27;
     /// What makes a value more than a word, a number or a token.
@@ -52,7 +54,11 @@ impl Kinds {
     const SINGLE: u32 = 1 << 18;
     const SINGLE_BITS: u32 = 0xFF * Self::SINGLE;
     /// The bytes that have a bit each.
-    const SINGLES: [u8; 8] = *b"$(@`{~;|";
+    const SINGLES: [u8; 8] = *b"$(@`{~;?";
+
+    /// All kinds: nothing is left out because of them.
+    #[cfg(test)]
+    pub(super) const ALL: Self = Self(u32::MAX);
 
     /// The kinds of the bytes of a text.
     pub(super) fn of(bytes: &[u8]) -> Self {
@@ -90,9 +96,33 @@ impl Kinds {
         }
     }
 
+    /// Whether the text may have one of several bytes.
+    pub(super) const fn may_have_one_of(self, bytes: OneOf) -> bool {
+        bytes.any || self.0 & bytes.kinds != 0
+    }
+
     /// Whether there is a byte of one of these kinds.
     pub(super) const fn has(self, kinds: u32) -> bool {
         self.0 & kinds != 0
+    }
+}
+
+/// Several bytes, to ask for them together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OneOf {
+    kinds: u32,
+    /// Whether one of them is of no kind: nothing is known of such bytes.
+    any: bool,
+}
+
+impl FromIterator<u8> for OneOf {
+    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
+        bytes.into_iter().fold(Self::default(), |all, b| {
+            let kinds = KIND[usize::from(b)];
+            let exact = kinds & Kinds::SINGLE_BITS;
+            let kinds_to_ask = if exact == 0 { kinds } else { exact };
+            Self { kinds: all.kinds | kinds_to_ask, any: all.any || kinds == 0 }
+        })
     }
 }
 
@@ -103,7 +133,7 @@ static KIND: [u32; 256] = {
         let byte = b as u8;
         let mut kinds = match byte {
             b' ' | b'\t' | b'\r' | 0x0B | 0x0C => Kinds::SPACE,
-            b'\n' => Kinds::SPACE | Kinds::SHELL,
+            b'\n' => Kinds::SPACE | Kinds::SHELL | Kinds::BREAK,
             b'\'' | b'"' => Kinds::QUOTE,
             b'`' => Kinds::SHELL | Kinds::OTHER | Kinds::EXPANSION,
             b'<' | b'>' => Kinds::ANGLE | Kinds::SHELL,
@@ -159,7 +189,13 @@ mod tests {
             prop_assert!(text.iter().all(|&b| kinds.may_have(b)));
             for b in Kinds::SINGLES {
                 prop_assert_eq!(kinds.may_have(b), text.contains(&b));
+                prop_assert_eq!(
+                    kinds.may_have_one_of([b].into_iter().collect()),
+                    text.contains(&b)
+                );
             }
+            let all: OneOf = text.iter().copied().collect();
+            prop_assert!(text.is_empty() || kinds.may_have_one_of(all));
         }
     }
 }

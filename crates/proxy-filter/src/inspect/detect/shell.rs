@@ -33,7 +33,7 @@ pub(super) fn read(text: &[u8], value: &Value<'_>, kinds: Kinds) -> Signals {
     if !kinds.has(Kinds::SHELL) {
         return signals;
     }
-    let lines = Lines::of(text);
+    let lines = Lines::of(text, kinds);
     let mut places = Starts::of(text, kinds);
     let (mut starts, mut at) = (0, 0);
     while let Some(place) = places.next(at) {
@@ -53,9 +53,9 @@ struct Lines {
 }
 
 impl Lines {
-    fn of(text: &[u8]) -> Self {
-        let breaks = memchr::memchr_iter(b'\n', text).take(4).count();
-        Self { few: breaks <= 2 && text.len() < 400 }
+    fn of(text: &[u8], kinds: Kinds) -> Self {
+        let many = || memchr::memchr_iter(b'\n', text).nth(2).is_some();
+        Self { few: text.len() < 400 && !(kinds.has(Kinds::BREAK) && many()) }
     }
 }
 

@@ -45,52 +45,44 @@ pub(super) fn read(url: &[u8]) -> Signals {
 
 fn named(host: &[u8], signals: &mut Signals) {
     let host = host.strip_suffix(b".").unwrap_or(host);
-    let ends = |suffix: &[u8]| {
-        host == suffix
-            || host.len() > suffix.len()
-                && host.ends_with(suffix)
-                && host[host.len() - suffix.len() - 1] == b'.'
-    };
-    if [
-        &b"localhost"[..],
-        b"localdomain",
-        b"localhost4",
-        b"localhost6",
-        b"ip6-localhost",
-        b"ip6-loopback",
-        b"ipv6-localhost",
-        b"docker.internal",
-        b"lvh.me",
-        b"localtest.me",
-        b"vcap.me",
-        b"lacolhost.com",
-        b"127-0-0-1.org.uk",
-        b"spoofed.burpcollaborator.net",
-    ]
-    .iter()
-    .any(|name| ends(name))
-    {
-        signals.add(Signal::UrlLoopback);
+    let last = memchr::memrchr(b'.', host).map_or(host, |dot| &host[dot + 1..]);
+    for (name, signal) in names_under(last) {
+        let is_under = host.strip_suffix(*name).is_some_and(|rest| rest.ends_with(b"."));
+        if host == *name || is_under {
+            signals.add(*signal);
+        }
     }
-    if [&b"nip.io"[..], b"xip.io", b"sslip.io", b"rebind.network", b"rbndr.us"]
-        .iter()
-        .any(|n| ends(n))
-    {
-        signals.add(Signal::UrlDisguised);
-    }
-    if [
-        &b"metadata.google.internal"[..],
-        b"metadata.packet.net",
-        b"metadata.goog",
-        b"instance-data",
-        b"metadata.platformequinix.com",
-        b"rancher-metadata",
-        b"metadata.azure.internal",
-    ]
-    .iter()
-    .any(|name| ends(name))
-    {
-        signals.add(Signal::UrlMetadata);
+}
+
+/// The names of note under a last label, and what they, and those under them, say.
+fn names_under(last: &[u8]) -> &'static [(&'static [u8], Signal)] {
+    use Signal::{UrlDisguised as Disguised, UrlLoopback as Loopback, UrlMetadata as Metadata};
+    match last {
+        b"localhost" => &[(b"localhost", Loopback)],
+        b"localdomain" => &[(b"localdomain", Loopback)],
+        b"localhost4" => &[(b"localhost4", Loopback)],
+        b"localhost6" => &[(b"localhost6", Loopback)],
+        b"ip6-localhost" => &[(b"ip6-localhost", Loopback)],
+        b"ip6-loopback" => &[(b"ip6-loopback", Loopback)],
+        b"ipv6-localhost" => &[(b"ipv6-localhost", Loopback)],
+        b"me" => &[(b"lvh.me", Loopback), (b"localtest.me", Loopback), (b"vcap.me", Loopback)],
+        b"uk" => &[(b"127-0-0-1.org.uk", Loopback)],
+        b"io" => &[(b"nip.io", Disguised), (b"xip.io", Disguised), (b"sslip.io", Disguised)],
+        b"network" => &[(b"rebind.network", Disguised)],
+        b"us" => &[(b"rbndr.us", Disguised)],
+        b"com" => &[(b"lacolhost.com", Loopback), (b"metadata.platformequinix.com", Metadata)],
+        b"net" => {
+            &[(b"spoofed.burpcollaborator.net", Loopback), (b"metadata.packet.net", Metadata)]
+        }
+        b"internal" => &[
+            (b"docker.internal", Loopback),
+            (b"metadata.google.internal", Metadata),
+            (b"metadata.azure.internal", Metadata),
+        ],
+        b"goog" => &[(b"metadata.goog", Metadata)],
+        b"instance-data" => &[(b"instance-data", Metadata)],
+        b"rancher-metadata" => &[(b"rancher-metadata", Metadata)],
+        _ => &[],
     }
 }
 
@@ -140,6 +132,9 @@ fn host(url: &[u8]) -> Option<Host<'_>> {
 /// An IPv4 address in any of the forms that `inet_aton` takes, and whether it is in the usual one.
 fn address(host: &[u8]) -> Option<([u8; 4], bool)> {
     let host = host.strip_suffix(b".").unwrap_or(host);
+    if !host.first().is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
     let mut plain = true;
     let mut parts = [0u64; 4];
     let mut count = 0;

@@ -2,6 +2,7 @@
 
 use memchr::{memchr, memchr2};
 
+use super::lanes::{before, equal};
 use super::{Bounds, Sink, Window};
 use crate::inspect::value::Place;
 
@@ -21,22 +22,41 @@ static HEX: [u8; 256] = {
 /// Decodes `%XX` and `+` into `out`, which is cleared first; never longer than the text.
 pub fn decode_form(text: &[u8], out: &mut Vec<u8>) {
     out.clear();
-    out.reserve(text.len());
-    let mut rest = text;
-    while let Some(at) = memchr(b'%', rest) {
-        push_spaced(&rest[..at], out);
-        let digit = |at: usize| rest.get(at).map_or(0xFF, |&b| HEX[usize::from(b)]);
-        let (high, low) = (digit(at + 1), digit(at + 2));
-        let (byte, length) = if high | low < 16 { (high << 4 | low, 3) } else { (b'%', 1) };
-        out.push(byte);
-        rest = &rest[at + length..];
+    // Words are written whole, and what is too much is written over.
+    out.resize(text.len() + 8, 0);
+    let (mut from, mut to) = (0, 0);
+    while let Some(bytes) = text[from..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*bytes);
+        let spaced = word ^ (equal(word, b'+') >> 7) * u64::from(b'+' ^ b' ');
+        out[to..to + 8].copy_from_slice(&spaced.to_le_bytes());
+        let plain = before(equal(word, b'%'));
+        from += plain;
+        to += plain;
+        if plain < 8 {
+            let (byte, length) = escape(&text[from..]);
+            out[to] = byte;
+            from += length;
+            to += 1;
+        }
     }
-    push_spaced(rest, out);
+    while from < text.len() {
+        let (byte, length) = match text[from] {
+            b'+' => (b' ', 1),
+            b'%' => escape(&text[from..]),
+            b => (b, 1),
+        };
+        out[to] = byte;
+        from += length;
+        to += 1;
+    }
+    out.truncate(to);
 }
 
-/// Adds a text without escapes.
-fn push_spaced(text: &[u8], out: &mut Vec<u8>) {
-    out.extend(text.iter().map(|&b| if b == b'+' { b' ' } else { b }));
+/// What a text begins with whose first byte is `%`, and how long that is.
+fn escape(text: &[u8]) -> (u8, usize) {
+    let digit = |at: usize| text.get(at).map_or(0xFF, |&b| HEX[usize::from(b)]);
+    let (high, low) = (digit(1), digit(2));
+    if high | low < 16 { (high << 4 | low, 3) } else { (b'%', 1) }
 }
 
 /// The pairs of a query string that is all there, still encoded.
@@ -64,9 +84,20 @@ pub fn cookies(field: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 /// Whether a decoded name has what names of parameters do not have.
 pub fn is_odd(name: &[u8]) -> bool {
-    const ODD: &[u8] = b" '\"<>(){};`|\\&!,\n";
-    name.iter().any(|b| ODD.contains(b))
+    name.iter().any(|&b| ODD[usize::from(b)])
 }
+
+/// The bytes that names do not have.
+static ODD: [bool; 256] = {
+    let mut odd = [false; 256];
+    let all = b" '\"<>(){};`|\\&!,\n";
+    let mut at = 0;
+    while at < all.len() {
+        odd[all[at] as usize] = true;
+        at += 1;
+    }
+    odd
+};
 
 /// Reads a form.
 #[derive(Debug)]
@@ -242,6 +273,29 @@ mod tests {
         #[test]
         fn chunks_do_not_matter(text in "[a-c=&%+2]{0,60}", step in 1usize..20) {
             prop_assert_eq!(read(text.as_bytes(), step), read(text.as_bytes(), 1000));
+        }
+
+        #[test]
+        fn decoded_as_byte_by_byte(text in "[%+0-9a-fgx/\u{ab}\u{1f4a5}]{0,40}") {
+            let text = text.as_bytes();
+            let (mut expected, mut from) = (Vec::new(), 0);
+            while from < text.len() {
+                let digits = text.get(from + 1..from + 3).filter(|d| d.is_ascii());
+                let digits = digits.and_then(|d| std::str::from_utf8(d).ok());
+                let is_hex = |d: &&str| d.bytes().all(|b| b.is_ascii_hexdigit());
+                match (text[from], digits.filter(is_hex)) {
+                    (b'%', Some(digits)) => {
+                        expected.push(u8::from_str_radix(digits, 16).expect("digits"));
+                        from += 2;
+                    }
+                    (b'+', _) => expected.push(b' '),
+                    (b, _) => expected.push(b),
+                }
+                from += 1;
+            }
+            let mut out = Vec::new();
+            decode_form(text, &mut out);
+            prop_assert_eq!(out, expected);
         }
 
         #[test]

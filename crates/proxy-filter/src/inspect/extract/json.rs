@@ -2,9 +2,13 @@
 
 use memchr::memchr2;
 
+use super::lanes::{before, equal};
 use super::{Bounds, Progress, Sink, Window};
 use crate::inspect::steps::steps;
 use crate::inspect::value::Place;
+
+/// Bytes of the longest number or literal behind its first byte.
+const SCALAR: usize = 60;
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +87,7 @@ impl JsonReader {
                     {
                         self.string(&rest[..end], escaped, name, sink);
                         at += end + 1;
+                        at += self.next_string(&chunk[at..]);
                         continue;
                     }
                     let Some(end) = memchr2(b'"', b'\\', rest) else {
@@ -102,15 +107,21 @@ impl JsonReader {
                     self.add(&chunk[at..=at], sink);
                     self.state = State::String { name };
                 }
-                State::Scalar if is_scalar(b) => {
-                    self.scalar = self.scalar.saturating_add(1);
-                    // Longer than any number that is meant as one.
-                    if self.scalar > 60 {
-                        return Progress::Broken(at);
-                    }
-                }
                 State::Scalar => {
-                    self.state = State::After;
+                    let rest = &chunk[at..];
+                    let end = rest.iter().position(|&b| !is_scalar(b));
+                    let length = end.unwrap_or(rest.len());
+                    // Longer than any number that is meant as one.
+                    let room = SCALAR - usize::from(self.scalar);
+                    if length > room {
+                        return Progress::Broken(at + room);
+                    }
+                    self.scalar += length as u8;
+                    at += length;
+                    if end.is_some() {
+                        self.state = State::After;
+                        at += self.next_string(&chunk[at..]);
+                    }
                     continue;
                 }
                 _ => {
@@ -122,6 +133,20 @@ impl JsonReader {
             at += 1;
         }
         Progress::Taken
+    }
+
+    /// Takes what mostly follows a string or number, a sign and the next string's quote; gives their length.
+    fn next_string(&mut self, rest: &[u8]) -> usize {
+        let is_name = match (self.state, rest) {
+            (State::Colon, [b':', b'"', ..]) => false,
+            (State::After, [b',', b'"', ..]) => match self.open.last() {
+                Some(&is_object) => is_object,
+                None => return 0,
+            },
+            _ => return 0,
+        };
+        self.state = State::String { name: is_name };
+        2
     }
 
     /// Takes a byte between values; gives whether it fits.
@@ -233,14 +258,9 @@ fn quote_or_backslash(text: &[u8]) -> Option<usize> {
     const SHORT: usize = 24;
     for (n, word) in text[..text.len().min(SHORT)].as_chunks::<8>().0.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        // The highest bit of each byte that is the one sought, and perhaps of some behind it.
-        let marks = |b: u8| {
-            let zeros = word ^ u64::from_le_bytes([b; 8]);
-            zeros.wrapping_sub(0x0101_0101_0101_0101) & !zeros & 0x8080_8080_8080_8080
-        };
-        let found = marks(b'"') | marks(b'\\');
+        let found = equal(word, b'"') | equal(word, b'\\');
         if found != 0 {
-            return Some(8 * n + found.trailing_zeros() as usize / 8);
+            return Some(8 * n + before(found));
         }
     }
     let seen = text.len().min(SHORT) / 8 * 8;

@@ -9,8 +9,8 @@ use crate::inspect::value::{Place, Value};
 /// The longest value that is remembered, in bytes.
 const LONGEST: usize = 24;
 
-/// How many values are remembered; a power of two. Each takes 32 bytes.
-const SLOTS: usize = 128;
+/// How many values are remembered, two of each of so many hashes. Each takes 32 bytes.
+const SETS: usize = 64;
 
 /// Values of one request before any is remembered: most requests have fewer.
 const FIRST: u32 = 16;
@@ -19,17 +19,18 @@ const FIRST: u32 = 16;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Key {
     words: [u64; LONGEST / 8],
-    /// Its length plus one, its place, and whether it is a name.
+    /// Its length plus one, how deep it was inside of others, its place, and whether it is a name.
     kind: u32,
 }
 
 /// The values that had nothing.
 #[derive(Debug, Default)]
-pub(super) struct Clean(Option<Box<[Key; SLOTS]>>);
+pub(super) struct Clean(Option<Box<[[Key; 2]; SETS]>>);
 
 impl Key {
-    /// The key of the value of this number, if it is worth remembering.
-    pub(super) fn of(value: &Value<'_>, number: u32) -> Option<Self> {
+    /// The key of the value of this number at this depth, if it is worth remembering. The depth
+    /// matters, for what is too deep is not taken apart.
+    pub(super) fn of(value: &Value<'_>, depth: u8, number: u32) -> Option<Self> {
         let bytes = value.bytes;
         if number < FIRST || bytes.len() > LONGEST {
             return None;
@@ -44,28 +45,40 @@ impl Key {
         };
         let place = value.place as u32;
         debug_assert!((place as usize) < Place::ALL.len());
-        let kind = (bytes.len() as u32 + 1) << 8 | place << 1 | u32::from(value.is_name);
+        let (length, depth) = (bytes.len() as u32 + 1, u32::from(depth));
+        let kind = length << 16 | depth << 8 | place << 1 | u32::from(value.is_name);
         Some(Self { words, kind })
     }
 
-    fn slot(&self) -> usize {
-        let mix = |hash: u64, word: u64| {
-            (hash.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        };
-        let hash = self.words.iter().fold(u64::from(self.kind), |hash, &word| mix(hash, word));
-        (hash >> 32) as usize % SLOTS
+    fn set(&self) -> usize {
+        let [a, b, c] = self.words;
+        let all = a ^ b.rotate_left(23) ^ c.rotate_left(41) ^ u64::from(self.kind);
+        let hash = all.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (hash >> 32) as usize % SETS
     }
 }
 
 impl Clean {
     /// Whether such a value had nothing.
-    pub(super) fn has(&self, key: &Key) -> bool {
-        self.0.as_ref().is_some_and(|slots| slots[key.slot()] == *key)
+    pub(super) fn has(&mut self, key: &Key) -> bool {
+        let Some(sets) = &mut self.0 else { return false };
+        let set = &mut sets[key.set()];
+        if set[0] == *key {
+            return true;
+        }
+        // The one that was not asked for makes room for the next.
+        let is_second = set[1] == *key;
+        if is_second {
+            set.swap(0, 1);
+        }
+        is_second
     }
 
     /// It had nothing.
     pub(super) fn add(&mut self, key: Key) {
-        self.0.get_or_insert_with(|| Box::new([Key::default(); SLOTS]))[key.slot()] = key;
+        let sets = self.0.get_or_insert_with(|| Box::new([[Key::default(); 2]; SETS]));
+        let set = &mut sets[key.set()];
+        *set = [key, set[0]];
     }
 }
 
@@ -76,7 +89,7 @@ mod tests {
     #[test]
     fn only_what_is_the_same_is_known() {
         let value = Value { place: Place::Json, name: b"a", bytes: b"red", is_name: false };
-        let key = |value: Value<'_>| Key::of(&value, FIRST).expect("a short value");
+        let key = |value: Value<'_>| Key::of(&value, 0, FIRST).expect("a short value");
         let mut clean = Clean::default();
         assert!(!clean.has(&key(value)));
         clean.add(key(value));
@@ -91,7 +104,17 @@ mod tests {
         ] {
             assert!(!clean.has(&key(other)), "{other:?}");
         }
-        assert!(Key::of(&value, FIRST - 1).is_none());
-        assert!(Key::of(&Value { bytes: &[b'a'; LONGEST + 1], ..value }, FIRST).is_none());
+        let long = |bytes: &'static [u8]| key(Value { bytes, ..value });
+        for (one, other) in [
+            (&b"01234567"[..], &b"0123456701234567"[..]),
+            (b"0123456701234567", b"012345670123456701234567"),
+            (b"0000000000", b"00000000000"),
+            (b"ab", b"ba"),
+        ] {
+            assert_ne!(long(one), long(other));
+        }
+        assert!(Key::of(&value, 0, FIRST - 1).is_none());
+        assert_ne!(Key::of(&value, 1, FIRST), Key::of(&value, 0, FIRST));
+        assert!(Key::of(&Value { bytes: &[b'a'; LONGEST + 1], ..value }, 0, FIRST).is_none());
     }
 }

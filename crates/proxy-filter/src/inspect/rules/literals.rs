@@ -26,13 +26,21 @@ struct Entry {
     length: u16,
     /// Where in the literal the three bytes begin; before it, where it is that short.
     offset: i16,
+    /// Whether the bytes are all of it.
+    is_whole: bool,
 }
 
 impl Entry {
     fn of(literal: &[u8], number: usize, offset: i16) -> Self {
-        let (literal_number, length) = (number as u16, literal.len() as u16);
-        let mut entry =
-            Self { bytes: 0, case: 0, there: 0, literal: literal_number, length, offset };
+        let mut entry = Self {
+            bytes: 0,
+            case: 0,
+            there: 0,
+            literal: number as u16,
+            length: literal.len() as u16,
+            offset,
+            is_whole: offset <= 0 && literal.len() as i16 <= offset + 8,
+        };
         for n in 0..8 {
             let at = usize::try_from(offset + n).ok();
             let Some(&b) = at.and_then(|at| literal.get(at)) else { continue };
@@ -51,14 +59,18 @@ impl Entry {
     }
 }
 
+/// Threes of a bucket. Of so few mostly one is in the set.
+const BUCKET: usize = 8;
+
+const BUCKETS: usize = threes::ALL / BUCKET;
+
 /// The literals, compiled.
 #[derive(Debug)]
 pub(super) struct Literals {
     texts: Vec<Box<[u8]>>,
-    /// Which threes have a bucket.
     threes: Threes,
-    /// Where the bucket of each three begins in `members`, and where the last one ends.
-    buckets: Vec<u32>,
+    /// Where the bucket of each eight threes begins in `members`, and where the last one ends.
+    buckets: Box<[u32; BUCKETS + 1]>,
     /// The numbers of entries.
     members: Vec<u16>,
     entries: Vec<Entry>,
@@ -94,13 +106,10 @@ impl Literals {
             }
         }
         all.sort_unstable();
-        let mut buckets = Vec::new();
-        for (at, (three, _)) in all.iter().enumerate() {
-            if at == 0 || all[at - 1].0 != *three {
-                buckets.push(at as u32);
-            }
+        let mut buckets = Box::new([0; BUCKETS + 1]);
+        for (bucket, begin) in buckets.iter_mut().enumerate() {
+            *begin = all.partition_point(|(three, _)| three / BUCKET < bucket) as u32;
         }
-        buckets.push(all.len() as u32);
         Self {
             texts: texts.iter().map(|t| t.clone().into_boxed_slice()).collect(),
             threes: Threes::new(all.iter().map(|(three, _)| *three)),
@@ -117,35 +126,32 @@ impl Literals {
     }
 
     /// Compares the literals of a bucket, whose three bytes stand at `at`.
+    #[inline]
     fn compare(&self, text: &[u8], at: usize, found: &mut impl FnMut(usize, usize, usize)) {
         let Some(rest) = text.get(at..) else { return };
         let near = rest.first_chunk().copied().unwrap_or_else(|| threes::padded(rest));
-        let Some(bucket) = self.threes.rank(&near) else { return };
+        let bucket = threes::number(&near) / BUCKET;
         let near = u64::from_le_bytes(near);
         let range = self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize;
-        for &entry in &self.members[range] {
+        for &entry in self.members.get(range).unwrap_or_default() {
             steps(1);
             let entry = &self.entries[usize::from(entry)];
-            if entry.fits(near) {
-                self.confirm(text, at, entry, found);
+            if entry.fits(near) && self.is_whole(text, at, entry) {
+                let start = at.wrapping_add_signed(-isize::from(entry.offset));
+                found(usize::from(entry.literal), start, start + usize::from(entry.length));
             }
         }
     }
 
-    /// Compares all of a literal.
-    fn confirm(
-        &self,
-        text: &[u8],
-        at: usize,
-        entry: &Entry,
-        found: &mut impl FnMut(usize, usize, usize),
-    ) {
-        let Some(start) = at.checked_add_signed(-isize::from(entry.offset)) else { return };
+    /// Whether all of a literal stands where it fits.
+    fn is_whole(&self, text: &[u8], at: usize, entry: &Entry) -> bool {
+        let Some(start) = at.checked_add_signed(-isize::from(entry.offset)) else { return false };
         let end = start + usize::from(entry.length);
-        let number = usize::from(entry.literal);
-        if text.get(start..end).is_some_and(|text| text.eq_ignore_ascii_case(&self.texts[number])) {
-            found(number, start, end);
+        if entry.is_whole {
+            return end <= text.len();
         }
+        let literal = &self.texts[usize::from(entry.literal)];
+        text.get(start..end).is_some_and(|text| text.eq_ignore_ascii_case(literal))
     }
 }
 

@@ -6,7 +6,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::literals::Literals;
 use super::{Rule, RuleError, RuleSet, Test};
 use crate::inspect::detect::{Signal, Signals};
-use crate::inspect::kinds::Kinds;
+use crate::inspect::kinds::{Kinds, OneOf};
 use crate::inspect::steps::steps;
 use crate::inspect::value::Value;
 
@@ -51,6 +51,7 @@ pub(in crate::inspect) struct Matcher {
     finder: Literals,
     /// The literals of one byte.
     ones: Vec<(u8, usize)>,
+    ones_kinds: OneOf,
     /// For each literal the rules that wait for it, and how it must stand.
     literals: Vec<Literal>,
     expressions: Vec<Option<Regex>>,
@@ -116,8 +117,16 @@ impl Matcher {
             [one] => Some((one, number)),
             _ => None,
         };
-        let ones = texts.iter().enumerate().filter_map(one).collect();
-        Ok(Self { rules, finder: Literals::new(&texts), ones, literals, expressions, signals })
+        let ones: Vec<_> = texts.iter().enumerate().filter_map(one).collect();
+        Ok(Self {
+            rules,
+            finder: Literals::new(&texts),
+            ones_kinds: ones.iter().map(|(one, _)| *one).collect(),
+            ones,
+            literals,
+            expressions,
+            signals,
+        })
     }
 
     /// The rules, in their order.
@@ -166,7 +175,8 @@ impl Matcher {
             }
         };
         self.finder.find(text, &mut found);
-        for (one, number) in &self.ones {
+        let ones = if kinds.may_have_one_of(self.ones_kinds) { &self.ones[..] } else { &[] };
+        for (one, number) in ones {
             if kinds.may_have(*one) {
                 steps(text.len());
                 self.one(*one, *number, text, &mut found);

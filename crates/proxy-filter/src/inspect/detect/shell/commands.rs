@@ -18,6 +18,14 @@ pub(super) fn known(name: &[u8]) -> Option<Known> {
     if name.len() < 2 || name.len() > 24 {
         return None;
     }
+    let letter = usize::from(name[0].wrapping_sub(b'a'));
+    if letter >= 26 {
+        return None;
+    }
+    let lengths = LENGTHS[pair(name[0], name[1])];
+    if lengths == 0 {
+        return None;
+    }
     // Versions: `python3`, `php8.2`, `gcc10.1`.
     let name = match name.iter().position(u8::is_ascii_digit) {
         Some(end) if end >= 2 && name[end..].iter().all(|b| b.is_ascii_digit() || *b == b'.') => {
@@ -25,8 +33,7 @@ pub(super) fn known(name: &[u8]) -> Option<Known> {
         }
         _ => name,
     };
-    let letter = usize::from(name[0].wrapping_sub(b'a'));
-    if letter >= 26 || LENGTHS[pair(name[0], name[1])] & 1 << name.len() == 0 {
+    if lengths & 1 << name.len() == 0 {
         return None;
     }
     let lists = [

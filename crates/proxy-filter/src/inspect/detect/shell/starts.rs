@@ -16,7 +16,7 @@ pub(super) struct Starts<'a> {
 /// Bytes that are looked for together, by the bits of their kinds.
 const GROUPS: [(u32, [u8; 3]); 3] = [
     (Kinds::SEPARATOR, [b';', b'|', b'&']),
-    (Kinds::SPACE | Kinds::ANGLE, [b'\n', b'<', b'>']),
+    (Kinds::BREAK | Kinds::ANGLE, [b'\n', b'<', b'>']),
     (Kinds::EXPANSION, [b'$', b'`', b'{']),
 ];
 

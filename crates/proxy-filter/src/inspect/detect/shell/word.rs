@@ -66,31 +66,67 @@ impl Word {
     }
 }
 
-/// Whether the word that begins at `from` is plainly none that matters: letters and digits that are
-/// no name of a command, nothing hidden and no directory. Says no where it is not plain.
+/// Whether the word that begins at `from` is plainly none that matters: its last part is no name of
+/// a command, nothing is hidden, and it does not lie where programs lie. Says no where it is not
+/// plain.
 pub(super) fn is_no_command(text: &[u8], from: usize) -> bool {
     let rest = text.get(from..).unwrap_or_default();
     let Some(start) = rest.iter().take(32).position(|&b| !is_opening(b)) else { return false };
-    let mut name = [0; 28];
-    let mut length = 0;
-    for &b in &rest[start..] {
-        match b {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => {
+    let near = &rest[start..rest.len().min(start + LONGEST)];
+    let mut name = [0; 32];
+    let (mut length, mut end) = (0, near.len());
+    for (at, &b) in near.iter().enumerate() {
+        match PARTS[usize::from(b)] {
+            letter if letter > SLASH => {
                 if length == name.len() {
                     return false;
                 }
-                name[length] = b.to_ascii_lowercase();
+                name[length] = letter;
                 length += 1;
             }
-            // What may go on, or hide the rest.
-            b'.' | b'/' | b'\\' | b'\'' | b'"' | b'^' | b'$' | b':' => return false,
-            _ => break,
+            SLASH => {
+                let directory = &name[..length];
+                let has = |part: &[u8]| directory.windows(part.len()).any(|w| w == part);
+                if directory.ends_with(b"bin") || has(b"system32") || has(b"syswow64") {
+                    return false;
+                }
+                length = 0;
+            }
+            // A drive, or what may hide the rest.
+            HIDES if b != b':' || at <= 1 => return false,
+            _ => {
+                end = at;
+                break;
+            }
         }
     }
-    steps(start + length + 1);
+    steps(start + end + 1);
     let name = &name[..length];
-    known(name).is_none() && !is_runner(name)
+    end < LONGEST && !name.contains(&b'.') && known(name).is_none() && !is_runner(name)
 }
+
+/// Marks what may hide a name.
+const HIDES: u8 = 1;
+
+/// Marks the end of a directory.
+const SLASH: u8 = 2;
+
+/// The bytes of words in lower case, and 0 for what ends them.
+static PARTS: [u8; 256] = {
+    let mut parts = [0; 256];
+    let mut n = 0;
+    while n < 256 {
+        let b = n as u8;
+        parts[n] = match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => b.to_ascii_lowercase(),
+            b'/' => SLASH,
+            b'\\' | b'\'' | b'"' | b'^' | b'$' | b':' => HIDES,
+            _ => 0,
+        };
+        n += 1;
+    }
+    parts
+};
 
 /// Reads the word that begins at `from`, after spaces.
 pub(super) fn read(text: &[u8], from: usize) -> Word {
@@ -174,12 +210,27 @@ fn push(word: &mut Word, b: u8) {
 
 /// Whether a byte may stand before the first word.
 fn is_opening(b: u8) -> bool {
-    is_space(b) || matches!(b, b'(' | b'{' | b'!' | b'@')
+    GAPS[usize::from(b)] != 0
 }
 
 fn is_space(b: u8) -> bool {
-    matches!(b, b' ' | b'\t' | b'\r' | b'\n' | b'+' | 0x0B | 0x0C)
+    GAPS[usize::from(b)] == 1
 }
+
+/// What stands between words: 1 for spaces, 2 for what may open a command.
+static GAPS: [u8; 256] = {
+    let mut gaps = [0; 256];
+    let mut n = 0;
+    while n < 256 {
+        gaps[n] = match n as u8 {
+            b' ' | b'\t' | b'\r' | b'\n' | b'+' | 0x0B | 0x0C => 1,
+            b'(' | b'{' | b'!' | b'@' => 2,
+            _ => 0,
+        };
+        n += 1;
+    }
+    gaps
+};
 
 /// An expansion that is mostly empty: `$@`, `$*`, `$1`, `$u`, `${x}`, but not `$IFS`, which is a
 /// space. Gives its length.
@@ -275,14 +326,14 @@ mod tests {
         /// What is said to be no command is none when it is read.
         #[test]
         fn no_command_is_none(
-            text in "( |cat|id|item|the|x|python3|sudo|then|a-b|\\(|\\{|'|\"|\\\\|/|\\.|:|\\$|\\^|;|,|=|-|[0-9]|\n|é){0,8}",
+            text in "( |bin/|System32|cat|id|item|the|x|python3|sudo|then|a-b|\\(|\\{|'|\"|\\\\|/|\\.|:|\\$|\\^|;|,|=|-|[0-9]|\n|é){0,8}",
             from in 0usize..3,
         ) {
             let text = text.as_bytes();
             if from <= text.len() && is_no_command(text, from) {
                 let word = read(text, from);
                 prop_assert!(known(word.name()).is_none() && !is_runner(word.name()));
-                prop_assert!(!word.has_path && !word.hidden);
+                prop_assert!(!word.hidden && !(word.has_path && word.command_directory()));
             }
         }
     }

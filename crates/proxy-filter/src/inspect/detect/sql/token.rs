@@ -376,5 +376,16 @@ pub(super) fn is_name_start(b: u8) -> bool {
 
 /// Whether a byte goes on a name or keyword.
 pub(super) fn is_name(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || b >= 0x80
+    NAMES[usize::from(b)]
 }
+
+static NAMES: [bool; 256] = {
+    let mut names = [false; 256];
+    let mut n = 0;
+    while n < 256 {
+        let b = n as u8;
+        names[n] = b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || b >= 0x80;
+        n += 1;
+    }
+    names
+};

@@ -19,41 +19,23 @@ pub(super) const ALL: usize = 1 << 18;
 #[derive(Debug)]
 pub(super) struct Threes {
     bits: Box<[u64; ALL / 64]>,
-    /// How many stand in the words before each word of the bitmap.
-    ranks: Box<[u16; ALL / 64]>,
 }
 
 impl Threes {
-    /// The set of these threes, of which there are less than 65,536.
+    /// The set of these threes.
     pub(super) fn new(threes: impl IntoIterator<Item = usize>) -> Self {
         let mut bits = Box::new([0u64; ALL / 64]);
         for three in threes {
             bits[three / 64] |= 1 << (three % 64);
         }
-        let mut ranks = Box::new([0u16; ALL / 64]);
-        let mut rank = 0u32;
-        for (before, word) in ranks.iter_mut().zip(bits.iter()) {
-            *before = rank as u16;
-            rank += word.count_ones();
-        }
-        Self { bits, ranks }
-    }
-
-    /// How many threes of the set come before the one at the beginning of a text, if it is in the set
-    /// itself.
-    pub(super) fn rank(&self, text: &[u8; 8]) -> Option<usize> {
-        let lanes = pack(text);
-        let (word, bit) = (lanes as usize % (ALL / 64), lanes >> 16 & 63);
-        let bits = self.bits[word];
-        let below = (bits & ((1 << bit) - 1)).count_ones() as usize;
-        (bits >> bit & 1 != 0).then(|| usize::from(self.ranks[word]) + below)
+        Self { bits }
     }
 
     /// Says the even offsets at which a three of the set begins; behind the end stand zeros. Some
     /// that it says are behind the end.
     pub(super) fn find(&self, text: &[u8], mut found: impl FnMut(usize)) {
-        let (words, rest) = text.as_chunks::<8>();
-        let last = &padded(rest);
+        let (mut words, rest) = text.as_chunks::<8>();
+        let last = padded(rest);
         let mut say = |end: usize, mut hits: u64| {
             while hits != 0 {
                 found(end - 2 - 2 * hits.trailing_zeros() as usize);
@@ -61,31 +43,36 @@ impl Threes {
             }
         };
         let mut end = 0;
-        let mut groups = words.chunks(GROUP).peekable();
-        while let Some(group) = groups.next() {
-            let behind = groups.peek().map_or(last, |next| &next[0]);
-            end += 8 * group.len();
-            say(end, self.hits(group, behind));
+        while let Some((group, behind)) = words.split_at_checked(GROUP) {
+            end += 8 * GROUP;
+            say(end, hits(&self.bits, group, behind.first().unwrap_or(&last), None));
+            words = behind;
         }
-        if !rest.is_empty() {
-            say(end + 8, self.hits(std::slice::from_ref(last), &[0; 8]));
-        }
+        say(end + 8 * words.len() + 8, hits(&self.bits, words, &last, Some(&[0; 8])));
     }
+}
 
-    /// Whether the threes at the even offsets of at most sixteen words are in the set: a bit for each,
-    /// the last one lowest.
-    #[inline(never)]
-    fn hits(&self, words: &[[u8; 8]], behind: &[u8; 8]) -> u64 {
-        let bits = &*self.bits;
-        let mut hits = 0;
-        let Some((first, words)) = words.split_first() else { return 0 };
-        let mut lanes = pack(first);
-        for word in words {
+/// Whether the threes at the even offsets of at most sixteen words are in the set: a bit for each,
+/// the last one lowest. Where there is something behind the word behind, that is looked at, too.
+#[inline(never)]
+fn hits(
+    bits: &[u64; ALL / 64],
+    words: &[[u8; 8]],
+    behind: &[u8; 8],
+    beyond: Option<&[u8; 8]>,
+) -> u64 {
+    let mut hits = 0;
+    let mut lanes = pack(words.first().unwrap_or(behind));
+    if let Some((_, words)) = words.split_first() {
+        for word in words.iter().chain([behind]) {
             let next = pack(word);
             hits = four(bits, lanes, next, hits);
             lanes = next;
         }
-        four(bits, lanes, pack(behind), hits)
+    }
+    match beyond {
+        Some(beyond) => four(bits, lanes, pack(beyond), hits),
+        None => hits,
     }
 }
 
@@ -127,6 +114,13 @@ pub(super) const fn fold(b: u8) -> usize {
     (b & 0x1F | b >> 1 & 0x20) as usize
 }
 
+/// The number of the three at the beginning of a text.
+#[inline]
+pub(super) fn number(text: &[u8; 8]) -> usize {
+    let lanes = pack(text);
+    lanes as usize % (ALL / 64) * 64 + (lanes >> 16 & 63) as usize
+}
+
 /// The number of a three of classes.
 pub(super) const fn three(a: usize, b: usize, c: usize) -> usize {
     (a | b << 6) << 6 | c
@@ -156,7 +150,7 @@ mod tests {
             prop_assert_eq!(&found, &expected);
             for n in found {
                 let word = padded(&text[n..text.len().min(n + 7)]);
-                prop_assert_eq!(threes.rank(&word), Some(0));
+                prop_assert_eq!(number(&word), sought);
             }
         }
     }
