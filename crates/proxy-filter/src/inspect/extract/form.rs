@@ -27,7 +27,7 @@ pub fn decode_form(text: &[u8], out: &mut Vec<u8>) {
     let (mut from, mut to) = (0, 0);
     while let Some(bytes) = text[from..].first_chunk::<8>() {
         let word = u64::from_le_bytes(*bytes);
-        let spaced = word ^ (equal(word, b'+') >> 7) * u64::from(b'+' ^ b' ');
+        let spaced = word ^ ((equal(word, b'+') >> 7) * u64::from(b'+' ^ b' '));
         out[to..to + 8].copy_from_slice(&spaced.to_le_bytes());
         let plain = before(equal(word, b'%'));
         from += plain;

@@ -5,7 +5,7 @@
 pub(super) fn equal(word: u64, b: u8) -> u64 {
     const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
     let zeros = word ^ u64::from_le_bytes([b; 8]);
-    !((zeros & LOW) + LOW | zeros) & !LOW
+    !(((zeros & LOW) + LOW) | zeros) & !LOW
 }
 
 /// How many bytes stand before the first that is marked.

@@ -333,7 +333,8 @@ mod tests {
             if from <= text.len() && is_no_command(text, from) {
                 let word = read(text, from);
                 prop_assert!(known(word.name()).is_none() && !is_runner(word.name()));
-                prop_assert!(!word.hidden && !(word.has_path && word.command_directory()));
+                prop_assert!(!word.hidden);
+                prop_assert!(!word.has_path || !word.command_directory());
             }
         }
     }
