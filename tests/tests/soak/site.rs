@@ -173,6 +173,10 @@ impl Site {
     /// The proxy's own count of reloads: all took effect.
     pub(crate) fn check_reloads(&self, due: u64) {
         let name = "proxy_config_reloads_total{outcome=\"applied\"}";
+        // It is seen in answers before it is counted.
+        waiting::until("every reload is counted", || {
+            (operator::metric(&self.proxy, name) >= due as f64).then_some(())
+        });
         assert_eq!(operator::metric(&self.proxy, name), due as f64);
         assert_eq!(operator::metric(&self.proxy, "proxy_config_last_reload_successful"), 1.0);
     }
