@@ -50,6 +50,8 @@ use upgrading::Upgrading;
 
 /// How often idle connections are swept and metrics are kept in order.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(2);
+/// How long those who have connected before the end of accepting have to begin a request.
+const LAST_CALL: Duration = Duration::from_millis(200);
 /// How often a drain looks whether the last requests are sent.
 const SETTLING_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -261,18 +263,20 @@ async fn drain(running: &mut Running, signals: &mut Signals, succeeded: bool) {
     // Load balancers learn from readiness first, while connections are still accepted. Clients
     // learn from their next answers.
     let wait = async {
-        match succeeded {
-            false => tokio::time::sleep(lame_duck).await,
-            true => drop(tokio::time::timeout(doors::GRACE, drain.emptied()).await),
-        }
+        let patience = if succeeded {
+            doors::GRACE
+        } else {
+            tokio::time::sleep(lame_duck).await;
+            running.last_call();
+            LAST_CALL
+        };
+        let _ = tokio::time::timeout(patience, drain.emptied()).await;
     };
     let patient = tokio::select! {
         () = wait => true,
         () = signals.end() => false,
     };
     drain.drain();
-    // Whoever comes now is refused at once, instead of waiting in a queue that nobody serves.
-    running.sockets = Sockets::default();
     tokio::select! {
         () = std::future::ready(()), if !patient => {}
         () = settled(&running.state) => {}

@@ -81,6 +81,12 @@ impl Doors {
 }
 
 impl Doors {
+    /// Accepts what waits in the queues of the sockets, and nothing more.
+    pub(super) fn last_call(&self) {
+        let doors = self.open.values().flat_map(|listening| listening.doors.values());
+        doors.for_each(|door| door.stop.drain());
+    }
+
     /// Accepts nothing more. What waits in the queues of the sockets is for who has them too.
     pub(super) fn stop_accepting(&mut self) {
         let doors = self.open.values_mut().flat_map(|listening| listening.doors.values_mut());

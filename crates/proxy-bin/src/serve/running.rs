@@ -204,6 +204,13 @@ impl Running {
         self.operators.stop_accepting();
     }
 
+    /// Accepts who waits in the queues of the sockets, and nobody after: whoever comes then is refused
+    /// at once, instead of waiting in a queue that nobody serves.
+    pub(super) fn last_call(&mut self) {
+        self.doors.last_call();
+        self.sockets = Sockets::default();
+    }
+
     /// Leaves the UDP sockets to the process that serves now, which hears of it.
     #[cfg(feature = "http3")]
     pub(super) fn release(&self, successor: &Successor) {
