@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use clap::ValueEnum;
 
+use crate::certificate::Certificate;
 use crate::command_line::Options;
 use crate::failure::Failure;
 use crate::origin::{Origin, nginx_command};
@@ -63,6 +64,21 @@ pub(crate) struct Varnish {
     pub(crate) varnishncsa: PathBuf,
 }
 
+/// What all contenders are started with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around<'a> {
+    /// How to measure.
+    pub(crate) options: &'a Options,
+    /// Where the programs are.
+    pub(crate) programs: &'a Programs,
+    /// For configurations and logs.
+    pub(crate) workdir: &'a Workdir,
+    /// Where a cache may keep files, and that it is to be one.
+    pub(crate) store: Option<&'a Workdir>,
+    /// What to show, and that TLS is to be spoken.
+    pub(crate) certificate: Option<&'a Certificate>,
+}
+
 /// A contender that answers.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -101,16 +117,13 @@ impl Contender {
         }
     }
 
-    /// Starts it in front of the origin and waits until it answers. `store` is
-    /// where a cache may keep files, and that it is to be one.
+    /// Starts it in front of the origin and waits until it answers.
     pub(crate) async fn start(
         self,
-        options: &Options,
-        programs: &Programs,
+        around: &Around<'_>,
         origin: &Origin,
-        workdir: &Workdir,
-        store: Option<&Workdir>,
     ) -> Result<Running, Failure> {
+        let Around { options, programs, workdir, store, certificate } = *around;
         let name = self.name().replace(' ', "-");
         let directory = workdir.inner(&name)?;
         let store = store.map(|store| store.inner(&name)).transpose()?;
@@ -124,6 +137,7 @@ impl Contender {
             directory: &directory,
             log: log.as_deref(),
             store: store.as_deref(),
+            certificate,
             tuned: self == Self::NginxTuned,
         };
         let (mut command, stdout) = match self {
@@ -134,7 +148,8 @@ impl Contender {
             Self::Relay => (place.relay()?, Stdio::null()),
         };
         let mut process = Process::start(self.name(), &mut command, stdout, &directory)?;
-        probe::until_ready(&mut process, address, origin.content()).await?;
+        let over_tls = certificate.is_some();
+        probe::until_ready(&mut process, address, over_tls, origin.content()).await?;
         let mut processes = vec![process];
         if self == Self::Varnish
             && let Some(log) = &log
@@ -159,6 +174,7 @@ struct Place<'a> {
     directory: &'a Path,
     log: Option<&'a Path>,
     store: Option<&'a Path>,
+    certificate: Option<&'a Certificate>,
     tuned: bool,
 }
 
@@ -171,8 +187,13 @@ impl Place<'_> {
         let template = with_lines(template, "#@log", self.log.is_some());
         let template = with_lines(&template, "#@cache", self.store.is_some());
         let template = with_lines(&template, "#@tuned", self.tuned);
+        let template = with_lines(&template, "#@tls", self.certificate.is_some());
+        let template = with_lines(&template, "#@clear", self.certificate.is_none());
         let sendfile = self.options.size.bytes() > NGINX_BUFFER;
         let store = self.store.map_or_else(String::new, |path| path.display().to_string());
+        let of_certificate = |file: fn(&Certificate) -> &PathBuf| {
+            self.certificate.map_or_else(String::new, |own| file(own).display().to_string())
+        };
         let text = fill(
             &template,
             &[
@@ -183,6 +204,9 @@ impl Place<'_> {
                 ("sendfile", if sendfile { "on" } else { "off" }),
                 ("store", &store),
                 ("store_size", STORE_MEBIBYTES),
+                ("certificate", &of_certificate(|own| &own.cert)),
+                ("certificate_key", &of_certificate(|own| &own.key)),
+                ("certificate_and_key", &of_certificate(|own| &own.both)),
             ],
         );
         let path = self.directory.join(name);
@@ -263,6 +287,9 @@ impl Place<'_> {
             .args(["--workers", &self.options.workers.to_string()]);
         if self.store.is_some() {
             command.arg(format!("--cache={STORE_MEBIBYTES}MiB"));
+        }
+        if let Some(own) = self.certificate {
+            command.arg("--tls-cert").arg(&own.cert).arg("--tls-key").arg(&own.key);
         }
         Ok(command)
     }

@@ -1,4 +1,6 @@
-//! The load: wrk over kept-alive connections, and what it says.
+//! The load: wrk or, for HTTP/2, h2load, and what they say.
+
+mod h2load;
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -8,8 +10,10 @@ use tokio::process::Command;
 
 use crate::command_line::Options;
 use crate::failure::Failure;
+use crate::scenario::Scenario;
+use crate::workdir::{self, Workdir};
 
-/// What wrk found.
+/// What the load generator found.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Load {
     /// Responses that arrived whole.
@@ -20,35 +24,49 @@ pub(crate) struct Load {
     pub(crate) p50: Duration,
     /// All but one of a hundred took no longer than this.
     pub(crate) p99: Duration,
-    /// Bytes that arrived, heads included; wrk rounds them.
+    /// Bytes that arrived; wrk rounds them, and counts heads too.
     pub(crate) bytes: f64,
 }
 
 /// Loads `target` for so many seconds.
 pub(crate) async fn run(
     options: &Options,
+    workdir: &Workdir,
     seconds: u64,
     target: SocketAddr,
 ) -> Result<Load, Failure> {
-    let output = Command::new("wrk")
-        .arg(format!("-t{}", options.threads))
-        .arg(format!("-c{}", options.connections))
-        .arg(format!("-d{seconds}s"))
-        .arg("--latency")
-        .arg(format!("http://{target}/"))
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| Failure::io("running wrk", &error))?;
-    if !output.status.success() {
-        return Err(Failure::invalid(format!(
-            "wrk failed ({}): {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        )));
-    }
-    let load = parse(&String::from_utf8_lossy(&output.stdout))?;
+    let load = match options.scenario {
+        Scenario::Http2 => {
+            let log = workdir.file("h2load.log");
+            let mut command = Command::new("h2load");
+            command
+                .arg(format!("-t{}", options.threads))
+                .arg(format!("-c{}", options.connections))
+                .arg(format!("-m{}", h2load::STREAMS))
+                .arg(format!("-D{seconds}"))
+                .arg(format!("--log-file={}", log.display()))
+                .arg(format!("https://{target}/"));
+            let text = said(command, "h2load").await?;
+            let load = h2load::parse(&text, &workdir::read(&log)?, seconds);
+            // It appends.
+            workdir::write(&log, "")?;
+            load?
+        }
+        scenario => {
+            let scheme = if scenario.is_over_tls() { "https" } else { "http" };
+            let mut command = Command::new("wrk");
+            command
+                .arg(format!("-t{}", options.threads))
+                .arg(format!("-c{}", options.connections))
+                .arg(format!("-d{seconds}s"))
+                .arg("--latency");
+            if scenario == Scenario::TlsHandshake {
+                command.args(["-H", "Connection: close"]);
+            }
+            command.arg(format!("{scheme}://{target}/"));
+            parse(&said(command, "wrk").await?)?
+        }
+    };
     if load.bytes < load.requests as f64 * f64::from(options.size.bytes()) * 0.99 {
         return Err(Failure::invalid(format!(
             "{} responses brought only {:.0} bytes: the content did not arrive",
@@ -56,6 +74,24 @@ pub(crate) async fn run(
         )));
     }
     Ok(load)
+}
+
+/// What a load generator says at its end.
+async fn said(mut command: Command, name: &str) -> Result<String, Failure> {
+    let output = command
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| Failure::io(format!("running {name}"), &error))?;
+    if !output.status.success() {
+        return Err(Failure::invalid(format!(
+            "{name} failed ({}): {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        )));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Reads wrk's report. An error, an unexpected status or no response at all

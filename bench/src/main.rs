@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 mod accounting;
+mod certificate;
 mod chart;
 mod command_line;
 mod contenders;

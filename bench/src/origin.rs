@@ -49,10 +49,10 @@ impl Origin {
             format!("root {}; try_files /content =404;", directory.display())
         };
         let answer = match options.scenario {
-            Scenario::Proxy => answer,
             Scenario::CacheHit => {
                 format!("add_header Cache-Control max-age={FRESH_SECONDS};\n            {answer}")
             }
+            _ => answer,
         };
         let configuration = directory.join("nginx.conf");
         let text = fill(
@@ -70,7 +70,7 @@ impl Origin {
             Stdio::null(),
             &directory,
         )?;
-        probe::until_ready(&mut process, address, &content).await?;
+        probe::until_ready(&mut process, address, false, &content).await?;
         Ok(Self { process, address, content })
     }
 

@@ -8,6 +8,7 @@ use tokio::process::Command;
 use crate::command_line::Options;
 use crate::contenders::{Contender, Programs, Varnish};
 use crate::failure::Failure;
+use crate::scenario::Scenario;
 
 /// Finds every program that the measurement needs; what is missing is
 /// installed from Debian's packages, which takes root.
@@ -15,10 +16,15 @@ pub(crate) async fn find(options: &Options) -> Result<Programs, Failure> {
     let contenders = options.contenders();
     let haproxy = contenders.contains(&Contender::Haproxy);
     let varnish = contenders.contains(&Contender::Varnish);
+    let over_tls = options.scenario.is_over_tls();
+    let http2 = options.scenario == Scenario::Http2;
     // A package, and a program of it.
     let missing: Vec<&str> = [("nginx", "nginx"), ("wrk", "wrk")]
         .into_iter()
         .chain(haproxy.then_some(("haproxy", "haproxy")))
+        .chain(over_tls.then_some(("openssl", "openssl")))
+        .chain(over_tls.then_some(("curl", "curl")))
+        .chain(http2.then_some(("nghttp2-client", "h2load")))
         .chain(varnish.then_some(("varnish", "varnishd")))
         .filter(|(_, program)| on_path(program).is_none())
         .map(|(package, _)| package)

@@ -4,10 +4,12 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::failure::Failure;
@@ -38,16 +40,37 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> io::Result<String> {
     timeout(ANSWER_TIMEOUT, exchange).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
+/// The same over TLS, whoever answers.
+async fn get_over_tls(address: SocketAddr, path: &str) -> io::Result<String> {
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--insecure", "--include", "--http1.1"])
+        .args(["--max-time", "2"])
+        .arg(format!("https://{address}{path}"))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+}
+
 /// Waits until `address` answers 200 with `content`.
 pub(crate) async fn until_ready(
     process: &mut Process,
     address: SocketAddr,
+    over_tls: bool,
     content: &str,
 ) -> Result<(), Failure> {
     let deadline = Instant::now() + START_TIMEOUT;
     loop {
         process.check()?;
-        let seen = match get(address, "/").await {
+        let answer = match over_tls {
+            true => get_over_tls(address, "/").await,
+            false => get(address, "/").await,
+        };
+        let seen = match answer {
             Ok(response) if is_good(&response, content) => return Ok(()),
             Ok(response) => response.lines().next().unwrap_or("nothing").to_owned(),
             Err(error) => error.to_string(),

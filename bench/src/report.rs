@@ -227,6 +227,10 @@ impl<'a> Report<'a> {
             Scenario::Proxy => {
                 "`raw relay` copies bytes without reading or logging them: the floor."
             }
+            Scenario::Tls | Scenario::TlsHandshake | Scenario::Http2 => {
+                "Everyone shows the same certificate, with a key on P-256, and speaks TLS 1.3 with \
+                 these clients."
+            }
             Scenario::CacheHit => {
                 "`nginx tuned` has `open_file_cache` on. Varnish's figures hold those \
                  of varnishncsa, which writes its log."

@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::accounting::{self, CpuSample};
+use crate::certificate::Certificate;
 use crate::command_line::Options;
-use crate::contenders::{Contender, Running};
+use crate::contenders::{Around, Contender, Running};
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::load::{self, Load};
@@ -62,20 +63,28 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
     let environment = Environment::look(&programs).await;
     let workdir = Workdir::create("proxyd-bench")?;
     let store = match options.scenario {
-        Scenario::Proxy => None,
         Scenario::CacheHit => Some(Workdir::create_in_memory("proxyd-bench")?),
+        _ => None,
+    };
+    let certificate =
+        options.scenario.is_over_tls().then(|| Certificate::make(&workdir)).transpose()?;
+    let around = Around {
+        options,
+        programs: &programs,
+        workdir: &workdir,
+        store: store.as_ref(),
+        certificate: certificate.as_ref(),
     };
     let mut origin = Origin::start(options, &workdir, &programs.nginx).await?;
     let mut contenders = Vec::new();
     for contender in options.contenders() {
-        contenders
-            .push(contender.start(options, &programs, &origin, &workdir, store.as_ref()).await?);
+        contenders.push(contender.start(&around, &origin).await?);
     }
 
     let mut requests = vec![0; contenders.len()];
     for (contender, requests) in contenders.iter_mut().zip(&mut requests) {
-        *requests +=
-            measure(0, contender, &mut origin, options, WARM_UP_SECONDS).await?.load.requests;
+        let warmed = measure(0, contender, &mut origin, &around, WARM_UP_SECONDS).await?;
+        *requests += warmed.load.requests;
     }
     let mut measurements = Vec::new();
     for round in 0..options.rounds {
@@ -83,7 +92,7 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
             let contender = &mut contenders[index];
             contender.logged()?;
             let measurement =
-                measure(round, contender, &mut origin, options, options.duration).await?;
+                measure(round, contender, &mut origin, &around, options.duration).await?;
             options.scenario.verify(
                 measurement.contender.name(),
                 measurement.load.requests,
@@ -116,7 +125,7 @@ async fn measure(
     round: u32,
     contender: &mut Running,
     origin: &mut Origin,
-    options: &Options,
+    around: &Around<'_>,
     seconds: u64,
 ) -> Result<Measurement, Failure> {
     sleep(SETTLE).await;
@@ -125,7 +134,7 @@ async fn measure(
     accounting::reset_peak_memory(&groups);
     let seen = origin.seen().await?;
     let cpu = CpuSample::read(&groups);
-    let outcome = load::run(options, seconds, contender.address).await;
+    let outcome = load::run(around.options, around.workdir, seconds, contender.address).await;
     contender.check()?;
     let load = outcome.map_err(|failure| {
         Failure::invalid(format!("{name}: {failure}{}", contender.complaints()))

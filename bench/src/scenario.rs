@@ -1,4 +1,4 @@
-//! What is measured: requests that pass through, or hits in a cache.
+//! What is measured: requests that pass through, in the clear or over TLS, or hits in a cache.
 
 use clap::ValueEnum;
 
@@ -17,6 +17,12 @@ pub(crate) enum Scenario {
     Proxy,
     /// Every request is answered from the contender's cache
     CacheHit,
+    /// Every request passes through, over TLS connections that are kept
+    Tls,
+    /// Every request passes through, over a TLS connection of its own
+    TlsHandshake,
+    /// Every request passes through, as a stream of HTTP/2 over TLS
+    Http2,
 }
 
 impl Scenario {
@@ -26,7 +32,13 @@ impl Scenario {
         match self {
             Self::Proxy => &[Nginx, NginxAgain, Haproxy, Proxyd, Relay],
             Self::CacheHit => &[Nginx, NginxAgain, NginxTuned, Varnish, Proxyd],
+            Self::Tls | Self::TlsHandshake | Self::Http2 => &[Nginx, NginxAgain, Haproxy, Proxyd],
         }
+    }
+
+    /// Whether the contenders speak TLS.
+    pub(crate) fn is_over_tls(self) -> bool {
+        matches!(self, Self::Tls | Self::TlsHandshake | Self::Http2)
     }
 
     /// Its name on the command line.
@@ -34,6 +46,9 @@ impl Scenario {
         match self {
             Self::Proxy => "proxy",
             Self::CacheHit => "cache-hit",
+            Self::Tls => "tls",
+            Self::TlsHandshake => "tls-handshake",
+            Self::Http2 => "http2",
         }
     }
 
@@ -42,6 +57,9 @@ impl Scenario {
         match self {
             Self::Proxy => "Side by side",
             Self::CacheHit => "Cache hits, side by side",
+            Self::Tls => "Over TLS, side by side",
+            Self::TlsHandshake => "TLS handshakes, side by side",
+            Self::Http2 => "HTTP/2, side by side",
         }
     }
 
@@ -50,6 +68,9 @@ impl Scenario {
         match self {
             Self::Proxy => "One request through each proxy, side by side",
             Self::CacheHit => "One hit in each cache, side by side",
+            Self::Tls => "One request over TLS, side by side",
+            Self::TlsHandshake => "One TLS handshake and one request, side by side",
+            Self::Http2 => "One stream of HTTP/2 over TLS, side by side",
         }
     }
 
@@ -57,23 +78,23 @@ impl Scenario {
     pub(crate) fn file_stem(self, size: Size) -> String {
         match self {
             Self::Proxy => "report".to_owned(),
-            Self::CacheHit => format!("cache-hit-{}", size.to_string().replace(' ', "")),
+            _ => format!("{}-{}", self.name(), size.to_string().replace(' ', "")),
         }
     }
 
     /// What the origin is counted for, as the last column of the table.
     pub(crate) fn upstream_title(self) -> &'static str {
         match self {
-            Self::Proxy => "upstream connections opened",
             Self::CacheHit => "requests at the origin",
+            _ => "upstream connections opened",
         }
     }
 
     /// The figure of the last column.
     pub(crate) fn upstream_count(self, seen: Seen) -> u64 {
         match self {
-            Self::Proxy => seen.connections,
             Self::CacheHit => seen.requests,
+            _ => seen.connections,
         }
     }
 
@@ -81,16 +102,17 @@ impl Scenario {
     /// answered from a store, or when it did not.
     pub(crate) fn verify(self, name: &str, answered: u64, seen: Seen) -> Result<(), Failure> {
         match self {
-            Self::Proxy if seen.requests < answered => Err(Failure::invalid(format!(
-                "{name} answered {answered} requests, but the origin saw only {}",
-                seen.requests
-            ))),
             Self::CacheHit if seen.requests > 0 => Err(Failure::invalid(format!(
                 "{name} answered {answered} requests, and {} of them reached the origin: these \
                  were not hits",
                 seen.requests
             ))),
-            Self::Proxy | Self::CacheHit => Ok(()),
+            Self::CacheHit => Ok(()),
+            _ if seen.requests < answered => Err(Failure::invalid(format!(
+                "{name} answered {answered} requests, but the origin saw only {}",
+                seen.requests
+            ))),
+            _ => Ok(()),
         }
     }
 }
@@ -105,6 +127,8 @@ mod tests {
             (Scenario::Proxy, 1000, true),
             (Scenario::Proxy, 1001, true),
             (Scenario::Proxy, 999, false),
+            (Scenario::Http2, 1000, true),
+            (Scenario::Http2, 999, false),
             (Scenario::CacheHit, 0, true),
             (Scenario::CacheHit, 1, false),
         ] {
@@ -119,6 +143,7 @@ mod tests {
         assert_eq!(Scenario::Proxy.file_stem(size("1KiB")), "report");
         assert_eq!(Scenario::CacheHit.file_stem(size("100KiB")), "cache-hit-100KiB");
         assert_eq!(Scenario::CacheHit.file_stem(size("1000")), "cache-hit-1000bytes");
+        assert_eq!(Scenario::TlsHandshake.file_stem(size("1KiB")), "tls-handshake-1KiB");
     }
 
     #[test]

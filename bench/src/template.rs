@@ -27,9 +27,9 @@ mod tests {
 
     const NGINX: &str = include_str!("../peers/nginx.conf");
     const HAPROXY: &str = include_str!("../peers/haproxy.conf");
-    const MARKS: [&str; 3] = ["#@log", "#@cache", "#@tuned"];
+    const MARKS: [&str; 5] = ["#@log", "#@cache", "#@tuned", "#@tls", "#@clear"];
 
-    const VALUES: [(&str, &str); 8] = [
+    const VALUES: [(&str, &str); 11] = [
         ("workers", "3"),
         ("port", "8080"),
         ("origin", "9090"),
@@ -38,6 +38,9 @@ mod tests {
         ("sendfile", "on"),
         ("store", "/dev/shm/x"),
         ("store_size", "64"),
+        ("certificate", "/tmp/cert.pem"),
+        ("certificate_key", "/tmp/key.pem"),
+        ("certificate_and_key", "/tmp/both.pem"),
     ];
 
     /// What stands in a line that is not a comment.
@@ -54,9 +57,11 @@ mod tests {
             (include_str!("../peers/varnish.vcl"), "127.0.0.1"),
         ] {
             for keep in [true, false] {
-                let text = MARKS
-                    .iter()
-                    .fold(template.to_owned(), |text, mark| with_lines(&text, mark, keep));
+                let text = MARKS.iter().fold(template.to_owned(), |text, mark| {
+                    // One of the two listens.
+                    let keep = if *mark == "#@clear" { !keep } else { keep };
+                    with_lines(&text, mark, keep)
+                });
                 let text = fill(&text, &VALUES);
                 assert!(!text.contains("{{") && !has_line(&text, "#@"), "{text}");
                 assert!(text.contains(address), "{text}");
@@ -70,6 +75,8 @@ mod tests {
             (HAPROXY, "#@log", "log"),
             (NGINX, "#@cache", "proxy_cache"),
             (NGINX, "#@tuned", "open_file_cache"),
+            (NGINX, "#@tls", "ssl_certificate"),
+            (HAPROXY, "#@tls", "alpn"),
         ] {
             assert!(has_line(&with_lines(template, mark, true), word));
             assert!(!has_line(&with_lines(template, mark, false), word));

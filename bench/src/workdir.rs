@@ -28,6 +28,11 @@ impl Workdir {
         Ok(Self(path))
     }
 
+    /// The path of a file inside.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     /// Makes a directory inside.
     pub(crate) fn inner(&self, name: &str) -> Result<PathBuf, Failure> {
         let path = self.0.join(name);
@@ -54,6 +59,12 @@ fn make(path: &Path) -> Result<(), Failure> {
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     fs::write(path, text)
         .map_err(|error| Failure::io(format!("writing {}", path.display()), &error))
+}
+
+/// Reads a file, and says which when it cannot.
+pub(crate) fn read(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path)
+        .map_err(|error| Failure::io(format!("reading {}", path.display()), &error))
 }
 
 #[cfg(test)]

@@ -82,6 +82,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request<B>) -> ErasedFuture {
         self.0.serve(request.map(Body::new))
     }
@@ -223,6 +224,7 @@ where
         }
     }
 
+    #[inline]
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self {
             Self::Plain(service) => MaybeStackedFuture::Plain { inner: service.call(request) },

@@ -2,7 +2,7 @@
 //! connections.
 //!
 //! Exchanges and the server write to it; the price of a request is a few plain stores and at most
-//! two locks that nobody else wants.
+//! three locks that nobody else wants.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::Version;
 
 use crate::client_address::ClientAddr;
+use crate::trust::Announced;
 
 /// The longest host that is kept: no name is longer (RFC 1035 section 2.3.4), with a port.
 const LONGEST_HOST: usize = 255 + 6;
@@ -27,6 +28,8 @@ pub struct ConnectionActivity {
     /// before, and need no lock. The name is kept alive by `last`, so that no other lies there.
     route_at: AtomicUsize,
     last: Mutex<Last>,
+    /// What upstreams were told of its client with the request before.
+    announced: Mutex<Option<Box<Announced>>>,
 }
 
 /// What the last request was about.
@@ -142,6 +145,11 @@ impl ConnectionActivity {
             route: last.route.clone(),
             client: last.client,
         }
+    }
+
+    /// What upstreams were told of its client with the request before.
+    pub(crate) fn announced(&self) -> MutexGuard<'_, Option<Box<Announced>>> {
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {

@@ -100,6 +100,7 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         ErrorPagesFuture {
             html: accepts_html(request.headers()),

@@ -69,6 +69,7 @@ where
         Poll::Ready(Ok(()))
     }
 
+    #[inline]
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         let exchange = Exchange::of(&request).cloned();
         let failed = self.failed.take();

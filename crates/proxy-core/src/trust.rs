@@ -26,17 +26,17 @@
 //! # Metrics
 //! None; the address is in the exchange.
 
+mod announced;
 mod claims;
 mod hops;
 
-use std::fmt::Write as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{FORWARDED, HOST};
+use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -45,6 +45,8 @@ use tower_service::Service;
 use crate::client_address::{AddressPrivacy, ClientAddr, IpSet};
 use crate::exchange::{Exchange, Trace};
 use crate::hex;
+use announced::About;
+pub(crate) use announced::Announced;
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -106,36 +108,15 @@ impl ClientAddrLayer {
 impl<S> Layer<S> for ClientAddrLayer {
     type Service = TrustedClient<S>;
     fn layer(&self, inner: S) -> TrustedClient<S> {
-        TrustedClient { inner, config: Arc::clone(&self.config), last: None }
+        TrustedClient { inner, config: Arc::clone(&self.config) }
     }
 }
 
 /// The service of [`ClientAddrLayer`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TrustedClient<S> {
     inner: S,
     config: Arc<Config>,
-    /// What was announced last. A connection's requests mostly announce the same, and its server
-    /// calls one clone of the service.
-    last: Option<Box<Announced>>,
-}
-
-impl<S: Clone> Clone for TrustedClient<S> {
-    fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), config: Arc::clone(&self.config), last: None }
-    }
-}
-
-/// The fields for a client that came without a proxy.
-#[derive(Debug)]
-struct Announced {
-    peer: ClientAddr,
-    /// Of the pseudonyms in it.
-    epoch: u64,
-    proto: &'static str,
-    host: Option<HeaderValue>,
-    list: Option<HeaderValue>,
-    forwarded: Option<HeaderValue>,
 }
 
 impl<S, ReqB, ResB> Service<Request<ReqB>> for TrustedClient<S>
@@ -150,8 +131,9 @@ where
         self.inner.poll_ready(cx)
     }
 
+    #[inline]
     fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
-        let id = self.config.apply(&mut request, &mut self.last);
+        let id = self.config.apply(&mut request);
         TrustedClientFuture { inner: self.inner.call(request), id }
     }
 }
@@ -184,11 +166,7 @@ where
 
 impl Config {
     /// Finds the client, rebuilds the fields; gives back the request id where one was added.
-    fn apply<B>(
-        &self,
-        request: &mut Request<B>,
-        last: &mut Option<Box<Announced>>,
-    ) -> Option<HeaderValue> {
+    fn apply<B>(&self, request: &mut Request<B>) -> Option<HeaderValue> {
         let exchange = Exchange::of(request).cloned();
         // Without a server of ours the embedder may put the peer's address into the extensions.
         let peer = match &exchange {
@@ -248,7 +226,8 @@ impl Config {
             return None;
         }
         let host = host.or_else(|| request.headers().get(HOST).cloned());
-        self.announce_hops(request.headers_mut(), &hops, peer, proto, host, last);
+        let about = About { peer, privacy: &self.privacy, proto, host: host.as_ref() };
+        self.announce_hops(request.headers_mut(), &hops, about, exchange.as_ref());
         let exchange = exchange?;
         let (id, trace) = ids(&exchange);
         let came_with = claims::trace_context(request.headers_mut(), trace, traced);
@@ -266,84 +245,25 @@ impl Config {
         Some(id)
     }
 
-    /// `hops` are the vouched-for ones, the client first; the peer is always the last.
+    /// Tells the upstream. A connection's requests mostly say the same: what the one before said is
+    /// kept with it.
     fn announce_hops(
         &self,
         fields: &mut HeaderMap,
         hops: &[ClientAddr],
-        peer: ClientAddr,
-        proto: &'static str,
-        host: Option<HeaderValue>,
-        last: &mut Option<Box<Announced>>,
+        about: About<'_>,
+        exchange: Option<&Exchange>,
     ) {
-        let epoch = self.privacy.epoch();
-        let same = |last: &Announced| {
-            hops.is_empty()
-                && last.peer == peer
-                && last.epoch == epoch
-                && last.proto == proto
-                && last.host == host
+        // Whom a proxy speaks for is somebody else with each request.
+        let Some(exchange) = exchange.filter(|_| hops.is_empty()) else {
+            return Announced::new(hops, about).set(fields);
         };
-        let announced = match last {
-            Some(last) if same(last) => &**last,
-            _ => &**last.insert(Box::new(self.announced(hops, peer, epoch, proto, host))),
+        let mut last = exchange.connection().activity.announced();
+        let announced = match last.take() {
+            Some(last) if last.is(about) => last,
+            _ => Box::new(Announced::new(hops, about)),
         };
-        if let Some(list) = &announced.list {
-            fields.insert(X_FORWARDED_FOR, list.clone());
-        }
-        if let Some(forwarded) = &announced.forwarded {
-            fields.insert(FORWARDED, forwarded.clone());
-        }
-        fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-        if let Some(host) = &announced.host {
-            fields.insert(X_FORWARDED_HOST, host.clone());
-        }
-        if !hops.is_empty() {
-            // Of another client of the same proxy: not to be taken for this one's.
-            *last = None;
-        }
-    }
-
-    fn announced(
-        &self,
-        hops: &[ClientAddr],
-        peer: ClientAddr,
-        epoch: u64,
-        proto: &'static str,
-        host: Option<HeaderValue>,
-    ) -> Announced {
-        let mut list = String::with_capacity(48);
-        let mut forwarded = String::with_capacity(96);
-        for (n, hop) in hops.iter().chain([&peer]).enumerate() {
-            let view = hop.view(&self.privacy);
-            if n > 0 {
-                forwarded.push_str(", ");
-            }
-            if view.is_shown() {
-                let comma = if list.is_empty() { "" } else { ", " };
-                let _ = write!(list, "{comma}{view}");
-            }
-            let _ = write!(forwarded, "for={}", view.forwarded_node());
-            if n == 0 {
-                let _ = write!(forwarded, ";proto={proto}");
-                if let Some(host) = host.as_ref().and_then(|h| h.to_str().ok()) {
-                    let plain =
-                        host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
-                    let quote = if plain { "" } else { "\"" };
-                    let _ = write!(forwarded, ";host={quote}{host}{quote}");
-                }
-            }
-        }
-        Announced {
-            peer,
-            epoch,
-            proto,
-            // A copy: the field itself is a piece of the server's read buffer, and would keep all
-            // of it for as long as the connection is idle.
-            host: host.and_then(|host| HeaderValue::from_bytes(host.as_bytes()).ok()),
-            list: HeaderValue::try_from(list).ok().filter(|list| !list.is_empty()),
-            forwarded: HeaderValue::try_from(forwarded).ok(),
-        }
+        last.insert(announced).set(fields);
     }
 }
 
@@ -359,7 +279,14 @@ fn ids(exchange: &Exchange) -> (Option<HeaderValue>, Option<HeaderValue>) {
     hex::write(span.into(), &mut text[len + 36..len + 52]);
     let mut first = Bytes::from(text);
     let second = first.split_off(len);
-    (HeaderValue::from_maybe_shared(first).ok(), HeaderValue::from_maybe_shared(second).ok())
+    // Another one with each request: in HTTP/2 and HTTP/3 it would only drive out of the table of
+    // fields what comes again (RFC 7541 section 7.1.3).
+    let unique = |text| {
+        let mut value = HeaderValue::from_maybe_shared(text).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    };
+    (unique(first), unique(second))
 }
 
 /// A `traceparent`, its ids still to be written: version 00, not sampled.

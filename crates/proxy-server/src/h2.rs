@@ -127,7 +127,9 @@ pub(crate) async fn serve<T, S, B>(
             match connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     let stream = answer::Stream::new(request, respond, Arc::clone(&shared));
-                    tokio::spawn(stream.answer(service.clone()));
+                    // Boxed here: on its way into a task a future is copied several times, and this
+                    // one is large.
+                    tokio::spawn(Box::pin(stream.answer(service.clone())));
                 }
                 Poll::Ready(Some(Err(error))) => {
                     // Known to nobody else; what is wrong with one stream only, h2 resets.

@@ -177,7 +177,9 @@ async fn serve<S, B>(
                 next += 4;
                 shared.taken.fetch_add(1, Ordering::AcqRel);
                 let stream = answer::Stream::new(sending, receiving, &shared);
-                tokio::spawn(stream.answer(service.clone()));
+                // Boxed here: on its way into a task a future is copied several times, and this one
+                // is large.
+                tokio::spawn(Box::pin(stream.answer(service.clone())));
             }
             Happened::Control(stream) => {
                 tokio::spawn(control::receive(stream, Arc::clone(&shared)));

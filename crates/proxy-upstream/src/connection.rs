@@ -28,10 +28,12 @@ pub(crate) use response::Begun;
 use response::{IncomingResponse, ReadError};
 pub(crate) use stream::OriginStream;
 
-/// For so long after an exchange the reactor's word on the socket is taken: under load a look at the
-/// socket itself would be a system call for each request. What an origin says unasked in this time
-/// can only be taken for an answer of the same origin.
-const MOMENT: Duration = Duration::from_millis(1);
+/// For so long after an exchange the reactor's word on the socket is taken: a look at the socket
+/// itself would be a system call for each request. The reactor of this thread is behind by one turn
+/// at most, however long the connection was idle; but no origin closes one this soon without saying
+/// so. What an origin says unasked in the last turn can only be taken for an answer of the same
+/// origin.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// A connection that can carry one request at a time.
 pub(crate) struct OriginConnection {
@@ -89,8 +91,8 @@ impl OriginConnection {
         if !self.is_reusable() {
             return false;
         }
-        // What the reactor has noticed is known without a system call. But another thread's may be
-        // behind with it, and ours too if it had more than a moment.
+        // What the reactor has noticed is known without a system call. But another thread's is of
+        // another turn, and after more than a moment a connection is worth a look.
         let by_word = idle < MOMENT && self.home == crate::pool::shards::own();
         self.stream.is_silent(by_word)
     }

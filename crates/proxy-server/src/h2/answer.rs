@@ -1,7 +1,7 @@
 //! One stream: from the request's head to the last byte of the answer.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -74,7 +74,8 @@ impl Stream {
         let mut answering = Answering { respond, connection, to_head, unanswered, _open };
         let connection = Arc::clone(&answering.connection);
         if let Err(fault) = head::judge(&mut head, &connection.edge.settings.head) {
-            return answering.refuse(fault).await;
+            // Boxed: most heads are sound, and no stream should carry the size of a page.
+            return Box::pin(answering.refuse(fault)).await;
         }
         let interim = Arc::new(Interim::default());
         let sink: Arc<dyn InterimSink> = Arc::clone(&interim) as _;
@@ -93,7 +94,7 @@ impl Stream {
         if poll_fn(|cx| service.poll_ready(cx)).await.is_err() {
             return answering.reset();
         }
-        let called = service.call(request);
+        let called = pin!(service.call(request));
         match answering.wait_for(called, &interim).await {
             None => {}
             Some(Ok(response)) => answering.send(response, tunnel).await,
@@ -110,14 +111,13 @@ impl Answering {
     /// meanwhile.
     async fn wait_for<F, B, E>(
         &mut self,
-        called: F,
+        mut called: Pin<&mut F>,
         interim: &Interim,
     ) -> Option<Result<Response<B>, BoxError>>
     where
         F: Future<Output = Result<Response<B>, E>>,
         E: Into<BoxError>,
     {
-        let mut called = pin!(called);
         let output = poll_fn(|cx| {
             let output = called.as_mut().poll(cx);
             if output.is_ready() {

@@ -1,7 +1,7 @@
 //! One stream: from the request's head to the last byte of the answer.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -128,7 +128,8 @@ impl Stream {
                 return answering.sender.reset(Code::MessageError);
             }
             Err(NoRequest::Refused(status, why)) => {
-                return answering.refuse(status, why, receiving).await;
+                // Boxed: most heads are sound, and no stream should carry the size of a page.
+                return Box::pin(answering.refuse(status, why, receiving)).await;
             }
         };
         answering.to_head = head.method == Method::HEAD;
@@ -154,7 +155,7 @@ impl Stream {
         if poll_fn(|cx| service.poll_ready(cx)).await.is_err() {
             return answering.reset();
         }
-        let called = service.call(request);
+        let called = pin!(service.call(request));
         match answering.wait_for(called, &interim).await {
             Waited::Answer(response) => answering.send(response, tunnel).await,
             Waited::Failed(error) => {
@@ -232,12 +233,11 @@ enum Next<T> {
 
 impl Answering {
     /// The service's answer. Interim responses go out meanwhile.
-    async fn wait_for<F, B, E>(&mut self, called: F, interim: &Interim) -> Waited<B>
+    async fn wait_for<F, B, E>(&mut self, mut called: Pin<&mut F>, interim: &Interim) -> Waited<B>
     where
         F: Future<Output = Result<Response<B>, E>>,
         E: Into<BoxError>,
     {
-        let mut called = pin!(called);
         let mut output: Option<Result<Response<B>, BoxError>> = None;
         loop {
             let next = poll_fn(|cx| {
