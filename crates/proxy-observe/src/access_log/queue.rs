@@ -9,7 +9,7 @@ use super::{AccessLogConfig, Overflow};
 use crate::metrics::LogCounters;
 
 /// A queue with this much is written at once.
-const LARGE: usize = 64 << 10;
+const LARGE: usize = 256 << 10;
 /// The longest a line waits in memory.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 

@@ -9,7 +9,7 @@ use super::OnError;
 use super::queue::{Output, Queue, count_lines};
 
 /// After a burst the memory beyond this is given back.
-const KEPT: usize = 256 << 10;
+const KEPT: usize = 1 << 20;
 /// Failed writes are reported no more often.
 const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 /// An output that takes nothing now (a full pipe that does not block) is tried again this often.
