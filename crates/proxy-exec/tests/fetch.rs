@@ -96,12 +96,8 @@ async fn what_can_not_be_had_has_a_status_and_starts_nothing() {
     let folder = support::Folder::new();
     let touched = folder.path().join("ran");
     let cases: [(Answer, u16, &str); 6] = [
-        (
-            || Err(ProxyError::new(ErrorKind::DestinationIpProhibited)),
-            403,
-            "destination_ip_prohibited",
-        ),
-        (|| Err(ProxyError::new(ErrorKind::ConnectionRefused)), 502, "connection_refused"),
+        (|| Err(ProxyError::new(ErrorKind::DestinationIpProhibited)), 502, "url_not_fetched"),
+        (|| Err(ProxyError::new(ErrorKind::ConnectionRefused)), 502, "url_not_fetched"),
         (
             || {
                 let redirect = Response::builder().status(StatusCode::FOUND);

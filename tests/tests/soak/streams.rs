@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proxyd_tests::h2_client::{H2Client, value};
 use proxyd_tests::h2_wire::{Event, code};
 
 use crate::site::{EACH_STORED, SMALL, STORED, Site, TEXT, content};
 use crate::tally::{Fault, Tally};
+
+/// How long something may not come: a busy machine may take its time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Of each stream: what it asked for, its status, its content so far.
 type Open = BTreeMap<u32, (String, u16, Vec<u8>)>;
@@ -69,7 +72,7 @@ fn ask(
         if last { results.push(Err(Fault::Other(why))) } else { again.push(path) }
     };
     while !open.is_empty() {
-        match client.link.event() {
+        match client.link.event_within(PATIENCE) {
             Event::Fields { stream, fields, end } => {
                 if let Some(own) = open.get_mut(&stream) {
                     let status = value(&fields, ":status").and_then(|text| text.parse().ok());

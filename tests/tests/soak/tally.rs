@@ -96,8 +96,8 @@ impl Tally {
     /// One request is over.
     pub(crate) fn count(&self, kind: &'static str, begun: Instant, result: Result<(), Fault>) {
         let is_lost = match &result {
-            Err(Fault::Cut(_)) => self.died_since(begun),
-            Err(Fault::NotRepeatable(_)) => {
+            // With a second's grace: a death is noted before the kill, which may take its time.
+            Err(Fault::Cut(_) | Fault::NotRepeatable(_)) => {
                 self.died_since(begun.checked_sub(Duration::from_secs(1)).unwrap_or(begun))
             }
             _ => false,

@@ -65,14 +65,16 @@ impl Reloading {
         }
     }
 
-    /// Gives it up: whoever waits hears so. Whether there was one.
+    /// Gives it up: whoever waits hears so. Whether there was one that nobody waits for, and that
+    /// is still to be done by whoever goes on.
     pub(super) fn give_up(&mut self) -> bool {
         let Some(UnderWay { answer, .. }) = self.0.take() else { return false };
         notify::ready();
+        let is_awaited = answer.is_some();
         if let Some(answer) = answer {
             let _ = answer.send(Err(ReloadError::Ending));
         }
-        true
+        !is_awaited
     }
 
     /// Lets it take effect, and tells what came of it.

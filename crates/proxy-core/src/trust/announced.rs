@@ -34,6 +34,8 @@ impl Announced {
     /// `hops` are the vouched-for ones, the client first; the peer is always the last.
     pub(super) fn new(hops: &[ClientAddr], about: About<'_>) -> Self {
         let About { peer, privacy, proto, host } = about;
+        // Before the views: what is made as an interval ends must not pass for the next one's.
+        let epoch = privacy.epoch();
         let mut list = String::with_capacity(48);
         let mut forwarded = String::with_capacity(96);
         for (n, hop) in hops.iter().chain([&peer]).enumerate() {
@@ -59,7 +61,7 @@ impl Announced {
         Self {
             peer,
             privacy: privacy.clone(),
-            epoch: privacy.epoch(),
+            epoch,
             proto,
             // A copy: the field itself is a piece of the server's read buffer, and would keep all
             // of it for as long as the connection is idle.

@@ -8,7 +8,7 @@ use super::sink::AccessLogSink;
 use super::{AccessLogConfig, Overflow};
 use crate::metrics::LogCounters;
 
-/// A queue with this much is written at once.
+/// A queue with this much is written at once; a small one when a quarter is full.
 const LARGE: usize = 256 << 10;
 /// The longest a line waits in memory.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
@@ -67,6 +67,10 @@ impl Queue {
         }
     }
 
+    fn large(&self) -> usize {
+        LARGE.min(self.config.queue_size / 4)
+    }
+
     pub(super) const fn config(&self) -> &AccessLogConfig {
         &self.config
     }
@@ -114,8 +118,8 @@ impl Queue {
         state.queued += line.len() as u64;
         // A sleeping writer is called, and a large queue calls it early: no line costs a system
         // call of its own. The lock is free by then, or the writer would wake to wait for it.
-        let calls =
-            std::mem::take(&mut state.asleep) || (before < LARGE && state.pending.len() >= LARGE);
+        let calls = std::mem::take(&mut state.asleep)
+            || (before < self.large() && state.pending.len() >= self.large());
         drop(state);
         if calls {
             self.work.notify_one();
@@ -155,7 +159,7 @@ impl Queue {
     pub(super) fn next(&self, batch: &mut Vec<u8>) -> Work {
         let mut state = self.lock();
         let mut deadline = Instant::now() + FLUSH_INTERVAL;
-        while state.pending.len() < LARGE && !state.urgent() {
+        while state.pending.len() < self.large() && !state.urgent() {
             let left = deadline.saturating_duration_since(Instant::now());
             if !left.is_zero() {
                 let woken = self.work.wait_timeout(state, left);

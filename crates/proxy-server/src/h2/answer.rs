@@ -94,8 +94,12 @@ impl Stream {
         if poll_fn(|cx| service.poll_ready(cx)).await.is_err() {
             return answering.reset();
         }
-        let called = pin!(service.call(request));
-        match answering.wait_for(called, &interim).await {
+        // It ends here: what it holds is not kept for as long as the answer is sent.
+        let output = {
+            let called = pin!(service.call(request));
+            answering.wait_for(called, &interim).await
+        };
+        match output {
             None => {}
             Some(Ok(response)) => answering.send(response, tunnel).await,
             Some(Err(error)) => {

@@ -198,19 +198,20 @@ impl Spill {
         reserved.size = 0;
     }
 
-    /// All of it was read: it begins anew.
+    /// All of it was read: it begins anew, in a file of its own. What is not counted any more must
+    /// not be on the disk either.
     pub(super) fn clear(&mut self) {
         self.spilling.release(std::mem::take(&mut self.len));
+        if let Some(file) = self.file.take() {
+            // What a large file had is given back when it is closed: that takes its time.
+            self.spilling.spawn.spawn_blocking(Box::new(move || drop(file)));
+        }
     }
 }
 
 impl Drop for Spill {
     fn drop(&mut self) {
         self.clear();
-        if let Some(file) = self.file.take() {
-            // What a large file had is given back when it is closed: that takes its time.
-            self.spilling.spawn.spawn_blocking(Box::new(move || drop(file)));
-        }
     }
 }
 

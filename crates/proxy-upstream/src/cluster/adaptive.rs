@@ -142,6 +142,26 @@ impl Adaptive {
         self.probing.load(Ordering::Relaxed)
     }
 
+    /// Ends a measurement that has lasted for too long, because nothing that is asked can be measured:
+    /// the limit is what it was before. `true` where it is higher now.
+    pub(super) fn give_up_probe(&self, now: Instant) -> bool {
+        if !self.is_probing() {
+            return false;
+        }
+        let mut state = self.lock();
+        let Phase::Probing { then } = state.phase else { return false };
+        if now.saturating_duration_since(state.begun) < PROBE_TIME {
+            return false;
+        }
+        state.phase = Phase::Steady { probe_at: now + self.config.probe_interval };
+        state.samples.clear();
+        state.begun = now;
+        state.busiest = 0;
+        self.probing.store(false, Ordering::Relaxed);
+        let before = self.limit.swap(then, Ordering::Relaxed);
+        then > before
+    }
+
     /// Takes an answer into account. `true` where the limit is higher now. `may_probe`: no other
     /// endpoint is being measured; `chance` is from 0 to 1.
     pub(super) fn observe(
@@ -263,6 +283,19 @@ mod tests {
             }
             self.adaptive.limit()
         }
+    }
+
+    /// An endpoint that is asked nothing but uploads is not held at the limit of a measurement.
+    #[test]
+    fn a_measurement_without_anything_to_measure_ends() {
+        let config = AdaptiveConfig::default();
+        let (start, least) = (Instant::now(), config.min_limit);
+        let adaptive = Adaptive::new(config, start);
+        assert!(!adaptive.give_up_probe(start + PROBE_TIME / 2));
+        assert_eq!(adaptive.limit(), least);
+        assert!(adaptive.give_up_probe(start + PROBE_TIME));
+        assert_eq!((adaptive.limit(), adaptive.is_probing()), (INITIAL, false));
+        assert!(!adaptive.give_up_probe(start + PROBE_TIME * 2), "it is over");
     }
 
     #[test]

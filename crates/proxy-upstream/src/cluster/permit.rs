@@ -83,12 +83,18 @@ impl Permit {
             let known = member.latency.mean().unwrap_or_default();
             member.latency.observe(if failed { took.max(known * 2) } else { took }, now);
         }
-        if let Some(adaptive) = member.adaptive.as_ref().filter(|_| self.is_measured) {
+        let adaptive = member.adaptive.as_ref();
+        if adaptive.is_some_and(|own| !self.is_measured && own.give_up_probe(now)) {
+            self.cluster.call_those_who_fit();
+        }
+        if let Some(adaptive) = adaptive.filter(|_| self.is_measured) {
             let in_flight = member.in_flight.load(Ordering::Relaxed);
             let sample = Sample { started: self.started, took, failed, in_flight, now };
             let probes = |other: &Arc<Member>| {
                 !std::ptr::eq(&**other, &**member)
                     && other.adaptive.as_ref().is_some_and(Adaptive::is_probing)
+                    // One that is asked nothing, a backup say, would be measured for ever.
+                    && other.in_flight.load(Ordering::Relaxed) > 0
             };
             // One at a time: the others take what it does not.
             let may_probe = || !self.cluster.members.iter().any(probes);

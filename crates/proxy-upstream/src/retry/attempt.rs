@@ -77,7 +77,8 @@ impl Watch<'_> {
     }
 
     fn is_down(&self, cx: &mut Context<'_>, mut down: Pin<&mut Option<OwnedNotified>>) -> bool {
-        if !self.down {
+        // One that waits in a queue has no endpoint: the one before is not its own any more.
+        if !self.down || self.tried.waits() {
             return false;
         }
         loop {
