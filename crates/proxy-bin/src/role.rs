@@ -61,7 +61,6 @@ where
         }
     }
 
-    #[inline]
     fn call(&mut self, request: Request<B>) -> RoleFuture {
         match self {
             Self::Gateway(own) => RoleFuture::Gateway { inner: own.call(request) },

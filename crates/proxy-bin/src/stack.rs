@@ -82,7 +82,6 @@ where
         Poll::Ready(Ok(()))
     }
 
-    #[inline]
     fn call(&mut self, request: Request<B>) -> ErasedFuture {
         self.0.serve(request.map(Body::new))
     }
@@ -224,7 +223,6 @@ where
         }
     }
 
-    #[inline]
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self {
             Self::Plain(service) => MaybeStackedFuture::Plain { inner: service.call(request) },

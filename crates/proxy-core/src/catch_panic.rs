@@ -58,7 +58,6 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         let exchange = Exchange::of(&request).cloned();
         // The service may be left half changed by a panic in `call`; it holds shared state only

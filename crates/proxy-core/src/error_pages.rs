@@ -100,7 +100,6 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         ErrorPagesFuture {
             html: accepts_html(request.headers()),

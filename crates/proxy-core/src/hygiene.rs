@@ -140,7 +140,6 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
     fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
         let exchange = Exchange::of(&request).cloned();
         // The client's: what goes on has ours.

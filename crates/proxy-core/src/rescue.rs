@@ -69,7 +69,6 @@ where
         Poll::Ready(Ok(()))
     }
 
-    #[inline]
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         let exchange = Exchange::of(&request).cloned();
         let failed = self.failed.take();

@@ -131,7 +131,6 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
     fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
         let id = self.config.apply(&mut request);
         TrustedClientFuture { inner: self.inner.call(request), id }

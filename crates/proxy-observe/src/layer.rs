@@ -56,7 +56,6 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
     fn call(&mut self, mut request: Request<ReqB>) -> Self::Future {
         if Exchange::of(&request).is_none()
             && let Some(records) = self.observer.records()

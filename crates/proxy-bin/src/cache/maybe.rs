@@ -58,7 +58,6 @@ where
         }
     }
 
-    #[inline]
     fn call(&mut self, request: Request<Body>) -> MaybeCachedFuture {
         match self {
             Self::Plain(service) => MaybeCachedFuture::Plain { inner: service.call(request) },
@@ -81,7 +80,6 @@ impl<S: Service<Request<Body>>> Service<Request<Reply<Body>>> for Joined<S> {
         self.0.poll_ready(cx)
     }
 
-    #[inline]
     fn call(&mut self, request: Request<Reply<Body>>) -> S::Future {
         self.0.call(request.map(|body| match body {
             Reply::Inner { body } => body,

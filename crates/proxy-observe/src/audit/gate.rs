@@ -96,7 +96,6 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
         let state = match &self.door {
             Some(door) if !door.sink.can_take() => match Exchange::of(&request) {

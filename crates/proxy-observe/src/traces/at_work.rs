@@ -65,7 +65,6 @@ where
         self.inner.poll_ready(cx)
     }
 
-    #[inline]
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let at_work = self.name.and_then(|name| Exchange::of(&request)?.begin_layer(name));
         SpannedFuture { inner: self.inner.call(request), at_work }
