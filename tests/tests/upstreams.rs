@@ -296,6 +296,39 @@ fn a_full_endpoint_lets_wait_and_then_refuses() {
     assert!(metrics.contains(full), "{metrics}");
 }
 
+/// A connection over which a client still sends is no other's, although its answer is whole: the next
+/// request waits for it, and is not refused for the lack of a connection.
+#[test]
+fn a_client_that_still_sends_after_its_answer_holds_its_place() {
+    let script = Script::new()
+        .on_head(|head, _| match head.target.as_str() {
+            "/early" => vec![response("200 OK", &[], "early")],
+            _ => Vec::new(),
+        })
+        .on_request(|request, _| match request.head.target.as_str() {
+            "/early" => Vec::new(),
+            _ => ok("served"),
+        });
+    let origin = Origin::start(script);
+    let proxy = gateway(&format!(
+        "endpoints = [\"{}\"]\ncircuit_breaker = {{ max_connections = 1, pending_timeout = \"1h\" }}",
+        origin.url()
+    ))
+    .start();
+    let mut slow = Client::connect(proxy.address());
+    slow.send("POST /early HTTP/1.1\r\nHost: app.test\r\nContent-Length: 10\r\n\r\nhello");
+    assert_eq!(slow.expect("POST").text(), "early");
+    let mut next = Client::connect(proxy.address());
+    next.send("GET / HTTP/1.1\r\nHost: app.test\r\n\r\n");
+    waiting::until("it waits", || {
+        let all: Value = serde_json::from_slice(&proxy.ask_admin("/upstreams").content).ok()?;
+        (all[0]["pending"] == 1).then_some(())
+    });
+    slow.send("world");
+    let answer = next.expect("GET");
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "served"));
+}
+
 #[test]
 fn whoever_waits_too_long_is_refused() {
     let gate = Gate::new();
@@ -340,6 +373,50 @@ fn a_cookie_brings_clients_back() {
     }
     let strange = ask(&proxy, "GET", "Cookie: place=nowhere\r\n", "");
     assert!(strange.field("set-cookie").is_some());
+}
+
+/// Without a secret anybody can tell from an endpoint's name which cookie is its own; with one only
+/// those who know it, who all agree.
+#[test]
+fn with_a_secret_a_cookie_says_nothing_to_others() {
+    let (one, two) = (Origin::saying("one"), Origin::saying("two"));
+    let keys = |secret: &str| {
+        format!(
+            "endpoints = [\"{}\", \"{}\"]\nsticky = {{ cookie = \"place\"{secret} }}",
+            one.url(),
+            two.url()
+        )
+    };
+    let told = ", secret = { file = \"sticky.secret\" }";
+    let with = |secret: &str| gateway(&keys(told)).file("sticky.secret", secret).start();
+    let proxies = [gateway(&keys("")).start(), with("one secret"), with("another")];
+    let cookies = proxies.each_ref().map(|proxy| {
+        let mut cookies = std::collections::BTreeMap::new();
+        for _ in 0..4 {
+            let answer = ask(proxy, "GET", "", "");
+            let cookie = answer.field("set-cookie").expect("a cookie");
+            let pair = cookie.split(';').next().expect("a pair").to_owned();
+            cookies.insert(answer.text(), pair);
+        }
+        assert_eq!(cookies.len(), 2, "both endpoints");
+        cookies
+    });
+    let distinct: std::collections::BTreeSet<_> =
+        cookies.iter().flat_map(|own| own.values()).collect();
+    assert_eq!(distinct.len(), 6, "{cookies:?}");
+    // Whoever knows it agrees; to all others the cookie is none.
+    let again = with("one secret");
+    for (content, pair) in &cookies[1] {
+        let fields = format!("Cookie: {pair}\r\n");
+        for _ in 0..3 {
+            let answer = ask(&again, "GET", &fields, "");
+            assert_eq!((&answer.text(), answer.field("set-cookie")), (content, None));
+        }
+        assert!(ask(&proxies[2], "GET", &fields, "").field("set-cookie").is_some());
+    }
+    // It is shown nowhere.
+    let shown = again.ask_admin("/config").text();
+    assert!(shown.contains("sticky.secret") && !shown.contains("one secret"), "{shown}");
 }
 
 #[test]
@@ -423,6 +500,17 @@ fn a_second_attempt_is_made_beside_a_slow_one() {
     let won = "proxy_upstream_hedges_total{upstream=\"app\",outcome=\"won\"} ";
     let count = metrics.lines().find_map(|line| line.strip_prefix(won)?.parse::<u32>().ok());
     assert!(count.is_some_and(|count| count > 0), "{metrics}");
+    // The log has the one that answered, with its address.
+    let second = answers.address().to_string();
+    let won = waiting::until("lines of those that were slow", || {
+        let log = proxy.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let slow: Vec<_> = lines.filter(|line| line["target"] == "/slow").collect();
+        (slow.len() == 4).then_some(slow)
+    });
+    for line in won {
+        assert_eq!(line["upstream"]["address"], second, "{line}");
+    }
     // What is not safe is not sent twice.
     let sent =
         |origin: &Origin| origin.lines().iter().filter(|line| line.starts_with("POST")).count();

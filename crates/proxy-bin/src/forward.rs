@@ -25,7 +25,6 @@ use proxy_upstream::dial::{DialTarget, Dialer, Trust};
 use proxy_upstream::guard::PortPolicy;
 use proxy_upstream::{ForwardFuture, ForwardProxy};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::access::ListenerAccess;
@@ -333,9 +332,7 @@ pub(crate) async fn dial(
     target: DialTarget<'_>,
     connect_timeout: Duration,
 ) -> Result<TcpStream, ProxyError> {
-    let dialed = timeout(connect_timeout, dialer.dial(target))
-        .await
-        .unwrap_or_else(|_| Err(ErrorKind::ConnectionTimeout.into()));
+    let dialed = dialer.dial_within(target, connect_timeout).await;
     let mut attempt = Attempt::default();
     match &dialed {
         Ok(dialed) => dialed.note(&mut attempt),

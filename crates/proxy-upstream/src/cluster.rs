@@ -326,7 +326,11 @@ impl Cluster {
 
     /// Waits for a place, within the limits of the queue.
     pub(crate) fn wait(&self, class: Priority) -> Option<Waiting<'_>> {
-        self.queue.enter(class)
+        let waiting = self.queue.enter(class)?;
+        // What became free before it was in the queue called nobody. It is for whoever has waited
+        // longest, so that nobody passes those who wait.
+        self.call_those_who_fit();
+        Some(waiting)
     }
 
     /// The clock that it goes by.

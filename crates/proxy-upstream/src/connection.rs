@@ -21,6 +21,7 @@ use proxy_core::deadline::Deadline;
 use proxy_core::{ErrorKind, HeadLimits, InterimSink, ProxyError, Retry};
 use tokio::time::Instant;
 
+use crate::dispatch::{Busy, Lasting};
 pub(crate) use head::{announced, keep_announced};
 use request::SendError;
 pub(crate) use request::{OutgoingRequest, is_idempotent};
@@ -54,6 +55,8 @@ pub(crate) struct OriginConnection {
     bound: bool,
     /// A place in a limit, given back when the connection closes.
     _place: Option<crate::pool::Place>,
+    /// Keeps the place of a request that outlives its response.
+    busy: Option<Busy>,
 }
 
 impl OriginConnection {
@@ -76,6 +79,7 @@ impl OriginConnection {
             requests: 0,
             bound: false,
             _place: place,
+            busy: None,
         })
     }
 
@@ -103,9 +107,18 @@ impl OriginConnection {
         self.stream.has_spoken()
     }
 
-    /// It is idle and may stay so for long.
-    pub(crate) fn rest(&mut self) {
+    /// It is idle and may stay so for long. Whoever is told of it by dropping what this gives must
+    /// find the connection where idle ones are.
+    pub(crate) fn rest(&mut self) -> Option<Busy> {
         self.deadline.clear();
+        self.busy.take()
+    }
+
+    /// It is busy until it is given back or closed, whatever becomes of the response.
+    pub(crate) fn lasts(&mut self) -> Lasting {
+        let lasting = Lasting::default();
+        self.busy = Some(lasting.guard());
+        lasting
     }
 
     /// Gives back memory that it does not need while it is idle.
@@ -218,6 +231,11 @@ impl OriginConnection {
                 }
             }
         }
+    }
+
+    /// The response is whole, and the rest of the request has its own time.
+    pub(crate) fn wait_for_rest(&mut self) {
+        self.deadline.clear();
     }
 
     /// Sends what is left of a request whose response is whole. `true`: all of it is sent.

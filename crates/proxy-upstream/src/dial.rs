@@ -144,11 +144,38 @@ impl Dialer {
     /// was sent in any of these cases. Through a parent also what it comes to there; see
     /// [`parent`].
     pub async fn dial(&self, target: DialTarget<'_>) -> Result<Dialed, ProxyError> {
+        let deadline = Instant::now() + self.shared.config.connect_timeout;
+        self.dial_until(target, deadline).await
+    }
+
+    /// The same within a time for all of it. The places where a parent may be share that time: a
+    /// place where nobody answers leaves some of it for the next.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`dial`](Self::dial), and `connection_timeout`.
+    pub async fn dial_within(
+        &self,
+        target: DialTarget<'_>,
+        time: Duration,
+    ) -> Result<Dialed, ProxyError> {
+        let dialing = self.dial_until(target, Instant::now() + time);
+        timeout(time, dialing).await.unwrap_or_else(|_| {
+            Err(ProxyError::new(ErrorKind::ConnectionTimeout).retry(Retry::NothingSent))
+        })
+    }
+
+    /// The same, where the caller waits until then.
+    pub(crate) async fn dial_until(
+        &self,
+        target: DialTarget<'_>,
+        deadline: Instant,
+    ) -> Result<Dialed, ProxyError> {
         let host = Self::host(&target)?;
         match self.parent_for(&host) {
             None => self.dial_direct(&target, host).await,
             // Boxed: hardly anybody has one.
-            Some(parent) => Box::pin(self.dial_beyond(parent, &target, host)).await,
+            Some(parent) => Box::pin(self.dial_beyond(parent, &target, host, deadline)).await,
         }
     }
 

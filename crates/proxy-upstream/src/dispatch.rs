@@ -19,12 +19,14 @@
 //! See [`cluster`](crate::cluster).
 
 mod body;
+mod lasting;
 mod sticky;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+use std::time::Instant;
 
 use http::header::SET_COOKIE;
 use http::{HeaderValue, Request, Response};
@@ -36,7 +38,11 @@ use crate::cluster::{Call, Cluster, Outcome, Overflow, Permit, Refused};
 use crate::priority::Priority;
 use crate::retry::Tried;
 
+pub(crate) use lasting::{Busy, Lasting};
 pub use sticky::Sticky;
+
+/// So often one that waits is called in vain before it is called only when a place becomes free.
+const IN_VAIN: usize = 3;
 
 /// The endpoints of a cluster, by their index.
 pub trait Dispatch: Clone + Send + Sync + 'static {
@@ -131,8 +137,10 @@ impl<D: Dispatch> Balanced<D> {
             permit.depends_on_client();
         }
         let exchange = Exchange::of(&request).cloned();
+        // What is here need not be waited for.
+        let whole_since = permit.is_measured().then(|| permit.started());
         let attempt = endpoints.dispatch(index, request);
-        Sending { attempt, held: Held { permit: Some(permit), exchange }, cookie }
+        Sending { attempt, held: Held { permit: Some(permit), exchange, whole_since }, cookie }
     }
 }
 
@@ -222,25 +230,26 @@ impl<D: Dispatch> Balanced<D> {
     async fn queue(&self, asked: &Asked) -> Result<Permit, Overflow> {
         let cluster = &self.shared.cluster;
         let mut place = cluster.wait(asked.class).ok_or(Overflow::QueueFull)?;
+        let mut in_vain = 0;
         loop {
-            // A place may have become free before this one was in the queue; but it is for those
-            // who have waited longer, and they are called.
-            if place.is_alone() {
-                match asked.admit(cluster) {
-                    Ok(permit) => return Ok(permit),
-                    Err(Refused::NoneInService) => return Err(Overflow::NoneInService),
-                    Err(Refused::AllFull) => {}
-                }
-            }
             if place.called().await == Call::Shed {
                 return Err(Overflow::Shed);
             }
             match asked.admit(cluster) {
-                // There may be room for more than one: the next is called when this place goes.
-                Ok(permit) => return Ok(permit),
+                Ok(permit) => {
+                    place.served();
+                    // There may be room for more than one.
+                    cluster.call_those_who_fit();
+                    return Ok(permit);
+                }
                 Err(Refused::NoneInService) => return Err(Overflow::NoneInService),
                 Err(Refused::AllFull) if !place.again() => return Err(Overflow::QueueFull),
-                Err(Refused::AllFull) => {}
+                Err(Refused::AllFull) => in_vain += 1,
+            }
+            // What became free meanwhile called nobody. But a balancer may choose nobody although
+            // there is room: then somebody else has to leave first.
+            if in_vain < IN_VAIN {
+                cluster.call_those_who_fit();
             }
         }
     }
@@ -303,14 +312,35 @@ pin_project! {
 struct Held {
     permit: Option<Permit>,
     exchange: Option<Exchange>,
+    /// Since when the endpoint has, or could have, all of the request.
+    whole_since: Option<Instant>,
+}
+
+impl Held {
+    /// Looks whether the client has sent all of its content.
+    fn look(&mut self) {
+        let (None, Some(permit), Some(exchange)) = (self.whole_since, &self.permit, &self.exchange)
+        else {
+            return;
+        };
+        if exchange.is_request_whole() {
+            self.whole_since = Some(permit.cluster().clock().now());
+        }
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         let (Some(permit), Some(exchange)) = (&self.permit, &self.exchange) else { return };
-        // It was given up on for the whole time that its route has, all of which this endpoint may
-        // have had; a client that was slow with its own content is not the endpoint's fault.
-        if exchange.error() == Some(ErrorKind::HttpResponseTimeout) && exchange.is_request_whole() {
+        if exchange.error() != Some(ErrorKind::HttpResponseTimeout) {
+            return;
+        }
+        // It was given up on for the whole time that its route has. Where most of that went to the
+        // client's content, a queue or another endpoint, this one is not to blame.
+        let Some(since) = self.whole_since else { return };
+        let now = permit.cluster().clock().now();
+        let all = now.saturating_duration_since(exchange.started());
+        if now.saturating_duration_since(since) * 2 >= all {
             permit.report(Outcome::Failed);
         }
     }
@@ -324,26 +354,28 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let result = ready!(this.attempt.poll(cx));
-        let Some(permit) = this.held.permit.take() else { return Poll::Ready(result) };
-        let outcome = match &result {
-            Ok(response) => {
-                let outlier = permit.cluster().config().outlier.as_ref();
-                match outlier.is_some_and(|own| own.statuses.contains(&response.status())) {
-                    true => Outcome::Failed,
-                    false => Outcome::Answered,
-                }
-            }
-            Err(error) => Outcome::of_error(error),
+        let Poll::Ready(result) = this.attempt.poll(cx) else {
+            this.held.look();
+            return Poll::Pending;
         };
-        permit.report(outcome);
+        let Some(permit) = this.held.permit.take() else { return Poll::Ready(result) };
+        match &result {
+            Ok(response) => permit.answered(response.status()),
+            Err(error) => permit.report(Outcome::of_error(error)),
+        }
         Poll::Ready(result.map(|mut response| {
             let cookie = this.cookie.take();
             if let Some(cookie) = cookie.filter(|_| !sticky::is_for_all(response.headers())) {
                 response.headers_mut().append(SET_COOKIE, cookie);
             }
-            let content = std::mem::take(response.body_mut());
-            *response.body_mut() = body::holding(content, permit);
+            match response.extensions_mut().remove::<Lasting>() {
+                // The connection knows best how long it is busy.
+                Some(lasting) => lasting.keep(permit),
+                None => {
+                    let content = std::mem::take(response.body_mut());
+                    *response.body_mut() = body::holding(content, permit);
+                }
+            }
             response
         }))
     }

@@ -124,13 +124,15 @@ impl Destination<'_> {
 
     /// A connected socket: to the destination, or to the parent that takes its requests.
     async fn dial(&self, exchange: Option<&Exchange>) -> Result<Dialed, ProxyError> {
+        let time = self.timeouts.connect;
+        let deadline = Instant::now() + time;
         let dialing = async {
             match self.parent {
-                Some(parent) => self.dialer.dial_parent(parent).await,
-                None => self.dialer.dial(self.target_for(exchange)).await,
+                Some(parent) => self.dialer.dial_parent(parent, deadline).await,
+                None => self.dialer.dial_until(self.target_for(exchange), deadline).await,
             }
         };
-        in_time(self.timeouts.connect, dialing).await
+        in_time(time, dialing).await
     }
 
     /// The socket, encrypted where this destination is. What is left of the time to connect is

@@ -173,9 +173,10 @@ impl Pool {
             self.shared.idle.fetch_sub(1, Ordering::AcqRel);
             return;
         }
-        connection.rest();
+        let busy = connection.rest();
         let home = connection.home;
         lock(&self.shared.stacks[home]).push(Idle { connection, since: now });
+        drop(busy);
     }
 
     /// Closes what has been idle for too long. Call it every few seconds.

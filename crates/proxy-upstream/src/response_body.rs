@@ -66,7 +66,7 @@ async fn finish_request(
     idle: Duration,
     _counted: Place,
 ) {
-    connection.rest();
+    connection.wait_for_rest();
     if poll_fn(|cx| connection.poll_rest(cx, idle)).await {
         pool.put(connection);
     }

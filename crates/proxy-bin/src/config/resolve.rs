@@ -24,6 +24,7 @@ mod listener;
 mod log;
 mod named_limits;
 mod parent;
+mod priority;
 mod privacy;
 mod quic;
 mod rate_limit;

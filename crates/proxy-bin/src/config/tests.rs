@@ -8,6 +8,7 @@ mod errors;
 mod files;
 mod filter;
 mod inspect;
+mod overload;
 mod privacy;
 mod rate_limits;
 mod semantics;

@@ -5,8 +5,6 @@
 //! on the load (Mirrokni, Thorup, Zadimoghaddam: "Consistent Hashing with Bounded Loads", 2016) a
 //! key whose endpoint has much more to do than the mean goes to the next in its order.
 
-use std::cmp::Ordering;
-
 use super::random::mix;
 use super::{Balancer, Candidates, Random, TwoChoices};
 
@@ -41,22 +39,29 @@ impl Balancer for BoundedHash {
         let Some(key) = key else { return TwoChoices.choose(candidates, None, random) };
         let open = || (0..candidates.len()).filter(|position| candidates.is_open(*position));
         let (mut weights, mut requests) = (0.0, 1.0);
+        let (mut first, mut are_equal) = (None, true);
         for position in open() {
-            weights += candidates.weight(position);
+            let weight = candidates.weight(position);
+            are_equal &= *first.get_or_insert(weight) == weight;
+            weights += weight;
             requests += candidates.in_flight(position) as f64;
         }
         // In requests for a weight of 1; what is about to be added counts.
         let most = requests / f64::max(weights, f64::MIN_POSITIVE) * self.bound;
-        let has_room = |position: &usize| {
-            let (weight, requests) =
-                (candidates.weight(*position), candidates.in_flight(*position));
+        let (mut best, mut best_with_room) = (None, None);
+        for position in open() {
+            let weight = candidates.weight(position);
+            let uniform = uniform(key, candidates.identity(position));
+            // Without the logarithm the order of equals is the same.
+            let score = if are_equal { uniform } else { -weight / uniform.ln() };
+            let requests = candidates.in_flight(position) as f64;
+            raise(&mut best, score, position);
             // At least one request fits everywhere, however few there are.
-            requests as f64 <= (weight * most).ceil() - 1.0
-        };
-        let score = |position: usize| score(key, candidates, position);
-        let best =
-            |a: &usize, b: &usize| score(*a).partial_cmp(&score(*b)).unwrap_or(Ordering::Equal);
-        open().filter(has_room).max_by(best).or_else(|| open().max_by(best))
+            if requests <= (weight * most).ceil() - 1.0 {
+                raise(&mut best_with_room, score, position);
+            }
+        }
+        best_with_room.or(best).map(|(_, position)| position)
     }
 
     fn name(&self) -> &'static str {
@@ -65,11 +70,17 @@ impl Balancer for BoundedHash {
 }
 
 /// The higher, the better; an endpoint of twice the weight wins twice as many keys.
-fn score(key: u64, candidates: &Candidates<'_>, position: usize) -> f64 {
-    let bits = mix(key ^ candidates.identity(position)) >> 11;
-    // Above 0 and below 1.
-    let uniform = (bits as f64 + 0.5) / (1_u64 << 53) as f64;
-    -candidates.weight(position) / uniform.ln()
+/// A number of a key and an endpoint, above 0 and below 1.
+fn uniform(key: u64, identity: u64) -> f64 {
+    let bits = mix(key ^ identity) >> 11;
+    (bits as f64 + 0.5) / (1_u64 << 53) as f64
+}
+
+/// Takes the position if its score is higher, or as high as that of one before.
+fn raise(best: &mut Option<(f64, usize)>, score: f64, position: usize) {
+    if best.is_none_or(|(highest, _)| score >= highest) {
+        *best = Some((score, position));
+    }
 }
 
 #[cfg(test)]

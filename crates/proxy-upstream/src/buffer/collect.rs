@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
+use http::header::{EXPECT, TRAILER};
 use http::{HeaderMap, Request, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
@@ -13,8 +14,8 @@ use super::files::{Appending, Spill};
 use super::meters::{Direction, Full};
 use super::{BufferLimits, OnLimit, Shared};
 
-/// What is written to a file at a time.
-const BATCH: usize = 128 << 10;
+/// What is written to a file at a time, at least: beside a file so much may be in memory.
+const BATCH: usize = 16 << 10;
 
 /// When a client may come back whose content could not be written.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -38,7 +39,14 @@ pub(super) async fn collect(
         };
     }
     let mut held = Held::new(shared, limits, &body);
-    *request.body_mut() = match held.fill(body).await? {
+    let rest = held.fill(body).await?;
+    // The client was told to go on: nobody has to say so any more (RFC 9110 section 10.1.1).
+    request.headers_mut().remove(EXPECT);
+    if rest.is_none() && held.trailers.is_none() {
+        // What was announced has not come.
+        request.headers_mut().remove(TRAILER);
+    }
+    *request.body_mut() = match rest {
         Some(rest) => chained(held.content(), rest),
         None if held.is_in_memory() => Body::full(held.memory.freeze()),
         None => {
@@ -55,10 +63,9 @@ pub(super) async fn collect(
 struct Held<'a> {
     shared: &'a Shared,
     limits: BufferLimits,
-    memory: BytesMut,
+    /// What is in the file, and what came after it.
     spill: Spill,
-    /// To be written next.
-    batch: BytesMut,
+    memory: BytesMut,
     trailers: Option<HeaderMap>,
 }
 
@@ -70,13 +77,12 @@ impl<'a> Held<'a> {
             limits,
             memory: BytesMut::with_capacity(usize::try_from(known).unwrap_or(0)),
             spill: Spill::new(&shared.spilling),
-            batch: BytesMut::new(),
             trailers: None,
         }
     }
 
     fn is_in_memory(&self) -> bool {
-        self.spill.len() == 0 && self.batch.is_empty() && self.trailers.is_none()
+        self.spill.len() == 0 && self.trailers.is_none()
     }
 
     /// Reads all of it, and gives what is left where it can not be held and is to be passed on.
@@ -84,17 +90,11 @@ impl<'a> Held<'a> {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| content_refusal(&error))?;
             match frame.into_data() {
-                Ok(data) => {
-                    // Copied: small pieces may each hold a large buffer.
-                    let room = self.limits.memory.saturating_sub(self.memory.len() as u64);
-                    let room = if self.spills() { 0 } else { room };
-                    let fits = usize::try_from(room).unwrap_or(usize::MAX).min(data.len());
-                    self.memory.extend_from_slice(&data[..fits]);
-                    self.batch.extend_from_slice(&data[fits..]);
-                }
+                // Copied: small pieces may each hold a large buffer.
+                Ok(data) => self.memory.extend_from_slice(&data),
                 Err(frame) => self.trailers = frame.into_trailers().ok(),
             }
-            if self.batch.len() >= BATCH
+            if self.memory.len() as u64 > self.limits.memory.max(BATCH as u64)
                 && let Some(why) = self.write().await
             {
                 return self.overflows(why).map(|()| Some(body));
@@ -106,19 +106,19 @@ impl<'a> Held<'a> {
         }
     }
 
-    fn spills(&self) -> bool {
-        self.spill.len() > 0 || !self.batch.is_empty()
-    }
-
-    /// Writes the batch, which stays where it can not be written.
+    /// Writes what is in memory, where that is more than may be there. What can not be written
+    /// stays.
     async fn write(&mut self) -> Option<Full> {
-        if self.batch.is_empty() {
+        let (memory, spilled) = (self.memory.len() as u64, self.spill.len());
+        if memory <= self.limits.memory {
             return None;
         }
-        if self.spill.len() + self.batch.len() as u64 > self.limits.disk {
+        let fits = memory.min(self.limits.disk.saturating_sub(spilled));
+        if memory - fits > self.limits.memory {
             return Some(Full::Limit);
         }
-        let data = self.batch.split().freeze();
+        let fits = usize::try_from(fits).unwrap_or(usize::MAX);
+        let data = self.memory.split_to(fits).freeze();
         let written = match self.spill.append(data.clone()) {
             Some(Appending { done, reserved }) => match done.await {
                 Ok(Ok(file)) => {
@@ -133,7 +133,8 @@ impl<'a> Held<'a> {
             self.shared.meters.spilled(Direction::Request, data.len() as u64);
             return None;
         }
-        self.batch = BytesMut::from(data);
+        let rest = std::mem::replace(&mut self.memory, BytesMut::from(data));
+        self.memory.unsplit(rest);
         Some(Full::Disk)
     }
 
@@ -149,9 +150,8 @@ impl<'a> Held<'a> {
 
     fn content(&mut self) -> Content {
         Content {
-            memory: std::mem::take(&mut self.memory).freeze(),
             spill: std::mem::replace(&mut self.spill, Spill::new(&self.shared.spilling)),
-            behind: std::mem::take(&mut self.batch).freeze(),
+            memory: std::mem::take(&mut self.memory).freeze(),
             trailers: self.trailers.take(),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -13,16 +14,15 @@ use super::files::{Pending, Spill};
 
 /// What is held, in its order.
 pub(super) struct Content {
-    pub(super) memory: Bytes,
     pub(super) spill: Spill,
-    /// What could not be written any more.
-    pub(super) behind: Bytes,
+    /// What came after what is in the file.
+    pub(super) memory: Bytes,
     pub(super) trailers: Option<HeaderMap>,
 }
 
 impl Content {
     fn len(&self) -> u64 {
-        self.memory.len() as u64 + self.spill.len() + self.behind.len() as u64
+        self.spill.len() + self.memory.len() as u64
     }
 }
 
@@ -40,6 +40,12 @@ impl Stored {
     pub(crate) fn body(&self) -> Body {
         Body::new(Reader::new(Arc::clone(&self.0), Body::empty()))
     }
+
+    /// The same, which tells when the last of it was given.
+    pub(crate) fn body_telling(&self, taken: Arc<AtomicBool>) -> Body {
+        let reader = Reader::new(Arc::clone(&self.0), Body::empty());
+        Body::new(Reader { taken: Some(taken), ..reader })
+    }
 }
 
 /// What is held, and then the rest as it comes.
@@ -52,59 +58,44 @@ struct Reader {
     /// The next piece.
     at: At,
     rest: Body,
+    /// Whether all that is held was given.
+    taken: Option<Arc<AtomicBool>>,
 }
 
 enum At {
-    Memory,
     Spill { at: u64, reading: Option<Pending<Bytes>> },
-    Behind,
+    Memory,
     Trailers,
     Rest,
 }
 
 impl Reader {
     fn new(content: Arc<Content>, rest: Body) -> Self {
-        Self { content, at: At::Memory, rest }
+        Self { content, at: At::Spill { at: 0, reading: None }, rest, taken: None }
     }
 
     /// Bytes that are held and were not given.
     fn left(&self) -> u64 {
         let content = &self.content;
-        let behind = content.behind.len() as u64;
         match &self.at {
-            At::Memory => content.len(),
-            At::Spill { at, .. } => content.spill.len() - at + behind,
-            At::Behind => behind,
+            At::Spill { at, .. } => content.len() - at,
+            At::Memory => content.memory.len() as u64,
             At::Trailers | At::Rest => 0,
         }
     }
-}
 
-impl HttpBody for Reader {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { content, at: place, rest } = &mut *self;
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Self { content, at: place, rest, .. } = self;
         let data = |bytes: Bytes| Poll::Ready(Some(Ok(Frame::data(bytes))));
         loop {
             match place {
-                At::Memory => {
-                    *place = At::Spill { at: 0, reading: None };
-                    if !content.memory.is_empty() {
-                        return data(content.memory.clone());
-                    }
-                }
-                At::Spill { at, .. } if *at >= content.spill.len() => *place = At::Behind,
+                At::Spill { at, .. } if *at >= content.spill.len() => *place = At::Memory,
                 At::Spill { at, reading } => {
                     if reading.is_none() {
                         *reading = content.spill.read(*at);
                     }
                     let Some(pending) = reading else {
-                        *place = At::Behind;
+                        *place = At::Memory;
                         continue;
                     };
                     let read = ready!(Pin::new(pending).poll(cx));
@@ -118,10 +109,10 @@ impl HttpBody for Reader {
                         Err(closed) => Poll::Ready(Some(Err(closed.into()))),
                     };
                 }
-                At::Behind => {
+                At::Memory => {
                     *place = At::Trailers;
-                    if !content.behind.is_empty() {
-                        return data(content.behind.clone());
+                    if !content.memory.is_empty() {
+                        return data(content.memory.clone());
                     }
                 }
                 At::Trailers => {
@@ -134,6 +125,24 @@ impl HttpBody for Reader {
             }
         }
     }
+}
+
+impl HttpBody for Reader {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = ready!(self.poll_next(cx));
+        if self.left() == 0
+            && let Some(taken) = self.taken.take()
+        {
+            taken.store(true, Ordering::Release);
+        }
+        Poll::Ready(frame)
+    }
 
     fn is_end_stream(&self) -> bool {
         let trailers_given = matches!(self.at, At::Rest) || self.content.trailers.is_none();
@@ -142,6 +151,10 @@ impl HttpBody for Reader {
 
     fn size_hint(&self) -> SizeHint {
         let (left, mut hint) = (self.left(), self.rest.size_hint());
+        if self.content.trailers.is_some() {
+            // With a length there is no place for them in HTTP/1.1.
+            hint = SizeHint::new();
+        }
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper.saturating_add(left));
         }

@@ -19,6 +19,10 @@ use super::{BufferLimits, Shared};
 /// What a piece counts in memory, at least: it has more around it than its bytes.
 const LEAST: u64 = 512;
 
+/// A piece of less than this is copied where it has to wait: it may hold a whole buffer of 32 KiB, of
+/// which only its own bytes are counted.
+const COPIED: usize = 16 << 10;
+
 pin_project! {
     /// The content of a response of [`Buffered`](super::Buffered).
     pub struct BufferedBody<B> {
@@ -243,7 +247,12 @@ impl Pump {
             let has_room = queue.in_memory + cost(piece) <= self.limits.memory;
             if has_room || queue.memory.is_empty() {
                 queue.in_memory += cost(piece);
-                queue.memory.push_back(piece.clone());
+                let is_awaited = queue.memory.is_empty() && queue.reader.is_some();
+                let piece = match is_awaited || piece.len() >= COPIED {
+                    true => piece.clone(),
+                    false => Bytes::copy_from_slice(piece),
+                };
+                queue.memory.push_back(piece);
                 queue.wake_reader();
                 return Place::Memory;
             }

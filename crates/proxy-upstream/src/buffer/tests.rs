@@ -240,6 +240,34 @@ async fn a_client_that_leaves_leaves_nothing() {
     until("nothing is left", || spilling.left() == MOST).await;
 }
 
+/// The client was told to go on, and what was announced either came or did not.
+#[tokio::test]
+async fn what_is_held_waits_for_nobody_and_announces_what_there_is() {
+    let folder = Folder::new();
+    let spilling = folder.spilling(MOST);
+    for (memory, trailers) in [(100, false), (100, true), (1, false), (1, true)] {
+        let layer = holding_requests(limits(memory, 1 << 20, OnLimit::Refuse), &spilling);
+        let app = service_fn(|request: Request<Body>| async move {
+            let known = request.body().size_hint().exact();
+            let named = |name: &str| request.headers().contains_key(name);
+            let seen = (named("expect"), named("trailer"), known);
+            let mut response = Response::new(Body::empty());
+            response.extensions_mut().insert(seen);
+            Ok::<_, Infallible>(response)
+        });
+        let steps = [Step::data("content")].into_iter();
+        let steps = steps.chain(trailers.then(|| Step::trailer("x-sum", "1")));
+        let request =
+            Request::post("/").header("expect", "100-continue").header("trailer", "x-sum");
+        let request = request.body(ScriptedBody::new(steps.collect::<Vec<_>>())).unwrap();
+        let Ok(response) = layer.layer(app).oneshot(request).await;
+        let seen = response.extensions().get::<(bool, bool, Option<u64>)>().copied();
+        // In HTTP/1.1 content of a known length has no trailers.
+        let length = (!trailers).then_some(7);
+        assert_eq!(seen, Some((false, trailers, length)), "{memory} {trailers}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_held_goes_again_however_large() {
     let folder = Folder::new();
@@ -270,6 +298,35 @@ async fn what_is_held_goes_again_however_large() {
     assert_eq!(response.status(), 200);
     let seen = seen.lock().unwrap();
     assert!(seen.len() == 2 && seen.iter().all(|content| *content == expected));
+}
+
+/// An endpoint that takes its time with content has as much time to answer as any other.
+#[tokio::test(start_paused = true)]
+async fn the_time_of_an_attempt_begins_when_what_is_held_was_taken() {
+    let folder = Folder::new();
+    let layer = holding_requests(BufferLimits::default(), &folder.spilling(MOST));
+    let second = Duration::from_secs(1);
+    for (before, after, expected) in [(10, 0, Ok(200)), (0, 10, Err("attempt_timeout"))] {
+        let app = service_fn(move |request: Request<Body>| async move {
+            tokio::time::sleep(second * before).await;
+            request.into_body().collect().await.expect("sound");
+            tokio::time::sleep(second * after).await;
+            Ok::<_, ProxyError>(Response::new(Body::empty()))
+        });
+        let attempt_timeout = Some(second * 2);
+        let config = RetryConfig { retries: 0, attempt_timeout, ..RetryConfig::default() };
+        let clock = Arc::new(proxy_core::SystemClock);
+        let retry = RetryLayer::new(config, "app", clock, Arc::new(SeededRandom::new(1)), None);
+        // With trailers it is no plain piece of memory.
+        let body = ScriptedBody::new([Step::data("content"), Step::trailer("x-sum", "1")]);
+        let request = Request::put("/").body(body).unwrap();
+        let answer = layer.layer(retry.layer(app)).oneshot(request).await;
+        let answer = answer.map(|own| own.status().as_u16());
+        assert_eq!(
+            answer.map_err(|error| error.detail_str().unwrap_or_default().to_owned()),
+            expected.map_err(str::to_owned)
+        );
+    }
 }
 
 /// A response whose content the test gives, behind the layer.
@@ -329,6 +386,21 @@ async fn a_client_that_reads_nothing_holds_no_upstream() {
         assert!(content.to_bytes() == expected, "{memory} {disk}");
     }
     until("files are closed", || spilling.left() == MOST).await;
+}
+
+/// What waits holds its own bytes, and not the buffer that they were read into.
+#[tokio::test]
+async fn small_pieces_that_wait_hold_no_buffer_of_others() {
+    let folder = Folder::new();
+    let layer = holding_responses(BufferLimits::default(), &folder.spilling(MOST));
+    let (mut upstream, response) = response(&layer).await;
+    let read = Bytes::from(vec![b'a'; 32 << 10]);
+    for at in 0..10 {
+        upstream.send(read.slice(at..=at)).await;
+    }
+    until("the buffer serves others", || read.is_unique()).await;
+    drop(upstream);
+    assert_eq!(response.into_body().collect().await.expect("sound").to_bytes(), "aaaaaaaaaa");
 }
 
 #[tokio::test]

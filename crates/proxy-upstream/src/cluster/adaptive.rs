@@ -15,11 +15,23 @@
 //!
 //! **What is measured** is the time to the response's head of requests whose content was there
 //! from the beginning: how long a client takes to send its own says nothing about the endpoint. A
-//! request that failed counts as a slow one, however fast it failed.
+//! request that failed counts as a slow one, however fast it failed. One that was given up on before
+//! it was answered, for whatever reason, has taken at least as long as it had: it counts where that
+//! alone is slow.
+//!
+//! **Like with like.** A response that has nothing of what was asked for, such as 304 or 404, often
+//! takes an endpoint a fraction of the time. Were it taken for what an answer takes, all others would
+//! look slow after a while of them. So answers are of two [kinds](Kind), each with a least latency of
+//! its own, and a window is judged by the kind of which it has more.
+
+mod samples;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use samples::{ENOUGH, Samples};
+pub(super) use samples::{Kind, Sample};
 
 /// How the limits of endpoints are found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,12 +69,6 @@ impl Default for AdaptiveConfig {
 /// What a limit begins with, within its bounds.
 const INITIAL: usize = 20;
 
-/// Answers without which a window says nothing.
-const ENOUGH: usize = 10;
-
-/// Answers of a window that are kept; of more, the first ones.
-const SAMPLES: usize = 256;
-
 /// A measurement ends after this time, if it has any answers: slow endpoints are not held at the
 /// least limit for long.
 const PROBE_TIME: Duration = Duration::from_secs(1);
@@ -79,13 +85,10 @@ pub(super) struct Adaptive {
 
 #[derive(Debug)]
 struct State {
-    /// Seconds; of the window, or of the measurement.
-    samples: Vec<f64>,
+    samples: Samples,
     begun: Instant,
     /// The most requests that were under way at an answer of the window.
     busiest: usize,
-    /// The least latency, in seconds; `None` before it was measured.
-    least: Option<f64>,
     phase: Phase,
 }
 
@@ -100,27 +103,15 @@ enum Phase {
     },
 }
 
-/// An answer.
-pub(super) struct Sample {
-    /// When its request was sent.
-    pub(super) started: Instant,
-    pub(super) took: Duration,
-    pub(super) failed: bool,
-    /// Requests that were under way, this one included.
-    pub(super) in_flight: usize,
-    pub(super) now: Instant,
-}
-
 impl Adaptive {
     pub(super) fn new(config: AdaptiveConfig, now: Instant) -> Self {
         let min_limit = config.min_limit.max(1);
         let max_limit = config.max_limit.max(min_limit);
         let config = AdaptiveConfig { min_limit, max_limit, ..config };
         let state = State {
-            samples: Vec::new(),
+            samples: Samples::default(),
             begun: now,
             busiest: 0,
-            least: None,
             phase: Phase::Probing { then: INITIAL.clamp(min_limit, max_limit) },
         };
         let (limit, probing) = (AtomicUsize::new(min_limit), AtomicBool::new(true));
@@ -134,7 +125,7 @@ impl Adaptive {
 
     /// What it takes when it has little to do.
     pub(super) fn least(&self) -> Option<Duration> {
-        self.lock().least.map(Duration::from_secs_f64)
+        self.lock().samples.least().map(Duration::from_secs_f64)
     }
 
     /// Whether its least latency is being measured.
@@ -154,9 +145,7 @@ impl Adaptive {
             return false;
         }
         state.phase = Phase::Steady { probe_at: now + self.config.probe_interval };
-        state.samples.clear();
-        state.begun = now;
-        state.busiest = 0;
+        state.begin(now);
         self.probing.store(false, Ordering::Relaxed);
         let before = self.limit.swap(then, Ordering::Relaxed);
         then > before
@@ -173,32 +162,32 @@ impl Adaptive {
         let before = self.limit();
         let mut state = self.lock();
         // What was sent in another window, under another limit, says nothing about this one.
-        if sample.started < state.begun && matches!(state.phase, Phase::Probing { .. }) {
+        let is_probing = matches!(state.phase, Phase::Probing { .. });
+        if sample.started < state.begun && is_probing {
             return false;
         }
-        let took = sample.took.as_secs_f64();
-        let took = match (sample.failed, state.least) {
-            (false, _) => took,
-            (true, Some(least)) => took.max(least * 2.0),
-            (true, None) => return false,
+        // Nothing is measured by what failed, but a measurement may come to its end by it.
+        let taken = match sample.kind {
+            Kind::Failed | Kind::Unanswered if is_probing => true,
+            _ => state.samples.take(sample, self.config.tolerance),
         };
-        if state.samples.len() < SAMPLES {
-            state.samples.push(took);
+        if !taken {
+            return false;
         }
         state.busiest = state.busiest.max(sample.in_flight);
         let passed = sample.now.saturating_duration_since(state.begun);
         let after = match state.phase {
             Phase::Probing { then } => {
-                if state.samples.len() < self.config.probe_requests && passed < PROBE_TIME {
+                if state.samples.count() < self.config.probe_requests && passed < PROBE_TIME {
                     return false;
                 }
-                state.least = state.median();
+                state.samples.measure();
                 let wait = self.config.probe_interval.mul_f64(0.9 + 0.2 * chance());
                 state.phase = Phase::Steady { probe_at: sample.now + wait };
                 then
             }
             Phase::Steady { probe_at } => {
-                if state.samples.len() < ENOUGH || passed < self.config.window {
+                if state.samples.count() < ENOUGH || passed < self.config.window {
                     return false;
                 }
                 let after = self.decide(&mut state, before);
@@ -210,24 +199,24 @@ impl Adaptive {
                 }
             }
         };
-        state.samples.clear();
-        state.begun = sample.now;
-        state.busiest = 0;
-        let probing = matches!(state.phase, Phase::Probing { .. });
-        self.probing.store(probing, Ordering::Relaxed);
+        state.begin(sample.now);
+        let is_probing = matches!(state.phase, Phase::Probing { .. });
+        self.probing.store(is_probing, Ordering::Relaxed);
         self.limit.store(after, Ordering::Relaxed);
         after > before
     }
 
     /// The limit after a window.
     fn decide(&self, state: &mut State, limit: usize) -> usize {
-        let Some(now) = state.median() else { return limit };
-        let least = state.least.map_or(now, |least| least.min(now));
+        let busiest = state.busiest;
+        let answers = state.samples.more();
+        let Some(now) = answers.median() else { return limit };
+        let least = answers.least.map_or(now, |least| least.min(now));
         // As good as a measurement: it had no more to do than while it is measured.
-        let least = if state.busiest <= self.config.min_limit { now } else { least };
-        state.least = Some(least);
+        let least = if busiest <= self.config.min_limit { now } else { least };
+        answers.least = Some(least);
         let gradient = (least * self.config.tolerance / now.max(f64::MIN_POSITIVE)).clamp(0.5, 1.0);
-        let is_used = state.busiest * 2 >= limit;
+        let is_used = busiest * 2 >= limit;
         if gradient >= 1.0 && !is_used {
             return limit;
         }
@@ -242,134 +231,13 @@ impl Adaptive {
 }
 
 impl State {
-    fn median(&mut self) -> Option<f64> {
-        let middle = self.samples.len() / 2;
-        let samples = &mut self.samples;
-        (!samples.is_empty()).then(|| *samples.select_nth_unstable_by(middle, f64::total_cmp).1)
+    /// Another window or measurement begins.
+    fn begin(&mut self, now: Instant) {
+        self.samples.clear();
+        self.begun = now;
+        self.busiest = 0;
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BASE: Duration = Duration::from_millis(10);
-
-    struct Endpoint {
-        adaptive: Adaptive,
-        now: Instant,
-        /// Requests that it answers in `BASE`; more wait in it.
-        capacity: usize,
-    }
-
-    impl Endpoint {
-        fn new(config: AdaptiveConfig, capacity: usize) -> Self {
-            let now = Instant::now();
-            Self { adaptive: Adaptive::new(config, now), now, capacity }
-        }
-
-        /// A window in which as many requests as it lets are under way, but no more than these.
-        fn window(&mut self, offered: usize) -> usize {
-            let in_flight = offered.min(self.adaptive.limit());
-            let load = in_flight as f64 / self.capacity as f64;
-            let took = BASE.mul_f64(load.max(1.0));
-            let answers = (in_flight * 10).clamp(1, 30);
-            let pause = Duration::from_millis(100) / u32::try_from(answers).unwrap();
-            for _ in 0..=answers {
-                self.now += pause;
-                let (started, now) = (self.now, self.now);
-                let sample = Sample { started, took, failed: false, in_flight, now };
-                self.adaptive.observe(&sample, || true, || 0.5);
-            }
-            self.adaptive.limit()
-        }
-    }
-
-    /// An endpoint that is asked nothing but uploads is not held at the limit of a measurement.
-    #[test]
-    fn a_measurement_without_anything_to_measure_ends() {
-        let config = AdaptiveConfig::default();
-        let (start, least) = (Instant::now(), config.min_limit);
-        let adaptive = Adaptive::new(config, start);
-        assert!(!adaptive.give_up_probe(start + PROBE_TIME / 2));
-        assert_eq!(adaptive.limit(), least);
-        assert!(adaptive.give_up_probe(start + PROBE_TIME));
-        assert_eq!((adaptive.limit(), adaptive.is_probing()), (INITIAL, false));
-        assert!(!adaptive.give_up_probe(start + PROBE_TIME * 2), "it is over");
-    }
-
-    #[test]
-    fn the_limit_comes_to_what_the_endpoint_can_do() {
-        let mut endpoint = Endpoint::new(AdaptiveConfig::default(), 40);
-        let limits: Vec<_> = (0..200).map(|_| endpoint.window(10_000)).collect();
-        assert!(limits[20..].iter().all(|limit| (40..=120).contains(limit)), "{limits:?}");
-        assert_eq!(endpoint.adaptive.least(), Some(BASE));
-        // It can do less: the limit follows, and again when it can do more.
-        endpoint.capacity = 10;
-        let limits: Vec<_> = (0..50).map(|_| endpoint.window(10_000)).collect();
-        assert!(limits[20..].iter().all(|limit| (10..=35).contains(limit)), "{limits:?}");
-        endpoint.capacity = 40;
-        (0..50).for_each(|_| {
-            endpoint.window(10_000);
-        });
-        assert!(endpoint.adaptive.limit() >= 40);
-    }
-
-    #[test]
-    fn bounds_hold_and_a_limit_that_is_not_used_does_not_grow() {
-        let config = AdaptiveConfig { min_limit: 5, max_limit: 30, ..AdaptiveConfig::default() };
-        let mut fast = Endpoint::new(config, 1_000_000);
-        (0..50).for_each(|_| {
-            fast.window(10_000);
-        });
-        assert_eq!(fast.adaptive.limit(), 30);
-        let mut slow = Endpoint::new(config, 1);
-        // It was never seen with little to do but at the beginning.
-        (0..50).for_each(|_| assert!(slow.window(10_000) >= 5));
-        let mut idle = Endpoint::new(AdaptiveConfig::default(), 1_000);
-        (0..50).for_each(|_| {
-            idle.window(4);
-        });
-        assert_eq!(idle.adaptive.limit(), INITIAL);
-    }
-
-    #[test]
-    fn what_an_endpoint_takes_at_least_is_measured_again() {
-        let config = AdaptiveConfig::default();
-        let mut endpoint = Endpoint::new(config, 40);
-        let mut probes = 0;
-        let mut was = true;
-        for _ in 0..2_000 {
-            endpoint.window(10_000);
-            let is = endpoint.adaptive.is_probing();
-            if is {
-                assert_eq!(endpoint.adaptive.limit(), config.min_limit);
-            }
-            probes += usize::from(is && !was);
-            was = is;
-        }
-        assert!((2..=4).contains(&probes), "{probes} in some 200 s");
-    }
-
-    #[test]
-    fn failures_count_as_slow_and_old_requests_not_at_all() {
-        let mut endpoint = Endpoint::new(AdaptiveConfig::default(), 1_000);
-        (0..20).for_each(|_| {
-            endpoint.window(10_000);
-        });
-        let before = endpoint.adaptive.limit();
-        for _ in 0..60 {
-            endpoint.now += Duration::from_millis(10);
-            let now = endpoint.now;
-            let (took, in_flight) = (Duration::from_micros(1), before);
-            let sample = Sample { started: now, took, failed: true, in_flight, now };
-            endpoint.adaptive.observe(&sample, || true, || 0.5);
-        }
-        assert!(endpoint.adaptive.limit() < before, "{before}");
-        let fresh = Endpoint::new(AdaptiveConfig::default(), 1);
-        let (started, now) = (fresh.now - BASE, fresh.now + BASE);
-        let sample = Sample { started, took: BASE, failed: false, in_flight: 100, now };
-        (0..100).for_each(|_| assert!(!fresh.adaptive.observe(&sample, || true, || 0.5)));
-        assert!(fresh.adaptive.is_probing());
-    }
-}
+mod tests;

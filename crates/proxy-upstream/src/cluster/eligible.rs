@@ -51,10 +51,9 @@ impl Cluster {
     }
 
     /// Calls as many of those who wait as may come now.
-    pub(super) fn call_those_who_fit(&self) {
-        let waiting = self.queue.len();
-        if waiting > 0 {
-            self.queue.call(waiting.min(self.room()));
+    pub(crate) fn call_those_who_fit(&self) {
+        if self.queue.len() > 0 {
+            self.queue.fill(self.room());
         }
     }
 
@@ -69,7 +68,9 @@ impl Cluster {
             let member = &self.members[usize::from(*index)];
             member.limit(most).saturating_sub(member.in_flight.load(Ordering::Acquire))
         };
-        eligible.positions.iter().map(free).fold(0, usize::saturating_add)
+        // Those of other zones take what ours do not.
+        let far = eligible.is_local.then_some(&eligible.reserve).into_iter().flatten();
+        eligible.positions.iter().chain(far).map(free).fold(0, usize::saturating_add)
     }
 
     fn decide(&self, now: Instant) {

@@ -87,6 +87,18 @@ impl Places {
         }
     }
 
+    /// Calls the next; `false` where nobody waits.
+    fn call_next(&mut self, now: Instant) -> bool {
+        while let Some(place) = self.next(now) {
+            // Whoever gave up meanwhile is passed over.
+            if place.call.send(Call::Come).is_ok() {
+                self.called += 1;
+                return true;
+            }
+        }
+        false
+    }
+
     /// Makes room for one of this class in a queue of so many places that is full.
     fn shed_for(&mut self, class: Priority, most: usize) -> bool {
         let reserved = (most / RESERVED).max(1);
@@ -142,19 +154,19 @@ impl Queue {
             return;
         }
         let mut places = self.lock();
-        while let Some(place) = places.next(self.clock.now()) {
-            // Whoever gave up meanwhile is passed over.
-            if place.call.send(Call::Come).is_ok() {
-                places.called += 1;
-                break;
-            }
-        }
+        places.call_next(self.clock.now());
         self.count(&places);
     }
 
-    /// So many places have become free at once.
-    pub(super) fn call(&self, count: usize) {
-        (0..count.min(self.len())).for_each(|_| self.next());
+    /// So many places are free: as many are called, with those that were called before and have not
+    /// come so far.
+    pub(super) fn fill(&self, free: usize) {
+        let mut places = self.lock();
+        if places.called < free {
+            let now = self.clock.now();
+            while places.called < free && places.call_next(now) {}
+            self.count(&places);
+        }
     }
 
     fn count(&self, places: &Places) {
@@ -211,9 +223,13 @@ impl Waiting<'_> {
         !full
     }
 
-    /// Whether nobody else waits, or was called.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.queue.len() <= 1
+    /// It was called, and has what it came for: nobody else is called in its stead.
+    pub(crate) fn served(mut self) {
+        let mut places = self.queue.lock();
+        if matches!(std::mem::replace(&mut self.state, State::Gone), State::Called) {
+            places.called -= 1;
+        }
+        self.queue.count(&places);
     }
 
     /// Ends when it is called.
@@ -247,8 +263,7 @@ impl Drop for Waiting<'_> {
         self.queue.count(&places);
         drop(places);
         if was_called {
-            // It was served, and there may be room for more than one; or it can not come any more,
-            // and its place is for another.
+            // It can not come any more: its place is for another.
             self.queue.next();
         }
     }

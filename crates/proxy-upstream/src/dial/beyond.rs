@@ -35,8 +35,12 @@ impl Dialer {
         self.parent().filter(|parent| parent.is_for(host))
     }
 
-    /// A connection to a parent, for requests in absolute-form.
-    pub(crate) async fn dial_parent(&self, parent: &Parent) -> Result<Dialed, ProxyError> {
+    /// A connection to a parent, for requests in absolute-form; the caller waits until `deadline`.
+    pub(crate) async fn dial_parent(
+        &self,
+        parent: &Parent,
+        deadline: Instant,
+    ) -> Result<Dialed, ProxyError> {
         let places = parent.places();
         let mut last = None;
         for (tried, (place, host, port)) in places.iter().enumerate() {
@@ -44,11 +48,13 @@ impl Dialer {
             let target = DialTarget { host, port: *port, trust, exchange: None };
             let dialing = self.dial_direct(&target, Self::host(&target)?);
             let dialed = match tried + 1 < places.len() {
-                // The caller's time is for all of them.
-                true => timeout(parent::PATIENCE, dialing).await.unwrap_or_else(|_| {
-                    let detail = "the parent did not answer in time";
-                    Err(failed(ErrorKind::ConnectionTimeout, detail))
-                }),
+                // The caller's time is for all of them: nobody is to use up what others need.
+                true => timeout(share(deadline, places.len() - tried), dialing)
+                    .await
+                    .unwrap_or_else(|_| {
+                        let detail = "the parent did not answer in time";
+                        Err(failed(ErrorKind::ConnectionTimeout, detail))
+                    }),
                 false => dialing.await,
             };
             if places.len() > 1 {
@@ -69,13 +75,14 @@ impl Dialer {
         parent: &Parent,
         target: &DialTarget<'_>,
         host: HostKind<'_>,
+        deadline: Instant,
     ) -> Result<Dialed, ProxyError> {
         let (destinations, dns) = self.destinations(parent, target, host).await?;
         let via = target.exchange.and_then(Exchange::get::<PassedVia>);
         let mut last = None;
         for beyond in &destinations {
             // One that can not be reached itself is not asked again.
-            let mut dialed = self.dial_parent(parent).await?;
+            let mut dialed = self.dial_parent(parent, deadline).await?;
             let started = Instant::now();
             match parent.ask(&mut dialed.stream, beyond, via.as_ref().map(|own| &own.0)).await {
                 Ok(()) => {
@@ -132,6 +139,13 @@ impl Dialer {
             },
         }
     }
+}
+
+/// How long one of so many places is tried, of which all have to do until the deadline.
+fn share(deadline: Instant, places: usize) -> Duration {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let parts = u32::try_from(places).unwrap_or(u32::MAX).max(1);
+    parent::PATIENCE.min(left / parts)
 }
 
 /// Writes down that a request goes through a parent, and how.

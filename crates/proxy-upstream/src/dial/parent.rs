@@ -15,7 +15,8 @@
 //!
 //! # Several
 //! A parent may be found at [further places](ParentConfig::fallbacks). They are tried in order, each
-//! but the last for 2 s; one that was not there is tried last for 10 s.
+//! but the last for 2 s, or an equal part of the time that is left to connect where that is less; one
+//! that was not there is tried last for 10 s.
 //!
 //! # Errors and responses
 //! What connecting to the parent comes to. `connection_refused` where it refuses or can not reach

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use proxy_core::{BoxError, SystemClock};
-use proxy_testkit::ExchangeBuilder;
+use proxy_core::{BoxError, Clock as _, SystemClock};
+use proxy_testkit::{ConnectionBuilder, ExchangeBuilder};
 use tokio::sync::oneshot;
 use tower::ServiceExt;
 use tower_layer::Layer as _;
@@ -125,6 +125,25 @@ async fn waiting_for_a_place_is_no_part_of_an_attempts_time() {
     assert_eq!(word(late), "http_response_timeout: attempt_timeout");
 }
 
+/// Two find all endpoints full, and the last place becomes free before either is in the queue.
+#[test]
+fn who_enters_the_queue_too_late_is_called_all_the_same() {
+    use futures_util::FutureExt as _;
+    let (balanced, _) = balanced(|_| {});
+    let cluster = balanced.cluster();
+    drop(cluster.admit(None, None, &[]).unwrap());
+    let mut waiting = [0, 1].map(|_| cluster.wait(Priority::Normal).unwrap());
+    let called = waiting.each_mut().map(|own| own.called().now_or_never());
+    assert_eq!(called, [Some(Call::Come), None], "there is room for one");
+    let [first, mut second] = waiting;
+    let permit = cluster.admit(None, None, &[]).unwrap();
+    first.served();
+    cluster.call_those_who_fit();
+    assert_eq!(second.called().now_or_never(), None, "it is full again");
+    drop(permit);
+    assert_eq!(second.called().now_or_never(), Some(Call::Come));
+}
+
 #[tokio::test(start_paused = true)]
 async fn under_lasting_overload_the_last_is_served_first() {
     let (balanced, held) = balanced(|_| {});
@@ -190,6 +209,35 @@ async fn who_is_given_up_on_by_its_route_has_failed() {
     }
 }
 
+/// The client, the queue or another endpoint had most of the time: this one is not to blame.
+#[tokio::test(start_paused = true)]
+async fn who_had_little_of_a_routes_time_has_not_failed() {
+    use futures_util::FutureExt as _;
+    for (slow_client, before, failures) in
+        [(false, 10, 0), (false, 1, 1), (true, 10, 0), (true, 1, 1)]
+    {
+        let case = format!("{slow_client} {before}");
+        let (balanced, held) = balanced(|config| config.outlier = Some(OutlierConfig::default()));
+        let (connection, now) = (ConnectionBuilder::new().build(&PausedClock), PausedClock.now());
+        let exchange = Exchange::new(1, connection, now, PausedClock.wall(), None);
+        let (_sender, coming) = http_body_util::Channel::<Bytes, BoxError>::new(1);
+        let body = if slow_client { Body::new(coming) } else { Body::empty() };
+        let request = Request::builder().extension(exchange.clone()).body(body).unwrap();
+        let mut asked = Box::pin(balanced.clone().oneshot(request));
+        if slow_client {
+            // The endpoint has it, and waits for its content.
+            assert!(asked.as_mut().now_or_never().is_none(), "{case}");
+        }
+        tokio::time::advance(Duration::from_secs(before)).await;
+        exchange.set_request_whole();
+        assert!(asked.as_mut().now_or_never().is_none() && held.len() == 1, "{case}");
+        tokio::time::advance(Duration::from_secs(2)).await;
+        exchange.set_error(ErrorKind::HttpResponseTimeout);
+        drop(asked);
+        assert_eq!(balanced.cluster().report()[0].failures, failures, "{case}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_queue_has_an_end_and_a_deadline() {
     let (balanced, held) = balanced(|config| config.max_pending = 1);
@@ -211,7 +259,7 @@ async fn a_place_is_held_until_the_content_is_whole_or_dropped() {
     let in_flight = || balanced.cluster().report()[0].in_flight;
     for read in [true, false] {
         let asked = ask(&balanced, "/").await;
-        let (mut sender, body) = http_body_util::channel::Channel::<Bytes, BoxError>::new(4);
+        let (mut sender, body) = http_body_util::Channel::<Bytes, BoxError>::new(4);
         held.answer(Body::new(body));
         let mut response = asked.await.unwrap().unwrap();
         assert_eq!(in_flight(), 1);

@@ -3,6 +3,7 @@
 
 use std::future::poll_fn;
 
+use http::header::EXPECT;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use proxy_core::{Attempt, Body, ErrorKind, Exchange, ProxyError, Retry};
@@ -43,7 +44,9 @@ impl Outgoing {
             None => take_exchange(&mut request),
         };
         let facts = exchange.as_ref().and_then(Exchange::facts);
-        let expects_continue = facts.is_some_and(|facts| facts.expects_continue);
+        // Whoever holds its content has taken the field out.
+        let expects_continue = facts.is_some_and(|facts| facts.expects_continue)
+            && request.headers().contains_key(EXPECT);
         let mut kept = pool.take();
         let buffer = kept.as_mut().map(|c| c.take_buffer()).unwrap_or_default();
         let outgoing = OutgoingRequest::new(&mut request, buffer, expects_continue)?;
@@ -156,10 +159,13 @@ impl Destination<'_> {
     /// it is whole the connection is free for others at once.
     fn respond(
         &self,
-        head: Response<()>,
+        mut head: Response<()>,
         mut connection: Box<OriginConnection>,
     ) -> Result<Response<Body>, (ProxyError, Option<Box<OriginConnection>>)> {
         let read_idle = self.timeouts.read_idle;
+        if connection.is_sending() {
+            head.extensions_mut().insert(connection.lasts());
+        }
         let body = match connection.begun() {
             Ok(Begun::Whole(content)) => {
                 release(connection, self.pool, read_idle);

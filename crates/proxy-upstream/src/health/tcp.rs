@@ -1,6 +1,7 @@
 //! A check that only connects.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use proxy_core::ErrorKind;
 
@@ -13,12 +14,22 @@ pub struct TcpProbe {
     dialer: Dialer,
     host: String,
     port: u16,
+    time: Option<Duration>,
 }
 
 impl TcpProbe {
     /// Connects to this host, which the operator configured, by `dialer`.
     pub fn new(dialer: Dialer, host: &str, port: u16) -> Self {
-        Self { dialer, host: host.to_owned(), port }
+        Self { dialer, host: host.to_owned(), port, time: None }
+    }
+
+    /// Takes no longer than this, which it knows beforehand: where the parent proxy may be at
+    /// several places, each gets a part of it. Default: as long as the check may take, all of which
+    /// the first place may have.
+    #[must_use]
+    pub const fn within(mut self, time: Duration) -> Self {
+        self.time = Some(time);
+        self
     }
 }
 
@@ -27,7 +38,11 @@ impl Probe for TcpProbe {
         Box::pin(async {
             let trust = Trust::Operator;
             let target = DialTarget { host: &self.host, port: self.port, trust, exchange: None };
-            match self.dialer.dial(target).await {
+            let dialed = match self.time {
+                Some(time) => self.dialer.dial_within(target, time).await,
+                None => self.dialer.dial(target).await,
+            };
+            match dialed {
                 Ok(_) => Ok(()),
                 Err(error) => Err(word(error.kind())),
             }

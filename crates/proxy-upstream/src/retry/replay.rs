@@ -1,11 +1,11 @@
 //! Content that may be sent again.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use proxy_core::{Body, BoxError};
@@ -16,8 +16,9 @@ use crate::buffer::Stored;
 pub(super) enum Replay {
     /// None, or wholly in memory.
     Known(Bytes),
-    /// It was collected before, and can be read as often as is needed.
-    Stored(Stored),
+    /// It was collected before, and can be read as often as is needed; and whether the attempt
+    /// under way has read all of it.
+    Stored(Stored, Arc<AtomicBool>),
     /// It comes, and what has come is kept.
     Coming(Arc<Mutex<Kept>>),
 }
@@ -25,8 +26,8 @@ pub(super) enum Replay {
 /// What has come of streamed content.
 #[derive(Default)]
 pub(super) struct Kept {
-    pieces: VecDeque<Bytes>,
-    size: usize,
+    /// Copied: a piece of a byte may hold a buffer of thousands.
+    content: BytesMut,
     trailers: Option<HeaderMap>,
     /// What is still to come; gone while an attempt has it.
     rest: Option<Body>,
@@ -34,13 +35,15 @@ pub(super) struct Kept {
     ended: bool,
     /// More has come than is kept, or it broke off.
     lost: bool,
+    /// What the content has at least, and what is kept at most.
+    least: u64,
     most: usize,
 }
 
 impl Replay {
     pub(super) fn new(body: Body, stored: Option<Stored>, most: usize) -> Self {
         if let Some(stored) = stored {
-            return Self::Stored(stored);
+            return Self::Stored(stored, Arc::default());
         }
         if body.is_empty() {
             return Self::Known(Bytes::new());
@@ -48,7 +51,8 @@ impl Replay {
         if let Some(bytes) = body.as_bytes() {
             return Self::Known(bytes.clone());
         }
-        let kept = Kept { rest: Some(body), most, ..Kept::default() };
+        let least = body.size_hint().lower();
+        let kept = Kept { rest: Some(body), least, most, ..Kept::default() };
         Self::Coming(Arc::new(Mutex::new(kept)))
     }
 
@@ -57,7 +61,11 @@ impl Replay {
     pub(super) fn body(&mut self, is_last: bool) -> Option<Body> {
         let kept = match self {
             Self::Known(bytes) => return Some(Body::full(bytes.clone())),
-            Self::Stored(stored) => return Some(stored.body()),
+            Self::Stored(stored, taken) => {
+                // What an attempt before may still do with its own is not this one's.
+                *taken = Arc::default();
+                return Some(stored.body_telling(Arc::clone(taken)));
+            }
             Self::Coming(kept) => kept,
         };
         let rest = {
@@ -72,7 +80,7 @@ impl Replay {
     /// Whether it can be given again: the attempt has given back what it had of it.
     pub(super) fn is_whole(&self) -> bool {
         match self {
-            Self::Known(_) | Self::Stored(_) => true,
+            Self::Known(_) | Self::Stored(..) => true,
             Self::Coming(kept) => {
                 let kept = lock(kept);
                 !kept.lost && kept.rest.is_some()
@@ -83,7 +91,7 @@ impl Replay {
     /// Whether nothing of it is lost: it is [whole](Self::is_whole) once the attempt has ended.
     pub(super) fn is_kept(&self) -> bool {
         match self {
-            Self::Known(_) | Self::Stored(_) => true,
+            Self::Known(_) | Self::Stored(..) => true,
             Self::Coming(kept) => !lock(kept).lost,
         }
     }
@@ -91,7 +99,8 @@ impl Replay {
     /// Whether the attempt has taken all of it.
     pub(super) fn is_taken(&self) -> bool {
         match self {
-            Self::Known(_) | Self::Stored(_) => true,
+            Self::Known(_) => true,
+            Self::Stored(_, taken) => taken.load(Ordering::Acquire),
             Self::Coming(kept) => lock(kept).ended,
         }
     }
@@ -110,10 +119,12 @@ impl Kept {
     }
 
     fn keep(&mut self, piece: &Bytes) {
-        self.size = self.size.saturating_add(piece.len());
-        self.lost |= self.size > self.most;
+        // What is known to be too much need not be kept until it is.
+        let fits = self.least <= self.most as u64
+            && self.content.len().saturating_add(piece.len()) <= self.most;
+        self.lost |= !fits;
         if !self.lost {
-            self.pieces.push_back(piece.clone());
+            self.content.extend_from_slice(piece);
         }
     }
 }
@@ -126,7 +137,7 @@ fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 struct Tee {
     kept: Arc<Mutex<Kept>>,
     rest: Body,
-    /// Kept pieces that were given.
+    /// Kept bytes that were given.
     at: usize,
     trailers_given: bool,
 }
@@ -141,14 +152,14 @@ impl HttpBody for Tee {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         let mut kept = lock(&this.kept);
-        if let Some(piece) = kept.pieces.get(this.at) {
-            let piece = piece.clone();
-            this.at += 1;
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        if kept.content.len() > this.at {
+            let again = Bytes::copy_from_slice(&kept.content[this.at..]);
+            this.at = kept.content.len();
+            return Poll::Ready(Some(Ok(Frame::data(again))));
         }
         if kept.lost {
-            // Nobody asks for them again, and this attempt has had them.
-            kept.pieces = VecDeque::new();
+            // Nobody asks for it again, and this attempt has had it.
+            kept.content = BytesMut::new();
             this.at = 0;
         }
         if let Some(trailers) = kept.trailers.clone().filter(|_| !this.trailers_given) {
@@ -162,7 +173,7 @@ impl HttpBody for Tee {
             Some(Ok(frame)) => {
                 if let Some(piece) = frame.data_ref() {
                     kept.keep(piece);
-                    this.at = kept.pieces.len();
+                    this.at = kept.content.len();
                 } else if let Some(trailers) = frame.trailers_ref() {
                     kept.trailers = Some(trailers.clone());
                     this.trailers_given = true;
@@ -177,14 +188,14 @@ impl HttpBody for Tee {
 
     fn is_end_stream(&self) -> bool {
         let kept = lock(&self.kept);
-        self.at >= kept.pieces.len()
+        self.at >= kept.content.len()
             && (self.trailers_given || kept.trailers.is_none())
             && self.rest.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
         let kept = lock(&self.kept);
-        let again: u64 = kept.pieces.iter().skip(self.at).map(|piece| piece.len() as u64).sum();
+        let again = kept.content.len().saturating_sub(self.at) as u64;
         let mut hint = self.rest.size_hint();
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper + again);
@@ -214,7 +225,7 @@ mod tests {
         Body::new(StreamBody::new(futures_util::stream::iter(frames)))
     }
 
-    async fn read(body: Body) -> String {
+    async fn read_all(body: Body) -> String {
         String::from_utf8(body.collect().await.expect("sound").to_bytes().to_vec()).expect("text")
     }
 
@@ -226,21 +237,34 @@ mod tests {
         first.frame().await.expect("a frame").expect("sound");
         drop(first);
         assert!(replay.is_whole() && !replay.is_taken());
-        assert_eq!(read(replay.body(false).expect("again")).await, "abcdef");
+        assert_eq!(read_all(replay.body(false).expect("again")).await, "abcdef");
         assert!(replay.is_whole() && replay.is_taken());
-        assert_eq!(read(replay.body(true).expect("again")).await, "abcdef");
+        assert_eq!(read_all(replay.body(true).expect("again")).await, "abcdef");
     }
 
     #[tokio::test]
     async fn more_than_is_kept_is_given_once() {
         let mut replay = Replay::new(streamed(&["abcd", "efgh"]), None, 6);
-        assert_eq!(read(replay.body(false).expect("there")).await, "abcdefgh");
+        assert_eq!(read_all(replay.body(false).expect("there")).await, "abcdefgh");
         assert!(!replay.is_whole());
         assert!(replay.body(false).is_none());
         // Of what none was taken nothing is lost, whatever its size.
         let mut untouched = Replay::new(streamed(&["abcd", "efgh"]), None, 0);
         drop(untouched.body(false));
-        assert_eq!(read(untouched.body(true).expect("again")).await, "abcdefgh");
+        assert_eq!(read_all(untouched.body(true).expect("again")).await, "abcdefgh");
+    }
+
+    /// A client that sends byte by byte does not make us keep a buffer for each.
+    #[tokio::test]
+    async fn what_is_kept_holds_no_buffer_of_others() {
+        let read = Bytes::from(vec![b'a'; 8 * 1024]);
+        let frames = [Ok::<_, BoxError>(Frame::data(read.slice(..1)))];
+        let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
+        let mut replay = Replay::new(body, None, 100);
+        let taken = read_all(replay.body(false).expect("there")).await;
+        assert_eq!(taken, "a");
+        assert!(replay.is_whole());
+        assert!(read.is_unique(), "the buffer serves others");
     }
 
     #[tokio::test]

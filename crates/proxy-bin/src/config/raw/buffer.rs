@@ -11,8 +11,8 @@ use crate::config::units::Size;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Buffer {
-    /// Where files without a name are made for what does not fit into memory. Default: the
-    /// directory of the system for temporary files.
+    /// Where files without a name are made for what does not fit into memory, from the folder of
+    /// the file that says so. Default: the directory of the system for temporary files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
     /// What all of them together may have.
@@ -95,7 +95,8 @@ pub struct BufferRules {
     /// Bytes of a message in a file then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<Size>,
-    /// What becomes of a request with more, or where the file can not be written.
+    /// What becomes of a request with more, or where the file can not be written. Not where only
+    /// responses are held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_limit: Option<BufferOnLimit>,
 }

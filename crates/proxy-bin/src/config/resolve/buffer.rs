@@ -19,7 +19,14 @@ impl Resolver<'_> {
             }
             return None;
         }
-        let directory = raw.directory.clone().unwrap_or_else(std::env::temp_dir);
+        let holds = |route: &Route| route.buffer.is_some_and(|own| own.request.is_some());
+        if raw.on_limit != BufferOnLimit::default() && !routes.iter().any(holds) {
+            self.warning(&path.key("on_limit"), "has no effect: no route holds requests");
+        }
+        let directory = match &raw.directory {
+            Some(own) => self.origins.folder(&path.key("directory")).join(own),
+            None => std::env::temp_dir(),
+        };
         if !directory.is_dir() {
             let message = format!("expected a directory, found none at `{}`", directory.display());
             match raw.directory {
@@ -47,6 +54,12 @@ impl Resolver<'_> {
             BufferSwitch::Of(of) => none(*of),
             BufferSwitch::With(own) => own.clone(),
         };
+        if own.on_limit.is_some() && own.of == BufferOf::Response && route.buffer.is_some() {
+            let path = KeyPath::of("routes").index(index).key("buffer").key("on_limit");
+            let message = "is about requests, and only responses are held: beyond the limits their \
+                           upstream waits; did you mean `of = \"both\"`?";
+            self.error_on_key(&path, message);
+        }
         let raw = &config.buffer;
         let limits = BufferLimits {
             memory: own.memory.unwrap_or(raw.memory).bytes(),

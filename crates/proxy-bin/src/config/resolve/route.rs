@@ -77,7 +77,7 @@ impl Resolver<'_> {
         let server = config.server.timeouts.total;
         let default = config.defaults.upstream.as_ref();
         self.sticky_routes(config, upstreams);
-        self.default_priority(config);
+        self.default_priority(config, upstreams);
         let route = |(index, route): (usize, &raw::Route)| {
             let answers =
                 route.redirect.is_some() || route.respond.is_some() || route.exec.is_some();
@@ -97,7 +97,7 @@ impl Resolver<'_> {
                 split: self.route_split(config, index, upstreams),
                 mirror: self.route_mirror(config, index),
                 buffer: self.route_buffer(config, index),
-                priority: self.route_priority(config, index),
+                priority: self.route_priority(config, index, upstreams),
             }
         };
         config.routes.iter().enumerate().map(route).collect()

@@ -1,13 +1,16 @@
 //! Which destinations go through a parent, and what it may answer.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use proxy_core::ProxyError;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::guard::parse_host;
+use crate::dial::{DialConfig, DialTarget, Dialer, Trust};
+use crate::guard::{Guard, GuardConfig, parse_host};
+use crate::resolve::{Resolver, Resolving};
 
 fn config() -> ParentConfig {
     ParentConfig::new("corp", ParentKind::Http, "192.0.2.1", 3128)
@@ -165,5 +168,41 @@ async fn socks_is_spoken_as_it_is_written() {
     ] {
         let (result, ..) = asked(ParentKind::Socks5, credentials, "x.test", answer).await;
         assert_eq!(word(result), expected, "{answer:?}");
+    }
+}
+
+/// One place never answers, another does not exist.
+struct Names;
+
+impl Resolver for Names {
+    fn resolve<'a>(&'a self, name: &'a str) -> Resolving<'a> {
+        let gone = name == "gone.test";
+        Box::pin(async move {
+            match gone {
+                true => std::future::pending().await,
+                false => Err(ProxyError::new(ErrorKind::DnsError)),
+            }
+        })
+    }
+}
+
+/// However little time there is, a place where nobody answers does not take all of it.
+#[tokio::test(start_paused = true)]
+async fn all_places_of_a_parent_are_reached_in_the_time_there_is() {
+    for (seconds, first) in [(1, 500), (10, 2_000)] {
+        let fallbacks = vec![("other.test".to_owned(), 3128)];
+        let config = ParentConfig {
+            fallbacks,
+            ..ParentConfig::new("corp", ParentKind::Http, "gone.test", 1)
+        };
+        let guard = Guard::new(GuardConfig::default());
+        let dialer = Dialer::new(std::sync::Arc::new(Names), guard, DialConfig::default());
+        let dialer = dialer.with_parent(Parent::new(config, None));
+        let trust = Trust::Operator;
+        let target = DialTarget { host: "x.test", port: 443, trust, exchange: None };
+        let start = tokio::time::Instant::now();
+        let error = dialer.dial_within(target, Duration::from_secs(seconds)).await;
+        assert_eq!(error.expect_err("nobody is there").kind(), ErrorKind::DnsError);
+        assert_eq!(start.elapsed(), Duration::from_millis(first));
     }
 }

@@ -1,6 +1,7 @@
 //! A request on its way over HTTP/2, and its record.
 
 use http::Request;
+use http::header::EXPECT;
 use proxy_core::{Attempt, Body, Exchange};
 
 use crate::connection::is_idempotent;
@@ -18,7 +19,9 @@ impl Outgoing {
     pub(super) fn new(mut request: Request<Body>) -> Self {
         let exchange = take_exchange(&mut request);
         let facts = exchange.as_ref().and_then(Exchange::facts);
-        let expects_continue = facts.is_some_and(|facts| facts.expects_continue);
+        // Whoever holds its content has taken the field out.
+        let expects_continue = facts.is_some_and(|facts| facts.expects_continue)
+            && request.headers().contains_key(EXPECT);
         Self { request: Some(request), expects_continue, exchange }
     }
 

@@ -1,10 +1,9 @@
 //! The beginning of a request's content, kept until it is clear that the origin has it.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use proxy_core::{Body, BoxError};
 
@@ -14,41 +13,40 @@ const KEPT: usize = 64 * 1024;
 /// What was taken of a request's content.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    pieces: VecDeque<Bytes>,
-    size: usize,
+    /// Copied: a piece of a byte may hold a buffer of thousands.
+    content: BytesMut,
     lost: bool,
 }
 
 impl Taken {
-    /// Remembers a piece, which costs no copy.
+    /// Remembers a piece.
     pub(super) fn piece(&mut self, piece: &Bytes) {
-        self.size += piece.len();
-        if self.size > KEPT {
+        if self.content.len() + piece.len() > KEPT {
             self.lose();
         }
         if !self.lost {
-            self.pieces.push_back(piece.clone());
+            self.content.extend_from_slice(piece);
         }
     }
 
     /// Something was taken that can not be given again.
     pub(super) fn lose(&mut self) {
         self.lost = true;
-        self.pieces = VecDeque::new();
+        self.content = BytesMut::new();
     }
 
     /// The content as it was, if all that was taken is still there.
     pub(super) fn restore(self, rest: Body) -> Option<Body> {
-        match (self.lost, self.pieces.is_empty()) {
+        match (self.lost, self.content.is_empty()) {
             (true, _) => None,
             (false, true) => Some(rest),
-            (false, false) => Some(Body::new(Replay { pieces: self.pieces, rest })),
+            (false, false) => Some(Body::new(Replay { content: self.content.freeze(), rest })),
         }
     }
 }
 
 struct Replay {
-    pieces: VecDeque<Bytes>,
+    content: Bytes,
     rest: Body,
 }
 
@@ -60,18 +58,18 @@ impl HttpBody for Replay {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.pieces.pop_front() {
-            Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece)))),
-            None => Pin::new(&mut self.rest).poll_frame(cx),
+        match std::mem::take(&mut self.content) {
+            empty if empty.is_empty() => Pin::new(&mut self.rest).poll_frame(cx),
+            content => Poll::Ready(Some(Ok(Frame::data(content)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty() && self.rest.is_end_stream()
+        self.content.is_empty() && self.rest.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let kept: u64 = self.pieces.iter().map(|piece| piece.len() as u64).sum();
+        let kept = self.content.len() as u64;
         let mut hint = self.rest.size_hint();
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper + kept);

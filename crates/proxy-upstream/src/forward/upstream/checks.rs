@@ -28,7 +28,9 @@ impl Generation {
         let Some(check) = &config.http else {
             return match &endpoint.socket {
                 Some(path) => Box::new(LocalProbe::new(path)),
-                None => Box::new(TcpProbe::new(dialer, &endpoint.host, port)),
+                None => {
+                    Box::new(TcpProbe::new(dialer, &endpoint.host, port).within(config.timeout))
+                }
             };
         };
         let own = &self.shared.config;
