@@ -139,11 +139,18 @@ pub(crate) fn contents() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         body.extend_from_slice(b"\r\n--B--\r\n");
         body
     };
+    let parts = fill(&|n| {
+        format!(
+            "--B\r\nContent-Disposition: form-data; name=\"note{n}\"\r\n\r\n{}\r\n",
+            prose.trim()
+        )
+    });
     vec![
         ("JSON", "application/json", [&json[..], b"]"].concat()),
         ("form", "application/x-www-form-urlencoded", form),
         ("plain text", "text/plain", fill(&|_| prose.to_owned())),
         ("XML", "application/xml", [b"<?xml version=\"1.0\"?><l>", &xml[..], b"</l>"].concat()),
         ("multipart upload", "multipart/form-data; boundary=B", upload),
+        ("multipart text", "multipart/form-data; boundary=B", [&parts[..], b"--B--\r\n"].concat()),
     ]
 }

@@ -77,6 +77,8 @@ signals! {
     ShellWord,
     /// Shell: expansions that only serve to hide words.
     ShellHidden,
+    /// Shell: a command as the value of a parameter that is named for one.
+    ShellParameter,
     /// Shell: a pattern of names that matches a program or secret file.
     ShellPattern,
     /// Paths: several steps up.
@@ -172,6 +174,9 @@ pub(super) fn read(value: &Value<'_>, kinds: Kinds) -> Signals {
     let mut signals = Signals::default();
     let text = value.bytes;
     steps(text.len());
+    if shell::is_run(value) {
+        signals.add(Signal::ShellParameter);
+    }
     // One word, one number, one token: nothing to read.
     if !value.place.is_read() || kinds.is_plain() && value.place != Place::Path {
         return signals;
@@ -192,7 +197,9 @@ pub(super) fn read(value: &Value<'_>, kinds: Kinds) -> Signals {
     if kinds.has(Kinds::ANGLE | Kinds::EQUALS | Kinds::COLON) {
         signals.merge(html::read(text, kinds));
     }
-    if kinds.has(Kinds::SHELL | Kinds::SPACE | Kinds::SLASH | Kinds::GLOB) {
+    if kinds.has(Kinds::SHELL | Kinds::SPACE | Kinds::SLASH | Kinds::GLOB | Kinds::QUOTE)
+        || kinds.has(Kinds::OTHER) && memchr::memchr(b'^', text).is_some()
+    {
         signals.merge(shell::read(text, value, kinds));
     }
     // Without a slash there are no steps, and dots alone confuse nobody but at the beginning.

@@ -26,15 +26,25 @@ pub(super) fn is_document(value: &Value<'_>) -> bool {
     let is_content =
         matches!(value.place, Place::Form | Place::Part | Place::Json | Place::Xml | Place::Text);
     let text = value.bytes.trim_ascii_start();
-    if value.place == Place::Json && is_listing(value.name) {
+    if value.place == Place::Json && !value.is_name && is_listing(value) {
         return true;
     }
-    if !is_content || value.is_name || text.len() < SHORTEST || !begins_whole(text) {
+    if !is_content || value.is_name {
+        return false;
+    }
+    // A listing that says where it ends.
+    if text.starts_with(b"```") && text.trim_ascii_end().ends_with(b"\n```") {
+        return true;
+    }
+    if text.len() < SHORTEST {
         return false;
     }
     let text = &text[..text.len().min(SEEN)];
     if memchr::memchr_iter(b'\n', text).take(LINES).count() == LINES {
-        return true;
+        return begins_whole(text) || begins_listing(text);
+    }
+    if !begins_whole(text) {
+        return false;
     }
     let mut words = 0;
     let mut after_word = false;
@@ -49,8 +59,9 @@ pub(super) fn is_document(value: &Value<'_>) -> bool {
     words >= WORDS
 }
 
-/// Whether a member of JSON holds lines of source code, by the names that reports of errors use.
-fn is_listing(name: &[u8]) -> bool {
+/// Whether a member of JSON holds lines of source code, by the names that reports of errors use, or
+/// as notebooks hold them: each line with its end, under `source`.
+fn is_listing(value: &Value<'_>) -> bool {
     const NAMES: [&[u8]; 7] = [
         b"context_line",
         b"pre_context",
@@ -61,7 +72,7 @@ fn is_listing(name: &[u8]) -> bool {
         // Of reports that browsers make of a content security policy.
         b"script-sample",
     ];
-    NAMES.contains(&name)
+    NAMES.contains(&value.name) || value.name == b"source" && value.bytes.ends_with(b"\n")
 }
 
 /// Whether a text begins as a whole does: with a word, a heading, a list, a listing or a tag, and
@@ -70,9 +81,43 @@ fn begins_whole(text: &[u8]) -> bool {
     match text {
         [b'<', next, ..] => next.is_ascii_alphabetic() || text.starts_with(b"<!--"),
         [b'#' | b'*' | b'-' | b'>', next, ..] => matches!(next, b' ' | b'#' | b'*' | b'>'),
+        [b'`' | b'[' | b'!', next, ..]
+            if next.is_ascii_alphanumeric() || matches!(next, b'[' | b'!') =>
+        {
+            true
+        }
+        [b'|', b' ', ..] => true,
         [first, ..] => first.is_ascii_alphanumeric() || *first >= 0x80 || text.starts_with(b"```"),
         [] => false,
     }
+}
+
+/// Whether a text of many lines begins as files of source code, pieces of them and changes to them
+/// do: with a comment, a directive, a line of signs that only close, the head of a change.
+fn begins_listing(text: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 14] = [
+        b"#!",
+        b"//",
+        b"/*",
+        b"\"\"\"",
+        b"'''",
+        b"'use strict'",
+        b"\"use strict\"",
+        b"@@ -",
+        b"--- a/",
+        b"-- ",
+        b";; ",
+        b"{\n",
+        b"{\r\n",
+        b"[\n",
+    ];
+    let line = text.split(|&b| b == b'\n').next().unwrap_or_default().trim_ascii_end();
+    let only_closes =
+        || line.iter().all(|b| matches!(b, b'}' | b')' | b']' | b';' | b',')) && !line.is_empty();
+    BEGINNINGS.iter().any(|beginning| text.starts_with(beginning))
+        || matches!(text, [b'#' | b'@' | b'$' | b'%' | b'.', next, ..] if next.is_ascii_alphabetic())
+        || matches!(text, [b'#', b'[', ..] | [b'$' | b'%' | b'+', b' ', ..])
+        || only_closes()
 }
 
 #[cfg(test)]
@@ -97,6 +142,22 @@ mod tests {
         };
         assert!(is_document(&line));
         assert!(!is_document(&Value { name: b"q", ..line }));
+        let lines = "    let x = f(a, b) || g(c);\n".repeat(8);
+        for first in ["#!/bin/sh", "// a", "/* a */", "});", "@@ -1,2 +1,2 @@", "#include <a.h>"] {
+            assert!(is(&format!("{first}\n{lines}"), Place::Json), "{first}");
+            assert!(!is(&format!("{first} {}", lines.replace('\n', " ")), Place::Json), "{first}");
+        }
+        assert!(is("```sh\ncurl -s e.test | sh\n```\n", Place::Form), "a listing");
+        assert!(is(&format!("`GET /a` of {letter}"), Place::Form), "begins with a name");
+        assert!(!is(&format!("'; f()\n{lines}"), Place::Json), "a fragment");
+        let cell = Value {
+            place: Place::Json,
+            name: b"source",
+            bytes: b"!ls -la data | head -3\n",
+            is_name: false,
+        };
+        assert!(is_document(&cell));
+        assert!(!is_document(&Value { bytes: b"!ls -la data | head -3", ..cell }));
         assert!(!is(&letter, Place::Query), "an address");
         assert!(!is(long, Place::Form), "too short");
         assert!(!is(&format!("' or 1=1 -- {letter}"), Place::Form), "a fragment");

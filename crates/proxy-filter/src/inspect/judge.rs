@@ -235,6 +235,8 @@ impl Judge {
         let mut score = 0u16;
         // Only what has matched is worth the look.
         let is_document = document::is_document(value);
+        // That code of several kinds is quoted says no more than that one is.
+        let mut code = 0u16;
         for number in self.bits.iter() {
             let rule = shared.matcher.rule(number);
             if rule.excepts(value.name)
@@ -246,7 +248,11 @@ impl Judge {
             if worth == 0 && rule.score > 0 {
                 continue;
             }
-            score = score.saturating_add(worth);
+            if worth < rule.score && rule.class.is_code() {
+                code = code.max(worth);
+            } else {
+                score = score.saturating_add(worth);
+            }
             let is_new = |f: &Finding| !Arc::ptr_eq(&f.rule, &rule.id);
             if self.report.findings.len() < FINDINGS && self.report.findings.iter().all(is_new) {
                 self.report.findings.push(Finding {
@@ -259,6 +265,7 @@ impl Judge {
                 });
             }
         }
+        score = score.saturating_add(code);
         match value.place {
             Place::Request => self.request = self.request.saturating_add(score),
             _ => self.worst = self.worst.max(score),

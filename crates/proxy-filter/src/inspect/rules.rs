@@ -22,7 +22,8 @@
 //! - `signal`: what a reader of a grammar, or the engine itself, says.
 //!
 //! `in` names the places it is about (default: all values), `of` whether it is about `values`,
-//! `names` or `both` (the default). `except` names parameters it is not about.
+//! `names` or `both` (the default). `except` names parameters it is not about, `only` those that it
+//! is about alone.
 //!
 //! `quoted` is what a match scores in a document (see `document.rs`), where code is rather quoted
 //! than injected; by default the same as elsewhere. What counts in full there is evidence of a place
@@ -78,6 +79,7 @@ pub struct Rule {
     values: bool,
     names: bool,
     except: Vec<String>,
+    only: Vec<String>,
     test: Test,
 }
 
@@ -151,6 +153,8 @@ struct RuleText {
     quoted: Option<u16>,
     #[serde(default)]
     except: Vec<String>,
+    #[serde(default)]
+    only: Vec<String>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Deserialize)]
@@ -241,13 +245,15 @@ impl Rule {
             names: text.of != Of::Values,
             quoted: text.quoted.unwrap_or(text.score),
             except: text.except,
+            only: text.only,
             test,
         })
     }
 
     /// Whether the rule is not about a parameter of this name.
     pub(super) fn excepts(&self, name: &[u8]) -> bool {
-        self.except.iter().any(|e| e.as_bytes().eq_ignore_ascii_case(name))
+        let is = |names: &[String]| names.iter().any(|n| n.as_bytes().eq_ignore_ascii_case(name));
+        is(&self.except) || !self.only.is_empty() && !is(&self.only)
     }
 
     /// Whether the rule is about such a value.

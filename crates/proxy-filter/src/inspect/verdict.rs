@@ -192,6 +192,22 @@ impl Class {
         Self::Size,
     ];
 
+    /// Whether a match of this class may be no more than code of some language.
+    pub(super) const fn is_code(self) -> bool {
+        matches!(
+            self,
+            Self::Path
+                | Self::Command
+                | Self::Php
+                | Self::Java
+                | Self::Code
+                | Self::Template
+                | Self::Ldap
+                | Self::Xpath
+                | Self::Nosql
+        )
+    }
+
     /// Those of rules about responses.
     pub const OF_RESPONSES: [Self; 3] = [Self::File, Self::Leak, Self::Size];
 

@@ -1,4 +1,7 @@
 //! Reads a value as the path of a file: how far it climbs.
+//!
+//! A step up is two dots or more before a slash of either kind. Servers and filters that strip or
+//! cut at some sign take one step where that sign stands between (`..;/`, `..?/`, a control).
 
 use super::{Signal, Signals};
 
@@ -6,8 +9,11 @@ use super::{Signal, Signals};
 pub(super) fn read(text: &[u8]) -> Signals {
     let mut signals = Signals::default();
     let at = |i: usize| text.get(i).copied().unwrap_or(0);
-    let (mut steps, mut doubles, mut singles, mut triples, mut doubled_slashes) = (0, 0, 0, 0, 0);
+    let (mut doubles, mut singles, mut triples, mut doubled_slashes) = (0, 0, 0, 0);
     let mut end = 0;
+    let mut path = Path::default();
+    let mut climbs = false;
+    let mut steps = 0;
     for start in memchr::memchr_iter(b'.', text) {
         if start < end {
             continue;
@@ -24,14 +30,22 @@ pub(super) fn read(text: &[u8]) -> Signals {
         doubles += length / 2;
         triples += usize::from(length > 2 && before == b'/');
         let is_step = slash
-            || after == b';' && at(end + 1) == b'/'
+            || is_ignored(after) && matches!(at(end + 1), b'/' | b'\\')
             || after == 0 && matches!(before, b'/' | b'\\');
         if is_step && !before.is_ascii_alphanumeric() && before != b')' {
             steps += 1;
+            // Several paths in a text are not one.
+            if let Some(last) = text[path.end..start].iter().rposition(|&b| is_between(b)) {
+                climbs |= path.climbs(text);
+                path = Path { start: path.end + last + 1, ..Path::default() };
+            }
+            path.steps += 1;
+            path.first.get_or_insert(start);
+            path.end = text.len().min(end + 1 + usize::from(!slash));
             doubled_slashes += usize::from(at(end + 1) == b'/');
         }
     }
-    if steps >= 2 && (steps >= 3 || begins_with_step(text)) {
+    if climbs || path.climbs(text) {
         signals.add(Signal::PathClimb);
     } else if steps > 0 {
         signals.add(Signal::PathStep);
@@ -42,9 +56,47 @@ pub(super) fn read(text: &[u8]) -> Signals {
     signals
 }
 
-/// Whether the climb begins with the value, not after a directory: pages link to `../css/x`.
-fn begins_with_step(text: &[u8]) -> bool {
-    text.iter().take(3).any(|&b| b == b'.')
+/// A path in a text, and its steps up.
+#[derive(Default)]
+struct Path {
+    start: usize,
+    /// Where its last step up ends.
+    end: usize,
+    /// Where its first one begins.
+    first: Option<usize>,
+    steps: usize,
+}
+
+impl Path {
+    /// Whether it climbs: pages link to `../css/x` and, from a directory, to `a/b/../c`.
+    fn climbs(&self, text: &[u8]) -> bool {
+        let Some(first) = self.first else { return false };
+        let directories = &text[self.start..first];
+        self.steps >= 3
+            || self.steps == 2
+                && (first < 3 || !directories.is_empty() && leaves(directories, self.steps))
+    }
+}
+
+/// Whether a byte stands between paths.
+fn is_between(b: u8) -> bool {
+    b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'`' | b'(' | b')' | b'<' | b'>' | b',')
+}
+
+/// Whether a sign between the dots and the slash of a step is left out, or ends a name, for some.
+fn is_ignored(b: u8) -> bool {
+    matches!(b, b';' | b'?' | b'#' | 1..=0x1F)
+}
+
+/// Whether so many steps up lead out of the directories that stand before them, or from the root
+/// back to it.
+fn leaves(directories: &[u8], steps: usize) -> bool {
+    if directories.len() > 200 || directories.iter().any(u8::is_ascii_whitespace) {
+        return false;
+    }
+    let is_name = |name: &&[u8]| !matches!(name, [] | [b'.']);
+    let depth = directories.split(|b| matches!(b, b'/' | b'\\')).filter(is_name).count();
+    steps > depth || matches!(directories.first(), Some(b'/' | b'\\'))
 }
 
 /// A run of dots longer than any name has, from the start or after a slash, and something else.
@@ -72,8 +124,27 @@ mod tests {
     fn climbing() {
         table(
             Signal::PathClimb,
-            &["../../etc/passwd", "..\\..\\boot.ini", "/../../x", "a/../../../x", "..;/..;/x"],
-            &["../css/a.css", "a/b/../c", "wait... what../", "and so on...", "1../2../3"],
+            &[
+                "../../etc/passwd",
+                "..\\..\\boot.ini",
+                "/../../x",
+                "a/../../../x",
+                "..;/..;/x",
+                "..?/..?/x",
+                "a/../../x",
+                "/a/b/../../x",
+                "..;\\..;\\x",
+            ],
+            &[
+                "../css/a.css",
+                "a/b/../c",
+                "a/b/../../c",
+                "[a](../a) [b](../b) [c](../c)",
+                "![a](../../b.png)",
+                "wait... what../",
+                "and so on...",
+                "1../2../3",
+            ],
         );
         table(
             Signal::PathConfusion,

@@ -6,13 +6,16 @@
 //! what follows must then look like arguments, too.
 
 mod commands;
+mod parameter;
 mod pattern;
 mod starts;
+mod weight;
 mod word;
 
 use super::super::value::{Place, Value};
 use super::{Kinds, Signal, Signals};
 use commands::{Known, known};
+pub(super) use parameter::is_run;
 use starts::Starts;
 use word::{After, Word};
 
@@ -85,6 +88,7 @@ fn line(text: &[u8], signals: &mut Signals) {
             matches!(word.after, After::Option | After::Path | After::Expansion | After::Separator)
                 || word.after == After::Argument && has_arguments(&text[word.end..])
                 || memchr::memchr(b'-', word.name()).is_some() && text.len() < 80
+                || word.is_broken && text.len() < 80
         }
         Some(Known::Tool) => {
             matches!(word.after, After::Option | After::Expansion)
@@ -95,6 +99,7 @@ fn line(text: &[u8], signals: &mut Signals) {
             matches!(word.after, After::Path | After::Expansion)
                 || word.after == After::Separator && ends_a_command(&text[word.end..])
                 || word.hidden && word.after == After::End && text.len() < 8
+                || word.is_broken && word.name().len() > 2 && text.len() < 80
         }
         Some(Known::Prose) => {
             word.after == After::Expansion || word.after == After::Path && word.hidden
@@ -161,8 +166,13 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
         b'`' => {
             let before = if at == 0 { 0 } else { text[at - 1] };
             // In prose such marks stand around words.
-            let whole = text[0].is_ascii_alphabetic() || matches!(text[0], b'>' | b'<' | b'*');
-            let marked = before == b' ' && text.len() > 30 && whole;
+            let first = text.trim_ascii_start().first().copied().unwrap_or(0);
+            let whole = first.is_ascii_alphabetic() || matches!(first, b'>' | b'<' | b'*' | b'-');
+            let goes_on = || {
+                let end = memchr::memchr(b'`', &text[at + 1..]);
+                end.is_some_and(|end| is_prose_next(&text[at + end + 2..]))
+            };
+            let marked = text.len() > 30 && (before == b' ' && whole || goes_on());
             if marked || is_prose(&text[..at]) || before == b'`' || next == b'`' {
                 return from;
             }
@@ -199,13 +209,15 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
     // Nothing but white space and quotes stands before it: what would be separated?
     let leads = text[..at].iter().all(|b| matches!(b, b' ' | b'"' | b'\'' | b')'))
         && (b != b'&' || from > at + 1 || next == b' ');
-    judge(text, &word, Start { separator: b, sure, leads }, is_agent, signals);
+    judge(text, &word, Start { at, separator: b, sure, leads }, is_agent, signals);
     from
 }
 
 /// Where a word stands.
 #[derive(Clone, Copy)]
 struct Start {
+    /// The offset of what it stands behind.
+    at: usize,
     /// What it stands behind.
     separator: u8,
     /// Whether that is the separator of commands, and no other sign.
@@ -222,16 +234,25 @@ fn is_prose(text: &[u8]) -> bool {
     near.split(|b| matches!(b, b' ' | b'\n')).filter(is_word).take(2).count() == 2
 }
 
+/// Whether a sentence goes on with words after a marked one.
+fn is_prose_next(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b",").unwrap_or(text);
+    text.first() == Some(&b' ') && is_prose(&text[..text.len().min(40)])
+}
+
 /// Whether a separator behind such a byte may be one of a list: `a|b|c`, `R&D`.
 fn is_listed(b: u8) -> bool {
     b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-') || b >= 0x80
 }
 
 fn judge(word_text: &[u8], word: &Word, start: Start, is_agent: bool, signals: &mut Signals) {
-    let Start { separator, sure, leads } = start;
+    let Start { at, separator, sure, leads } = start;
     let is_short = word_text.len() < 16;
     // What has no spaces over so many bytes is a token or the data of a sensor.
     let sure = sure && (is_token_free(word_text) || word.has_path);
+    // `It was closed; see /help` is a sentence.
+    let sentence =
+        separator == b';' && word_text.get(at + 1) == Some(&b' ') && is_prose(&word_text[..at]);
     let substitution = matches!(separator, b'$' | b'<' | b'>' | b'`');
     let Some(known) = known(word.name()) else { return };
     if is_agent && !substitution && !matches!(word.after, After::Option | After::Path) {
@@ -240,7 +261,7 @@ fn judge(word_text: &[u8], word: &Word, start: Start, is_agent: bool, signals: &
     let command = match (known, word.after) {
         (_, After::Name) => return,
         (_, After::Option | After::Expansion) => true,
-        (_, After::Path) => known != Known::Prose || sure || word.hidden,
+        (_, After::Path) => known != Known::Prose || sure && !sentence || word.hidden,
         (_, After::Separator) if known != Known::Prose => sure,
         (Known::Command, _) => sure,
         (Known::Tool, After::End) => sure && separator != b'\n',
@@ -255,7 +276,8 @@ fn judge(word_text: &[u8], word: &Word, start: Start, is_agent: bool, signals: &
         }
         (Known::Prose, After::Argument) => false,
     };
-    if command || word.has_path && word.command_directory() {
+    let is_command = || word.has_path && word.command_directory();
+    if command || is_command() || !is_agent && weight::is_command(word_text, at, word, known) {
         signals.add(Signal::ShellCommand);
     } else if !matches!(word.after, After::Argument) && known != Known::Prose {
         signals.add(Signal::ShellWord);
@@ -314,8 +336,27 @@ mod tests {
                 "& echo hello &",
                 ";ssh user@e.test",
                 "&& uptime",
+                "8.8.8.8; git status; #",
+                "1' ; nslookup e.test ;",
+                "8.8.8.8|{ uname; }",
+                "1'&&net users",
+                "x.jpg&&tasklist",
+                "127.0.0.1 & ipconfig /all",
+                "a.txt|regsvr32 /s x.dll",
+                "\");ip addr|",
+                "e.test\r\nnproc",
+                "1| getconf PATH #",
+                "v$(which id)",
             ],
             &[
+                "red|cat|dog",
+                "12345|cat|x",
+                "./configure && make",
+                "data:image/png;base64,iVBORw0K",
+                "best; top 10 lists",
+                "git|curl",
+                "12\" pizza & top hits",
+                "Ben & Jerry | time to eat",
                 "tea; more",
                 "&ping=1",
                 "& more",
@@ -331,8 +372,7 @@ mod tests {
                 "Something \u{201c}The Title\u{201d}. After ;top something",
                 "> Use `git log` or `ls -la | grep txt`; works for me",
                 "<p>salt & more</p>",
-                "C; C++; Perl; Python",
-            ][..15],
+            ],
         );
     }
 
@@ -340,7 +380,16 @@ mod tests {
     fn lines() {
         table(
             Signal::ShellLine,
-            &["cat /etc/passwd", "/usr/bin/id", "wget http://e.test/x", "id;", "/bin/bash -i"],
+            &[
+                "cat /etc/passwd",
+                "/usr/bin/id",
+                "wget http://e.test/x",
+                "id;",
+                "/bin/bash -i",
+                "w^ho^ami",
+                "p^ing e.test",
+                "regsvr32 /s x.dll",
+            ],
             &[
                 "cat food",
                 "find my phone",
@@ -351,6 +400,8 @@ mod tests {
                 "cat; dog",
                 "ID | name",
                 "top{left:0}",
+                "who's that",
+                "'cat' and 'dog'",
             ],
         );
         assert!(query("/e??/p?ss?d").has(Signal::ShellPattern));

@@ -12,6 +12,10 @@ pub(super) fn folded(code: u32) -> Option<Text> {
         0xAD | 0x200B..=0x200F | 0x2060 | 0xFEFF => Text::None,
         // Fullwidth forms of ASCII.
         0xFF01..=0xFF5E => Text::Byte((code - 0xFEE0) as u8),
+        // Slashes and dots, as Windows and lax decoders map them.
+        0x2044 | 0x2215 | 0x29F8 => Text::Byte(b'/'),
+        0x2216 | 0x29F5 | 0xFE68 => Text::Byte(b'\\'),
+        0x2024 | 0xFE52 => Text::Byte(b'.'),
         // What databases fold to an apostrophe.
         0x02B9 | 0x02BC | 0x02C8 | 0x2032 => Text::Byte(b'\''),
         _ => return None,

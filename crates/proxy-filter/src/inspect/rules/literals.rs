@@ -13,6 +13,12 @@ mod threes;
 use crate::inspect::steps::steps;
 use threes::{Threes, fold, three};
 
+/// The most literals: each has two entries, whose numbers have 16 bits.
+pub(super) const MOST: usize = 32_767;
+
+/// The longest literal, in bytes.
+pub(super) const LONGEST: usize = 255;
+
 /// A literal that is compared where its three bytes stand.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -77,9 +83,10 @@ pub(super) struct Literals {
 }
 
 impl Literals {
-    /// Compiles literals, which are in lower case and have two bytes or more, at most 32,767 of at
-    /// most 255 bytes. Shorter ones are never found.
+    /// Compiles literals, which are in lower case and have two bytes or more, at most [`MOST`] of at
+    /// most [`LONGEST`] bytes. Shorter ones are never found.
     pub(super) fn new(texts: &[Vec<u8>]) -> Self {
+        debug_assert!(texts.len() <= MOST && texts.iter().all(|text| text.len() <= LONGEST));
         let mut all: Vec<(usize, u16)> = Vec::new();
         let mut entries = Vec::new();
         for (number, text) in texts.iter().enumerate().filter(|(_, text)| text.len() > 1) {

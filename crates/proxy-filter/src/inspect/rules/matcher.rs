@@ -1,9 +1,11 @@
 //! Rules compiled: one search for all literals, and expressions that run only where one of
 //! their literals stands.
 
+use std::collections::HashMap;
+
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::literals::Literals;
+use super::literals::{self, Literals};
 use super::{Rule, RuleError, RuleSet, Test};
 use crate::inspect::detect::{Signal, Signals};
 use crate::inspect::kinds::{Kinds, OneOf};
@@ -58,6 +60,17 @@ pub(in crate::inspect) struct Matcher {
     signals: Vec<Vec<u16>>,
 }
 
+/// The most rules of a set.
+const RULES: usize = u16::MAX as usize;
+
+/// The literals of all rules, each once for each way it may stand.
+#[derive(Default)]
+struct Collected {
+    texts: Vec<Vec<u8>>,
+    literals: Vec<Literal>,
+    numbers: HashMap<(Vec<u8>, Stands), usize>,
+}
+
 #[derive(Clone, Debug)]
 struct Literal {
     rules: Vec<u16>,
@@ -68,7 +81,7 @@ struct Literal {
 }
 
 /// How the literals of a rule stand.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Stands {
     Anywhere,
     AtEnd,
@@ -79,20 +92,24 @@ impl Matcher {
     /// Compiles a set.
     ///
     /// # Errors
-    /// Where an expression does not compile, or is too large.
+    /// Where an expression does not compile, or is too large, and where there are more rules or
+    /// literals than can be told apart, or a literal is too long.
     pub(in crate::inspect) fn compile(set: RuleSet) -> Result<Self, RuleError> {
         let rules = set.rules;
-        let mut texts: Vec<Vec<u8>> = Vec::new();
-        let mut literals: Vec<Literal> = Vec::new();
+        let mut all = Collected::default();
         let mut expressions = Vec::new();
         let mut signals = vec![Vec::new(); Signal::ALL.len()];
         for (number, rule) in rules.iter().enumerate() {
+            if number >= RULES {
+                let what = format!("is one more than the {RULES} rules that a set may have");
+                return Err(RuleError::new(&rule.id, what));
+            }
             let mut expression = None;
             match &rule.test {
                 Test::Regex { any, at_end, expression: text } => {
                     let stands = if *at_end { Stands::AtEnd } else { Stands::Anywhere };
                     for literal in any {
-                        add(&mut texts, &mut literals, literal, number as u16, stands);
+                        all.add(rule, literal, number as u16, stands)?;
                     }
                     expression = Some(
                         RegexBuilder::new(text)
@@ -106,13 +123,14 @@ impl Matcher {
                 }
                 Test::Words(words) => {
                     for word in words {
-                        add(&mut texts, &mut literals, word, number as u16, Stands::AsWord);
+                        all.add(rule, word, number as u16, Stands::AsWord)?;
                     }
                 }
                 Test::Signal(signal) => signals[*signal as usize].push(number as u16),
             }
             expressions.push(expression);
         }
+        let Collected { texts, literals, .. } = all;
         let one = |(number, text): (usize, &Vec<u8>)| match text[..] {
             [one] => Some((one, number)),
             _ => None,
@@ -243,27 +261,41 @@ impl Matcher {
     }
 }
 
-fn add(
-    texts: &mut Vec<Vec<u8>>,
-    literals: &mut Vec<Literal>,
-    text: &str,
-    rule: u16,
-    stands: Stands,
-) {
-    let text = text.to_ascii_lowercase().into_bytes();
-    let at_end = stands == Stands::AtEnd;
-    let word = (stands == Stands::AsWord)
-        .then(|| (is_word(*text.first().unwrap_or(&b' ')), is_word(*text.last().unwrap_or(&b' '))));
-    match texts.iter().position(|t| *t == text) {
-        Some(at) if literals[at].word == word && literals[at].at_end == at_end => {
-            if !literals[at].rules.contains(&rule) {
-                literals[at].rules.push(rule);
+impl Collected {
+    /// Adds a literal that a rule waits for.
+    fn add(
+        &mut self,
+        rule: &Rule,
+        text: &str,
+        number: u16,
+        stands: Stands,
+    ) -> Result<(), RuleError> {
+        let text = text.to_ascii_lowercase().into_bytes();
+        if text.len() > literals::LONGEST {
+            let what = format!("has a literal of more than {} bytes", literals::LONGEST);
+            return Err(RuleError::new(&rule.id, what));
+        }
+        if let Some(&at) = self.numbers.get(&(text.clone(), stands)) {
+            let rules = &mut self.literals[at].rules;
+            if !rules.contains(&number) {
+                rules.push(number);
             }
+            return Ok(());
         }
-        _ => {
-            literals.push(Literal { rules: vec![rule], word, at_end });
-            texts.push(text);
+        if self.texts.len() == literals::MOST {
+            let what = format!(
+                "has a literal beyond the {} different ones that the rules of a set may have",
+                literals::MOST
+            );
+            return Err(RuleError::new(&rule.id, what));
         }
+        let ends = |b: Option<&u8>| b.is_some_and(|&b| is_word(b));
+        let word = (stands == Stands::AsWord).then(|| (ends(text.first()), ends(text.last())));
+        let at_end = stands == Stands::AtEnd;
+        self.literals.push(Literal { rules: vec![number], word, at_end });
+        self.numbers.insert((text.clone(), stands), self.texts.len());
+        self.texts.push(text);
+        Ok(())
     }
 }
 
@@ -285,6 +317,49 @@ mod tests {
             Value { place: Place::Query, name: b"", bytes: text.as_bytes(), is_name: false };
         let kinds = Kinds::of(value.bytes);
         matcher.matches(&value, kinds, Signals::default(), &mut RuleBits::default())
+    }
+
+    /// What is said of a set of so many rules of so many literals each, all different.
+    fn error(rules: usize, literals: usize) -> Option<String> {
+        let mut text = String::new();
+        for rule in 0..rules {
+            let words: Vec<String> = (0..literals).map(|n| format!("'w{rule}x{n}'")).collect();
+            text += &format!(
+                "[[rule]]\nid='r{rule}'\nclass='sqli'\nscore=5\nreason='r'\nwords=[{}]\n",
+                words.join(",")
+            );
+        }
+        let mut set = RuleSet::default();
+        set.add("test", &text).expect("rules");
+        Matcher::compile(set).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn too_many_literals_are_an_error() {
+        assert_eq!(error(3, 10_922), None);
+        let error = error(4, 8192).expect("one too many");
+        assert!(error.contains("rule `r3`") && error.contains("32767"), "{error}");
+    }
+
+    #[test]
+    fn a_literal_too_long_is_an_error() {
+        let compile = |length: usize| {
+            let mut set = RuleSet::default();
+            let word = "x".repeat(length);
+            let rule = "[[rule]]\nid='a'\nclass='sqli'\nscore=5\nreason='r'\n";
+            set.add("test", &format!("{rule}words=['{word}']")).expect("rules");
+            Matcher::compile(set).err().map(|error| error.to_string())
+        };
+        assert_eq!(compile(255), None);
+        assert!(compile(256).expect("an error").contains("rule `a`"));
+    }
+
+    #[test]
+    fn the_last_of_many_literals_is_found() {
+        let words: Vec<String> = (0..32_767).map(|n| format!("'w{n}x'")).collect();
+        let rule = format!("words=[{}]", words.join(","));
+        assert!(matched(&rule, "a w32766x b"));
+        assert!(!matched(&rule, "a w32767x b"));
     }
 
     #[test]

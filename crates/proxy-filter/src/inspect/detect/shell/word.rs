@@ -38,6 +38,8 @@ pub(super) struct Word {
     pub(super) begins_path: bool,
     /// Whether quotes, backslashes or empty expansions hide it.
     pub(super) hidden: bool,
+    /// Whether such a thing stands between two of its bytes, and is no quote of prose.
+    pub(super) is_broken: bool,
     /// What follows.
     pub(super) after: After,
     /// Whether the argument begins with a digit.
@@ -137,6 +139,7 @@ pub(super) fn read(text: &[u8], from: usize) -> Word {
         has_path: false,
         begins_path: false,
         hidden: false,
+        is_broken: false,
         after: After::End,
         digits_follow: false,
         slash_follows: false,
@@ -149,6 +152,8 @@ pub(super) fn read(text: &[u8], from: usize) -> Word {
         at += 1;
     }
     let mut quotes = 0;
+    // How many bytes of the word there were where something hid it last.
+    let mut broken = 0;
     while word.length < LONGEST {
         let b = peek(at);
         match b {
@@ -156,6 +161,7 @@ pub(super) fn read(text: &[u8], from: usize) -> Word {
                 quotes += 1;
                 if word.length > 0 {
                     word.hidden = true;
+                    broken = word.length;
                 }
             }
             b'\\' if peek(at + 1).is_ascii_alphanumeric() || peek(at + 1) == b'/' => {
@@ -164,12 +170,17 @@ pub(super) fn read(text: &[u8], from: usize) -> Word {
                     push(&mut word, b'/');
                 } else {
                     word.hidden = true;
+                    broken = word.length;
                 }
             }
-            b'^' => word.hidden = true,
+            b'^' => {
+                word.hidden = true;
+                broken = word.length;
+            }
             b'$' => match expansion(&text[at..]) {
                 Some(length) => {
                     word.hidden = true;
+                    broken = word.length;
                     at += length;
                     continue;
                 }
@@ -190,6 +201,12 @@ pub(super) fn read(text: &[u8], from: usize) -> Word {
     if quotes > 0 && word.length > 0 && peek(at.saturating_sub(1)) != b'\'' && quotes % 2 == 1 {
         word.hidden = false;
     }
+    // Nor does the apostrophe of `the users' pages`.
+    let is_plural = quotes == 1 && peek(at.saturating_sub(1)) == b'\'' && peek(at) == b' ';
+    if is_plural && peek(at + 1).is_ascii_alphabetic() {
+        word.hidden = false;
+    }
+    word.is_broken = word.hidden && broken > 0 && broken < word.length;
     word.end = at;
     steps(at - from + 1);
     word.after = after(text, at, &mut word.digits_follow);
@@ -237,6 +254,7 @@ static GAPS: [u8; 256] = {
 fn expansion(text: &[u8]) -> Option<usize> {
     match text.get(1)? {
         b'@' | b'*' | b'#' | b'!' | b'-' | b'0'..=b'9' => Some(2),
+        b'(' if text.get(2) == Some(&b')') => Some(3),
         b'{' => {
             let end = text.iter().take(24).position(|&b| b == b'}')?;
             (!text[2..end].starts_with(b"IFS")).then_some(end + 1)
@@ -282,7 +300,7 @@ fn after(text: &[u8], at: usize, digits: &mut bool) -> After {
         b'$' if second.is_ascii_alphabetic() || matches!(second, b'{' | b'(' | b'@') => {
             After::Expansion
         }
-        b'*' if rest.len() == 1 => After::Path,
+        b'*' if matches!(second, 0 | b' ' | b'#' | b';' | b'|' | b'&') => After::Path,
         b'<' if is_tag(&rest[1..]) => After::Argument,
         b'|' | b';' | b'&' if second != b'#' => After::Separator,
         b'<' | b'>' if matches!(second, b'<' | b'>' | b'/' | b'(' | b'&' | b' ') => {

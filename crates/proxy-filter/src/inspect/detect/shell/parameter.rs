@@ -1,0 +1,63 @@
+//! Parameters that are named for a command.
+
+use super::commands::{Known, known};
+use super::word::{self, After};
+use crate::inspect::value::Value;
+
+/// Whether a value is a command, and stands in a parameter that shells left on servers, and hasty
+/// scripts, run as one.
+pub(in crate::inspect::detect) fn is_run(value: &Value<'_>) -> bool {
+    if value.is_name || !names_a_command(value.name) {
+        return false;
+    }
+    let word = word::read(value.bytes, 0);
+    match known(word.name()) {
+        _ if word.after == After::Name => false,
+        Some(Known::Command) => true,
+        Some(Known::Tool | Known::Short) => {
+            word.after != After::End || matches!(word.name(), b"id" | b"ls" | b"dir" | b"ps")
+        }
+        Some(Known::Prose) => !matches!(word.after, After::End | After::Argument),
+        None => false,
+    }
+}
+
+fn names_a_command(name: &[u8]) -> bool {
+    match name {
+        b"cmd" | b"exec" | b"shell" | b"system" => true,
+        [b'c' | b'e' | b'r' | b's', _, _, _, _, _, _, ..] => matches!(
+            name,
+            b"command"
+                | b"cmdline"
+                | b"commandline"
+                | b"cmd_exec"
+                | b"command_exec"
+                | b"execute"
+                | b"exec_cmd"
+                | b"run_command"
+                | b"shell_exec"
+        ),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::value::Place;
+
+    #[test]
+    fn parameters() {
+        let is = |name: &str, text: &str| {
+            let (name, bytes) = (name.as_bytes(), text.as_bytes());
+            is_run(&Value { place: Place::Query, name, bytes, is_name: false })
+        };
+        for text in ["whoami", "id", "cat x", "ipconfig /all", "find /etc -name x", "/bin/ls"] {
+            assert!(is("cmd", text), "{text}");
+            assert!(!is("q", text), "{text}");
+        }
+        for text in ["login", "_s-xclick", "get", "find items", "ping", "id=5"] {
+            assert!(!is("cmd", text), "{text}");
+        }
+    }
+}
