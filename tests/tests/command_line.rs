@@ -1,6 +1,8 @@
 //! The command line: exit codes, errors with their place and a likely fix, and the modes without
 //! a file.
 
+use std::process::{Command, Stdio};
+
 use proxyd_tests::client;
 use proxyd_tests::origin::Origin;
 use proxyd_tests::ports;
@@ -27,6 +29,24 @@ fn a_sound_file_is_0_and_one_line() {
     let checked = check(SOUND);
     assert_eq!(checked.code, Some(0), "{checked:?}");
     assert_eq!(checked.stdout.trim().lines().count(), 1, "{checked:?}");
+}
+
+/// `proxyd config keys | head`, and a disk that is full.
+#[test]
+fn output_that_nobody_reads_is_no_failure_and_one_that_is_lost_is() {
+    let (reader, nobody) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
+    for (output, code, says) in [
+        (Stdio::from(nobody), 0, ""),
+        (Stdio::from(full), 1, "proxyd: cannot write to standard output: "),
+    ] {
+        let mut command = Command::new(proxyd::binary());
+        let done = command.args(["config", "keys"]).stdout(output).output().expect("proxyd");
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(code), "{stderr}");
+        assert!(stderr.starts_with(says) && stderr.lines().count() <= 1, "{stderr}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proxyd_tests::client::{self, Client, Ending, NoAnswer};
 use proxyd_tests::configured;
+use proxyd_tests::name_server::NameServer;
 use proxyd_tests::origin::{Act, MARK, Origin, Script, ok, response};
 use proxyd_tests::proxyd::{self, Proxyd};
 use proxyd_tests::waiting::{self, Gate};
@@ -41,6 +42,34 @@ fn a_client_that_leaves_cancels_the_upstream_request() {
         }
         origin.wait_ended(0);
     }
+}
+
+/// The name is not known yet, and nobody waits for it any more.
+#[test]
+fn a_client_that_leaves_while_a_name_is_resolved_is_in_the_log() {
+    let Some(names) = NameServer::silent() else {
+        eprintln!("skipped: this user may not put a name server in the place of the system's");
+        return;
+    };
+    let proxy = names.for_all_of(proxyd::forward()).start();
+    for (method, host) in [("GET", "slow.example.net"), ("CONNECT", "other.example.net")] {
+        let mut client = Client::connect(proxy.address());
+        let target = match method {
+            "GET" => format!("http://{host}/"),
+            _ => format!("{host}:443"),
+        };
+        client.send(format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        names.wait_asked(host);
+        drop(client);
+        let line = waiting::until("the line", || {
+            proxy.log().lines().find(|line| line.contains(host)).map(str::to_owned)
+        });
+        assert!(line.contains("\"termination\":\"CN\""), "{line}");
+    }
+    // Who asks for something else is served meanwhile.
+    let origin = Origin::saying("hello");
+    let answer = client::get(proxy.address(), &origin.address().to_string(), &origin.url());
+    assert_eq!(answer.status(), 403, "a private address: {answer:?}");
 }
 
 #[test]

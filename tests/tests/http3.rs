@@ -254,6 +254,34 @@ fn connections_go_on_where_the_new_process_ends() {
     assert_eq!(proxy.wait_exit().code(), Some(0));
 }
 
+/// Connections that are left at a socket which no listener names keep the next process neither from
+/// it, nor from doing without it.
+#[test]
+fn a_socket_whose_listener_has_gone_is_handed_over_too() {
+    for is_named_again in [true, false] {
+        let (pki, origin) = (Pki::new(), Origin::saying("hello"));
+        let (launch, successors) = Successors::mark(edge_launch(&origin.url(), &pki, ""));
+        let mut proxy = launch.start();
+        let mut early = connect(&proxy, &pki).expect("a connection");
+        let sent = early.begin(Request::post(url(&proxy, "/")).body(()).expect("a request"));
+        let (all, less) = ("[\"h1\", \"h2\", \"h3\"]", "[\"h1\", \"h2\"]");
+        operator::edit(&proxy, all, less);
+        operator::reload(&proxy);
+        if is_named_again {
+            operator::edit(&proxy, less, all);
+        }
+        let id = proxy.id();
+        let _ = successors.upgrade(&proxy, id);
+        if is_named_again {
+            assert_eq!(waiting::until("the new process", || get(&proxy, &pki).ok()), 200);
+        }
+        let answer = early.finish(sent, &[b'x'; 100_000]);
+        assert_eq!((answer.head.status().as_u16(), answer.text()), (200, "hello".to_owned()));
+        assert!(early.closed().contains("256"));
+        assert_eq!(proxy.wait_exit().code(), Some(0));
+    }
+}
+
 #[test]
 fn clients_are_judged_before_they_are_answered() {
     let (pki, origin) = (Pki::new(), Origin::saying("hello"));

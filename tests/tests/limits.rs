@@ -4,7 +4,8 @@
 use proxyd_tests::client::{self, Client, NoAnswer};
 use proxyd_tests::origin::{Act, MARK, Origin, Script, ok};
 use proxyd_tests::proxyd::Proxyd;
-use proxyd_tests::{configured, waiting};
+use proxyd_tests::script::response;
+use proxyd_tests::{configured, send_queue, waiting};
 
 const HOST: &str = "Host: origin.test\r\n";
 
@@ -109,6 +110,33 @@ fn a_client_that_reads_nothing_is_let_go() {
     origin.wait_ended(0);
     let (_, closed) = client.rest();
     assert!(closed);
+}
+
+/// What nobody takes does not wait in the system, where all of the machine's TCP shares one memory.
+#[test]
+fn little_waits_in_the_system_for_a_client_that_reads_nothing() {
+    let content = "x".repeat(3 << 20);
+    let origin = Origin::answering(move |_, _| {
+        vec![response("200 OK", &[("Cache-Control", "max-age=3600")], &content)]
+    });
+    let proxy = with(&origin, "cache = true\n[cache]\nmax_object = \"4MiB\"\n");
+    let whole = client::get(proxy.address(), "origin.test", "/");
+    assert_eq!((whole.status(), whole.content.len()), (200, 3 << 20));
+    // All of it is there to be sent.
+    waiting::until("it is stored", || {
+        let again = client::get(proxy.address(), "origin.test", "/");
+        again.field("cache-status").is_some_and(|own| own.contains("hit")).then_some(())
+    });
+    let mut client = Client::connect_narrow(proxy.address(), 4096);
+    client.send(format!("GET / HTTP/1.1\r\n{HOST}\r\n"));
+    let mut seen = 0;
+    waiting::until("the queue is filled", || {
+        let waits = send_queue::bytes(proxy.address(), client.local_addr())?;
+        let stays = waits == seen && waits > 100_000;
+        seen = waits;
+        stays.then_some(())
+    });
+    assert!(seen < 600_000, "{seen} bytes wait");
 }
 
 #[test]

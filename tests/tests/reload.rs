@@ -297,6 +297,32 @@ fn files_that_do_not_answer_keep_nobody_waiting() {
     assert_eq!(proxy.wait_exit().code(), Some(0));
 }
 
+/// Logs may be put away while a reload has opened them already and is not done.
+#[test]
+fn logs_that_a_reload_has_opened_are_opened_again_with_the_others() {
+    let origin = Origin::saying("hello");
+    let proxy = gateway(&origin, "", "").start();
+    // A pipe is opened once somebody reads it: until then the reload waits, with the first log open.
+    let _pipe = SilentFile::make(proxy.folder(), "pipe");
+    let logs = "path = \"new.log\"\n\n[log.more.pipe]\npath = \"pipe\"\n";
+    operator::edit(&proxy, "path = \"access.log\"\n", logs);
+    proxy.signal("HUP");
+    let at = |name: &str| proxy.folder().join(name);
+    let is_there = |name: &str| at(name).exists().then_some(());
+    waiting::until("a log of the reload", || is_there("new.log"));
+    for name in ["access.log", "new.log"] {
+        fs::rename(at(name), at(&format!("{name}.1"))).expect("renamed");
+    }
+    proxy.signal("USR1");
+    waiting::until("the log in use, once more", || is_there("access.log"));
+    let _lines = fs::File::open(at("pipe")).expect("the reload writes there");
+    waiting::until("the log of the reload, once more", || is_there("new.log"));
+    assert_eq!(mark(&proxy), "1");
+    let lines = |name: &str| fs::read_to_string(at(name)).unwrap_or_default();
+    waiting::until("the line", || lines("new.log").contains("origin.test").then_some(()));
+    assert_eq!(lines("new.log.1"), "");
+}
+
 /// The same of one that is watched.
 #[test]
 fn a_list_that_does_not_answer_any_more_keeps_nobody_from_ending() {

@@ -153,6 +153,41 @@ fn a_reload_that_is_ordered_during_an_upgrade_is_done_by_who_serves_then() {
     drop(successors);
 }
 
+/// What a reload has read when nobody waits for it any more is of no use: nothing is opened by it.
+#[test]
+fn a_reload_that_is_given_up_opens_no_log() {
+    let origin = Origin::saying("hello");
+    let (mut proxy, successors) = gateway(&origin, "");
+    let good = operator::config(&proxy);
+    let pipe = SilentFile::make(proxy.folder(), "pipe");
+    let late = good.replace("\"access.log\"", "\"late.log\"");
+    assert_ne!(late, good);
+    operator::configure(&proxy, &format!("{late}\n[filter]\nblock_domains = [\"@pipe\"]\n"));
+    proxy.signal("HUP");
+    let mut answer = pipe.is_read();
+    operator::configure(&proxy, &good);
+    let mut busy = Client::connect(proxy.address());
+    busy.send("POST / HTTP/1.1\r\nHost: origin.test\r\nContent-Length: 5\r\n\r\n");
+    origin.wait_received(0, "POST /");
+    let id = proxy.id();
+    let _ = successors.upgrade(&proxy, id);
+    answer.write_all(b"blocked.test\n").expect("written");
+    drop(answer);
+    waiting::until("the reload has ended", || (!has_thread(id, "reload")).then_some(()));
+    assert!(!proxy.folder().join("late.log").exists());
+    busy.send("hello");
+    assert_eq!(busy.expect("POST").status(), 200);
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+}
+
+/// Whether a process has a thread of this name.
+fn has_thread(pid: u32, name: &str) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("a process");
+    threads.flatten().any(|thread| {
+        fs::read_to_string(thread.path().join("comm")).is_ok_and(|own| own.trim() == name)
+    })
+}
+
 /// Operators who stay connected are told to ask anew, as clients are.
 #[test]
 fn connections_of_operators_end_with_the_old_process_serving() {

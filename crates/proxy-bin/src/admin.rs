@@ -274,8 +274,10 @@ pub fn listen(socket: Bound, router: Router, stop: Drain) -> io::Result<()> {
             tokio::spawn(async move {
                 loop {
                     let accepted = tokio::select! {
-                        accepted = listener.accept() => accepted,
+                        // What waits then is for whoever else has the socket.
+                        biased;
                         () = stop.begun() => return,
+                        accepted = listener.accept() => accepted,
                     };
                     match accepted {
                         Ok((stream, _)) => spawn(stream, router.clone(), &places, &stop),
@@ -289,8 +291,10 @@ pub fn listen(socket: Bound, router: Router, stop: Drain) -> io::Result<()> {
             tokio::spawn(async move {
                 loop {
                     let accepted = tokio::select! {
-                        accepted = listener.accept() => accepted,
+                        // What waits then is for whoever else has the socket.
+                        biased;
                         () = stop.begun() => return,
+                        accepted = listener.accept() => accepted,
                     };
                     match accepted {
                         Ok((stream, _)) => spawn(stream, router.clone(), &places, &stop),

@@ -332,14 +332,16 @@ pub(crate) async fn dial(
     target: DialTarget<'_>,
     connect_timeout: Duration,
 ) -> Result<TcpStream, ProxyError> {
-    let dialed = dialer.dial_within(target, connect_timeout).await;
-    let mut attempt = Attempt::default();
-    match &dialed {
-        Ok(dialed) => dialed.note(&mut attempt),
-        Err(error) => attempt.error = Some(error.kind()),
-    }
     if let Some(exchange) = target.exchange {
-        exchange.with_attempts(|attempts| attempts.push(attempt));
+        exchange.with_attempts(|attempts| attempts.push(Attempt::default()));
+    }
+    let dialed = dialer.dial_within(target, connect_timeout).await;
+    let write = |attempt: &mut Attempt| match &dialed {
+        Ok(dialed) => dialed.note(attempt),
+        Err(error) => attempt.error = Some(error.kind()),
+    };
+    if let Some(exchange) = target.exchange {
+        exchange.with_attempts(|attempts| attempts.last_mut().map(write));
     }
     Ok(dialed?.stream)
 }

@@ -5,10 +5,9 @@
 //!     proxyd::Program::new().main()
 //! }
 //! ```
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
 
 use std::fmt::Display;
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,10 +87,7 @@ fn act(cli: Cli, log_level: LogLevel) -> ExitCode {
         }
         Ok(Action::Top(order)) => printed(cli::top(&order).map(|()| String::new()), 1),
         Ok(Action::Verify(order)) => match cli::verify(&order) {
-            Ok(verified) => {
-                print!("{}", verified.text);
-                ExitCode::from(u8::from(!verified.intact))
-            }
+            Ok(verified) => shown(&verified.text, u8::from(!verified.intact)),
             Err(error) => failed(&error, 2),
         },
         Ok(Action::Health(order)) => {
@@ -108,20 +104,15 @@ fn act(cli: Cli, log_level: LogLevel) -> ExitCode {
             printed(explained, status)
         }
         Ok(Action::Test(order)) => match cli::test(&order) {
-            Ok(tested) => {
-                print!("{}", tested.text);
-                ExitCode::from(u8::from(!tested.holds))
-            }
+            Ok(tested) => shown(&tested.text, u8::from(!tested.holds)),
             Err(TestError::Question(wrong)) => {
-                eprintln!("{wrong}");
+                complain(&wrong);
                 ExitCode::from(2)
             }
             Err(error) => failed(&error, 1),
         },
         Ok(Action::Run(loaded)) => {
-            for warning in loaded.warnings.iter() {
-                eprintln!("{warning}");
-            }
+            loaded.warnings.iter().for_each(|warning| complain(warning));
             let greeting = one_line.then(|| cli::greeting(&loaded));
             let load: Load = Arc::new(move || cli::load_again(again.clone()));
             match serve(&loaded, load, greeting.as_deref(), log_level) {
@@ -130,7 +121,7 @@ fn act(cli: Cli, log_level: LogLevel) -> ExitCode {
             }
         }
         Err(problems) => {
-            eprintln!("{problems}");
+            complain(&problems);
             ExitCode::from(2)
         }
     }
@@ -139,17 +130,30 @@ fn act(cli: Cli, log_level: LogLevel) -> ExitCode {
 /// Prints what came of it, or what kept it from coming.
 fn printed<E: Display>(text: Result<String, E>, status: u8) -> ExitCode {
     match text {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => shown(&text, 0),
         Err(error) => failed(&error, status),
     }
 }
 
+/// Prints what was asked for. Who reads only the beginning, as `head` does, has what they want.
+fn shown(text: &str, status: u8) -> ExitCode {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            failed(&format_args!("cannot write to standard output: {error}"), 1)
+        }
+        _ => ExitCode::from(status),
+    }
+}
+
 fn failed(error: &dyn Display, status: u8) -> ExitCode {
-    eprintln!("proxyd: {error}");
+    complain(&format_args!("proxyd: {error}"));
     ExitCode::from(status)
+}
+
+/// Writes to standard error, if anybody reads it.
+fn complain(text: &dyn Display) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 fn status(told_wrong: bool) -> u8 {

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proxy_server::RuntimeKind;
+use rustix::process::Signal;
 
 use crate::admin::State;
 use crate::compose::exporter;
@@ -189,7 +190,11 @@ async fn run(
                     }
                     wanted.reload = true;
                 }
-                Asked::Reopen => running.logs.reopen(),
+                Asked::Reopen => {
+                    running.logs.reopen();
+                    reloading.reopen();
+                    wanted.reopen = upgrading.is_under_way();
+                }
                 Asked::Upgrade if upgrading.is_under_way() => {
                     tracing::warn!("SIGUSR2: an upgrade is under way");
                 }
@@ -201,6 +206,7 @@ async fn run(
                 if successor.is_some() {
                     break successor;
                 }
+                wanted.reopen = false;
             }
             () = state.drain_asked() => break None,
         }
@@ -223,7 +229,11 @@ async fn run(
             running.release(successor);
             if wanted.reload {
                 // It may have read its files before they were changed.
-                successor.reload();
+                successor.tell(Signal::HUP);
+            }
+            if wanted.reopen {
+                // It may have opened its logs before they were put away.
+                successor.tell(Signal::USR1);
             }
         }
         None => notify::stopping(),
@@ -248,6 +258,8 @@ async fn run(
 struct Wanted {
     reload: bool,
     upgrade: bool,
+    /// Of whoever is about to serve; this process has done it.
+    reopen: bool,
 }
 
 /// Tells load balancers and clients, and waits until they have gone, or for so long as is said, or
@@ -262,6 +274,7 @@ async fn drain(running: &mut Running, signals: &mut Signals, succeeded: bool) {
     tracing::info!(open = drain.open(), "draining");
     // Load balancers learn from readiness first, while connections are still accepted. Clients
     // learn from their next answers.
+    let logs = running.logs.clone();
     let wait = async {
         let patience = if succeeded {
             doors::GRACE
@@ -274,7 +287,7 @@ async fn drain(running: &mut Running, signals: &mut Signals, succeeded: bool) {
     };
     let patient = tokio::select! {
         () = wait => true,
-        () = signals.end() => false,
+        () = signals.end(|| logs.reopen()) => false,
     };
     drain.drain();
     tokio::select! {
@@ -283,7 +296,7 @@ async fn drain(running: &mut Running, signals: &mut Signals, succeeded: bool) {
         () = tokio::time::sleep(drain_timeout) => {
             tracing::warn!(open = drain.open(), "the drain timeout is over; closing what is open");
         }
-        () = signals.end() => {}
+        () = signals.end(|| logs.reopen()) => {}
     }
     drain.end();
     // What was told to end does so at its next poll; the log gets its last lines.

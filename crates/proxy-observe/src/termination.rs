@@ -162,10 +162,13 @@ fn who(kind: ErrorKind, status: Option<StatusCode>) -> u8 {
 
 /// How far an exchange without a response had come.
 fn phase(exchange: &Exchange) -> u8 {
-    let asked = exchange.with_attempts(|attempts| {
-        attempts.last().map(|last| last.reused || last.address.is_some())
+    let (asked, resolving) = exchange.with_attempts(|attempts| {
+        let last = attempts.last();
+        let asked = last.map(|last| last.reused || last.address.is_some());
+        (asked, last.is_some_and(|last| last.resolving))
     });
     match asked {
+        Some(false) if resolving => b'N',
         Some(false) => b'C',
         Some(true) if exchange.is_request_whole() => b'H',
         None if exchange.is_request_whole() => b'Q',

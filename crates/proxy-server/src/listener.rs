@@ -30,6 +30,14 @@ use crate::workers::Workers;
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
 
+/// Bytes that wait in the system for a client's window, beyond which a connection takes no more.
+///
+/// Without it as much waits as the system's buffer may grow to (4 MiB: `net.ipv4.tcp_wmem`), so that
+/// some hundred clients who ask for much and read nothing fill what all TCP of the machine may have
+/// (`net.ipv4.tcp_mem`). What is on its way does not count: it is no limit of throughput, as long as
+/// the process comes back before so much is sent.
+const UNSENT: u32 = 128 * 1024;
+
 /// Where a listener listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
@@ -211,7 +219,12 @@ where
 {
     let acceptor = Acceptor { terms, service, workers, limiter, stop };
     match bound {
-        Bound::Tcp(listener) => acceptor.tcp(TcpListener::from_std(listener)?).await,
+        Bound::Tcp(listener) => {
+            // Connections have it from the socket that they are accepted on. Systems without it do
+            // as before.
+            let _ = SockRef::from(&listener).set_tcp_notsent_lowat(UNSENT);
+            acceptor.tcp(TcpListener::from_std(listener)?).await;
+        }
         Bound::Unix(listener) => acceptor.unix(UnixListener::from_std(listener)?).await,
     }
     Ok(())

@@ -212,7 +212,17 @@ impl Dialer {
     /// The addresses of a name, still to be judged.
     async fn resolved(&self, target: &DialTarget<'_>, name: &str) -> Result<Resolved, ProxyError> {
         let unsent = |error: ProxyError| error.retry(Retry::NothingSent);
-        let resolved = self.shared.resolver.resolve(name).await.map_err(unsent)?;
+        let note = |resolving| {
+            if let Some(exchange) = target.exchange {
+                let write = |last: &mut Attempt| last.resolving = resolving;
+                exchange.with_attempts(|attempts| attempts.last_mut().map(write));
+            }
+        };
+        // Where nobody waits for it any more, it stays so in the record.
+        note(true);
+        let resolved = self.shared.resolver.resolve(name).await.map_err(unsent);
+        note(false);
+        let resolved = resolved?;
         self.judge_aliases(target, &resolved)?;
         Ok(resolved)
     }

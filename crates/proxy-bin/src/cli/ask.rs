@@ -130,7 +130,7 @@ pub enum AdminError {
         source: io::Error,
     },
     /// The admin listener could not be asked.
-    #[error("cannot ask the admin listener on {address}: {source}")]
+    #[error("cannot ask proxyd on {address}: {source}")]
     Admin {
         /// Where it should be.
         address: String,

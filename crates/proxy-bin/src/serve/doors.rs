@@ -59,8 +59,10 @@ impl Doors {
     /// Serves these listeners from now on, and no others.
     pub(super) fn set(&mut self, listeners: &[(Listener, RoleService)], serving: &Serving<'_>) {
         let gone = |name: &String| !listeners.iter().any(|(listener, _)| listener.name == *name);
-        for (_, listening) in self.open.extract_if(.., |name, _| gone(name)) {
-            listening.doors.into_values().for_each(Door::close);
+        for (name, listening) in self.open.extract_if(.., |name, _| gone(name)) {
+            for (address, door) in listening.doors {
+                door.close(serving.sockets.get(&name, &address).is_some());
+            }
         }
         for (listener, role) in listeners {
             let service = front(serving.config, listener, serving.resources, role.clone());
@@ -107,8 +109,8 @@ impl Listening {
         let entrance = entrance(listener);
         let judged_anew = std::mem::replace(&mut self.entrance, entrance.clone()) != entrance;
         let gone = |address: &Address| !listener.addresses.contains(address);
-        for (_, door) in self.doors.extract_if(.., |address, _| gone(address)) {
-            door.close();
+        for (address, door) in self.doors.extract_if(.., |address, _| gone(address)) {
+            door.close(serving.sockets.get(&listener.name, &address).is_some());
         }
         for door in self.doors.values() {
             if judged_anew {
@@ -177,9 +179,14 @@ impl Listening {
 }
 
 impl Door {
-    /// Accepts nothing more, and lets go those that are there.
-    fn close(self) {
-        self.stop.drain();
+    /// Accepts nothing more, and lets go those that are there. Who waits in the queue of a socket
+    /// that others serve from now on is judged and served by them; with a socket that goes the
+    /// queue would be gone.
+    fn close(self, is_followed: bool) {
+        match is_followed {
+            true => self.stop.end(),
+            false => self.stop.drain(),
+        }
         retire(self.terms.drain());
     }
 }
@@ -209,3 +216,6 @@ fn entrance(listener: &Listener) -> String {
         listener.quic.is_some(),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,7 +139,7 @@ impl Line {
     }
 
     /// Hears what it says until it is gone, however long that takes.
-    pub(super) fn outlive(self, mut heard: impl FnMut(&Message)) {
+    pub(super) fn outlive(&self, mut heard: impl FnMut(&Message)) {
         if set_socket_timeout(&self.0, Timeout::Recv, None).is_err() {
             return;
         }

@@ -17,6 +17,12 @@ impl Lingering {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&address)?.upgrade()
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<BoundUdp> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().filter_map(WeakUdp::upgrade).collect()
+    }
+
     pub(super) fn add(&self, address: SocketAddr, socket: &BoundUdp) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, own| own.upgrade().is_some());

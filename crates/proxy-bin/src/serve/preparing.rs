@@ -62,8 +62,9 @@ impl Basis {
         let runtime = Handle::current();
         let work = move || {
             let _entered = runtime.enter();
+            let prepared = self.work(dry_run, || told.is_closed());
             // Nobody waits any more where it took too long.
-            let _ = told.send(self.work(dry_run));
+            let _ = told.send(prepared);
         };
         if let Err(error) = std::thread::Builder::new().name("reload".into()).spawn(work) {
             // Whoever waits hears that nothing comes.
@@ -72,7 +73,9 @@ impl Basis {
         preparing
     }
 
-    fn work(self, dry_run: bool) -> Result<Prepared, ReloadError> {
+    /// Where it is given up meanwhile, nothing more is opened or started.
+    fn work(self, dry_run: bool, given_up: impl Fn() -> bool) -> Result<Prepared, ReloadError> {
+        let go_on = || if given_up() { Err(ReloadError::Ending) } else { Ok(()) };
         let Self { load, loaded: old, resources, mut states, logs, recorder } = self;
         let begun = Sources::of(&old);
         let mut loaded = load().map_err(ReloadError::Configuration)?;
@@ -91,9 +94,11 @@ impl Basis {
         let config = &loaded.resolved;
         let metrics = recorder.as_ref().map(|own| recorder::exchanges(config, own));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        go_on()?;
         let logs = Logs::open(config, Some(&logs), metrics.as_ref(), &clock)?;
         let resources = resources::next(&old.resolved, config, &resources, metrics.as_ref())?;
         let composed = compose(config, &resources, &mut states);
+        go_on()?;
         prepare_programs(&loaded, &composed)?;
         let loaded = Arc::new(loaded);
         let ready = Ready { loaded, pending, resources, states, composed, logs, metrics, sources };

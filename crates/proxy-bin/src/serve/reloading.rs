@@ -24,6 +24,8 @@ struct UnderWay {
     answer: Option<oneshot::Sender<ReloadResult>>,
     preparing: Preparing,
     until: Instant,
+    /// The logs that it has opened by now may have been put away since.
+    reopen: bool,
 }
 
 impl Reloading {
@@ -49,7 +51,15 @@ impl Reloading {
     ) {
         notify::reloading();
         let preparing = running.basis().prepare(order.dry_run);
-        self.0 = Some(UnderWay { order, answer, preparing, until: Instant::now() + PATIENCE });
+        let until = Instant::now() + PATIENCE;
+        self.0 = Some(UnderWay { order, answer, preparing, until, reopen: false });
+    }
+
+    /// The logs are to be opened again, those too that are opened for the one that is under way.
+    pub(super) fn reopen(&mut self) {
+        if let Some(own) = &mut self.0 {
+            own.reopen = true;
+        }
     }
 
     /// Waits until the one that is under way can take effect, or can not; for ever where none is.
@@ -83,8 +93,11 @@ impl Reloading {
         running: &mut Running,
         prepared: Result<Prepared, ReloadError>,
     ) {
-        let Some(UnderWay { order, answer, .. }) = self.0.take() else { return };
+        let Some(UnderWay { order, answer, reopen, .. }) = self.0.take() else { return };
         let result = running.reload(prepared);
+        if reopen && result.as_ref().is_ok_and(|done| !done.dry_run) {
+            running.logs.reopen();
+        }
         notify::ready();
         match result {
             Ok(mut done) if order.sever && !done.dry_run => {

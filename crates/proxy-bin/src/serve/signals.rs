@@ -47,8 +47,15 @@ impl Signals {
         }
     }
 
-    /// Waits for the one that ends a process that drains at once. The others say nothing to it.
-    pub(super) async fn end(&mut self) {
-        while self.next().await != Asked::End {}
+    /// Waits for the one that ends a process that drains at once. Meanwhile it still writes logs,
+    /// which are opened again when that is asked for; the other signals say nothing to it.
+    pub(super) async fn end(&mut self, reopen: impl Fn()) {
+        loop {
+            match self.next().await {
+                Asked::End => return,
+                Asked::Reopen => reopen(),
+                Asked::Reload | Asked::Upgrade => {}
+            }
+        }
     }
 }

@@ -177,18 +177,18 @@ impl Sockets {
                 Bound::Unix(_) => Message::Unix,
             };
             handed.push((kind, open.tcp.as_fd().try_clone_to_owned()?));
-            #[cfg(feature = "http3")]
-            if let Some(udp) = &open.udp {
-                handed.extend(super::datagrams::parcels(udp)?);
-            }
+        }
+        #[cfg(feature = "http3")]
+        for udp in self.datagrams() {
+            handed.extend(super::datagrams::parcels(&udp)?);
         }
         Ok(handed)
     }
 
-    /// Those of UDP.
+    /// Those of UDP, with those that connections have though no listener names them any more.
     #[cfg(feature = "http3")]
     pub(super) fn datagrams(&self) -> Vec<BoundUdp> {
-        self.open.values().filter_map(|open| open.udp.clone()).collect()
+        self.lingering.all()
     }
 
     /// The same port on UDP, where HTTP/3 is spoken. It may have been closed a moment ago, for those

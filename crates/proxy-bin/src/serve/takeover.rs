@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 
 use listenfd::ListenFd;
 use proxy_server::Bound;
@@ -110,18 +111,19 @@ impl Predecessor {
         self.released.subscribe()
     }
 
-    /// Says that this process serves: the other one drains.
+    /// Says that this process serves: the other one drains. Whatever can fail does so before.
     pub(super) fn ready(self) -> io::Result<()> {
-        self.line.say(&Message::Ready)?;
+        let Self { line, released, .. } = self;
+        let line = Arc::new(line);
+        let heard = Arc::clone(&line);
         std::thread::Builder::new().name("predecessor".into()).spawn(move || {
-            let Self { line, released, .. } = self;
-            line.outlive(|said| {
+            heard.outlive(|said| {
                 if *said == Message::Released {
                     released.send_replace(true);
                 }
             });
             released.send_replace(true);
         })?;
-        Ok(())
+        line.say(&Message::Ready)
     }
 }

@@ -72,12 +72,12 @@ pub(super) struct Successor {
 }
 
 impl Successor {
-    /// Lets it load its configuration once more.
-    pub(super) fn reload(&self) {
+    /// Passes on a signal that has come while it was not yet known who would serve.
+    pub(super) fn tell(&self, signal: Signal) {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        let told = pid.map(|pid| kill_process(pid, Signal::HUP));
+        let told = pid.map(|pid| kill_process(pid, signal));
         if !matches!(told, Some(Ok(()))) {
-            tracing::error!(pid = self.pid, "the new process cannot be told to reload");
+            tracing::error!(pid = self.pid, ?signal, "the new process cannot be told");
         }
     }
 }

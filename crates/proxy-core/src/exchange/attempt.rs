@@ -17,6 +17,8 @@ pub struct Attempt {
     pub address: Option<SocketAddr>,
     /// Whether a kept-alive connection was reused.
     pub reused: bool,
+    /// Whether the name is being resolved at this moment.
+    pub resolving: bool,
     /// Time to resolve the name.
     pub dns: Option<Duration>,
     /// Time to connect.

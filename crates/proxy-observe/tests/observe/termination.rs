@@ -109,6 +109,11 @@ async fn a_client_that_leaves_in_each_phase() {
     assert_eq!(left(coming(), |_| {}).await, "CR");
     assert_eq!(left(ScriptedBody::empty(), |_| {}).await, "CQ");
     assert_eq!(left(ScriptedBody::empty(), |x| tried(x, false)).await, "CC");
+    let resolving = |x: &Exchange| {
+        tried(x, false);
+        x.with_attempts(|all| all.last_mut().unwrap().resolving = true);
+    };
+    assert_eq!(left(ScriptedBody::empty(), resolving).await, "CN");
     assert_eq!(left(ScriptedBody::empty(), |x| tried(x, true)).await, "CH");
     assert_eq!(left(coming(), |x| tried(x, true)).await, "CR");
 

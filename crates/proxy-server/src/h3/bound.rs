@@ -20,8 +20,8 @@ use crate::connections::lock;
 
 /// Room for datagrams in the socket, both ways; the system may give less.
 const SOCKET_BUFFER: usize = 2 * 1024 * 1024;
-/// Processes that follow each other on a socket and may be there at the same time; of older ones
-/// the packets are nobody's.
+/// Processes that may drain on a socket at the same time, each with a line of its own. One without
+/// would read the socket again, beside the newest, once those between have ended.
 const MOST_BEFORE: usize = 8;
 
 /// A UDP socket that is bound, with its one reader. A clone is the same.
@@ -210,7 +210,7 @@ impl BoundUdp {
     /// The socket once more, for a process that is to take over.
     ///
     /// # Errors
-    /// No descriptor is left.
+    /// No descriptor is left, or as many processes as may be drain there already.
     pub fn to_hand_over(&self) -> io::Result<HandedUdp> {
         let socket = self.0.socket.try_clone()?.into();
         let mut before = Vec::new();
@@ -234,7 +234,11 @@ impl BoundUdp {
                 line,
             });
         }
-        before.drain(..before.len().saturating_sub(MOST_BEFORE));
+        if before.len() > MOST_BEFORE {
+            return Err(io::Error::other(format!(
+                "{MOST_BEFORE} processes before this one still have HTTP/3 connections to drain"
+            )));
+        }
         Ok(HandedUdp { socket, before })
     }
 

@@ -26,7 +26,11 @@ const BUFFER: usize = 1024 * 1024;
 
 /// The end of the process that reads the socket.
 #[derive(Debug)]
-pub(super) struct Sending(Socket);
+pub(super) struct Sending {
+    socket: Socket,
+    /// The same once more, from the first poll on: it shows that the other end is closed.
+    watched: Option<UnixDatagram>,
+}
 
 /// The end of the process that does not any more.
 #[derive(Debug)]
@@ -44,19 +48,38 @@ pub(super) fn pair() -> io::Result<(OwnedFd, Socket)> {
 
 impl From<OwnedFd> for Sending {
     fn from(descriptor: OwnedFd) -> Self {
-        Self(descriptor.into())
+        Self { socket: descriptor.into(), watched: None }
     }
 }
 
 impl Sending {
     pub(super) fn try_clone(&self) -> io::Result<OwnedFd> {
-        self.0.try_clone().map(Into::into)
+        self.socket.try_clone().map(Into::into)
+    }
+
+    /// Waits until nobody has the other end any more. To be called within a runtime.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.watched.is_none() {
+            let again = self.try_clone();
+            self.watched = again.and_then(|own| UnixDatagram::from_std(own.into())).ok();
+        }
+        // Where it can not be watched, the next packet shows it.
+        let Some(watched) = &self.watched else { return Poll::Pending };
+        while ready!(watched.poll_recv_ready(cx)).is_ok() {
+            // Nothing is said in this direction.
+            match watched.try_recv(&mut [0]) {
+                Ok(1..) => {}
+                Err(error) if is_passing(&error) => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
+        Poll::Ready(())
     }
 
     /// Whether there is anybody to pass anything on to. A packet may be lost.
     pub(super) fn pass_on(&self, meta: &RecvMeta, packet: &[u8]) -> bool {
         let header = encode(meta);
-        match (&self.0).write_vectored(&[IoSlice::new(&header), IoSlice::new(packet)]) {
+        match (&self.socket).write_vectored(&[IoSlice::new(&header), IoSlice::new(packet)]) {
             // A message goes as a whole.
             Ok(length) => length >= HEADER,
             Err(error) => !matches!(

@@ -70,6 +70,10 @@ impl AsyncUdpSocket for Reader {
         if matches!(source.reads, Reads::Nothing) {
             return Poll::Pending;
         }
+        // Of whoever is gone nothing is asked any more: each packet would cost two HMACs for it.
+        source.before.retain_mut(|own| {
+            own.line.as_mut().is_some_and(|line| line.poll_gone(cx).is_pending())
+        });
         let count = ready!(self.inner.poll_recv(cx, buffers, metas))?;
         if !source.before.is_empty() {
             for (buffer, meta) in buffers.iter_mut().zip(metas.iter_mut()).take(count) {
@@ -132,9 +136,59 @@ mod tests {
 
     use quinn::ConnectionIdGenerator as _;
 
+    use super::super::bound::{HandedUdp, UdpPast};
     use super::super::ids::Ids;
     use super::super::line::{self, Receiving, Sending};
     use super::*;
+
+    /// A socket that was handed over by processes that follow each other, the first one first, and
+    /// what they have kept of the lines to them.
+    fn handed(before: u8) -> (BoundUdp, Vec<socket2::Socket>) {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let lines = (0..before).map(|generation| {
+            let (line, kept) = line::pair().expect("a pair");
+            (UdpPast { generation, ids: [generation; 32], secret: Some([1; 32]), line }, kept)
+        });
+        let (before, kept) = lines.unzip();
+        (HandedUdp { socket: socket.into(), before }.into(), kept)
+    }
+
+    /// Nothing has to come for it: whoever has ended costs the packets of others nothing.
+    #[tokio::test]
+    async fn who_has_ended_is_forgotten_before_a_packet_comes() {
+        let (bound, mut kept) = handed(2);
+        bound.begin();
+        let reader = Reader::new(&bound).expect("within a runtime");
+        let lines_are = async |count| {
+            poll_fn(|cx| {
+                let (mut into, mut metas) = ([0; 100], [RecvMeta::default()]);
+                let read = reader.poll_recv(cx, &mut [IoSliceMut::new(&mut into)], &mut metas);
+                assert!(read.is_pending(), "nobody sends anything");
+                match lock(&bound.0.source).before.len() == count {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            })
+            .await;
+        };
+        lines_are(2).await;
+        drop(kept.remove(0));
+        lines_are(1).await;
+        assert_eq!(lock(&bound.0.source).before[0].ids.generation(), 1);
+        kept.clear();
+        lines_are(0).await;
+    }
+
+    /// The oldest would read the socket again, beside the newest, once those between have ended.
+    #[tokio::test]
+    async fn no_process_is_left_without_its_line() {
+        for (before, is_handed) in [(7, true), (8, false)] {
+            let (bound, _kept) = handed(before);
+            let on = bound.to_hand_over();
+            assert_eq!(on.is_ok(), is_handed, "{before}: {on:?}");
+            assert!(on.is_err() || on.is_ok_and(|on| on.before.len() == 8));
+        }
+    }
 
     #[tokio::test]
     async fn packets_that_came_together_are_taken_apart() {

@@ -131,7 +131,8 @@ impl Resolver<'_> {
         if raw.allow_clients.is_empty() {
             let message = format!(
                 "a forward listener on {public} would serve everyone who can reach it; \
-                 add `allow_clients` or `credentials`, or `open = true` if that is meant"
+                 add `allow_clients` (`--allow-client`) or `credentials`, or `open = true` (`--open`) \
+                 if that is meant"
             );
             self.error_on_key(path, message);
         } else if raw.allow_clients.iter().any(|network| network.ends_with("/0")) {

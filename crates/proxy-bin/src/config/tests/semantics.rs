@@ -29,7 +29,7 @@ fn no_open_proxy() {
             errors(&forward(address, "")),
             [format!(
                 "a.toml:1:12: error: listeners.proxy: a forward listener on {address} would serve \
-                 everyone who can reach it; add `allow_clients` or `credentials`, or `open = true` if that is meant"
+                 everyone who can reach it; add `allow_clients` (`--allow-client`) or `credentials`, or `open = true` (`--open`) if that is meant"
             )]
         );
     }
