@@ -46,6 +46,7 @@ fn a_client_that_leaves_cancels_the_upstream_request() {
 
 /// The name is not known yet, and nobody waits for it any more.
 #[test]
+#[allow(clippy::print_stderr, reason = "whoever reads the output learns what was not tested")]
 fn a_client_that_leaves_while_a_name_is_resolved_is_in_the_log() {
     let Some(names) = NameServer::silent() else {
         eprintln!("skipped: this user may not put a name server in the place of the system's");
