@@ -8,6 +8,7 @@ use proxyd_tests::configured;
 use proxyd_tests::h2_client::H2Client;
 use proxyd_tests::h2_origin::H2Origin;
 use proxyd_tests::h2_wire::Event;
+use proxyd_tests::operator::{self, RUNTIME};
 use proxyd_tests::origin::{Act, Origin, Script, ok, response};
 use proxyd_tests::proxyd::{Launch, Proxyd, run_to_end};
 use proxyd_tests::scratch::Scratch;
@@ -472,6 +473,38 @@ fn nobody_waits_for_a_mirror() {
     let proxy = configured::gateway(&app.url(), "", &rest).start();
     assert_eq!(get(&proxy, "").text(), "served");
     counted(&proxy, "{upstream=\"shadow\",outcome=\"failed\"} 1");
+}
+
+/// Copies under way go on, and count, in the configuration that comes after theirs.
+#[test]
+fn copies_outlive_a_reload_and_so_does_their_bound() {
+    let gate = Gate::new();
+    let closed = gate.clone();
+    let app = Origin::saying("served");
+    let shadow = Origin::answering(move |_, _| {
+        let _ = closed.wait();
+        ok("unseen")
+    });
+    let rest = format!(
+        "mirror = {{ upstream = \"shadow\", max_requests = 1, timeout = \"1h\" }}\n\
+         response_fields = {{ set = {{ x-generation = \"1\" }} }}\n\n\
+         [upstreams.shadow]\nendpoints = [\"{}\"]\n",
+        shadow.url()
+    );
+    let proxy = configured::gateway(&app.url(), "", &rest).env(RUNTIME.0, RUNTIME.1).start();
+    assert_eq!(get(&proxy, "").text(), "served");
+    waiting::until("the copy", || (shadow.requests().len() == 1).then_some(()));
+    operator::edit(&proxy, "x-generation = \"1\"", "x-generation = \"2\"");
+    operator::reload(&proxy);
+    let answer = get(&proxy, "");
+    assert_eq!((answer.text().as_str(), answer.field("x-generation")), ("served", Some("2")));
+    counted(&proxy, "{upstream=\"shadow\",outcome=\"busy\"} 1");
+    gate.open();
+    counted(&proxy, "{upstream=\"shadow\",outcome=\"answered\"} 1");
+    waiting::until("its place is for another", || {
+        assert_eq!(get(&proxy, "").text(), "served");
+        (shadow.requests().len() > 1).then_some(())
+    });
 }
 
 #[test]

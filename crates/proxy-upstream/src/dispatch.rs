@@ -36,7 +36,7 @@ use tower_service::Service;
 
 use crate::cluster::{Call, Cluster, Outcome, Overflow, Permit, Refused};
 use crate::priority::Priority;
-use crate::retry::Tried;
+use crate::retry::{Attempts, Tried};
 
 pub(crate) use lasting::{Busy, Lasting};
 pub use sticky::Sticky;
@@ -51,6 +51,18 @@ pub trait Dispatch: Clone + Send + Sync + 'static {
 
     /// Sends a request to the endpoint at `index`.
     fn dispatch(&self, index: usize, request: Request<Body>) -> Self::Future;
+
+    /// The same, as one of several attempts; whoever [gives heads back](Tried::give_back) does so
+    /// there. By default what they know of each other rides in the extensions of the request.
+    fn dispatch_attempt(
+        &self,
+        index: usize,
+        mut request: Request<Body>,
+        tried: &Tried,
+    ) -> Self::Future {
+        request.extensions_mut().insert(tried.clone());
+        self.dispatch(index, request)
+    }
 }
 
 /// Services of one's own, in the order of the cluster's members. They are taken to be ready.
@@ -102,19 +114,19 @@ impl<D: Dispatch> Balanced<D> {
         &self.shared.cluster
     }
 
-    fn asked(&self, request: &Request<Body>) -> Asked {
+    fn asked(&self, request: &Request<Body>, tried: Option<Tried>) -> Asked {
         let Shared { cluster, sticky, .. } = &*self.shared;
         Asked {
             key: cluster.config().hash_key.as_ref().and_then(|key| key.of(request)),
             prefer: sticky.as_ref().and_then(|own| own.wanted(request, cluster)),
-            tried: request.extensions().get::<Tried>().cloned(),
+            tried,
             class: Priority::of(request),
         }
     }
 
     /// The endpoint that a request would come to, without a trace.
     pub fn foresee(&self, request: &Request<Body>) -> Option<usize> {
-        let asked = self.asked(request);
+        let asked = self.asked(request, None);
         asked.prefer.or_else(|| self.shared.cluster.foresee(asked.key))
     }
 
@@ -139,7 +151,10 @@ impl<D: Dispatch> Balanced<D> {
         let exchange = Exchange::of(&request).cloned();
         // What is here need not be waited for.
         let whole_since = permit.is_measured().then(|| permit.started());
-        let attempt = endpoints.dispatch(index, request);
+        let attempt = match &asked.tried {
+            Some(tried) => endpoints.dispatch_attempt(index, request, tried),
+            None => endpoints.dispatch(index, request),
+        };
         Sending { attempt, held: Held { permit: Some(permit), exchange, whole_since }, cookie }
     }
 }
@@ -171,8 +186,21 @@ impl<D: Dispatch> Service<Request<Body>> for Balanced<D> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let asked = self.asked(&request);
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let tried = request.extensions_mut().remove::<Tried>();
+        self.begin(request, tried)
+    }
+}
+
+impl<D: Dispatch> Attempts for Balanced<D> {
+    fn attempt(&mut self, request: Request<Body>, tried: Tried) -> Self::Future {
+        self.begin(request, Some(tried))
+    }
+}
+
+impl<D: Dispatch> Balanced<D> {
+    fn begin(&self, request: Request<Body>, tried: Option<Tried>) -> BalancedFuture<D::Future> {
+        let asked = self.asked(&request, tried);
         // Nobody passes those who wait.
         let admitted = match self.shared.cluster.pending() {
             0 => asked.admit(&self.shared.cluster),
@@ -190,9 +218,7 @@ impl<D: Dispatch> Service<Request<Body>> for Balanced<D> {
         };
         BalancedFuture { state }
     }
-}
 
-impl<D: Dispatch> Balanced<D> {
     /// Waits for a place, and then for the response.
     async fn wait(
         self,

@@ -47,7 +47,7 @@ use tower_service::Service;
 use crate::ForwardFuture;
 use crate::dial::parent::PassedVia;
 use crate::priority::Priority;
-use crate::retry::{Budget, Tried};
+use crate::retry::{Attempts, Budget, Tried};
 use latencies::Latencies;
 
 /// Second attempts; labels `upstream`, `outcome`.
@@ -169,6 +169,18 @@ where
         let inner = std::mem::replace(&mut self.inner, clone);
         let both = Box::pin(hedge(inner, Arc::clone(&self.shared), request));
         HedgedFuture { state: State::Hedging { both } }
+    }
+}
+
+impl<S> Attempts for Hedged<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = ProxyError>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+{
+    fn attempt(&mut self, mut request: Request<Body>, tried: Tried) -> Self::Future {
+        request.extensions_mut().insert(tried);
+        self.call(request)
     }
 }
 

@@ -18,6 +18,9 @@
 //! fresh connection to the same endpoint: it is no retry of this layer, and takes nothing of its
 //! budget.
 //!
+//! Most requests have one attempt. What being ready for another costs is a few hundred bytes, and the
+//! registration with the endpoint's checks: everything else is made where an attempt has failed.
+//!
 //! # Ordering
 //! Around [`Balanced`](crate::dispatch::Balanced), which gives each attempt an endpoint that the
 //! request has not been sent to; below the rescue of errors, the cache and whatever counts
@@ -36,20 +39,22 @@
 
 mod attempt;
 mod budget;
+mod course;
+mod heads;
 mod meters;
+mod reason;
 mod replay;
 mod tried;
 
-use std::future::{poll_fn, ready};
-use std::pin::pin;
+use std::future::ready;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::RETRY_AFTER;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use metrics::Recorder;
-use proxy_core::{Body, Clock, ErrorKind, Exchange, ProxyError, Retry, Side};
+use proxy_core::{Body, Clock, ErrorKind, Exchange, ProxyError};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -57,11 +62,13 @@ use crate::ForwardFuture;
 use crate::balance::Random;
 use crate::buffer::Stored;
 use crate::connection::is_idempotent;
-use attempt::Watch;
+use course::Course;
 use meters::Meters;
 use replay::Replay;
 
 pub(crate) use budget::Budget;
+pub use heads::{Attempts, Copied, GivenBack, Heads};
+pub(crate) use reason::Reason;
 pub(crate) use tried::copy_of_head;
 pub use tried::{MAX_RETRIES, Tried};
 
@@ -113,20 +120,11 @@ impl Default for RetryConfig {
     }
 }
 
-/// Why a request goes again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    Connect,
-    Reset,
-    Timeout,
-    Status,
-}
-
-/// See the [module](self). A clone shares the budget.
-#[derive(Clone)]
-pub struct RetryLayer {
+/// See the [module](self). A clone shares the budget. `H` says who has the head of a request while an
+/// attempt is under way.
+pub struct RetryLayer<H = Copied> {
     shared: Arc<Shared>,
-    heads: Heads,
+    heads: PhantomData<fn() -> H>,
 }
 
 struct Shared {
@@ -135,16 +133,6 @@ struct Shared {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     meters: Meters,
-}
-
-/// Who has the head of a request while an attempt is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Heads {
-    /// The layer has a copy: whatever the services below do, the request can go again.
-    Copied,
-    /// Whoever made use of it has put it where the next attempt finds it, see
-    /// [`Tried::give_back`]. Where nobody did the request does not go again.
-    GivenBack,
 }
 
 impl RetryLayer {
@@ -159,57 +147,71 @@ impl RetryLayer {
         let budget = Budget::new(config.budget, config.reserve, clock.now());
         let meters = Meters::new(name, recorder);
         let shared = Arc::new(Shared { config, budget, clock, random, meters });
-        Self { shared, heads: Heads::Copied }
+        Self { shared, heads: PhantomData }
     }
 
     /// The services below give heads back, so that none is copied: what stands below is
     /// [`Balanced`](crate::dispatch::Balanced), whose [`Dispatch`](crate::dispatch::Dispatch)
-    /// does so. Below anything else nothing would go again.
+    /// does so. Where it does not, nothing goes again.
     #[must_use]
-    pub fn with_heads_given_back(mut self) -> Self {
-        self.heads = Heads::GivenBack;
-        self
+    pub fn with_heads_given_back(self) -> RetryLayer<GivenBack> {
+        RetryLayer { shared: self.shared, heads: PhantomData }
     }
+}
 
+impl<H> RetryLayer<H> {
     /// What it retries.
     pub fn config(&self) -> &RetryConfig {
         &self.shared.config
     }
 }
 
-impl<S> Layer<S> for RetryLayer {
-    type Service = Retrying<S>;
-    fn layer(&self, inner: S) -> Retrying<S> {
-        Retrying { inner, shared: Arc::clone(&self.shared), heads: self.heads }
+impl<H> Clone for RetryLayer<H> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), heads: PhantomData }
     }
 }
 
-impl std::fmt::Debug for RetryLayer {
+impl<S, H> Layer<S> for RetryLayer<H> {
+    type Service = Retrying<S, H>;
+    fn layer(&self, inner: S) -> Retrying<S, H> {
+        Retrying { inner, shared: Arc::clone(&self.shared), heads: PhantomData }
+    }
+}
+
+impl<H> std::fmt::Debug for RetryLayer<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RetryLayer").field("config", self.config()).finish_non_exhaustive()
     }
 }
 
 /// The service of [`RetryLayer`].
-#[derive(Clone)]
-pub struct Retrying<S> {
+pub struct Retrying<S, H = Copied> {
     inner: S,
     shared: Arc<Shared>,
-    heads: Heads,
+    heads: PhantomData<fn() -> H>,
 }
 
-impl<S> Retrying<S> {
+impl<S, H> Retrying<S, H> {
     /// What it sends attempts to.
     pub const fn inner(&self) -> &S {
         &self.inner
     }
 }
 
-impl<S> Service<Request<Body>> for Retrying<S>
+impl<S: Clone, H> Clone for Retrying<S, H> {
+    fn clone(&self) -> Self {
+        let Self { inner, shared, .. } = self;
+        Self { inner: inner.clone(), shared: Arc::clone(shared), heads: PhantomData }
+    }
+}
+
+impl<S, H> Service<Request<Body>> for Retrying<S, H>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = ProxyError>,
     S: Clone + Send + 'static,
     S::Future: Send,
+    H: Heads<S>,
 {
     type Response = Response<Body>;
     type Error = ProxyError;
@@ -231,193 +233,22 @@ where
             return Box::pin(ready(Err(ErrorKind::ProxyInternalError.into())));
         };
         *request.body_mut() = body;
-        let course = Course {
-            idempotent: is_idempotent(request.method()),
-            exchange: Exchange::of(&request).cloned(),
-            tried: Tried::new(most > 0),
-            heads: self.heads,
-            retries: 0,
-            most,
-            replay,
-        };
+        let idempotent = is_idempotent(request.method());
+        let exchange = Exchange::of(&request).cloned();
+        let tried = Tried::new(most > 0);
         // The service that was polled has the first attempt, at once: most requests have no other.
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let first = course.begin(&mut inner, request);
-        Box::pin(course.run(inner, Arc::clone(&self.shared), first))
+        let inner = self.inner.clone();
+        let attempt = H::begin(&mut self.inner, request, &tried, most == 0);
+        let shared = Arc::clone(&self.shared);
+        let course = Course::new(inner, shared, idempotent, exchange, tried, most, replay);
+        Box::pin(course.first::<H>(attempt))
     }
 }
 
-impl<S: std::fmt::Debug> std::fmt::Debug for Retrying<S> {
+impl<S: std::fmt::Debug, H> std::fmt::Debug for Retrying<S, H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Retrying").field("inner", &self.inner).finish_non_exhaustive()
     }
-}
-
-/// A request between its attempts.
-struct Course {
-    idempotent: bool,
-    exchange: Option<Exchange>,
-    tried: Tried,
-    heads: Heads,
-    /// Retries so far, and at most.
-    retries: u32,
-    most: u32,
-    replay: Replay,
-}
-
-impl Course {
-    fn is_last(&self) -> bool {
-        self.retries == self.most
-    }
-
-    /// Begins an attempt, and sees to it that its head is there for the next one.
-    fn begin<S>(&self, inner: &mut S, mut request: Request<Body>) -> S::Future
-    where
-        S: Service<Request<Body>>,
-    {
-        if self.heads == Heads::Copied && !self.is_last() {
-            self.tried.give_back(copy_of_head(&request));
-        }
-        request.extensions_mut().insert(self.tried.clone());
-        inner.call(request)
-    }
-
-    async fn run<S>(
-        mut self,
-        mut inner: S,
-        shared: Arc<Shared>,
-        first: S::Future,
-    ) -> Result<Response<Body>, ProxyError>
-    where
-        S: Service<Request<Body>, Response = Response<Body>, Error = ProxyError>,
-    {
-        let config = &shared.config;
-        let mut attempt = pin!(Some(first));
-        loop {
-            let watch = Watch {
-                timeout: config.attempt_timeout,
-                // Who waits for an endpoint that went down goes elsewhere, if that may be done.
-                down: self.idempotent && config.on_reset && !self.is_last(),
-                tried: &self.tried,
-                replay: &self.replay,
-                exchange: self.exchange.as_ref(),
-            };
-            let under_way = attempt.as_mut().as_pin_mut();
-            let under_way = under_way.ok_or(ErrorKind::ProxyInternalError)?;
-            let (result, moved) = watch.run(under_way).await;
-            let reason = reason(&result, config, self.idempotent);
-            // An answer that would go again is no success, even where it may not go again.
-            if result.as_ref().is_ok_and(|own| !config.statuses.contains(&own.status())) {
-                shared.budget.deposit();
-            }
-            let Some(reason) = reason.filter(|_| !self.is_last()) else {
-                self.replay.forget();
-                return result;
-            };
-            // What the attempt has of the content comes back when it is gone.
-            attempt.set(None);
-            let pause = pause(&shared, &result, self.retries, moved, &self.tried);
-            let Some(pause) = pause else { return result };
-            if moved {
-                // Content that a task of the connection sends is given back only when that has
-                // ended.
-                shared.clock.sleep_until(shared.clock.now() + pause).await;
-            }
-            if !self.replay.is_whole() {
-                return result;
-            }
-            if !moved && !shared.budget.withdraw(shared.clock.now()) {
-                shared.meters.refused();
-                return result;
-            }
-            drop(result);
-            shared.meters.retried(reason);
-            self.retries += 1;
-            if !moved && !pause.is_zero() {
-                shared.clock.sleep_until(shared.clock.now() + pause).await;
-            }
-            poll_fn(|cx| inner.poll_ready(cx)).await?;
-            self.tried.want_head(!self.is_last());
-            let again = self.tried.head().zip(self.replay.body(self.is_last()));
-            let (head, body) = again.ok_or(ErrorKind::ProxyInternalError)?;
-            attempt.set(Some(self.begin(&mut inner, Request::from_parts(head, body))));
-        }
-    }
-}
-
-/// Why a request should go again, if it may.
-fn reason(
-    result: &Result<Response<Body>, ProxyError>,
-    config: &RetryConfig,
-    idempotent: bool,
-) -> Option<Reason> {
-    let (reason, wanted) = match result {
-        Ok(response) => {
-            (Reason::Status, idempotent && config.statuses.contains(&response.status()))
-        }
-        Err(error) => match error_reason(error, idempotent)? {
-            Reason::Connect => (Reason::Connect, config.on_connect),
-            Reason::Timeout => (Reason::Timeout, config.on_timeout),
-            reason => (reason, config.on_reset),
-        },
-    };
-    wanted.then_some(reason)
-}
-
-fn error_reason(error: &ProxyError, idempotent: bool) -> Option<Reason> {
-    use ErrorKind::{
-        ConnectionReadTimeout, ConnectionTerminated, DestinationUnavailable, HttpProtocolError,
-        HttpResponseIncomplete, HttpResponseTimeout,
-    };
-    if error.kind().side() != Side::Upstream {
-        return None;
-    }
-    match (error.retry_safety(), error.kind()) {
-        // There is nobody to send it to.
-        (_, DestinationUnavailable) => None,
-        (Retry::NothingSent, ConnectionTerminated | HttpProtocolError) => Some(Reason::Reset),
-        (Retry::NothingSent, _) => Some(Reason::Connect),
-        _ if !idempotent => None,
-        (Retry::IfIdempotent, HttpResponseTimeout) => Some(Reason::Timeout),
-        (Retry::IfIdempotent, _) | (Retry::Never, HttpResponseIncomplete) => Some(Reason::Reset),
-        (Retry::Never, HttpResponseTimeout | ConnectionReadTimeout) => Some(Reason::Timeout),
-        (Retry::Never, _) => None,
-    }
-}
-
-/// How long to wait before the next attempt; `None` where the response asks for more.
-fn pause(
-    shared: &Shared,
-    result: &Result<Response<Body>, ProxyError>,
-    retries: u32,
-    moved: bool,
-    tried: &Tried,
-) -> Option<Duration> {
-    let config = &shared.config;
-    if moved {
-        // Many may wait there, and all learn of it at once.
-        return Some(config.max_backoff.mul_f64(shared.random.fraction()));
-    }
-    let asked = match result {
-        Ok(response) => retry_after(response.headers())?,
-        Err(_) => Duration::ZERO,
-    };
-    if asked > config.max_backoff {
-        return None;
-    }
-    if retries == 0 && asked.is_zero() && tried.has_others() {
-        return Some(Duration::ZERO);
-    }
-    let most = config.backoff.saturating_mul(1 << retries.min(16)).min(config.max_backoff);
-    Some(asked + most.mul_f64(shared.random.fraction()))
-}
-
-/// What `Retry-After` asks for (RFC 9110 section 10.2.3), zero where it is not there; `None` where
-/// it is a date or nonsense.
-fn retry_after(fields: &HeaderMap) -> Option<Duration> {
-    let Some(value) = fields.get(RETRY_AFTER) else { return Some(Duration::ZERO) };
-    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 #[cfg(test)]

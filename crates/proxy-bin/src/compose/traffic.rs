@@ -12,7 +12,6 @@ use proxy_upstream::balance::SeededRandom;
 use proxy_upstream::mirror::{MirrorLayer, MirrorMeans};
 
 use super::{Resources, upstream_definition};
-use crate::config::KeyPath;
 use crate::config::resolved::{Mirror, Resolved};
 use crate::states::States;
 
@@ -47,8 +46,9 @@ pub(super) fn mirrors<'a>(
     let mirrors = config.routes.iter().filter_map(|route| {
         let own = route.mirror.as_ref()?;
         let upstream = find(&own.upstream)?;
-        // Its bound is one as long as it is defined as it was, and its upstream is.
-        let definition = config.definitions.of_named(&KeyPath::of("routes"), "name", &route.name);
+        // Its bound is one as long as it is defined as it was, and its upstream is; what else the
+        // route says is no matter of its own.
+        let definition = format!("{own:?}");
         let to = config.upstreams.get(&own.upstream);
         let to = to.map(|to| upstream_definition(config, to)).unwrap_or_default();
         let make = || mirror(&route.name, own, upstream, resources);

@@ -161,6 +161,9 @@ impl Queue {
     /// So many places are free: as many are called, with those that were called before and have not
     /// come so far.
     pub(super) fn fill(&self, free: usize) {
+        if free == 0 {
+            return;
+        }
         let mut places = self.lock();
         if places.called < free {
             let now = self.clock.now();

@@ -24,7 +24,7 @@ use crate::dispatch::{Balanced, Dispatch as _};
 use crate::health::HealthCheckConfig;
 use crate::hedge::{HedgeConfig, HedgeLayer, Hedged};
 use crate::pool::PoolConfig;
-use crate::retry::{RetryConfig, RetryLayer, Retrying};
+use crate::retry::{GivenBack, RetryConfig, RetryLayer, Retrying};
 use crate::tls::UpstreamTls;
 use discovery::Discovered;
 use endpoints::{Endpoints, Shared};
@@ -195,7 +195,7 @@ enum Now {
 struct Generation {
     shared: Arc<Shared>,
     cluster: Arc<Cluster>,
-    retry: Option<RetryLayer>,
+    retry: Option<RetryLayer<GivenBack>>,
     hedge: Option<HedgeLayer>,
 }
 
@@ -205,9 +205,9 @@ enum Stack {
     /// One endpoint, about which nothing is to be decided.
     Plain(Endpoints),
     Balanced(Balanced<Endpoints>),
-    Retrying(Retrying<Balanced<Endpoints>>),
+    Retrying(Retrying<Balanced<Endpoints>, GivenBack>),
     Hedged(Hedged<Balanced<Endpoints>>),
-    RetryingHedged(Retrying<Hedged<Balanced<Endpoints>>>),
+    RetryingHedged(Retrying<Hedged<Balanced<Endpoints>>, GivenBack>),
 }
 
 impl Upstream {

@@ -1,11 +1,12 @@
 //! One attempt, and what may end it before it ends itself.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Response;
+use pin_project_lite::pin_project;
 use proxy_core::deadline::Deadline;
 use proxy_core::{Body, ErrorKind, Exchange, ProxyError, Retry};
 use tokio::sync::futures::OwnedNotified;
@@ -14,7 +15,8 @@ use tokio::time::Instant;
 use super::replay::Replay;
 use super::tried::Tried;
 
-pub(super) struct Watch<'a> {
+/// On what terms an attempt goes on.
+pub(super) struct Terms<'a> {
     /// How long it may take, once it has an endpoint and all of the request was taken.
     pub(super) timeout: Option<Duration>,
     /// Whether it ends when its endpoint is found down, if the content is still there and
@@ -25,34 +27,47 @@ pub(super) struct Watch<'a> {
     pub(super) exchange: Option<&'a Exchange>,
 }
 
-impl Watch<'_> {
-    /// How it ends, and whether because its endpoint was found down.
-    pub(super) async fn run<F>(
-        &self,
-        mut attempt: Pin<&mut F>,
-    ) -> (Result<Response<Body>, ProxyError>, bool)
+pin_project! {
+    // What an attempt is waited for with.
+    pub(super) struct Watch {
+        deadline: Deadline,
+        #[pin]
+        down: Option<OwnedNotified>,
+    }
+}
+
+impl Watch {
+    pub(super) fn new() -> Self {
+        Self { deadline: Deadline::default(), down: None }
+    }
+
+    /// How the attempt ends, and whether because its endpoint was found down.
+    pub(super) fn poll<F>(
+        self: Pin<&mut Self>,
+        attempt: Pin<&mut F>,
+        terms: &Terms<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<(Result<Response<Body>, ProxyError>, bool)>
     where
         F: Future<Output = Result<Response<Body>, ProxyError>>,
     {
-        let mut deadline = Deadline::default();
-        let mut down = pin!(None);
-        poll_fn(|cx| {
-            if let Poll::Ready(result) = attempt.as_mut().poll(cx) {
-                return Poll::Ready((result, false));
-            }
-            if self.is_overdue(cx, &mut deadline) {
-                let error = ProxyError::new(ErrorKind::HttpResponseTimeout);
-                return Poll::Ready((Err(self.give_up(error.detail("attempt_timeout"))), false));
-            }
-            if self.is_down(cx, down.as_mut()) {
-                let error = ProxyError::new(ErrorKind::ConnectionTerminated);
-                return Poll::Ready((Err(self.give_up(error.detail("endpoint_down"))), true));
-            }
-            Poll::Pending
-        })
-        .await
+        if let Poll::Ready(result) = attempt.poll(cx) {
+            return Poll::Ready((result, false));
+        }
+        let this = self.project();
+        if terms.is_overdue(cx, this.deadline) {
+            let error = ProxyError::new(ErrorKind::HttpResponseTimeout);
+            return Poll::Ready((Err(terms.give_up(error.detail("attempt_timeout"))), false));
+        }
+        if terms.is_down(cx, this.down) {
+            let error = ProxyError::new(ErrorKind::ConnectionTerminated);
+            return Poll::Ready((Err(terms.give_up(error.detail("endpoint_down"))), true));
+        }
+        Poll::Pending
     }
+}
 
+impl Terms<'_> {
     /// The attempt does not end by itself, so it tells nobody.
     fn give_up(&self, error: ProxyError) -> ProxyError {
         self.tried.failed();

@@ -5,9 +5,10 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use http::Method;
+use http::header::RETRY_AFTER;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use proxy_core::{BoxError, SystemClock};
+use proxy_core::{BoxError, Retry, SystemClock};
 use tower::ServiceExt;
 
 use super::*;

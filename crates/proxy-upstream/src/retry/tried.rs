@@ -23,6 +23,8 @@ struct Shared {
     has_begun: AtomicBool,
     /// Whether whoever has made use of the head gives it back, instead of dropping it.
     wants_head: AtomicBool,
+    /// The attempt waits for an endpoint to have room.
+    waits: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -31,8 +33,6 @@ struct State {
     endpoints: Endpoints,
     /// Where the attempt under way is.
     current: Option<(Arc<Cluster>, usize)>,
-    /// The attempt waits for an endpoint to have room.
-    waits: bool,
     /// The head that the next attempt would have.
     head: Option<Parts>,
 }
@@ -68,8 +68,8 @@ impl Tried {
     /// A further attempt has an endpoint.
     pub(crate) fn begin(&self, permit: &Permit) {
         let mut state = self.lock();
-        let State { endpoints, current, waits, .. } = &mut *state;
-        *waits = false;
+        let State { endpoints, current, .. } = &mut *state;
+        self.0.waits.store(false, Ordering::Release);
         if let Some(place) = endpoints.indices.get_mut(endpoints.len) {
             *place = permit.index();
             endpoints.len += 1;
@@ -104,12 +104,12 @@ impl Tried {
 
     /// An attempt waits for an endpoint to have room, until it [begins](Self::begin).
     pub(crate) fn wait(&self) {
-        self.lock().waits = true;
+        self.0.waits.store(true, Ordering::Release);
     }
 
     /// Whether the attempt under way has no endpoint so far.
     pub(super) fn waits(&self) -> bool {
-        self.lock().waits
+        self.0.waits.load(Ordering::Acquire)
     }
 
     /// Whether an endpoint is in service that it was not sent to.

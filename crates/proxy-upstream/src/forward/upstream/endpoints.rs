@@ -138,12 +138,31 @@ impl Endpoints {
 impl Dispatch for Endpoints {
     type Future = ForwardFuture;
 
-    fn dispatch(&self, index: usize, mut request: Request<Body>) -> ForwardFuture {
+    fn dispatch(&self, index: usize, request: Request<Body>) -> ForwardFuture {
+        self.send(index, request, None)
+    }
+
+    fn dispatch_attempt(
+        &self,
+        index: usize,
+        request: Request<Body>,
+        tried: &Tried,
+    ) -> ForwardFuture {
+        self.send(index, request, tried.wants_head().then(|| tried.clone()))
+    }
+}
+
+impl Endpoints {
+    /// Sends a request, of which `tried` is given the head back.
+    fn send(
+        &self,
+        index: usize,
+        mut request: Request<Body>,
+        tried: Option<Tried>,
+    ) -> ForwardFuture {
         let (shared, timeouts) = (Arc::clone(&self.shared), self.timeouts);
         let endpoint = &shared.endpoints[index];
         let host = endpoint.host_for(&request);
-        // It is gone from the request before that is kept: or each would keep the other.
-        let tried = request.extensions_mut().remove::<Tried>().filter(Tried::wants_head);
         let parent = shared.parent(endpoint);
         // What is made of it then is for this endpoint alone.
         let alters = parent.is_some() || endpoint.h2.is_some() || lacks_host(&request);

@@ -1,0 +1,203 @@
+//! A request on its way through its attempts.
+//!
+//! Most requests have one. So the first is a future of its own, which has room for no more than it
+//! needs; only where it fails a further one is made.
+
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use proxy_core::{Body, ErrorKind, Exchange, ProxyError};
+use tower_service::Service;
+
+use super::Shared;
+use super::attempt::{Terms, Watch};
+use super::heads::Heads;
+use super::reason::{Reason, pause, reason};
+use super::replay::Replay;
+use super::tried::Tried;
+use crate::ForwardFuture;
+
+/// What is needed for a further attempt.
+pub(super) struct Course<S> {
+    inner: S,
+    shared: Arc<Shared>,
+    idempotent: bool,
+    exchange: Option<Exchange>,
+    tried: Tried,
+    /// Retries so far, and at most.
+    retries: u32,
+    most: u32,
+    replay: Replay,
+}
+
+/// What an attempt came to.
+enum Judged {
+    /// This goes on.
+    Answer(Result<Response<Body>, ProxyError>),
+    /// There should be another.
+    Failed(Failed),
+}
+
+/// How an attempt ended that should be followed by another.
+struct Failed {
+    result: Result<Response<Body>, ProxyError>,
+    reason: Reason,
+    /// Its endpoint was found down.
+    moved: bool,
+}
+
+impl<S> Course<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = ProxyError>,
+{
+    pub(super) const fn new(
+        inner: S,
+        shared: Arc<Shared>,
+        idempotent: bool,
+        exchange: Option<Exchange>,
+        tried: Tried,
+        most: u32,
+        replay: Replay,
+    ) -> Self {
+        Self { inner, shared, idempotent, exchange, tried, retries: 0, most, replay }
+    }
+
+    /// The first attempt, which has begun, and those that follow.
+    pub(super) fn first<H>(self, attempt: S::Future) -> First<S, S::Future, H> {
+        First {
+            attempt: Some(attempt),
+            watch: Watch::new(),
+            course: Some(self),
+            again: None,
+            heads: PhantomData,
+        }
+    }
+
+    fn is_last(&self) -> bool {
+        self.retries == self.most
+    }
+
+    fn terms(&self) -> Terms<'_> {
+        let config = &self.shared.config;
+        Terms {
+            timeout: config.attempt_timeout,
+            // Who waits for an endpoint that went down goes elsewhere, if that may be done.
+            down: self.idempotent && config.on_reset && !self.is_last(),
+            tried: &self.tried,
+            replay: &self.replay,
+            exchange: self.exchange.as_ref(),
+        }
+    }
+
+    fn judge(&mut self, result: Result<Response<Body>, ProxyError>, moved: bool) -> Judged {
+        let config = &self.shared.config;
+        let reason = reason(&result, config, self.idempotent);
+        // An answer that would go again is no success, even where it may not go again.
+        if result.as_ref().is_ok_and(|own| !config.statuses.contains(&own.status())) {
+            self.shared.budget.deposit();
+        }
+        match reason.filter(|_| !self.is_last()) {
+            Some(reason) => Judged::Failed(Failed { result, reason, moved }),
+            None => {
+                self.replay.forget();
+                Judged::Answer(result)
+            }
+        }
+    }
+
+    /// The attempts after one that failed, and is gone: what it had of the content has come back.
+    async fn again<H: Heads<S>>(
+        mut self,
+        mut failed: Failed,
+    ) -> Result<Response<Body>, ProxyError> {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let Failed { result, reason, moved } = failed;
+            let pause = pause(&shared, &result, self.retries, moved, &self.tried);
+            let Some(pause) = pause else { return result };
+            if moved {
+                // Content that a task of the connection sends is given back only when that has
+                // ended.
+                shared.clock.sleep_until(shared.clock.now() + pause).await;
+            }
+            if !self.replay.is_whole() {
+                return result;
+            }
+            if !moved && !shared.budget.withdraw(shared.clock.now()) {
+                shared.meters.refused();
+                return result;
+            }
+            drop(result);
+            shared.meters.retried(reason);
+            self.retries += 1;
+            if !moved && !pause.is_zero() {
+                shared.clock.sleep_until(shared.clock.now() + pause).await;
+            }
+            poll_fn(|cx| self.inner.poll_ready(cx)).await?;
+            let is_last = self.is_last();
+            self.tried.want_head(!is_last);
+            let again = self.tried.head().zip(self.replay.body(is_last));
+            let (head, body) = again.ok_or(ErrorKind::ProxyInternalError)?;
+            let request = Request::from_parts(head, body);
+            let (result, moved) = {
+                let mut attempt = pin!(H::begin(&mut self.inner, request, &self.tried, is_last));
+                let mut watch = pin!(Watch::new());
+                let terms = self.terms();
+                poll_fn(|cx| watch.as_mut().poll(attempt.as_mut(), &terms, cx)).await
+            };
+            match self.judge(result, moved) {
+                Judged::Answer(result) => return result,
+                Judged::Failed(next) => failed = next,
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// The first attempt, and those that follow.
+    pub(super) struct First<S, F, H> {
+        #[pin]
+        attempt: Option<F>,
+        #[pin]
+        watch: Watch,
+        course: Option<Course<S>>,
+        // The attempts after it.
+        again: Option<ForwardFuture>,
+        heads: PhantomData<fn() -> H>,
+    }
+}
+
+impl<S, H> Future for First<S, S::Future, H>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = ProxyError>,
+    S: Send + 'static,
+    S::Future: Send,
+    H: Heads<S>,
+{
+    type Output = Result<Response<Body>, ProxyError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let (Some(attempt), Some(course)) =
+            (this.attempt.as_mut().as_pin_mut(), &mut *this.course)
+        {
+            let (result, moved) = ready!(this.watch.as_mut().poll(attempt, &course.terms(), cx));
+            let failed = match course.judge(result, moved) {
+                Judged::Answer(result) => return Poll::Ready(result),
+                Judged::Failed(failed) => failed,
+            };
+            this.attempt.set(None);
+            let course = this.course.take();
+            *this.again = course.map(|own| Box::pin(own.again::<H>(failed)) as ForwardFuture);
+        }
+        match this.again {
+            Some(again) => again.as_mut().poll(cx),
+            None => Poll::Ready(Err(ErrorKind::ProxyInternalError.into())),
+        }
+    }
+}
