@@ -136,7 +136,7 @@ fn little_waits_in_the_system_for_a_client_that_reads_nothing() {
         seen = waits;
         stays.then_some(())
     });
-    assert!(seen < 600_000, "{seen} bytes wait");
+    assert!(seen < 1_000_000, "{seen} bytes wait");
 }
 
 #[test]
