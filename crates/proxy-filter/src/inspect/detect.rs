@@ -222,8 +222,14 @@ fn name_has_syntax(name: &[u8]) -> bool {
 }
 
 /// Reads a value that is a URL.
-pub(super) fn read_url(url: &[u8]) -> Signals {
+#[cfg(test)]
+fn read_url(url: &[u8]) -> Signals {
     target::read(url)
+}
+
+/// The same of a value whose scheme and authority are known.
+pub(super) fn read_origin(origin: &[u8], url: &[u8]) -> Signals {
+    target::read_origin(origin, url)
 }
 
 #[cfg(test)]

@@ -60,17 +60,9 @@ fn target(text: &[u8], kinds: Kinds) -> Option<Target<'_>> {
     }
     let (origin, rest) = match scheme_end(text) {
         Some(after) => {
-            let end = text[after..]
-                .iter()
-                .position(|b| matches!(b, b'/' | b'?' | b'#'))
-                .map_or(text.len(), |at| after + at);
-            let authority = &text[after..end];
-            let is_host = |b: &u8| {
-                b.is_ascii_alphanumeric()
-                    || matches!(b, b'.' | b'-' | b':' | b'_' | b'[' | b']' | b'@' | b'%')
-                    || *b >= 0x80
-            };
-            if !authority.iter().all(is_host) {
+            let is_end = |b: &u8| !HOST[usize::from(*b)];
+            let end = text[after..].iter().position(is_end).map_or(text.len(), |at| after + at);
+            if text.get(end).is_some_and(|b| !matches!(b, b'/' | b'?' | b'#')) {
                 return None;
             }
             text.split_at(end)
@@ -92,6 +84,20 @@ fn target(text: &[u8], kinds: Kinds) -> Option<Target<'_>> {
     let (path, query) = split(rest, b'?');
     Some(Target { origin, path, query, fragment })
 }
+
+/// The bytes of authorities.
+static HOST: [bool; 256] = {
+    let mut host = [false; 256];
+    let mut n = 0;
+    while n < 256 {
+        let b = n as u8;
+        host[n] = b.is_ascii_alphanumeric()
+            || matches!(b, b'.' | b'-' | b':' | b'_' | b'[' | b']' | b'@' | b'%')
+            || b >= 0x80;
+        n += 1;
+    }
+    host
+};
 
 /// Where the authority of a URL of the web begins.
 fn scheme_end(text: &[u8]) -> Option<usize> {

@@ -4,8 +4,22 @@ use super::{Signal, Signals};
 
 /// What a URL points at. Values that are no URL of the web say nothing.
 pub(super) fn read(url: &[u8]) -> Signals {
+    host(url).map(|host| of(&host)).unwrap_or_default()
+}
+
+/// The same of a URL that begins with this scheme and authority, and has more.
+pub(super) fn read_origin(origin: &[u8], url: &[u8]) -> Signals {
+    let authority = memchr::memmem::find(origin, b"//").map(|at| &origin[at + 2..]);
+    match authority {
+        Some(authority @ [first, ..]) if !matches!(first, b'/' | b'\\') && origin.len() < 512 => {
+            host_of(authority).map(|host| of(&host)).unwrap_or_default()
+        }
+        _ => read(url),
+    }
+}
+
+fn of(host: &Host<'_>) -> Signals {
     let mut signals = Signals::default();
-    let Some(host) = host(url) else { return signals };
     if host.userinfo {
         signals.add(Signal::UrlConfusion);
     }
@@ -116,7 +130,10 @@ fn host(url: &[u8]) -> Option<Host<'_>> {
         .take(512)
         .position(|b| matches!(b, b'/' | b'\\' | b'?' | b'#' | b' '))
         .unwrap_or(rest.len().min(512));
-    let authority = &rest[..end];
+    host_of(&rest[..end])
+}
+
+fn host_of(authority: &[u8]) -> Option<Host<'_>> {
     let (userinfo, hostport) = match memchr::memrchr(b'@', authority) {
         Some(at) => (true, &authority[at + 1..]),
         None => (false, authority),
@@ -175,6 +192,21 @@ fn address(host: &[u8]) -> Option<([u8; 4], bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// An origin that is known says what the URL says.
+        #[test]
+        fn as_the_url(
+            scheme in "(https?:|wss?:|HTTP:|)//",
+            host in "(a|B|1|127|\\.|-|:|_|\\[|\\]|@|%|localhost|example|com|internal|é){1,8}",
+            rest in "([/?#][a/?#@:\\\\]{0,8})?",
+        ) {
+            let origin = format!("{scheme}{host}");
+            let url = format!("{origin}{rest}");
+            prop_assert_eq!(read_origin(origin.as_bytes(), url.as_bytes()), read(url.as_bytes()));
+        }
+    }
 
     #[test]
     fn where_urls_point() {

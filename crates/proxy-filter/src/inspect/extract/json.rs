@@ -10,6 +10,9 @@ use crate::inspect::value::Place;
 /// Bytes of the longest number or literal behind its first byte.
 const SCALAR: usize = 60;
 
+/// Bytes of a name that are kept.
+const NAME: usize = 64;
+
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -42,7 +45,10 @@ pub struct JsonReader {
     /// Whether each open container is an object.
     open: Vec<bool>,
     window: Window,
+    /// The name of the member, as far as it is not in the chunk.
     name: Vec<u8>,
+    /// Where in the chunk the name of the member stands, if that is all of it.
+    named: Option<(usize, usize)>,
     text: Vec<u8>,
     scalar: u8,
 }
@@ -57,6 +63,7 @@ impl JsonReader {
             open: Vec::new(),
             window: Window::default(),
             name: Vec::new(),
+            named: None,
             text: Vec::new(),
             scalar: 0,
         }
@@ -74,6 +81,20 @@ impl JsonReader {
 
     /// Takes a chunk.
     pub fn push(&mut self, chunk: &[u8], sink: &mut dyn Sink) -> Progress {
+        let progress = self.take(chunk, sink);
+        self.keep_name(chunk);
+        progress
+    }
+
+    /// Keeps the name of the member, which stands in the chunk.
+    fn keep_name(&mut self, chunk: &[u8]) {
+        if let Some((from, to)) = self.named.take() {
+            self.name.clear();
+            self.name.extend_from_slice(&chunk[from..to]);
+        }
+    }
+
+    fn take(&mut self, chunk: &[u8], sink: &mut dyn Sink) -> Progress {
         let mut at = 0;
         while at < chunk.len() {
             let b = chunk[at];
@@ -85,11 +106,12 @@ impl JsonReader {
                         && let Some((end, escaped)) = end_of_string(rest)
                         && end < self.bounds.window
                     {
-                        self.string(&rest[..end], escaped, name, sink);
+                        self.whole(chunk, (at, at + end), escaped, name, sink);
                         at += end + 1;
                         at += self.next_string(&chunk[at..]);
                         continue;
                     }
+                    self.keep_name(chunk);
                     let Some(end) = memchr2(b'"', b'\\', rest) else {
                         self.add(rest, sink);
                         return Progress::Taken;
@@ -98,12 +120,13 @@ impl JsonReader {
                         self.add(&rest[..=end], sink);
                         self.state = State::Escape { name };
                     } else {
-                        self.string(&rest[..end], true, name, sink);
+                        self.string(&rest[..end], name, sink);
                     }
                     at += end + 1;
                     continue;
                 }
                 State::Escape { name } => {
+                    self.keep_name(chunk);
                     self.add(&chunk[at..=at], sink);
                     self.state = State::String { name };
                 }
@@ -125,7 +148,12 @@ impl JsonReader {
                     continue;
                 }
                 _ => {
-                    if !self.structure(b, sink) && !b.is_ascii_whitespace() {
+                    if self.structure(b, sink) {
+                        at += 1;
+                        at += self.next_string(&chunk[at..]);
+                        continue;
+                    }
+                    if !b.is_ascii_whitespace() {
                         return Progress::Broken(at);
                     }
                 }
@@ -202,17 +230,47 @@ impl JsonReader {
         });
     }
 
-    /// A string is complete with its last piece; `escaped` says whether it may have escapes.
-    fn string(&mut self, last: &[u8], escaped: bool, is_name: bool, sink: &mut dyn Sink) {
+    /// A string that stands in the chunk as a whole, from the first offset up to the second;
+    /// `escaped` says whether it has escapes.
+    fn whole(
+        &mut self,
+        chunk: &[u8],
+        (from, to): (usize, usize),
+        escaped: bool,
+        is_name: bool,
+        sink: &mut dyn Sink,
+    ) {
+        let raw = &chunk[from..to];
+        let text = if escaped { unescape(raw, &mut self.text).unwrap_or(raw) } else { raw };
+        if is_name {
+            let is_plain = !escaped && text.len() <= NAME;
+            self.named = is_plain.then_some((from, to));
+            if !is_plain {
+                self.name.clear();
+                self.name.extend_from_slice(&text[..text.len().min(NAME)]);
+            }
+            sink.found(self.place, &[], text, true);
+            self.state = State::Colon;
+        } else {
+            if !text.is_empty() {
+                let name = self.named.map_or(&self.name[..], |(from, to)| &chunk[from..to]);
+                sink.found(self.place, name, text, false);
+            }
+            self.state = State::After;
+        }
+    }
+
+    /// A string is complete with its last piece.
+    fn string(&mut self, last: &[u8], is_name: bool, sink: &mut dyn Sink) {
         let whole = self.window.is_empty() && last.len() <= self.bounds.window;
         if !whole {
             self.add(last, sink);
         }
         let raw = if whole { last } else { self.window.kept() };
-        let text = if escaped { unescape(raw, &mut self.text).unwrap_or(raw) } else { raw };
+        let text = unescape(raw, &mut self.text).unwrap_or(raw);
         if is_name {
             self.name.clear();
-            self.name.extend_from_slice(&text[..text.len().min(64)]);
+            self.name.extend_from_slice(&text[..text.len().min(NAME)]);
             sink.found(self.place, &[], text, true);
             self.state = State::Colon;
         } else {

@@ -1,7 +1,7 @@
 //! Takes values apart that are made of others.
 
 use super::Judge;
-use crate::inspect::detect;
+use crate::inspect::detect::{self, Signals};
 use crate::inspect::extract::{
     Bounds, JsonReader, Progress, Sink, XmlReader, decode_form, is_odd, pairs,
 };
@@ -72,6 +72,10 @@ impl Judge {
         if value.bytes.len() < base64::SHORTEST || kinds.has(Kinds::NOT_BASE64) {
             return false;
         }
+        // Nobody makes spaces of plus signs there.
+        if value.place == Place::Json && kinds.has(Kinds::SPACE) {
+            return false;
+        }
         let mut buffer = self.buffer();
         let is_text = normalise::decode_base64(value.bytes, &mut buffer);
         if is_text {
@@ -83,7 +87,12 @@ impl Judge {
 
     fn target(&mut self, value: Value<'_>, kinds: Kinds, target: Target<'_>) {
         if !target.origin.is_empty() {
-            let signals = detect::read_url(value.bytes);
+            // Behind white space it is no address to anyone.
+            let begins = value.bytes.first().is_some_and(|b| !b.is_ascii_whitespace());
+            let signals = match begins {
+                true => detect::read_origin(target.origin, value.bytes),
+                false => Signals::default(),
+            };
             self.score(&value, kinds, signals);
         }
         if !target.path.is_empty() {
@@ -135,10 +144,7 @@ impl Judge {
 
     /// A path: as a whole, and from the first segment on that has more than a name has.
     pub(in crate::inspect) fn path(&mut self, place: Place, name: &[u8], path: &[u8]) {
-        let plain = |b: &u8| {
-            b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'-' | b'_' | b'~' | b',' | b'@')
-        };
-        let odd = path.iter().position(|b| !plain(b));
+        let odd = path.iter().position(|&b| !PLAIN[usize::from(b)]);
         let whole = Value { place, name, bytes: path, is_name: false };
         self.plain(whole, Kinds::of(path));
         if let Some(odd) = odd {
@@ -149,6 +155,19 @@ impl Judge {
         }
     }
 }
+
+/// The bytes that paths mostly have.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut n = 0;
+    while n < 256 {
+        let b = n as u8;
+        plain[n] = b.is_ascii_alphanumeric()
+            || matches!(b, b'/' | b'.' | b'-' | b'_' | b'~' | b',' | b'@');
+        n += 1;
+    }
+    plain
+};
 
 /// A pair as it stands in the text, from its name to the end of its content.
 fn text_of<'a>(text: &'a [u8], name: &[u8], content: &[u8]) -> &'a [u8] {

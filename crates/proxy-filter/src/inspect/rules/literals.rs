@@ -9,6 +9,7 @@
 //! comparisons as the largest bucket has literals, which is fixed by the rules.
 
 mod threes;
+mod usual;
 
 use crate::inspect::steps::steps;
 use threes::{Threes, fold, three};
@@ -87,14 +88,16 @@ impl Literals {
     /// most [`LONGEST`] bytes. Shorter ones are never found.
     pub(super) fn new(texts: &[Vec<u8>]) -> Self {
         debug_assert!(texts.len() <= MOST && texts.iter().all(|text| text.len() <= LONGEST));
+        // The bucket of each three of each entry.
         let mut all: Vec<(usize, u16)> = Vec::new();
+        let mut threes = Vec::new();
         let mut entries = Vec::new();
         for (number, text) in texts.iter().enumerate().filter(|(_, text)| text.len() > 1) {
             // A literal lies at an even offset of the text, or at an odd one.
             for phase in [0, -1] {
                 let length = text.len() as i16;
                 let offsets = (phase..length - 1).step_by(2);
-                let Some(offset) = offsets.min_by_key(|&offset| rarity(text, offset)) else {
+                let Some(offset) = offsets.min_by_key(|&offset| usual::three(text, offset)) else {
                     continue;
                 };
                 let entry = entries.len() as u16;
@@ -108,18 +111,21 @@ impl Literals {
                     }
                 };
                 for (a, b) in class(0).flat_map(|a| class(1).map(move |b| (a, b))) {
-                    all.extend(class(2).map(|c| (three(a, b, c), entry)));
+                    threes.extend(class(2).map(|c| three(a, b, c)));
+                    all.extend(class(2).map(|c| (three(a, b, c) / BUCKET, entry)));
                 }
             }
         }
         all.sort_unstable();
+        // Of the threes of a bucket many are of the same entry, where anything may stand beside it.
+        all.dedup();
         let mut buckets = Box::new([0; BUCKETS + 1]);
         for (bucket, begin) in buckets.iter_mut().enumerate() {
-            *begin = all.partition_point(|(three, _)| three / BUCKET < bucket) as u32;
+            *begin = all.partition_point(|(of, _)| *of < bucket) as u32;
         }
         Self {
             texts: texts.iter().map(|t| t.clone().into_boxed_slice()).collect(),
-            threes: Threes::new(all.iter().map(|(three, _)| *three)),
+            threes: Threes::new(threes),
             buckets,
             members: all.into_iter().map(|(_, entry)| entry).collect(),
             entries,
@@ -143,10 +149,24 @@ impl Literals {
         for &entry in self.members.get(range).unwrap_or_default() {
             steps(1);
             let entry = &self.entries[usize::from(entry)];
-            if entry.fits(near) && self.is_whole(text, at, entry) {
-                let start = at.wrapping_add_signed(-isize::from(entry.offset));
-                found(usize::from(entry.literal), start, start + usize::from(entry.length));
+            if entry.fits(near) {
+                self.confirm(text, at, entry, found);
             }
+        }
+    }
+
+    /// Says the literal of an entry that fits, if all of it stands there.
+    #[inline(never)]
+    fn confirm(
+        &self,
+        text: &[u8],
+        at: usize,
+        entry: &Entry,
+        found: &mut impl FnMut(usize, usize, usize),
+    ) {
+        if self.is_whole(text, at, entry) {
+            let start = at.wrapping_add_signed(-isize::from(entry.offset));
+            found(usize::from(entry.literal), start, start + usize::from(entry.length));
         }
     }
 
@@ -162,24 +182,6 @@ impl Literals {
     }
 }
 
-/// How usual the three bytes of a literal at an offset are: the more of them stand outside of it,
-/// the more.
-fn rarity(text: &[u8], offset: i16) -> u32 {
-    let byte = |n: i16| usize::try_from(offset + n).ok().and_then(|at| text.get(at));
-    (0..3).map(|n| byte(n).map_or(100, |&b| usual(b))).sum()
-}
-
-/// How usual a byte is in requests, roughly.
-fn usual(b: u8) -> u32 {
-    match b {
-        b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 9,
-        b'l' | b'c' | b'd' | b'u' | b'm' | b'p' | b' ' | b'0'..=b'9' => 7,
-        b'h' | b'g' | b'f' | b'y' | b'b' | b'w' | b'v' | b'.' | b'/' | b'-' => 5,
-        b'_' | b'k' | b':' => 3,
-        _ => 1,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +191,8 @@ mod tests {
         let mut all = Vec::new();
         Literals::new(literals).find(text, |literal, start, _| all.push((start, literal)));
         all.sort_unstable();
+        // Of the threes of a bucket many are of the same entry, where anything may stand beside it.
+        all.dedup();
         all.dedup();
         all
     }

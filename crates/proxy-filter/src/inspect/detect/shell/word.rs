@@ -94,7 +94,7 @@ pub(super) fn is_no_command(text: &[u8], from: usize) -> bool {
                 }
                 length = 0;
             }
-            // A drive, or what may hide the rest.
+            // A drive, an ending, or what may hide the rest.
             HIDES if b != b':' || at <= 1 => return false,
             _ => {
                 end = at;
@@ -104,10 +104,10 @@ pub(super) fn is_no_command(text: &[u8], from: usize) -> bool {
     }
     steps(start + end + 1);
     let name = &name[..length];
-    end < LONGEST && !name.contains(&b'.') && known(name).is_none() && !is_runner(name)
+    end < LONGEST && known(name).is_none() && !is_runner(name)
 }
 
-/// Marks what may hide a name.
+/// Marks what may hide a name, or end it.
 const HIDES: u8 = 1;
 
 /// Marks the end of a directory.
@@ -120,9 +120,9 @@ static PARTS: [u8; 256] = {
     while n < 256 {
         let b = n as u8;
         parts[n] = match b {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' => b.to_ascii_lowercase(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => b.to_ascii_lowercase(),
             b'/' => SLASH,
-            b'\\' | b'\'' | b'"' | b'^' | b'$' | b':' => HIDES,
+            b'\\' | b'\'' | b'"' | b'^' | b'$' | b':' | b'.' => HIDES,
             _ => 0,
         };
         n += 1;
