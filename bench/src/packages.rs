@@ -1,5 +1,6 @@
 //! The programs that take part: found, installed or built.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -97,12 +98,18 @@ async fn proxyd(options: &Options) -> Result<PathBuf, Failure> {
             .map_err(|error| Failure::io(format!("--proxyd {}", path.display()), &error));
     }
     eprintln!("building proxyd");
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    if !profile_is_current(&workspace).await {
+        eprintln!(
+            "the profile of release builds was made for another compiler or Cargo.lock: \
+             see bench/pgo/README.md"
+        );
+    }
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--release", "-p", "proxy-bin", "--bin", "proxyd"])
         .args(["--message-format", "json-render-diagnostics"])
-        .arg("--manifest-path")
-        .arg(workspace)
+        // cargo looks there for its configuration, which names the profile.
+        .current_dir(workspace)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
@@ -117,6 +124,23 @@ async fn proxyd(options: &Options) -> Result<PathBuf, Failure> {
     }
     built(&String::from_utf8_lossy(&output.stdout))
         .ok_or_else(|| Failure::invalid("cargo did not say where it put proxyd"))
+}
+
+/// Whether the profile of release builds was made for this compiler and this `Cargo.lock`, which
+/// give functions their names.
+async fn profile_is_current(workspace: &Path) -> bool {
+    let made_for = |name: &str| std::fs::read_to_string(workspace.join("bench/pgo").join(name));
+    let lockfile = workspace.join("Cargo.lock");
+    let digest = output_of("sha256sum", &[lockfile.as_os_str()]).await;
+    let compiler = output_of("rustc", &["-V".as_ref()]).await;
+    made_for("lockfile").is_ok_and(|of| digest.split(' ').next() == Some(of.trim()))
+        && made_for("compiler").is_ok_and(|of| compiler.trim() == of.trim())
+}
+
+/// What a program says; nothing where it fails.
+async fn output_of(program: &str, arguments: &[&OsStr]) -> String {
+    let output = Command::new(program).args(arguments).output().await;
+    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
 /// Where cargo says that it put the program.
