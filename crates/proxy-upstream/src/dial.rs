@@ -144,7 +144,7 @@ impl Dialer {
     /// was sent in any of these cases. Through a parent also what it comes to there; see
     /// [`parent`].
     pub async fn dial(&self, target: DialTarget<'_>) -> Result<Dialed, ProxyError> {
-        let deadline = Instant::now() + self.shared.config.connect_timeout;
+        let deadline = deadline_in(self.shared.config.connect_timeout);
         self.dial_until(target, deadline).await
     }
 
@@ -159,7 +159,7 @@ impl Dialer {
         target: DialTarget<'_>,
         time: Duration,
     ) -> Result<Dialed, ProxyError> {
-        let dialing = self.dial_until(target, Instant::now() + time);
+        let dialing = self.dial_until(target, deadline_in(time));
         timeout(time, dialing).await.unwrap_or_else(|_| {
             Err(ProxyError::new(ErrorKind::ConnectionTimeout).retry(Retry::NothingSent))
         })
@@ -253,6 +253,13 @@ impl Dialer {
             },
         }
     }
+}
+
+/// The end of a time that begins now. One of centuries, which no clock can tell, ends in thirty
+/// years.
+pub(crate) fn deadline_in(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(86_400 * 365 * 30))
 }
 
 impl fmt::Debug for Dialer {

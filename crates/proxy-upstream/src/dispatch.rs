@@ -269,13 +269,24 @@ impl<D: Dispatch> Balanced<D> {
                     return Ok(permit);
                 }
                 Err(Refused::NoneInService) => return Err(Overflow::NoneInService),
-                Err(Refused::AllFull) if !place.again() => return Err(Overflow::QueueFull),
-                Err(Refused::AllFull) => in_vain += 1,
+                Err(Refused::AllFull) => place.again(),
             }
+            in_vain += 1;
             // What became free meanwhile called nobody. But a balancer may choose nobody although
-            // there is room: then somebody else has to leave first.
+            // there is room: then somebody else has to leave first, if that was not meanwhile.
             if in_vain < IN_VAIN {
                 cluster.call_those_who_fit();
+                continue;
+            }
+            match asked.admit(cluster) {
+                Ok(permit) => {
+                    // Had it been called once more, another is called in its stead.
+                    drop(place);
+                    cluster.call_those_who_fit();
+                    return Ok(permit);
+                }
+                Err(Refused::NoneInService) => return Err(Overflow::NoneInService),
+                Err(Refused::AllFull) => {}
             }
         }
     }

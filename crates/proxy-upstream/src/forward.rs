@@ -125,7 +125,7 @@ impl Destination<'_> {
     /// A connected socket: to the destination, or to the parent that takes its requests.
     async fn dial(&self, exchange: Option<&Exchange>) -> Result<Dialed, ProxyError> {
         let time = self.timeouts.connect;
-        let deadline = Instant::now() + time;
+        let deadline = dial::deadline_in(time);
         let dialing = async {
             match self.parent {
                 Some(parent) => self.dialer.dial_parent(parent, deadline).await,

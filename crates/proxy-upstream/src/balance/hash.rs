@@ -52,6 +52,7 @@ impl Balancer for BoundedHash {
         for position in open() {
             let weight = candidates.weight(position);
             let uniform = uniform(key, candidates.identity(position));
+            // The higher, the better; an endpoint of twice the weight wins twice as many keys.
             // Without the logarithm the order of equals is the same.
             let score = if are_equal { uniform } else { -weight / uniform.ln() };
             let requests = candidates.in_flight(position) as f64;
@@ -69,7 +70,6 @@ impl Balancer for BoundedHash {
     }
 }
 
-/// The higher, the better; an endpoint of twice the weight wins twice as many keys.
 /// A number of a key and an endpoint, above 0 and below 1.
 fn uniform(key: u64, identity: u64) -> f64 {
     let bits = mix(key ^ identity) >> 11;

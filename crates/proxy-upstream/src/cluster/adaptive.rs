@@ -118,14 +118,15 @@ impl Adaptive {
         Self { config, limit, probing, state: Mutex::new(state) }
     }
 
-    /// Requests that it may have at a time.
+    /// Requests that it may have at a time. Who leaves looks at it, and who raises it looks at who has
+    /// left, in the one order of all threads (see `Permit`): one of them calls who waits.
     pub(super) fn limit(&self) -> usize {
-        self.limit.load(Ordering::Relaxed)
+        self.limit.load(Ordering::SeqCst)
     }
 
     /// What it takes when it has little to do.
     pub(super) fn least(&self) -> Option<Duration> {
-        self.lock().samples.least().map(Duration::from_secs_f64)
+        self.lock().samples.least().and_then(|least| Duration::try_from_secs_f64(least).ok())
     }
 
     /// Whether its least latency is being measured.
@@ -147,7 +148,7 @@ impl Adaptive {
         state.phase = Phase::Steady { probe_at: now + self.config.probe_interval };
         state.begin(now);
         self.probing.store(false, Ordering::Relaxed);
-        let before = self.limit.swap(then, Ordering::Relaxed);
+        let before = self.limit.swap(then, Ordering::SeqCst);
         then > before
     }
 
@@ -202,7 +203,7 @@ impl Adaptive {
         state.begin(sample.now);
         let is_probing = matches!(state.phase, Phase::Probing { .. });
         self.probing.store(is_probing, Ordering::Relaxed);
-        self.limit.store(after, Ordering::Relaxed);
+        self.limit.store(after, Ordering::SeqCst);
         after > before
     }
 
@@ -212,8 +213,10 @@ impl Adaptive {
         let answers = state.samples.more();
         let Some(now) = answers.median() else { return limit };
         let least = answers.least.map_or(now, |least| least.min(now));
-        // As good as a measurement: it had no more to do than while it is measured.
-        let least = if busiest <= self.config.min_limit { now } else { least };
+        // As good as a measurement: it had no more to do than while it is measured. What failed
+        // counts as slow by what is known, and measures nothing.
+        let is_measured = busiest <= self.config.min_limit && !answers.has_failed;
+        let least = if is_measured { now } else { least };
         answers.least = Some(least);
         let gradient = (least * self.config.tolerance / now.max(f64::MIN_POSITIVE)).clamp(0.5, 1.0);
         let is_used = busiest * 2 >= limit;

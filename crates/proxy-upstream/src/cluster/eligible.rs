@@ -1,7 +1,7 @@
 //! Who is in service: made anew when that changes, read by every request.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 use super::member::{Member, MemberConfig};
@@ -52,6 +52,9 @@ impl Cluster {
 
     /// Calls as many of those who wait as may come now.
     pub(crate) fn call_those_who_fit(&self) {
+        // A limit that was raised, say, comes before the look at the queue: whoever enters it later
+        // sees what there is (see `Waiting::enter`).
+        fence(Ordering::SeqCst);
         if self.queue.len() > 0 {
             self.queue.fill(self.room());
         }

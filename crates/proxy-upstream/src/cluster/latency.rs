@@ -1,6 +1,6 @@
 //! How long an endpoint takes to answer: a moving mean that keeps peaks for a while.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// In this time a peak has lost two thirds of its weight.
@@ -8,6 +8,13 @@ const DECAY: Duration = Duration::from_secs(10);
 
 /// From this age on a mean says nothing.
 const FORGOTTEN: Duration = Duration::from_secs(50);
+
+/// Failures make an endpoint look so many times as slow as its answers are, at most: once it answers
+/// again that is forgotten soon.
+const WORST: f64 = 10.0;
+
+/// What one that has never answered is taken for at most, in seconds, however often it fails.
+const NEVER_ANSWERED: f64 = 1.0;
 
 /// What is left after so many seconds of what is measured now.
 fn decayed(seconds: f64) -> f64 {
@@ -24,7 +31,15 @@ fn seconds(seconds: f64) -> Duration {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Latency(Mutex<Option<Mean>>);
+pub(super) struct Latency(Mutex<Means>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Means {
+    /// Of all that ended.
+    all: Option<Mean>,
+    /// Of answers alone.
+    answers: Option<Mean>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Mean {
@@ -32,39 +47,59 @@ struct Mean {
     at: Instant,
 }
 
-impl Latency {
-    /// A new measurement: a longer one counts at once, a shorter one little by little.
-    pub(super) fn observe(&self, latency: Duration, now: Instant) {
-        let mut mean = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = latency.as_secs_f64();
-        let seconds = match *mean {
+impl Mean {
+    /// With a new measurement: a longer one counts at once, a shorter one little by little.
+    fn with(old: Option<Self>, new: f64, now: Instant) -> Self {
+        let seconds = match old {
             Some(old) if new < old.seconds => {
                 let keep = decayed(now.saturating_duration_since(old.at).as_secs_f64());
                 old.seconds * keep + new * (1.0 - keep)
             }
             _ => new,
         };
-        *mean = Some(Mean { seconds, at: now });
+        Self { seconds, at: now }
+    }
+}
+
+impl Latency {
+    /// An answer.
+    pub(super) fn observe(&self, latency: Duration, now: Instant) {
+        let mut means = self.lock();
+        let new = latency.as_secs_f64();
+        means.all = Some(Mean::with(means.all, new, now));
+        means.answers = Some(Mean::with(means.answers, new, now));
+    }
+
+    /// A failure: who fails at once must not look fast, so each counts as twice the mean, within
+    /// bounds.
+    pub(super) fn failed(&self, took: Duration, now: Instant) {
+        let mut means = self.lock();
+        let most = means.answers.map_or(NEVER_ANSWERED, |mean| mean.seconds * WORST);
+        let twice = means.all.map_or(0.0, |mean| mean.seconds * 2.0);
+        let new = took.as_secs_f64().max(twice.min(most));
+        means.all = Some(Mean::with(means.all, new, now));
     }
 
     /// What to expect now: it fades by age, so that who was slow once and gets nothing since is
     /// asked again. After [`FORGOTTEN`] nothing is known any more.
     pub(super) fn get(&self, now: Instant) -> Option<Duration> {
-        let mean = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mean = mean?;
+        let mean = self.lock().all?;
         let age = now.saturating_duration_since(mean.at);
         (age < FORGOTTEN).then(|| seconds(mean.seconds * decayed(age.as_secs_f64())))
     }
 
     /// The mean as of the last measurement, however long ago.
     pub(super) fn mean(&self) -> Option<Duration> {
-        let mean = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        mean.map(|mean| seconds(mean.seconds))
+        self.lock().all.map(|mean| seconds(mean.seconds))
     }
 
     /// It comes back: what was is of no concern.
     pub(super) fn forget(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.lock() = Means::default();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Means> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,6 +120,24 @@ mod tests {
         assert!(faded > millis(150) && faded < millis(250), "{faded:?}");
         latency.observe(millis(10), start + DECAY * 20);
         assert!(latency.mean().expect("known") < millis(11));
+    }
+
+    #[test]
+    fn failures_do_not_add_up_for_ever() {
+        let (latency, start) = (Latency::default(), Instant::now());
+        let (took, answer) = (Duration::from_micros(100), Duration::from_millis(10));
+        (0..100).for_each(|_| latency.failed(took, start));
+        assert_eq!(latency.mean(), Some(Duration::from_secs(1)), "it has never answered");
+        latency.forget();
+        for _ in 0..100 {
+            latency.observe(answer, start);
+            (0..20).for_each(|_| latency.failed(took, start));
+        }
+        assert_eq!(latency.mean(), Some(answer * 10));
+        latency.failed(Duration::from_secs(2), start);
+        assert_eq!(latency.mean(), Some(Duration::from_secs(2)), "so long it did take");
+        latency.observe(answer, start + DECAY * 10);
+        assert!(latency.mean().expect("known") < answer * 2);
     }
 
     #[test]

@@ -119,9 +119,10 @@ impl Permit {
         let member = &self.cluster.members[self.index];
         let failed = kind == Kind::Failed;
         if self.cluster.wants_latency() {
-            // Who fails at once must not look fast.
-            let known = member.latency.mean().unwrap_or_default();
-            member.latency.observe(if failed { took.max(known * 2) } else { took }, now);
+            match failed {
+                true => member.latency.failed(took, now),
+                false => member.latency.observe(took, now),
+            }
         }
         self.measure(kind, took, now);
         self.cluster.judge(self.index, failed, now);
@@ -171,9 +172,13 @@ impl Drop for Permit {
             self.measure(Kind::Unanswered, took, now);
         }
         // Before the look at the queue, in the one order of all threads: whoever enters it later
-        // sees the place (see `Waiting::again`).
-        self.cluster.members[self.index].in_flight.fetch_sub(1, Ordering::SeqCst);
-        self.cluster.queue.next();
+        // sees the place (see `Waiting::enter`).
+        let before = member.in_flight.fetch_sub(1, Ordering::SeqCst);
+        // Where the limit has shrunk below what is under way no place is free by this. Whoever raises
+        // it meanwhile sees that we have left.
+        if before <= member.limit(self.cluster.config.most_in_flight()) {
+            self.cluster.queue.next();
+        }
     }
 }
 

@@ -145,7 +145,7 @@ impl Queue {
     pub(super) fn enter(&self, class: Priority) -> Option<Waiting<'_>> {
         let since = self.clock.now();
         let mut waiting = Waiting { queue: self, id: 0, class, since, state: State::Gone };
-        waiting.again().then_some(waiting)
+        waiting.enter().then_some(waiting)
     }
 
     /// A place has become free: one that waits is called.
@@ -199,17 +199,22 @@ enum State {
 }
 
 impl Waiting<'_> {
-    /// Enters, or once more in the order of its age, after it was called in vain. `false` where
-    /// the queue is full.
-    pub(crate) fn again(&mut self) -> bool {
+    /// Once more, in the order of its age, after it was called in vain: the place that it had is
+    /// nobody else's.
+    pub(crate) fn again(&mut self) {
+        self.enter();
+    }
+
+    /// `false` where the queue is full.
+    fn enter(&mut self) -> bool {
         let (call, called) = oneshot::channel();
         let most = self.queue.most.load(Ordering::Relaxed);
         let mut places = self.queue.lock();
-        let is_full = places.len() >= most;
+        let was_called = matches!(std::mem::replace(&mut self.state, State::Gone), State::Called);
+        places.called -= usize::from(was_called);
+        // Who was called may have to come back.
+        let is_full = !was_called && places.len() + places.called >= most;
         let full = is_full && (most == 0 || !places.shed_for(self.class, most));
-        if matches!(std::mem::replace(&mut self.state, State::Gone), State::Called) {
-            places.called -= 1;
-        }
         if !full {
             places.next_id += 1;
             self.id = places.next_id;

@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use tower_layer::Layer as _;
 
 use super::*;
-use crate::balance::{RoundRobin, SeededRandom};
+use crate::balance::{Balancer, Candidates, Random, RoundRobin, SeededRandom};
 use crate::cluster::{ClusterConfig, MemberConfig, OutlierConfig};
 use crate::retry::{RetryConfig, RetryLayer};
 
@@ -144,6 +144,46 @@ fn who_enters_the_queue_too_late_is_called_all_the_same() {
     assert_eq!(second.called().now_or_never(), Some(Call::Come));
 }
 
+/// Chooses nobody four times, although there is room; at the last of these the only other request
+/// leaves.
+#[derive(Clone, Debug, Default)]
+struct Shy(Arc<Mutex<(usize, Option<Permit>)>>);
+
+impl Balancer for Shy {
+    fn choose(&self, _: &Candidates<'_>, _: Option<u64>, _: &dyn Random) -> Option<usize> {
+        let mut state = self.0.lock().unwrap();
+        state.0 += 1;
+        let leaves = if state.0 == 5 { state.1.take() } else { None };
+        let chosen = !(2..=5).contains(&state.0);
+        drop(state);
+        drop(leaves);
+        chosen.then_some(0)
+    }
+
+    fn name(&self) -> &'static str {
+        "shy"
+    }
+}
+
+/// It leaves while the one that waits is looking, and nobody is left who would call it.
+#[tokio::test(start_paused = true)]
+async fn who_is_called_in_vain_often_does_not_miss_the_last_that_leaves() {
+    let mut config = ClusterConfig::new("app", vec![MemberConfig::new("a:1")]);
+    config.max_in_flight = Some(2);
+    let (shy, random) = (Shy::default(), Arc::new(SeededRandom::new(1)));
+    let balancer = Box::new(shy.clone());
+    let cluster = Arc::new(Cluster::new(config, balancer, Arc::new(PausedClock), random, None));
+    let held = Held::default();
+    let balanced = Balanced::new(Arc::clone(&cluster), held.clone(), None);
+    let permit = cluster.admit(None, None, &[]).unwrap();
+    shy.0.lock().unwrap().1 = Some(permit);
+    let asked = ask(&balanced, "/x").await;
+    assert!(shy.0.lock().unwrap().1.is_none(), "the other has left");
+    assert_eq!((held.len(), cluster.pending()), (1, 0));
+    assert_eq!(held.answer(Body::empty()), "/x");
+    assert_eq!(word(asked.await.unwrap()), "200 OK");
+}
+
 #[tokio::test(start_paused = true)]
 async fn under_lasting_overload_the_last_is_served_first() {
     let (balanced, held) = balanced(|_| {});
@@ -207,6 +247,26 @@ async fn who_is_given_up_on_by_its_route_has_failed() {
         assert!(asked.await.unwrap_err().is_cancelled());
         assert_eq!(balanced.cluster().report()[0].failures, failures, "{error:?}");
     }
+}
+
+/// An attempt that ran out of its time, at which the whole request failed for that reason.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_timed_out_is_one_failure() {
+    let (balanced, _held) = balanced(|config| config.outlier = Some(OutlierConfig::default()));
+    let attempt_timeout = Some(Duration::from_millis(500));
+    let config = RetryConfig { attempt_timeout, ..RetryConfig::default() };
+    let random = Arc::new(SeededRandom::new(1));
+    let retry = RetryLayer::new(config, "app", Arc::new(PausedClock), random, None);
+    let (connection, now) = (ConnectionBuilder::new().build(&PausedClock), PausedClock.now());
+    let exchange = Exchange::new(1, connection, now, PausedClock.wall(), None);
+    exchange.set_request_whole();
+    let request = Request::builder().extension(exchange.clone()).body(Body::empty()).unwrap();
+    let service = proxy_core::RescueLayer.layer(retry.layer(balanced.clone()));
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 504);
+    assert_eq!(exchange.error(), Some(ErrorKind::HttpResponseTimeout));
+    let report = &balanced.cluster().report()[0];
+    assert_eq!((report.failures, report.in_flight), (1, 0));
 }
 
 /// The client, the queue or another endpoint had most of the time: this one is not to blame.

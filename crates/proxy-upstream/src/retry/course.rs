@@ -187,11 +187,13 @@ where
             (this.attempt.as_mut().as_pin_mut(), &mut *this.course)
         {
             let (result, moved) = ready!(this.watch.as_mut().poll(attempt, &course.terms(), cx));
+            // It holds a place and a connection, and one that was given up on has been counted: it
+            // is gone before anybody above learns of its error.
+            this.attempt.set(None);
             let failed = match course.judge(result, moved) {
                 Judged::Answer(result) => return Poll::Ready(result),
                 Judged::Failed(failed) => failed,
             };
-            this.attempt.set(None);
             let course = this.course.take();
             *this.again = course.map(|own| Box::pin(own.again::<H>(failed)) as ForwardFuture);
         }

@@ -44,6 +44,8 @@ pub(super) struct Samples {
 pub(super) struct Answers {
     /// Seconds; of the window, or of the measurement.
     samples: Vec<f64>,
+    /// Whether some of them are no answers.
+    pub(super) has_failed: bool,
     /// The least latency, in seconds; `None` before it was measured.
     pub(super) least: Option<f64>,
 }
@@ -51,8 +53,10 @@ pub(super) struct Answers {
 impl Samples {
     /// Forgets the samples, and not what was found by them.
     pub(super) fn clear(&mut self) {
-        self.full.samples.clear();
-        self.brief.samples.clear();
+        for answers in [&mut self.full, &mut self.brief] {
+            answers.samples.clear();
+            answers.has_failed = false;
+        }
     }
 
     /// The least latency, of what was asked for where that is known, in seconds.
@@ -91,6 +95,7 @@ impl Samples {
         if answers.samples.len() < SAMPLES {
             answers.samples.push(took);
         }
+        answers.has_failed |= matches!(sample.kind, Kind::Failed | Kind::Unanswered);
         true
     }
 

@@ -170,3 +170,21 @@ fn failures_count_as_slow_and_old_requests_not_at_all() {
     (0..100).for_each(|_| assert!(!fresh.adaptive.observe(&sample, || true, || 0.5)));
     assert!(fresh.adaptive.is_probing());
 }
+
+/// Failures under little load: what an endpoint takes at least is not what was assumed for them.
+#[test]
+fn failures_measure_nothing() {
+    let mut endpoint = Endpoint::new(AdaptiveConfig::default(), 1_000);
+    (0..20).for_each(|_| {
+        endpoint.window(10_000);
+    });
+    for kind in [Kind::Failed, Kind::Unanswered] {
+        for _ in 0..2_000 {
+            endpoint.now += Duration::from_millis(10);
+            let (now, took) = (endpoint.now, BASE * 2);
+            let sample = Sample { started: now - took, took, kind, in_flight: 1, now };
+            endpoint.adaptive.observe(&sample, || false, || 0.5);
+        }
+        assert_eq!(endpoint.adaptive.least(), Some(BASE), "{kind:?}");
+    }
+}

@@ -99,8 +99,23 @@ fn who_was_called_and_can_not_come_calls_the_next() {
     // And in vain: it goes back to where it was, before those that came later.
     clock.advance(Duration::from_millis(1));
     let mut later = queue.enter(Normal).unwrap();
-    assert!(second[0].again());
+    second[0].again();
     queue.next();
     assert_eq!(told(&mut second), [(0, Call::Come)]);
     assert_eq!(later.called().now_or_never(), None);
+}
+
+#[test]
+fn who_is_called_in_vain_keeps_its_place() {
+    let (queue, _) = queue(2);
+    let mut first = [queue.enter(Normal).unwrap()];
+    queue.next();
+    assert_eq!(told(&mut first), [(0, Call::Come)]);
+    let second = queue.enter(Normal).unwrap();
+    assert!(queue.enter(Normal).is_none(), "the first may have to come back");
+    first[0].again();
+    assert_eq!(queue.len(), 2);
+    drop(second);
+    queue.next();
+    assert_eq!(told(&mut first), [(0, Call::Come)]);
 }
