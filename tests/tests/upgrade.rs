@@ -153,6 +153,50 @@ fn a_reload_that_is_ordered_during_an_upgrade_is_done_by_who_serves_then() {
     drop(successors);
 }
 
+/// Signals go to the process that is known. Once another one serves they are meant for that.
+#[test]
+fn what_is_told_to_the_old_process_while_it_drains_is_done_by_who_serves() {
+    let echo = Origin::echoing();
+    let at = echo.address();
+    let (address, out, admin) = (ports::free(), ports::free(), ports::free());
+    let config = |mark: &str| {
+        format!(
+            "[admin]\naddress = \"{admin}\"\n[log.access]\npath = \"lines\"\n\
+             [listeners.web]\naddress = \"{address}\"\nrole = \"gateway\"\n\
+             [[routes]]\nname = \"all\"\nrespond = {{ status = 200, body = \"{mark}\" }}\n\
+             [listeners.out]\naddress = \"{out}\"\nrole = \"forward\"\n\
+             [forward]\nconnect_ports = [{}]\nallow_private_destinations = true\n",
+            at.port()
+        )
+    };
+    let launch = proxyd::run(address, &config("1")).admin(admin).env(RUNTIME.0, RUNTIME.1);
+    let (launch, successors) = Successors::mark(launch);
+    let mut proxy = launch.start();
+    let mut tunnel = Client::connect(out);
+    let head = format!("CONNECT {at} HTTP/1.1\r\nHost: {at}\r\n\r\n");
+    assert_eq!(tunnel.ask("CONNECT", head).status(), 200);
+    let id = proxy.id();
+    let _ = successors.upgrade(&proxy, id);
+    let text = || client::get(address, "a.test", "/").text();
+    waiting::until("the new one serves", || (text() == "1").then_some(()));
+    let lines = proxy.folder().join("lines");
+    fs::rename(&lines, proxy.folder().join("moved")).expect("a log");
+    proxy.signal("USR1");
+    waiting::until("a line of the new process in the new file", || {
+        assert_eq!(text(), "1");
+        fs::read_to_string(&lines).is_ok_and(|own| own.contains("a.test")).then_some(())
+    });
+    operator::configure(&proxy, &config("2"));
+    proxy.signal("HUP");
+    waiting::until("the new configuration", || (text() == "2").then_some(()));
+    // Its tunnel went on all the while.
+    tunnel.send("still here");
+    assert_eq!(tunnel.take(10), b"still here");
+    tunnel.finish();
+    tunnel.expect_closed();
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+}
+
 /// What a reload has read when nobody waits for it any more is of no use: nothing is opened by it.
 #[test]
 fn a_reload_that_is_given_up_opens_no_log() {

@@ -11,6 +11,7 @@ use proxy_observe::{AccessLog, AccessLogConfig, LogFormat, Metrics, Overflow, Si
 use crate::compose::path_policy;
 use crate::config::raw;
 use crate::config::resolved::{self, LogTarget, Resolved};
+use crate::reopening::is_at_once;
 
 /// The name in syslog and journal.
 const NAME: &str = "proxyd";
@@ -61,7 +62,11 @@ impl AccessLogs {
             if own.target == LogTarget::Stdout {
                 continue;
             }
-            match sink(own, &self.clock) {
+            let sink = match &own.target {
+                LogTarget::File(path) => is_at_once(path).and_then(|()| sink(own, &self.clock)),
+                _ => sink(own, &self.clock),
+            };
+            match sink {
                 Ok(sink) => log.replace_boxed(sink),
                 Err(error) => {
                     tracing::error!(%error, log = %own.target, "the access log cannot be reopened");

@@ -33,6 +33,7 @@ pub mod paced_stream;
 pub mod policy_test;
 pub mod program;
 pub mod reload;
+mod reopening;
 pub mod request_limits;
 pub mod role;
 pub mod routes;

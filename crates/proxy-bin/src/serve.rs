@@ -46,7 +46,7 @@ use running::Running;
 use signals::{Asked, Signals};
 use sockets::Sockets;
 use takeover::Predecessor;
-use upgrade::Program;
+use upgrade::{Program, Successor};
 use upgrading::Upgrading;
 
 /// How often idle connections are swept and metrics are kept in order.
@@ -238,7 +238,7 @@ async fn run(
         }
         None => notify::stopping(),
     }
-    drain(&mut running, &mut signals, successor.is_some()).await;
+    drain(&mut running, &mut signals, successor.as_ref()).await;
     upkeep.abort();
     watchdog.abort();
     let Running { loaded, resources, logs, tasks, .. } = running;
@@ -265,7 +265,7 @@ struct Wanted {
 /// Tells load balancers and clients, and waits until they have gone, or for so long as is said, or
 /// until a second signal comes. Where another process serves on the same sockets there is nothing
 /// for load balancers to notice.
-async fn drain(running: &mut Running, signals: &mut Signals, succeeded: bool) {
+async fn drain(running: &mut Running, signals: &mut Signals, successor: Option<&Successor>) {
     let server = &running.loaded.resolved.server;
     let (drain_timeout, lame_duck) = (server.drain_timeout, server.lame_duck_interval);
     let drain = running.resources.drain.clone();
@@ -275,8 +275,20 @@ async fn drain(running: &mut Running, signals: &mut Signals, succeeded: bool) {
     // Load balancers learn from readiness first, while connections are still accepted. Clients
     // learn from their next answers.
     let logs = running.logs.clone();
+    // Logs are written until the end. The rest is for whoever serves, and so is this: signals still
+    // come here that were meant for it.
+    let also = |asked| match (asked, successor) {
+        (Asked::Reopen, successor) => {
+            logs.reopen();
+            if let Some(successor) = successor {
+                successor.tell(Signal::USR1);
+            }
+        }
+        (Asked::Reload, Some(successor)) => successor.tell(Signal::HUP),
+        _ => {}
+    };
     let wait = async {
-        let patience = if succeeded {
+        let patience = if successor.is_some() {
             doors::GRACE
         } else {
             tokio::time::sleep(lame_duck).await;
@@ -287,7 +299,7 @@ async fn drain(running: &mut Running, signals: &mut Signals, succeeded: bool) {
     };
     let patient = tokio::select! {
         () = wait => true,
-        () = signals.end(|| logs.reopen()) => false,
+        () = signals.end(also) => false,
     };
     drain.drain();
     tokio::select! {
@@ -296,7 +308,7 @@ async fn drain(running: &mut Running, signals: &mut Signals, succeeded: bool) {
         () = tokio::time::sleep(drain_timeout) => {
             tracing::warn!(open = drain.open(), "the drain timeout is over; closing what is open");
         }
-        () = signals.end(|| logs.reopen()) => {}
+        () = signals.end(also) => {}
     }
     drain.end();
     // What was told to end does so at its next poll; the log gets its last lines.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use proxy_observe::AuditLog;
 
+use crate::reopening::is_at_once;
+
 /// How long the log may take to write what it has.
 const WRITING: Duration = Duration::from_secs(5);
 
@@ -35,7 +37,7 @@ impl AuditFile {
     }
 
     fn open(&self, path: &Path) {
-        if let Err(error) = self.log.reopen(path) {
+        if let Err(error) = is_at_once(path).and_then(|()| self.log.reopen(path)) {
             tracing::error!(%error, "the audit log cannot be reopened");
         }
     }

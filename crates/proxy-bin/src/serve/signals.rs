@@ -47,14 +47,12 @@ impl Signals {
         }
     }
 
-    /// Waits for the one that ends a process that drains at once. Meanwhile it still writes logs,
-    /// which are opened again when that is asked for; the other signals say nothing to it.
-    pub(super) async fn end(&mut self, reopen: impl Fn()) {
+    /// Waits for the one that ends a process that drains at once. What else is asked for is said.
+    pub(super) async fn end(&mut self, also: impl Fn(Asked)) {
         loop {
             match self.next().await {
                 Asked::End => return,
-                Asked::Reopen => reopen(),
-                Asked::Reload | Asked::Upgrade => {}
+                asked => also(asked),
             }
         }
     }
