@@ -89,6 +89,16 @@ async fn a_connection_has_nodelay_and_keepalive() {
 
 /// A name with a permitted and a forbidden address is dialled only at the permitted one.
 #[tokio::test]
+async fn a_time_without_end_is_a_time() {
+    let ([_listener], port) = listeners([PERMITTED]).await;
+    let config = DialConfig { connect_timeout: Duration::MAX, ..DialConfig::default() };
+    let dialer = Dialer::new(Arc::new(StaticResolver::new()), Guard::new(open()), config);
+    let target = client("127.0.0.1", port);
+    dialer.dial(target).await.expect("somebody is there");
+    dialer.dial_within(target, Duration::MAX).await.expect("somebody is there");
+}
+
+#[tokio::test]
 async fn guard_mixed_answer_is_dialled_at_the_permitted_address_only() {
     let ([permitted, forbidden], port) = listeners([PERMITTED, FORBIDDEN]).await;
     let mapped = |ip: IpAddr| match ip {
