@@ -28,6 +28,9 @@ pub trait Sink {
     /// the value is itself a name.
     fn found(&mut self, place: Place, name: &[u8], value: &[u8], is_name: bool);
 
+    /// An array of JSON begins: what is found up to the next name are its members.
+    fn array(&mut self) {}
+
     /// The content is nested deeper than is read.
     fn too_deep(&mut self);
 

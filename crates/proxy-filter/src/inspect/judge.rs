@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::config::{InspectConfig, OnLimit};
 use super::detect::{self, Signal, Signals};
-use super::document;
+use super::document::{self, Around};
 use super::extract::{Bounds, Sink};
 use super::kinds::Kinds;
 use super::normalise::{self, Traits};
@@ -54,6 +54,8 @@ pub(super) struct Judge {
     /// How many values a rule matched.
     matched: u32,
     clean: Clean,
+    /// What was seen of a JSON text.
+    around: Around,
     /// Buffers that are not in use.
     spare: Vec<Vec<u8>>,
 }
@@ -70,6 +72,7 @@ impl Judge {
             bits: RuleBits::default(),
             matched: 0,
             clean: Clean::default(),
+            around: Around::default(),
             spare: Vec::new(),
         }
     }
@@ -234,7 +237,7 @@ impl Judge {
         self.matched = self.matched.wrapping_add(1);
         let mut score = 0u16;
         // Only what has matched is worth the look.
-        let is_document = document::is_document(value);
+        let is_document = document::is_document(value, self.around);
         // That code of several kinds is quoted says no more than that one is.
         let mut code = 0u16;
         for number in self.bits.iter() {
@@ -276,11 +279,16 @@ impl Judge {
 
 impl Sink for Judge {
     fn found(&mut self, place: Place, name: &[u8], value: &[u8], is_name: bool) {
+        self.around.see(place, value, is_name);
         if place.is_read() {
             self.value(Value { place, name, bytes: value, is_name });
         } else {
             self.simple(place, name, value);
         }
+    }
+
+    fn array(&mut self) {
+        self.around.array();
     }
 
     fn too_deep(&mut self) {

@@ -31,10 +31,11 @@ pub(super) fn read(text: &[u8]) -> Signals {
         triples += usize::from(length > 2 && before == b'/');
         let is_step = slash
             || is_ignored(after) && matches!(at(end + 1), b'/' | b'\\')
-            || after == 0 && matches!(before, b'/' | b'\\');
+            || end == text.len() && matches!(before, b'/' | b'\\');
         if is_step && !before.is_ascii_alphanumeric() && before != b')' {
             steps += 1;
-            // Several paths in a text are not one.
+            // Several paths in a text are not one, and what stands before a path is no part of it:
+            // `href=../x`, `[a](../x)`, `file:../x`.
             if let Some(last) = text[path.end..start].iter().rposition(|&b| is_between(b)) {
                 climbs |= path.climbs(text);
                 path = Path { start: path.end + last + 1, ..Path::default() };
@@ -71,16 +72,24 @@ impl Path {
     /// Whether it climbs: pages link to `../css/x` and, from a directory, to `a/b/../c`.
     fn climbs(&self, text: &[u8]) -> bool {
         let Some(first) = self.first else { return false };
-        let directories = &text[self.start..first];
+        let mut directories = &text[self.start..first];
+        // `./../x` is `../x`.
+        while let [b'.', b'/' | b'\\', rest @ ..] = directories {
+            directories = rest;
+        }
+        // Where the value begins with the path, it is all of it.
+        let begins = self.start == 0 && first - self.start < 3;
         self.steps >= 3
             || self.steps == 2
-                && (first < 3 || !directories.is_empty() && leaves(directories, self.steps))
+                && (begins || !directories.is_empty() && leaves(directories, self.steps))
     }
 }
 
 /// Whether a byte stands between paths.
 fn is_between(b: u8) -> bool {
-    b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'`' | b'(' | b')' | b'<' | b'>' | b',')
+    b.is_ascii_whitespace()
+        || matches!(b, b'"' | b'\'' | b'`' | b'(' | b')' | b'<' | b'>' | b',' | b'=')
+        || matches!(b, b':' | b'[' | b']' | b'{' | b'}')
 }
 
 /// Whether a sign between the dots and the slash of a step is left out, or ends a name, for some.
@@ -117,8 +126,16 @@ fn longest_run(text: &[u8], is: impl Fn(u8) -> bool) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use crate::inspect::detect::Signal;
+    use super::*;
     use crate::inspect::detect::tests::table;
+
+    /// Where a NUL ends the text, or follows dots, nothing is read beyond.
+    #[test]
+    fn a_nul_is_no_end() {
+        for text in ["/..\0", "/../\0..", "/..\0\0/..", "/../..\0", "/..", "\0/..\0/..\0é/.."] {
+            read(text.as_bytes());
+        }
+    }
 
     #[test]
     fn climbing() {
@@ -134,6 +151,9 @@ mod tests {
                 "a/../../x",
                 "/a/b/../../x",
                 "..;\\..;\\x",
+                "./../../x",
+                "file:../../../x",
+                "a=/../../x",
             ],
             &[
                 "../css/a.css",
@@ -144,6 +164,12 @@ mod tests {
                 "wait... what../",
                 "and so on...",
                 "1../2../3",
+                "file:../../packages/ui",
+                "link:../../x",
+                "from './../../utils'",
+                "[a](./../../README.md)",
+                "href=../../x",
+                "{a: ../../x}",
             ],
         );
         table(

@@ -53,12 +53,21 @@ pub(super) fn read(text: &[u8], value: &Value<'_>, kinds: Kinds) -> Signals {
 /// listing and no injection.
 struct Lines {
     few: bool,
+    /// The first byte that is no white space.
+    first: u8,
+    /// Where anything but white space, quotes and brackets that close begins.
+    lead: usize,
 }
 
 impl Lines {
     fn of(text: &[u8], kinds: Kinds) -> Self {
         let many = || memchr::memchr_iter(b'\n', text).nth(2).is_some();
-        Self { few: text.len() < 400 && !(kinds.has(Kinds::BREAK) && many()) }
+        let opens = |b: &u8| matches!(b, b' ' | b'"' | b'\'' | b')');
+        Self {
+            few: text.len() < 400 && !(kinds.has(Kinds::BREAK) && many()),
+            first: text.trim_ascii_start().first().copied().unwrap_or(0),
+            lead: text.iter().position(|b| !opens(b)).unwrap_or(text.len()),
+        }
     }
 }
 
@@ -166,7 +175,7 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
         b'`' => {
             let before = if at == 0 { 0 } else { text[at - 1] };
             // In prose such marks stand around words.
-            let first = text.trim_ascii_start().first().copied().unwrap_or(0);
+            let first = lines.first;
             let whole = first.is_ascii_alphabetic() || matches!(first, b'>' | b'<' | b'*' | b'-');
             let goes_on = || {
                 let end = memchr::memchr(b'`', &text[at + 1..]);
@@ -207,8 +216,7 @@ fn start(text: &[u8], at: usize, lines: &Lines, is_agent: bool, signals: &mut Si
         word = next;
     }
     // Nothing but white space and quotes stands before it: what would be separated?
-    let leads = text[..at].iter().all(|b| matches!(b, b' ' | b'"' | b'\'' | b')'))
-        && (b != b'&' || from > at + 1 || next == b' ');
+    let leads = at <= lines.lead && (b != b'&' || from > at + 1 || next == b' ');
     judge(text, &word, Start { at, separator: b, sure, leads }, is_agent, signals);
     from
 }
@@ -268,7 +276,11 @@ fn judge(word_text: &[u8], word: &Word, start: Start, is_agent: bool, signals: &
         (Known::Tool | Known::Short, After::Argument) if leads && separator != b'\n' => true,
         (Known::Tool, _) => substitution || sure && has_arguments(&word_text[word.end..]),
         (Known::Short, After::End) => sure,
-        (Known::Short, _) => sure && word.digits_follow || substitution,
+        (Known::Short, _) => {
+            let behind = &word_text[word.end..];
+            substitution
+                || sure && word.digits_follow && weight::argument(word.name(), behind, known) > 0
+        }
         (Known::Prose, After::Separator | After::End) => {
             substitution && word.after == After::Separator
                 || sure && separator == b'|'

@@ -186,6 +186,9 @@ impl JsonReader {
                     return false;
                 }
                 self.open.push(b == b'{');
+                if b == b'[' {
+                    sink.array();
+                }
                 self.state = if b == b'{' { State::FirstName } else { State::FirstValue };
             }
             (State::Value | State::FirstValue, b'"') => self.state = State::String { name: false },

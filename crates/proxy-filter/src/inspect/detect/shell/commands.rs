@@ -166,7 +166,7 @@ const COMMANDS: &[&[u8]] = &[
 /// Commands that people write about.
 #[rustfmt::skip]
 const TOOLS: &[&[u8]] = &[
-    b"apt", b"arp", b"awk", b"base32", b"base64", b"brew", b"chef", b"docker", b"expr", b"fish",
+    b"arp", b"awk", b"base32", b"base64", b"brew", b"chef", b"docker", b"expr", b"fish",
     b"ftp", b"gcc", b"git", b"grep", b"gzip", b"hexdump", b"hostname", b"hydra", b"iconv", b"irb",
     b"java", b"kubectl", b"lua", b"lynx", b"mysql", b"nano", b"netcat", b"node", b"notepad",
     b"openssl", b"passwd", b"perf", b"perl", b"php", b"pip", b"printf", b"psql", b"ptx", b"python",
@@ -182,13 +182,13 @@ const SHORT: &[&[u8]] = &[
     b"exec", b"fg", b"ftype", b"id", b"ip", b"kill", b"ldd", b"ln", b"ls", b"lsb_release", b"mv",
     b"nc", b"nl", b"nohup", b"od", b"pdksh", b"ping", b"ps", b"rc", b"ren", b"rev", b"rm", b"rmt",
     b"rmt-dump", b"rpm", b"sed", b"shuf", b"sleep", b"stat", b"tac", b"tar", b"tr", b"tsort",
-    b"vi", b"vol", b"wc", b"who", b"xz", b"yum", b"zip",
+    b"vi", b"wc", b"who", b"xz", b"yum", b"zip",
 ];
 
 /// Commands that are rather words.
 #[rustfmt::skip]
 const PROSE: &[&[u8]] = &[
-    b"alias", b"arch", b"as", b"at", b"attrib", b"batch", b"bind", b"cal", b"calc", b"call",
+    b"alias", b"apt", b"arch", b"as", b"at", b"attrib", b"batch", b"bind", b"cal", b"calc", b"call",
     b"choice", b"column", b"comm", b"copy", b"cpio", b"cut", b"date", b"declare", b"exit",
     b"expand", b"export", b"false", b"fetch", b"file", b"find", b"finger", b"fmt", b"fold",
     b"free", b"function", b"get", b"groups", b"head", b"history", b"host", b"install", b"jobs",
@@ -197,7 +197,7 @@ const PROSE: &[&[u8]] = &[
     b"quote", b"read", b"rename", b"reset", b"restart", b"route", b"run", b"sc", b"screen",
     b"script", b"seq", b"service", b"set", b"sort", b"source", b"split", b"ss", b"start", b"tail",
     b"task", b"tee", b"test", b"time", b"timeout", b"top", b"tree", b"true", b"type", b"users",
-    b"ver", b"wait", b"wall", b"watch", b"where", b"which", b"whois", b"write", b"yes",
+    b"ver", b"vol", b"wait", b"wall", b"watch", b"where", b"which", b"whois", b"write", b"yes",
 ];
 
 #[cfg(test)]

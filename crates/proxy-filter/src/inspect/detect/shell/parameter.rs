@@ -13,6 +13,8 @@ pub(in crate::inspect::detect) fn is_run(value: &Value<'_>) -> bool {
     let word = word::read(value.bytes, 0);
     match known(word.name()) {
         _ if word.after == After::Name => false,
+        // `shell=bash`, `system=pacman`: a choice, of which shell and of which manager of packages.
+        Some(_) if word.after == After::End && is_choice(value.name, word.name()) => false,
         Some(Known::Command) => true,
         Some(Known::Tool | Known::Short) => {
             word.after != After::End || matches!(word.name(), b"id" | b"ls" | b"dir" | b"ps")
@@ -20,6 +22,29 @@ pub(in crate::inspect::detect) fn is_run(value: &Value<'_>) -> bool {
         Some(Known::Prose) => !matches!(word.after, After::End | After::Argument),
         None => false,
     }
+}
+
+/// Whether a parameter of this name picks one of several programs by its bare name.
+fn is_choice(parameter: &[u8], name: &[u8]) -> bool {
+    let is_shell = matches!(
+        name,
+        b"bash"
+            | b"sh"
+            | b"zsh"
+            | b"ksh"
+            | b"csh"
+            | b"tcsh"
+            | b"rbash"
+            | b"tclsh"
+            | b"pwsh"
+            | b"powershell"
+            | b"cmd"
+    );
+    let is_manager = matches!(
+        name,
+        b"pacman" | b"apk" | b"apt-get" | b"aptitude" | b"dpkg" | b"zypper" | b"ansible"
+    );
+    matches!(parameter, b"shell" | b"system") && (is_shell || is_manager)
 }
 
 fn names_a_command(name: &[u8]) -> bool {
@@ -56,6 +81,14 @@ mod tests {
             assert!(is("cmd", text), "{text}");
             assert!(!is("q", text), "{text}");
         }
+        for text in ["bash", "sh", "zsh", "powershell", "pwsh", "cmd", "cmd.exe", "pacman", "apk"] {
+            for name in ["shell", "system"] {
+                assert!(!is(name, text), "{name}={text}");
+                assert!(is(name, &format!("{text} -c id")), "{name}={text} -c id");
+            }
+            assert!(is("cmd", text), "{text}");
+        }
+        assert!(is("shell", "whoami"));
         for text in ["login", "_s-xclick", "get", "find items", "ping", "id=5"] {
             assert!(!is("cmd", text), "{text}");
         }

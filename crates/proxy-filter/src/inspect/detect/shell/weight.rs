@@ -85,11 +85,15 @@ fn prefix(before: &[u8], separator: u8, text: &[u8]) -> i32 {
 }
 
 /// What the words behind the name say: whether they are what such a command takes.
-fn argument(name: &[u8], behind: &[u8], known: Known) -> i32 {
+pub(super) fn argument(name: &[u8], behind: &[u8], known: Known) -> i32 {
     let words = || behind.split(|b| matches!(b, b' ' | b'\t' | b'+')).filter(|w| !w.is_empty());
     let Some(first) = words().next() else { return 0 };
     if takes(name, first) {
         return 2;
+    }
+    // `Apt 5B`, `Vol 3`, `#5`: numbers of homes, volumes and kinds, which stand behind words.
+    if is_number(first) {
+        return 0;
     }
     // A comment.
     if first[0] == b'#' {
@@ -106,6 +110,17 @@ fn argument(name: &[u8], behind: &[u8], known: Known) -> i32 {
         2.. if !is_technical => -1,
         _ => i32::from(is_technical),
     }
+}
+
+/// Whether a word is a bare number, perhaps with a letter: `6`, `#5`, `12-14`, `5B,`.
+fn is_number(word: &[u8]) -> bool {
+    let word = word.strip_prefix(b"#").unwrap_or(word);
+    let end = word.iter().rposition(|b| !matches!(b, b',' | b'.' | b')' | b'!' | b'?'));
+    let word = &word[..end.map_or(0, |end| end + 1)];
+    let letters = word.iter().filter(|b| b.is_ascii_alphabetic()).count();
+    word.iter().any(u8::is_ascii_digit)
+        && word.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+        && letters <= 1
 }
 
 /// Whether a command is known to take such a first argument.
@@ -136,7 +151,9 @@ fn takes(name: &[u8], first: &[u8]) -> bool {
         b"sc" => is(&[b"query", b"create", b"config", b"start", b"stop"]),
         b"reg" => is(&[b"query", b"add", b"delete", b"save", b"export"]),
         b"su" => is(&[b"root"]),
-        b"timeout" | b"sleep" | b"kill" | b"usleep" => first.iter().all(u8::is_ascii_digit),
+        b"timeout" | b"sleep" | b"kill" | b"usleep" | b"expr" | b"seq" => {
+            first.iter().all(u8::is_ascii_digit)
+        }
         b"apt" | b"yum" | b"dnf" | b"pip" | b"brew" => is(&[b"install", b"update", b"list"]),
         b"mail" | b"write" | b"finger" => is(&[b"root"]),
         b"which" | b"whereis" | b"where" => known_program(first),

@@ -1,0 +1,172 @@
+//! Single values as requests carry them: ordinary ones that must pass although they look like
+//! something, and attacks that must not although they look like something ordinary.
+
+use std::sync::OnceLock;
+
+use http::Request;
+use proxy_core::RequestHead;
+use proxy_filter::inspect::{Engine, InspectConfig, Report};
+
+/// Rules are compiled once.
+fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| Engine::new(InspectConfig::default()).expect("the built-in rules"))
+}
+
+fn escaped(text: &str) -> String {
+    text.bytes().map(|b| format!("%{b:02X}")).collect()
+}
+
+/// Judges a parameter of the query.
+fn query(name: &str, value: &str) -> (bool, Report) {
+    let request = Request::get(format!("/?{name}={}", escaped(value))).body(()).expect("a request");
+    engine().judge(RequestHead::of(&request), b"")
+}
+
+/// Judges content.
+fn post(kind: &str, content: &str) -> (bool, Report) {
+    let request = Request::post("/").header("content-type", kind).body(()).expect("a request");
+    engine().judge(RequestHead::of(&request), content.as_bytes())
+}
+
+/// What people type, and what pages and programs put into their links.
+const ORDINARY: &[(&str, &str)] = &[
+    // Addresses, volumes, kinds.
+    ("address", "1200 Broadway; Apt 5B"),
+    ("address", "12 Oak; Apt #5"),
+    ("address", "12 Oak St; Apt 5B, New York"),
+    ("q", "Batman 12 | Vol 3"),
+    ("q", "RJ45 | Cat 6"),
+    ("q", "RJ45; Cat 6"),
+    // Words of what3words, targets without a host, a share in a string of a program.
+    ("q", "///filled.count.soap"),
+    ("next", "//?utm_source=x"),
+    ("next", "//#a"),
+    ("q", "\\\\\\\\server\\share"),
+    // Links to pages and modules beside.
+    ("redirect", "../index.php"),
+    ("back", "../login.jsp?x=1"),
+    ("config", "../package.json"),
+    ("q", "file:../../packages/ui"),
+    ("q", "link:../../x"),
+    ("q", "import a from './../../utils'"),
+    ("q", "[a](./../../README.md)"),
+    ("q", "<a href=../../x>"),
+    // Which shell, and which manager of packages.
+    ("shell", "bash"),
+    ("shell", "zsh"),
+    ("shell", "powershell"),
+    ("shell", "cmd"),
+    ("system", "pacman"),
+    // Queries of OData, in a text.
+    ("text", "https://h/odata/Items?v=1&page=2&$top=5"),
+    ("text", "see https://h/odata/Items?v=1&page=2&$top=5 for more"),
+    // Searches for functions.
+    ("q", "exit()"),
+    ("q", "die()"),
+    ("q", "python exit() or quit()"),
+];
+
+/// What must not pass beside them.
+const ATTACKS: &[(&str, &str)] = &[
+    ("address", "12 Oak; sleep 5"),
+    ("q", "127.0.0.1; ping 10.0.0.1"),
+    ("q", "1;apt install nmap"),
+    ("q", "RJ45; cat /etc/passwd"),
+    ("q", "///etc/passwd"),
+    ("q", "///../../etc/passwd"),
+    ("q", "///./../x"),
+    ("next", "//../x"),
+    ("q", "///evil.example/"),
+    ("next", "///www.evil.example"),
+    ("next", "///a.evil.example"),
+    ("redirect", "../.env"),
+    ("back", "../web.config"),
+    ("config", "../conf/app.ini"),
+    ("redirect", "../../index.php"),
+    ("q", "./../../x"),
+    ("q", "file:../../../x"),
+    ("q", "..\\..\\boot.ini"),
+    ("shell", "bash -c id"),
+    ("shell", "whoami"),
+    ("system", "id"),
+    ("cmd", "bash"),
+    ("q", "a=c;b=at;$a$b x"),
+    ("q", "a=l&&b=s&&$a$b"),
+    ("q", "';exit();//"),
+    ("q", "1;die(1)"),
+    ("q", "<?php exit();"),
+    ("q", "C:\\windows\\system.ini"),
+    ("q", "c:/windows/debug/netsetup.log"),
+    ("q", "../windows/win.ini"),
+    ("q", "/windows/system32/cmd.exe"),
+];
+
+#[test]
+fn ordinary_values_pass() {
+    let mut wrong = Vec::new();
+    for (name, value) in ORDINARY {
+        let form = format!("{name}={}", escaped(value));
+        for (blocked, report) in
+            [query(name, value), post("application/x-www-form-urlencoded", &form)]
+        {
+            if blocked {
+                wrong.push(format!("{name}={value}: {report:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn attacks_beside_them_do_not() {
+    let missed: Vec<_> = ATTACKS.iter().filter(|(name, value)| !query(name, value).0).collect();
+    assert!(missed.is_empty(), "{missed:#?}");
+}
+
+/// Pages about a system and its downloads are no files of it, nor is a link from one.
+#[test]
+fn paths_of_pages_pass() {
+    for path in [
+        "/downloads/windows/setup.exe",
+        "/pub/windows/putty.exe",
+        "/docs/windows/system/requirements",
+        "/docs/windows/debugging-tools",
+    ] {
+        let page = Request::get(path).body(()).expect("a request");
+        let link = Request::get("/").header("referer", format!("https://a.test{path}"));
+        let link = link.body(()).expect("a request");
+        for request in [page, link] {
+            let (blocked, report) = engine().judge(RequestHead::of(&request), b"");
+            assert!(!blocked, "{request:?}: {report:?}");
+        }
+    }
+    for path in ["/windows/system32/cmd.exe", "/c:/windows/system.ini", "/a/windows/win.ini"] {
+        let request = Request::get(path).body(()).expect("a request");
+        assert!(engine().judge(RequestHead::of(&request), b"").0, "{path}");
+    }
+}
+
+/// What makes a text a document, put around a fragment.
+#[test]
+fn a_fragment_is_no_document() {
+    let form =
+        |text: &str| post("application/x-www-form-urlencoded", &format!("q={}", escaped(text))).0;
+    let long = "a".repeat(200);
+    for text in [
+        "```\n{{7*7}}\n```".to_owned(),
+        "```\ncat /etc/passwd\n```".to_owned(),
+        format!("';\n;\n)\n,\n;\n; cat /etc/passwd #{long}"),
+        format!(";\n;\n;\n;\n; cat /etc/passwd #{long}"),
+        format!("'''\n)\n)\n)\n; cat /etc/passwd #{long}"),
+        format!("```\n; cat /etc/passwd\n\n\n\n\n#{long}"),
+    ] {
+        assert!(form(&text), "{text}");
+    }
+    let json = |text: &str| post("application/json", text).0;
+    assert!(json(r#"{"source":"!cat /etc/passwd\n"}"#));
+    assert!(json(r#"{"source":"; cat /etc/passwd\n"}"#));
+    assert!(json(r#"{"source":["; cat /etc/passwd\n"]}"#));
+    let cell = r#"{"cells":[{"cell_type":"code","metadata":{},"source":["!ls -la data | head -3\n","!cat data/a.csv | wc -l\n"]}]}"#;
+    assert!(!json(cell), "a notebook");
+}
