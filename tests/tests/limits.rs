@@ -129,12 +129,12 @@ fn little_waits_in_the_system_for_a_client_that_reads_nothing() {
     });
     let mut client = Client::connect_narrow(proxy.address(), 4096);
     client.send(format!("GET / HTTP/1.1\r\n{HOST}\r\n"));
-    let mut seen = 0;
+    let (mut seen, mut stays) = (0, 0);
     waiting::until("the queue is filled", || {
         let waits = send_queue::bytes(proxy.address(), client.local_addr())?;
-        let stays = waits == seen && waits > 100_000;
+        stays = if waits == seen && waits > 400_000 { stays + 1 } else { 0 };
         seen = waits;
-        stays.then_some(())
+        (stays == 20).then_some(())
     });
     assert!(seen < 1_000_000, "{seen} bytes wait");
 }

@@ -223,7 +223,13 @@ impl BoundUdp {
                 line: line.try_clone()?,
             });
         }
-        if let Some(keys) = &*lock(&self.0.keys) {
+        let keys = lock(&self.0.keys);
+        if before.len() + usize::from(keys.is_some()) > MOST_BEFORE {
+            return Err(io::Error::other(format!(
+                "{MOST_BEFORE} processes before this one still have HTTP/3 connections to drain"
+            )));
+        }
+        if let Some(keys) = &*keys {
             let (line, ours) = line::pair()?;
             *lock(&self.0.next) = Some(ours);
             let made = keys.is_made.then(|| keys.secret.first_chunk().copied()).flatten();
@@ -233,11 +239,6 @@ impl BoundUdp {
                 secret: made,
                 line,
             });
-        }
-        if before.len() > MOST_BEFORE {
-            return Err(io::Error::other(format!(
-                "{MOST_BEFORE} processes before this one still have HTTP/3 connections to drain"
-            )));
         }
         Ok(HandedUdp { socket, before })
     }
