@@ -63,6 +63,14 @@ fn release_builds_follow_the_profile() {
     let debug = ["--crate-name", "x", "-C debuginfo=0"];
     assert_eq!(called(known, &debug, None), "--crate-name\nx\n-C\ndebuginfo=0\n");
 
+    let version = compiler("variables");
+    fs::write(&version, "#!/usr/bin/env bash\nexec env\n").expect("the same file");
+    let mut passed = Command::new(pgo().join("rustc"));
+    let output = passed.arg(&version).env("CARGO_BIN_EXE_a-name", "here").output().expect("bash");
+    let variables = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(variables.contains("CARGO_BIN_EXE_a-name=here"), "{variables}");
+    fs::remove_file(version).expect("still there");
+
     let training = called(known, &RELEASE, Some("/counted"));
     assert_eq!(training, format!("{plain}-C\nprofile-generate=/counted\n"));
 }
