@@ -170,3 +170,15 @@ fn a_fragment_is_no_document() {
     let cell = r#"{"cells":[{"cell_type":"code","metadata":{},"source":["!ls -la data | head -3\n","!cat data/a.csv | wc -l\n"]}]}"#;
     assert!(!json(cell), "a notebook");
 }
+
+/// What had nothing in one parameter is looked at again in one that is named for commands.
+#[test]
+fn a_value_that_passed_elsewhere_does_not_hide_a_command() {
+    let many: String = (0..30).map(|n| format!("a{n}=b{n}&")).collect();
+    let judge = |rest: &str| {
+        let request = Request::get(format!("/?{many}{rest}")).body(()).expect("a request");
+        engine().judge(RequestHead::of(&request), b"").0
+    };
+    assert!(!judge("q=whoami&q=whoami"));
+    assert!(judge("q=whoami&cmd=whoami"));
+}

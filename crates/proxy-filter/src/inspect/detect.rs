@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::kinds::Kinds;
 use super::steps::steps;
 use super::value::{Place, Value};
+pub(super) use shell::is_about_its_name;
 
 macro_rules! signals {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {

@@ -152,7 +152,9 @@ impl Judge {
             }
             return;
         }
-        let key = Key::of(&value, self.depth, self.values);
+        // What is kept has no names.
+        let named = detect::is_about_its_name(&value);
+        let key = if named { None } else { Key::of(&value, self.depth, self.values) };
         if key.is_some_and(|key| self.clean.has(&key)) {
             return;
         }

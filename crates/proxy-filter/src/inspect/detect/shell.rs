@@ -15,6 +15,7 @@ mod word;
 use super::super::value::{Place, Value};
 use super::{Kinds, Signal, Signals};
 use commands::{Known, known};
+pub(in crate::inspect) use parameter::is_about_its_name;
 pub(super) use parameter::is_run;
 use starts::Starts;
 use word::{After, Word};

@@ -7,7 +7,7 @@ use crate::inspect::value::Value;
 /// Whether a value is a command, and stands in a parameter that shells left on servers, and hasty
 /// scripts, run as one.
 pub(in crate::inspect::detect) fn is_run(value: &Value<'_>) -> bool {
-    if value.is_name || !names_a_command(value.name) {
+    if !is_about_its_name(value) {
         return false;
     }
     let word = word::read(value.bytes, 0);
@@ -22,6 +22,11 @@ pub(in crate::inspect::detect) fn is_run(value: &Value<'_>) -> bool {
         Some(Known::Prose) => !matches!(word.after, After::End | After::Argument),
         None => false,
     }
+}
+
+/// Whether what a value is taken for depends on the name of its parameter.
+pub(in crate::inspect) fn is_about_its_name(value: &Value<'_>) -> bool {
+    !value.is_name && names_a_command(value.name)
 }
 
 /// Whether a parameter of this name picks one of several programs by its bare name.
