@@ -124,6 +124,7 @@ fn an_address_that_is_taken_is_1() {
     let outcome = run(&["forward", "--listen", &address, "--admin", "off"]);
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
     assert!(outcome.stderr.contains(&address), "{outcome:?}");
+    assert!(outcome.stderr.contains("another process listens there"), "{outcome:?}");
 }
 
 #[test]

@@ -8,11 +8,13 @@
 mod ask;
 mod audit;
 mod ca;
+mod config_file;
 mod exec;
 mod explain;
 mod generated;
 mod greeting;
 mod health;
+mod modes;
 mod options;
 mod policy_test;
 mod purge;
@@ -21,16 +23,16 @@ mod top;
 pub use ask::{AdminError, AdminListener};
 pub use audit::{AuditCommand, AuditVerify, Verified, verify};
 pub use ca::{CaCommand, CaError, CaInit, make_authority};
-pub use explain::{ExplainError, ExplainOrder, explain};
+pub use config_file::{ConfigCommand, ConfigFile, ReadFile, RunFile};
+pub use exec::ExecMode;
+pub use explain::{Explain, ExplainError, ExplainOrder, explain};
 pub use generated::{Completions, completions, manual};
 pub use greeting::greeting;
 pub use health::{Health, HealthOrder, health};
-pub use options::{
-    ConfigCommand, ConfigFile, ExecMode, Explain, ForwardMode, Options, PolicyTest, Purge,
-    ReverseMode,
-};
-pub use policy_test::{TestError, TestOrder, Tested, test};
-pub use purge::{PurgeOrder, purge};
+pub use modes::{ForwardMode, ReverseMode};
+pub use options::{Asked, Options, ServeOptions};
+pub use policy_test::{PolicyTest, TestError, TestOrder, Tested, test};
+pub use purge::{Purge, PurgeOrder, purge};
 pub use top::{Top, TopOrder, top};
 
 use std::ffi::OsString;
@@ -73,9 +75,9 @@ pub struct Cli {
     /// What to do. Without a command: a forward proxy for this machine.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// Options that every command takes.
+    /// Options without a command, and before one that takes them.
     #[command(flatten)]
-    pub options: Options,
+    pub serve: ServeOptions,
     /// The layers of others that this program knows.
     #[arg(skip)]
     pub extensions: Extensions,
@@ -101,9 +103,9 @@ pub enum Command {
     /// One program as an HTTP resource: its output while it writes it
     Exec(Box<ExecMode>),
     /// Everything that a configuration file says
-    Run(ConfigFile),
+    Run(RunFile),
     /// Say what is wrong with a configuration file, all of it at once
-    Check(ConfigFile),
+    Check(ReadFile),
     /// Show what the layers would decide about a request, and why
     Explain(Explain),
     /// Hold what the layers decide against what files of tests expect
@@ -130,6 +132,22 @@ pub enum Command {
     /// Anything else: no command at all.
     #[command(external_subcommand)]
     Other(Vec<OsString>),
+}
+
+impl Command {
+    /// The general options that it takes.
+    const fn takes(&self) -> &'static [&'static str] {
+        match self {
+            Self::Forward(_) | Self::Reverse(_) | Self::Exec(_) | Self::Run(_) => {
+                &["--admin", "--access-log", "--audit-log", "--workers", "--print-config"]
+            }
+            Self::Check(_) | Self::Config(ConfigCommand::Show(_)) => {
+                &["--admin", "--access-log", "--audit-log", "--workers"]
+            }
+            Self::Explain(_) | Self::Purge(_) | Self::Health(_) | Self::Top(_) => &["--admin"],
+            _ => &[],
+        }
+    }
 }
 
 /// What the program does after the command line is read.
@@ -183,67 +201,79 @@ pub fn load_again(cli: Cli) -> Result<Loaded, Diagnostics> {
 ///
 /// Everything that is wrong: the exit status is 2.
 pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action, Diagnostics> {
-    let Cli { command, options, extensions } = cli;
-    let from_file = |path: &Path| {
+    let Cli { command, serve: before, extensions } = cli;
+    if let Some(command) = command.as_ref().filter(|own| !matches!(own, Command::Other(_))) {
+        before.only(command.takes())?;
+    }
+    let read = |path: &Path, arguments: Vec<Argument>| {
         let (environment, extensions) = (environment.to_vec(), extensions.clone());
-        config::load(path, &Overrides { environment, arguments: options.arguments(), extensions })
+        config::load(path, &Overrides { environment, arguments, extensions })
     };
-    let from_mode = |mode: &'static str, base: Value, own: Vec<Argument>| {
-        let arguments = own.into_iter().chain(options.arguments()).collect();
-        let base = with_common(base, &options);
+    let from_file = |file: ConfigFile, options: Options| {
+        let loaded = read(file.path(), options.or(&before.options).arguments())?;
+        Ok::<_, Diagnostics>((file, loaded))
+    };
+    let from_mode = |name: &'static str, base: Value, own: Vec<Argument>, serve: &ServeOptions| {
+        let arguments = own.into_iter().chain(serve.options.arguments()).collect();
+        let base = with_common(base, &serve.options);
         let (environment, extensions) = (environment.to_vec(), extensions.clone());
-        config::from_raw(mode, &base, &Overrides { environment, arguments, extensions })
+        config::from_raw(name, &base, &Overrides { environment, arguments, extensions })
+    };
+    let admin = before.options.admin.as_deref();
+    let mut print_config = before.print_config;
+    let mut serve = |own: ServeOptions| {
+        print_config |= own.print_config;
+        own.or(&before)
     };
     let loaded = match command {
         None => {
             let mode = ForwardMode::default();
             let mut base = forward_base(&mode);
             base["forward"] = json!({"cache": true});
-            from_mode("proxyd", base, mode.arguments())?
+            from_mode("proxyd", base, mode.arguments(), &before)?
         }
         Some(Command::Forward(mode)) => {
-            from_mode("proxyd forward", forward_base(&mode), mode.arguments())?
+            let (base, own) = (forward_base(&mode), mode.arguments());
+            from_mode("proxyd forward", base, own, &serve(mode.serve))?
         }
         Some(Command::Reverse(mode)) => {
-            from_mode("proxyd reverse", reverse_base(&mode), mode.arguments())?
+            let (base, own) = (reverse_base(&mode), mode.arguments());
+            from_mode("proxyd reverse", base, own, &serve(mode.serve))?
         }
         Some(Command::Exec(mode)) => {
-            from_mode("proxyd exec", exec::base(&mode)?, mode.arguments())?
+            let (base, own) = (exec::base(&mode)?, mode.arguments());
+            from_mode("proxyd exec", base, own, &serve(mode.serve))?
         }
-        Some(Command::Run(file)) => from_file(&file.config)?,
-        Some(Command::Check(file)) => {
-            return Ok(Action::Print(summary(&file.config, &from_file(&file.config)?)));
+        Some(Command::Run(RunFile { file, serve: own })) => from_file(file, serve(own).options)?.1,
+        Some(Command::Check(ReadFile { file, options })) => {
+            let (file, loaded) = from_file(file, options)?;
+            return Ok(Action::Print(summary(file.path(), &loaded)));
         }
         Some(Command::Purge(order)) => {
-            let order = PurgeOrder::new(&order, options.admin.as_deref())?;
-            return Ok(Action::Purge(Box::new(order)));
+            return Ok(Action::Purge(Box::new(PurgeOrder::new(&order, admin)?)));
         }
         Some(Command::Explain(order)) => {
-            let order = ExplainOrder::new(&order, options.admin.as_deref(), from_file)?;
+            let order = ExplainOrder::new(&order, admin, |path| read(path, Vec::new()))?;
             return Ok(Action::Explain(Box::new(order)));
         }
         Some(Command::Test(order)) => {
-            let order = TestOrder::new(&order, from_file)?;
+            let order = TestOrder::new(&order, |path| read(path, Vec::new()))?;
             return Ok(Action::Test(Box::new(order)));
         }
-        Some(Command::Top(order)) => {
-            let order = order.order(options.admin.as_deref())?;
-            return Ok(Action::Top(Box::new(order)));
-        }
+        Some(Command::Top(order)) => return Ok(Action::Top(Box::new(order.order(admin)?))),
         Some(Command::Audit(AuditCommand::Verify(order))) => {
             return Ok(Action::Verify(Box::new(order)));
         }
         Some(Command::Health(order)) => {
-            let order = HealthOrder::new(&order, options.admin.as_deref())?;
-            return Ok(Action::Health(Box::new(order)));
+            return Ok(Action::Health(Box::new(HealthOrder::new(&order, admin)?)));
         }
         Some(Command::Ca(CaCommand::Init(order))) => {
             return Ok(Action::MakeAuthority(Box::new(order)));
         }
         Some(Command::Completions(order)) => return Ok(Action::Print(completions(&order))),
         Some(Command::Man) => return Ok(Action::Print(manual())),
-        Some(Command::Config(ConfigCommand::Show(file))) => {
-            return Ok(Action::Print(show::effective(&from_file(&file.config)?)));
+        Some(Command::Config(ConfigCommand::Show(ReadFile { file, options }))) => {
+            return Ok(Action::Print(show::effective(&from_file(file, options)?.1)));
         }
         Some(Command::Config(ConfigCommand::Schema)) => {
             return Ok(Action::Print(show::json_schema(&extensions)));
@@ -253,7 +283,7 @@ pub fn prepare_with(cli: Cli, environment: &[(String, String)]) -> Result<Action
         }
         Some(Command::Other(words)) => return Err(unknown_command(&words)),
     };
-    if options.print_config {
+    if print_config {
         return Ok(Action::Print(show::written(&loaded)));
     }
     Ok(Action::Run(Box::new(loaded)))

@@ -43,7 +43,7 @@ use serde_json::Value;
 
 pub use definitions::Definitions;
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
-pub use merge::{Argument, Overrides};
+pub use merge::{Argument, Change, Overrides};
 pub use origin::Origins;
 pub use path::KeyPath;
 pub use resolved::Resolved;

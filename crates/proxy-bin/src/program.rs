@@ -21,7 +21,7 @@ use crate::config::Loaded;
 use crate::extensions::{Extension, Extensions};
 use crate::log_level::LogLevel;
 use crate::reload::Load;
-use crate::serve::{ServeError, serve};
+use crate::serve::{Greeting, ServeError, serve};
 use crate::standard_error::StandardError;
 
 /// The program. Its command line, its configuration and its signals are those of proxyd.
@@ -113,9 +113,9 @@ fn act(cli: Cli, log_level: LogLevel) -> ExitCode {
         },
         Ok(Action::Run(loaded)) => {
             loaded.warnings.iter().for_each(|warning| complain(warning));
-            let greeting = one_line.then(|| cli::greeting(&loaded));
+            let greeting = one_line.then_some(cli::greeting as Greeting);
             let load: Load = Arc::new(move || cli::load_again(again.clone()));
-            match serve(&loaded, load, greeting.as_deref(), log_level) {
+            match serve(&loaded, load, greeting, log_level) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => failed(&error, 1),
             }

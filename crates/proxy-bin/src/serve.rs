@@ -26,6 +26,7 @@ mod takeover;
 mod tasks;
 mod upgrade;
 mod upgrading;
+mod why_not;
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ use rustix::process::Signal;
 use crate::admin::State;
 use crate::compose::exporter;
 use crate::config::resolved::Resolved;
-use crate::config::{Loaded, raw};
+use crate::config::{Loaded, plain, raw};
 use crate::log_level::LogLevel;
 use crate::reload::{Load, Reloads};
 use offered::Offered;
@@ -65,7 +66,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[non_exhaustive]
 pub enum ServeError {
     /// A listener could not be bound.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {}", why_not::why_not(.address, .source))]
     Bind {
         /// Where.
         address: String,
@@ -73,7 +74,7 @@ pub enum ServeError {
         source: io::Error,
     },
     /// An access log could not be opened.
-    #[error("cannot write the access log {path}: {source}")]
+    #[error("cannot write the access log {path}: {}", plain(.source))]
     Log {
         /// Which.
         path: String,
@@ -81,7 +82,7 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The audit log could not be opened.
-    #[error("cannot write the audit log {path}: {source}")]
+    #[error("cannot write the audit log {path}: {}", plain(.source))]
     Audit {
         /// Which.
         path: String,
@@ -89,7 +90,7 @@ pub enum ServeError {
         source: io::Error,
     },
     /// The folder of the cache can not be used.
-    #[error("cannot keep responses in {path}: {source}")]
+    #[error("cannot keep responses in {path}: {}", plain(.source))]
     Cache {
         /// Which.
         path: String,
@@ -101,6 +102,9 @@ pub enum ServeError {
     System(#[from] io::Error),
 }
 
+/// What is said once at the start; it is told whether there is an admin listener.
+pub type Greeting = fn(&Loaded, bool) -> String;
+
 /// Serves a configuration until a signal ends it. `load` loads it again, when it is asked to.
 ///
 /// # Errors
@@ -108,7 +112,7 @@ pub enum ServeError {
 pub fn serve(
     loaded: &Loaded,
     load: Load,
-    greeting: Option<&str>,
+    greeting: Option<Greeting>,
     log_level: LogLevel,
 ) -> Result<(), ServeError> {
     let begun = Begun {
@@ -133,7 +137,7 @@ struct Begun {
 async fn run(
     loaded: &Loaded,
     load: Load,
-    greeting: Option<&str>,
+    greeting: Option<Greeting>,
     log_level: LogLevel,
     begun: Begun,
 ) -> Result<(), ServeError> {
@@ -152,7 +156,8 @@ async fn run(
     let upkeep = tokio::spawn(upkeep(running.state.clone()));
     let watchdog = tokio::spawn(notify::watchdog(Arc::clone(&running.workers), took_over));
     if let Some(greeting) = greeting {
-        let _ = io::stderr().write_all(greeting.as_bytes());
+        let text = greeting(loaded, running.sockets.has_admin());
+        let _ = io::stderr().write_all(text.as_bytes());
     }
     running.state.ready(true);
     match predecessor {

@@ -10,9 +10,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::ADMIN_ADDRESS;
+use super::options::wrong;
 use crate::admin_token::made_token_path;
 use crate::config::resolved::{Address, Token};
-use crate::config::{Diagnostic, Diagnostics, KeyPath, Place};
+use crate::config::{Diagnostics, plain};
 
 /// How long the admin listener may take to accept.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,12 +39,13 @@ pub(super) enum TokenSource {
 }
 
 impl AdminListener {
-    /// From the command line: the listener's address, the file with its token, and the token of
+    /// From the command line: the listener's address and the option that names it, the file with its token, and the token of
     /// its configuration where that is known.
     ///
     /// # Errors
     /// An address that is none.
     pub(super) fn new(
+        option: &str,
         address: Option<&str>,
         token_file: Option<PathBuf>,
         known: Option<Token>,
@@ -55,8 +57,7 @@ impl AdminListener {
         };
         let Some(address) = address else {
             let message = format!("expected `ip:port` or `unix:/path`, found `{text}`");
-            let place = Place::CommandLine("--admin".to_owned());
-            return Err(vec![Diagnostic::error(&KeyPath::root(), message).at(place)].into());
+            return Err(vec![wrong(option, message)].into());
         };
         let token = match (token_file, known) {
             (Some(file), _) => TokenSource::File(file),
@@ -122,7 +123,7 @@ impl AdminListener {
 #[non_exhaustive]
 pub enum AdminError {
     /// The token could not be read.
-    #[error("cannot read the admin token {}: {source}; --token-file names another", .path.display())]
+    #[error("cannot read the admin token {}: {}; the proxyd that listens there writes it at its start, and --token-file names another", .path.display(), plain(.source))]
     Token {
         /// Its file.
         path: PathBuf,
@@ -130,7 +131,7 @@ pub enum AdminError {
         source: io::Error,
     },
     /// The admin listener could not be asked.
-    #[error("cannot ask proxyd on {address}: {source}")]
+    #[error("cannot ask proxyd on {address}: {}{}", plain(.source), whether_it_runs(.source))]
     Admin {
         /// Where it should be.
         address: String,
@@ -145,6 +146,17 @@ pub enum AdminError {
         /// What it said.
         reason: String,
     },
+}
+
+/// The likely reason why nobody answers.
+fn whether_it_runs(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
+            "; nothing listens there: is proxyd running?"
+        }
+        io::ErrorKind::PermissionDenied => "; ask as the user that it runs as",
+        _ => "",
+    }
 }
 
 impl AdminError {

@@ -9,6 +9,8 @@ use clap::{Args, Subcommand};
 use proxy_observe::audit::Head;
 use proxy_observe::audit::verify::{Report, Verifier};
 
+use crate::config::plain;
+
 const EXAMPLES: &str = "\
 Examples:
   proxyd audit verify audit.jsonl audit.jsonl.1 audit.jsonl.2
@@ -61,8 +63,7 @@ pub struct Verified {
 pub fn verify(order: &AuditVerify) -> io::Result<Verified> {
     let mut verifier = Verifier::new().keyed_from(order.keyed_from);
     if let Some(key) = &order.key {
-        let named = |error: io::Error| io::Error::other(format!("{}: {error}", key.display()));
-        verifier = verifier.key(key).map_err(named)?;
+        verifier = verifier.key(key).map_err(|error| unread(key, &error))?;
     }
     let mut expected = order.expect.clone();
     if let Some(file) = &order.heads {
@@ -71,16 +72,21 @@ pub fn verify(order: &AuditVerify) -> io::Result<Verified> {
     for head in &expected {
         verifier = verifier.expect(*head);
     }
-    let report = verifier.verify(&order.files)?;
+    let unread = |error: io::Error| io::Error::other(format!("cannot read {}", plain(&error)));
+    let report = verifier.verify(&order.files).map_err(unread)?;
     let intact = report.broken.is_none();
     Ok(Verified { text: told(&report, order, expected.len()), intact })
+}
+
+fn unread(file: &Path, error: &io::Error) -> io::Error {
+    io::Error::other(format!("cannot read {}: {}", file.display(), plain(error)))
 }
 
 /// The last word of each line.
 fn heads(file: &Path) -> io::Result<Vec<Head>> {
     let named =
         |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", file.display()));
-    let text = fs::read_to_string(file).map_err(|error| named(&error))?;
+    let text = fs::read_to_string(file).map_err(|error| unread(file, &error))?;
     let words = text.lines().filter_map(|line| line.split_whitespace().next_back());
     words.map(|word| word.parse().map_err(|error| named(&error))).collect()
 }

@@ -6,8 +6,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use proxy_server::intercept::{AuthorityError, NewAuthority};
+
+use crate::config::plain;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,7 +36,7 @@ pub struct CaInit {
     #[arg(long, value_name = "FILE", default_value = "ca.key")]
     pub key: PathBuf,
     /// Its name, as clients show it
-    #[arg(long, value_name = "NAME", default_value = "proxyd interception")]
+    #[arg(long, value_name = "NAME", default_value = "proxyd interception", value_parser = NonEmptyStringValueParser::new())]
     pub name: String,
     /// How long it holds
     #[arg(long, value_name = "DAYS", default_value_t = 3650, value_parser = clap::value_parser!(u64).range(1..=36500))]
@@ -50,11 +53,14 @@ pub enum CaError {
     /// A name can not stand in a certificate, or signing failed.
     #[error("{0}")]
     Authority(#[from] AuthorityError),
+    /// Both in one file.
+    #[error("--cert and --key name the same file, {}; nothing was made", .0.display())]
+    SameFile(PathBuf),
     /// There is a file already.
     #[error("{} is there already; nothing was made", .0.display())]
     There(PathBuf),
     /// A file could not be written.
-    #[error("cannot write {}: {source}", .path.display())]
+    #[error("cannot write {}: {}", .path.display(), plain(.source))]
     Write {
         /// Which.
         path: PathBuf,
@@ -66,7 +72,10 @@ pub enum CaError {
 impl CaError {
     /// Whether what was asked is wrong.
     pub const fn was_told_wrong(&self) -> bool {
-        matches!(self, Self::There(_) | Self::Authority(AuthorityError::Name(_)))
+        matches!(
+            self,
+            Self::SameFile(_) | Self::There(_) | Self::Authority(AuthorityError::Name(_))
+        )
     }
 }
 
@@ -76,6 +85,9 @@ impl CaError {
 /// A file is there already or can not be written: then neither of both is left.
 pub fn make_authority(order: &CaInit) -> Result<String, CaError> {
     let CaInit { cert, key, name, days, only } = order;
+    if cert == key {
+        return Err(CaError::SameFile(cert.clone()));
+    }
     if let Some(there) = [cert, key].into_iter().find(|path| path.exists()) {
         return Err(CaError::There(there.clone()));
     }
@@ -158,5 +170,10 @@ mod tests {
         assert!(!order.key.exists());
         let error = make_authority(&self::order(folder.path(), &["a b"])).unwrap_err();
         assert!(error.was_told_wrong(), "{error}");
+        let mut order = self::order(folder.path(), &[]);
+        order.cert.clone_from(&order.key);
+        let error = make_authority(&order).unwrap_err();
+        assert!(error.was_told_wrong() && error.to_string().contains("the same file"), "{error}");
+        assert!(!order.key.exists());
     }
 }

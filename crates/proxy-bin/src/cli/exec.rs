@@ -2,17 +2,101 @@
 
 use std::collections::BTreeMap;
 
+use clap::Args;
 use proxy_exec::params::{Source, Template};
 use serde_json::{Map, Value, json};
 
 use super::EXEC_ADDRESS;
-use super::options::{ExecMode, argument};
-use crate::config::{Argument, Diagnostic, Diagnostics, KeyPath, Place};
+use super::options::{ServeOptions, argument, told, wrong};
+use crate::config::{Argument, Diagnostics};
+
+const EXEC_EXAMPLES: &str = "\
+Examples:
+  proxyd exec --path /now -- date -u
+  proxyd exec --path /upper --stdin --content-type text/plain -- tr a-z A-Z
+  proxyd exec --path /count --param last=integer:1..1000 --default last=10 -- seq '{query.last}'
+  proxyd exec --path /log --stderr frames -- tail -n 20 -F app.log
+      curl -N -H 'Accept: text/event-stream' http://127.0.0.1:8080/log
+  proxyd exec --listen 127.0.0.1:8081 --path '/thumbs/{file}' --content-type image/png \\
+      --param file=path:/srv/pictures -- convert '{path.file}' -resize 320x png:-
+  proxyd exec --path /clip --content-type video/mp2t --cache-ttl 10m \\
+      --param 'size=string:[0-9]{2,4}x[0-9]{2,4}' --default size=640x360 -- \\
+      ffmpeg -loglevel warning -f lavfi -i 'testsrc2=duration=5:size={query.size}' -f mpegts pipe:1
+
+A parameter is NAME=TYPE or NAME=TYPE:RULE, and where it comes from is said by its placeholder:
+{query.NAME}, {path.NAME}, {field.NAME}, {form.NAME} or {json.NAME}.
+  integer:1..60  number:0..1.5  a range; each end may be left out
+  string:PATTERN                a regular expression for the whole value
+  enum:a,b,c                    one of these
+  path:FOLDER                   something that exists below it
+  boolean, url
+  NAME='{ type = \"string\", pattern = \"...\", secret = true }'   all keys of a configuration file
+There is no shell: each ARG is one word. A brace that is meant as itself is written twice.";
+
+/// `proxyd exec`.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = EXEC_EXAMPLES)]
+pub struct ExecMode {
+    /// Address to listen on [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// The path that runs the program; a segment in braces is a parameter [default: /]
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
+    /// A parameter, and what its values are; repeatable
+    #[arg(long, value_name = "NAME=TYPE[:RULE]")]
+    pub param: Vec<String>,
+    /// The value of a parameter that a request does not give; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub default: Vec<String>,
+    /// Give the content of the request, a POST, to the program
+    #[arg(long)]
+    pub stdin: bool,
+    /// Media type of the output [default: application/octet-stream]
+    #[arg(long, value_name = "TYPE")]
+    pub content_type: Option<String>,
+    /// Standard errors: log, merge, frames or discard [default: log]
+    #[arg(long, value_name = "WHERE")]
+    pub stderr: Option<String>,
+    /// Variable of this environment that the program gets; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub pass_env: Vec<String>,
+    /// Runs at a time [default: 16]
+    #[arg(long, value_name = "N")]
+    pub runs: Option<u64>,
+    /// Keep the output for this long; equal requests share a run
+    #[arg(long, value_name = "TIME")]
+    pub cache_ttl: Option<String>,
+    /// Compress the output
+    #[arg(long)]
+    pub compress: bool,
+    /// The program and its arguments
+    #[arg(last = true, required = true, num_args = 1.., value_names = ["PROGRAM", "ARG"])]
+    pub command: Vec<String>,
+    /// What every command that serves takes.
+    #[command(flatten)]
+    pub serve: ServeOptions,
+}
 
 impl ExecMode {
     pub(super) fn arguments(&self) -> Vec<Argument> {
         let listen = self.listen.as_deref();
-        listen.map(|a| argument("--listen", "listeners.web.address", a)).into_iter().collect()
+        let listen = listen.map(|a| argument("--listen", "listeners.web.address", a));
+        let told = [
+            ("PROGRAM", "exec.program", true),
+            ("ARG", "exec.args", self.command.len() > 1),
+            ("--path", "match", self.path.is_some()),
+            ("--param", "exec.params", !self.param.is_empty()),
+            ("--content-type", "exec.content_type", self.content_type.is_some()),
+            ("--stderr", "exec.stderr", self.stderr.is_some()),
+            ("--pass-env", "exec.pass_env", !self.pass_env.is_empty()),
+            ("--runs", "exec.limits", self.runs.is_some()),
+            ("--cache-ttl", "cache", self.cache_ttl.is_some()),
+        ]
+        .into_iter()
+        .filter(|(_, _, given)| *given)
+        .map(|(option, key, _)| told(option, &format!("routes[0].{key}")));
+        listen.into_iter().chain(told).collect()
     }
 }
 
@@ -139,10 +223,6 @@ fn params(
         }
     }
     if found.is_empty() { Ok(params) } else { Err(found.into()) }
-}
-
-fn wrong(option: &str, message: String) -> Diagnostic {
-    Diagnostic::error(&KeyPath::root(), message).at(Place::CommandLine(option.to_owned()))
 }
 
 /// The name of a parameter, and its keys but for `in`.

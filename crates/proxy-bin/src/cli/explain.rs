@@ -2,11 +2,57 @@
 //! process.
 
 use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
 
-use super::Explain;
+use clap::Args;
+
 use super::ask::{AdminError, AdminListener};
 use crate::config::{Diagnostic, Diagnostics, KeyPath, Loaded, Place, Resolved};
 use crate::explain::{Explainer, Explanation, Question, QuestionError};
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  proxyd explain --config proxyd.toml GET http://www.example.com/a?b=c
+  proxyd explain --config proxyd.toml GET http://a.test/ --from 192.0.2.7 -H 'Cookie: a=b'
+  proxyd explain --config forward.toml CONNECT 10.0.0.1:443
+  proxyd explain --admin 127.0.0.1:9901 GET http://www.example.com/logo.svg --json";
+
+/// `proxyd explain`.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub struct Explain {
+    /// Address of the admin listener of a running process, which is asked instead of a file
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<String>,
+    /// The file whose layers are asked; with `--admin` only its token is used
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The method
+    #[arg(value_name = "METHOD")]
+    pub method: String,
+    /// The URL as a client has it; HOST:PORT for CONNECT
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// The listener [default: the only one, or the first that fits]
+    #[arg(long, value_name = "NAME")]
+    pub listener: Option<String>,
+    /// Who connects [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub peer: Option<IpAddr>,
+    /// The client in whose name the peer, or the first trusted proxy, asks
+    #[arg(long, value_name = "IP")]
+    pub from: Option<IpAddr>,
+    /// A field of the request; repeatable
+    #[arg(long, short = 'H', value_name = "Name: value")]
+    pub field: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// File with the token of the admin listener [default: the one that it made at start]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
 
 /// What is asked, of whom.
 #[derive(Debug)]
@@ -31,16 +77,17 @@ impl ExplainOrder {
     /// A file that can not be used, an admin address that is none, or neither.
     pub(super) fn new(
         options: &Explain,
-        admin: Option<&str>,
+        before: Option<&str>,
         load: impl FnOnce(&std::path::Path) -> Result<Loaded, Diagnostics>,
     ) -> Result<Self, Diagnostics> {
+        let admin = options.admin.as_deref().or(before);
         let resolved = options.config.as_deref().map(load).transpose()?.map(|l| l.resolved);
         let whom = match (admin, resolved) {
             (None, Some(resolved)) => Whom::File(Box::new(resolved)),
             (Some(_), resolved) => {
                 let token = resolved.and_then(|resolved| resolved.admin?.token);
                 let file = options.token_file.clone();
-                Whom::Process(AdminListener::new(admin, file, token)?)
+                Whom::Process(AdminListener::new("--admin", admin, file, token)?)
             }
             (None, None) => {
                 let message =
@@ -114,8 +161,6 @@ pub fn explain(order: &ExplainOrder) -> Result<String, ExplainError> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use clap::Parser as _;
 
     use super::*;

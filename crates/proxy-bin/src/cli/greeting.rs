@@ -6,8 +6,9 @@ use crate::config::Loaded;
 use crate::config::raw::{Exec, ParamSource, Role, Route};
 use crate::config::resolved::Address;
 
-/// What listens where, and one line to try it with.
-pub fn greeting(loaded: &Loaded) -> String {
+/// What listens where, and one line to try it with. An admin listener that nobody asked for may
+/// not be there.
+pub fn greeting(loaded: &Loaded, has_admin: bool) -> String {
     let resolved = &loaded.resolved;
     let mut text = format!("proxyd {}\n", env!("CARGO_PKG_VERSION"));
     let mut line = |what: &str, address: &Address| {
@@ -20,7 +21,7 @@ pub fn greeting(loaded: &Loaded) -> String {
         };
         listener.addresses.iter().for_each(|address| line(what, address));
     }
-    resolved.admin.iter().for_each(|admin| line("admin", &admin.address));
+    resolved.admin.iter().filter(|_| has_admin).for_each(|admin| line("admin", &admin.address));
     resolved.probe.iter().for_each(|probe| line("probe", probe));
     let first = resolved.listeners.first();
     let tcp = first.and_then(|listener| {

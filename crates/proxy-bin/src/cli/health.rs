@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::ask::{AdminError, AdminListener};
+use super::options::Asked;
 use crate::config::Diagnostics;
 
 const EXAMPLES: &str = "\
@@ -23,6 +24,9 @@ pub struct Health {
     /// Ask only whether it lives, not whether it is ready to serve
     #[arg(long)]
     pub live: bool,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub asked: Asked,
 }
 
 /// What is asked, of whom.
@@ -37,9 +41,12 @@ impl HealthOrder {
     ///
     /// # Errors
     /// An address that is none.
-    pub fn new(options: &Health, admin: Option<&str>) -> Result<Self, Diagnostics> {
-        let address = options.probe.as_deref().or(admin);
-        let listener = AdminListener::new(address, None, None)?;
+    pub fn new(options: &Health, before: Option<&str>) -> Result<Self, Diagnostics> {
+        let (option, address) = match options.probe.as_deref() {
+            Some(probe) => ("--probe", Some(probe)),
+            None => ("--admin", options.asked.admin.as_deref().or(before)),
+        };
+        let listener = AdminListener::new(option, address, None, None)?;
         Ok(Self { listener, path: if options.live { "/livez" } else { "/readyz" } })
     }
 }
@@ -73,7 +80,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).unwrap();
             String::from_utf8(head).unwrap()
         });
-        let options = Health { probe: Some(address), live };
+        let options = Health { probe: Some(address), live, ..Health::default() };
         let result = health(&HealthOrder::new(&options, Some("127.0.0.1:1")).unwrap());
         (server.join().unwrap(), result)
     }
@@ -93,9 +100,13 @@ mod tests {
         let (_, result) = asked("HTTP/1.1 503 No\r\n\r\n{\"ready\":false}", false);
         let error = result.unwrap_err().to_string();
         assert!(error.contains("503") && error.contains("{\"ready\":false}"), "{error}");
-        let nobody = Health { probe: Some("127.0.0.1:1".to_owned()), live: false };
+        let nobody = Health { probe: Some("127.0.0.1:1".to_owned()), ..Health::default() };
         let error = health(&HealthOrder::new(&nobody, None).unwrap()).unwrap_err();
         assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
-        assert!(HealthOrder::new(&Health::default(), Some("nowhere")).is_err());
+        let wrong = HealthOrder::new(&Health::default(), Some("nowhere")).unwrap_err();
+        assert!(wrong.to_string().starts_with("command line --admin: "), "{wrong}");
+        let wrong = Health { probe: Some("nowhere".to_owned()), ..Health::default() };
+        let wrong = HealthOrder::new(&wrong, Some("127.0.0.1:1")).unwrap_err();
+        assert!(wrong.to_string().starts_with("command line --probe: "), "{wrong}");
     }
 }

@@ -4,12 +4,43 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use serde_json::Value;
 
-use super::PolicyTest;
 use crate::config::{Diagnostic, Diagnostics, KeyPath, Loaded};
 use crate::explain::Explainer;
 use crate::policy_test::{Outcome, Report, Suite, judge};
+
+const TEST_EXAMPLES: &str = "\
+Examples:
+  proxyd test policy.toml
+  proxyd test --config new.toml tests/*.toml
+
+policy.toml:
+  config = \"proxyd.toml\"
+
+  [[tests]]
+  name = \"uploads are refused\"
+  request = \"PUT http://share.test/file\"
+  from = \"192.0.2.7\"
+  expect = { verdict = \"deny\", status = 403, rule = \"no-uploads\" }
+
+The exit status is 0 where all is as expected, 1 where something is not, 2 where a file is wrong.";
+
+/// `proxyd test`.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = TEST_EXAMPLES)]
+pub struct PolicyTest {
+    /// The files of tests: TOML, or JSON by their ending
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The configuration to test [default: the one that each file names]
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON: an object for each test, with everything that was decided
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Files of tests, and the configurations that they are about.
 #[derive(Debug)]

@@ -1,10 +1,53 @@
 //! `proxyd purge`: asks a running process, through its admin listener, to remove stored responses.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use serde_json::{Map, Value};
 
-use super::Purge;
 use super::ask::{AdminError, AdminListener};
+use super::options::Asked;
 use crate::config::Diagnostics;
+
+const PURGE_EXAMPLES: &str = "\
+Examples:
+  proxyd purge http://www.example.com/logo.svg
+  proxyd purge --prefix http://www.example.com/static/ --dry-run
+  proxyd purge --tag product-17 --soft";
+
+/// `proxyd purge`.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = PURGE_EXAMPLES)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["url", "prefix", "tag", "host", "all"]))]
+pub struct Purge {
+    /// Every response stored for this URL
+    #[arg(value_name = "URL")]
+    pub url: Option<String>,
+    /// What is stored for URLs that begin so: http://HOST/PATH...
+    #[arg(long, value_name = "URL")]
+    pub prefix: Option<String>,
+    /// What the origin server has given this tag
+    #[arg(long, value_name = "TAG")]
+    pub tag: Option<String>,
+    /// What is stored for a host, or for HOST:PORT
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// Everything
+    #[arg(long)]
+    pub all: bool,
+    /// Mark it stale instead of removing it: it is validated before its next use
+    #[arg(long)]
+    pub soft: bool,
+    /// Only count it
+    #[arg(long)]
+    pub dry_run: bool,
+    /// File with the token of the admin listener [default: the one that it made at start]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub asked: Asked,
+}
 
 /// What is asked, of whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +61,9 @@ impl PurgeOrder {
     ///
     /// # Errors
     /// An admin address that is none.
-    pub fn new(options: &Purge, admin: Option<&str>) -> Result<Self, Diagnostics> {
-        let admin = AdminListener::new(admin, options.token_file.clone(), None)?;
+    pub fn new(options: &Purge, before: Option<&str>) -> Result<Self, Diagnostics> {
+        let admin = options.asked.admin.as_deref().or(before);
+        let admin = AdminListener::new("--admin", admin, options.token_file.clone(), None)?;
         let mut request = Map::new();
         for (key, value) in [
             ("url", &options.url),
@@ -61,7 +105,6 @@ pub fn purge(order: &PurgeOrder) -> Result<String, AdminError> {
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
-    use std::path::PathBuf;
     use std::thread;
 
     use clap::Parser as _;

@@ -48,9 +48,11 @@ fn without_arguments_it_is_a_forward_proxy_for_this_machine() {
     assert_eq!((admin.address.to_string().as_str(), admin.optional), ("127.0.0.1:9901", true));
     assert!(loaded.resolved.access_log.is_some() && loaded.resolved.metrics);
     assert!(loaded.warnings.is_empty() && loaded.sources.is_empty());
-    let greeting = greeting(&loaded);
+    let greeting = greeting(&loaded, true);
     assert!(greeting.contains("forward proxy  127.0.0.1:3128"), "{greeting}");
     assert!(greeting.ends_with("try: curl -x http://127.0.0.1:3128 https://example.com/\n"));
+    // Somebody else has its address.
+    assert!(!super::greeting(&loaded, false).contains("admin"));
 }
 
 #[test]
@@ -197,7 +199,7 @@ fn a_certificate_comes_with_its_key() {
     let files = "--tls-cert /nowhere/a.pem --tls-key /nowhere/a.key";
     let cannot = |key: &str, file: &str| {
         format!(
-            "command line --tls-cert: error: listeners.web.tls.certificates[0].{key}: \
+            "command line --tls-{key}: error: listeners.web.tls.certificates[0].{key}: \
              cannot read /nowhere/{file}: No such file or directory"
         )
     };
@@ -205,6 +207,66 @@ fn a_certificate_comes_with_its_key() {
         errors(&format!("proxyd reverse --to https://a {files}")),
         [cannot("cert", "a.pem"), cannot("key", "a.key")]
     );
+}
+
+/// Options are those of the command: what would do nothing is an error, wherever it stands.
+#[test]
+fn options_that_a_command_has_no_use_for_are_refused() {
+    use clap::CommandFactory as _;
+    for (line, option) in [
+        ("proxyd --admin 127.0.0.1:1 ca init", "--admin"),
+        ("proxyd --workers 2 purge --all", "--workers"),
+        ("proxyd --print-config check a.toml", "--print-config"),
+    ] {
+        let expected = format!("command line {option}: error: no option of this command");
+        assert_eq!(errors(line), [expected], "{line}");
+    }
+    for line in ["ca init --admin 127.0.0.1:1", "purge --all --workers 2", "check a --print-config"]
+    {
+        let words = format!("proxyd {line}");
+        assert!(Cli::try_parse_from(words.split(' ')).is_err(), "{line}");
+    }
+    let mut root = Cli::command();
+    root.build();
+    for name in ["ca", "audit", "completions", "man", "test"] {
+        let command = root.find_subcommand_mut(name).unwrap();
+        let help = command.render_long_help().to_string();
+        assert!(!help.contains("--workers") && !help.contains("--admin"), "{help}");
+    }
+    // Before the command or after it is the same where it has one.
+    for line in ["proxyd --workers 3 forward", "proxyd forward --workers 3"] {
+        assert_eq!(loaded(line).resolved.server.workers, Some(3), "{line}");
+    }
+    let text = printed("proxyd --print-config --admin off forward");
+    assert!(text.contains("[listeners.forward]") && !text.contains("[admin]"), "{text}");
+}
+
+#[test]
+fn a_file_is_named_with_its_option_or_without() {
+    let text = "[listeners.web]\naddress = \"127.0.0.1:80\"\nrole = \"gateway\"\n";
+    let folder = Folder::new(&[("a.toml", text)]);
+    let file = folder.path("a.toml");
+    for option in ["", "-c ", "--config "] {
+        let line = format!("{option}{}", file.display());
+        assert_eq!(loaded(&format!("proxyd run {line}")).resolved.listeners.len(), 1, "{line}");
+        assert!(printed(&format!("proxyd check {line}")).contains("ok: 1 listener"), "{line}");
+        assert!(printed(&format!("proxyd config show {line}")).contains("127.0.0.1:80"), "{line}");
+    }
+    for line in ["proxyd run", "proxyd check a.toml -c b.toml"] {
+        assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn an_authority_has_both_of_its_files() {
+    for line in [
+        "proxyd forward --intercept a.test",
+        "proxyd forward --intercept-ca-cert a --intercept a.test",
+        "proxyd forward --intercept-ca-key a",
+        "proxyd ca init --name=",
+    ] {
+        assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
+    }
 }
 
 #[test]
@@ -255,7 +317,7 @@ fn a_program_is_one_route_and_its_parameters_are_typed() {
     assert!(exec.params["mode"].secret);
     let resolved = loaded.resolved.routes[0].exec.as_ref().unwrap();
     assert_eq!((resolved.limits.runs, resolved.args.len()), (2, 3));
-    let greeting = greeting(&loaded);
+    let greeting = greeting(&loaded, true);
     assert!(greeting.ends_with("try: curl 'http://127.0.0.1:81/clips/{id}'\n"), "{greeting}");
 }
 
@@ -264,7 +326,7 @@ fn a_program_with_input_is_asked_by_post() {
     let upper = loaded("proxyd exec --stdin -- tr a-z A-Z");
     assert_eq!(upper.raw.routes[0].matches.methods, ["POST"]);
     assert_eq!(upper.resolved.listeners[0].addresses[0].to_string(), "127.0.0.1:8080");
-    let text = greeting(&upper);
+    let text = greeting(&upper, true);
     assert!(text.ends_with("try: curl --data-binary @FILE http://127.0.0.1:8080/\n"), "{text}");
     let form = loaded("proxyd exec --param a=boolean -- echo {form.a}");
     assert_eq!(form.raw.routes[0].matches.methods, ["POST"]);
@@ -292,8 +354,11 @@ fn what_is_wrong_with_a_parameter_is_told() {
         ("--param a=integer --default a=x", "echo {query.a}", "the default is refused"),
         ("--param a=string:[", "echo {query.a}", "regex"),
         ("--param a=string:.*", "sh -c {query.a}", "a placeholder where the program reads code"),
-        ("--stderr nowhere", "echo", "stderr"),
-        ("", "awk {print}", "exec.args[0]"),
+        ("--stderr nowhere", "echo", "command line --stderr: error: routes[0].exec.stderr"),
+        ("--runs 0", "echo", "command line --runs: error: routes[0].exec.limits.runs"),
+        ("--path x", "echo", "command line --path: error: routes[0].match.paths[0]"),
+        ("--cache-ttl x", "echo", "command line --cache-ttl: error: routes[0].cache.ttl"),
+        ("", "awk {print}", "command line ARG: error: routes[0].exec.args[0]"),
     ] {
         let line = format!("proxyd exec {options} -- {words}").replace("  ", " ");
         let found = errors(&line);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::ask::{AdminError, AdminListener};
+use super::options::Asked;
 use crate::config::Diagnostics;
 
 use page::Page;
@@ -23,6 +24,9 @@ pub struct Top {
     /// Print one view and end
     #[arg(long)]
     pub once: bool,
+    /// Whom to ask.
+    #[command(flatten)]
+    pub asked: Asked,
 }
 
 /// Whom to ask, and how often.
@@ -34,9 +38,10 @@ pub struct TopOrder {
 }
 
 impl Top {
-    pub(super) fn order(&self, admin: Option<&str>) -> Result<TopOrder, Diagnostics> {
+    pub(super) fn order(&self, before: Option<&str>) -> Result<TopOrder, Diagnostics> {
+        let admin = self.asked.admin.as_deref().or(before);
         Ok(TopOrder {
-            admin: AdminListener::new(admin, None, None)?,
+            admin: AdminListener::new("--admin", admin, None, None)?,
             interval: Duration::from_secs(self.interval.max(1)),
             once: self.once,
         })

@@ -44,10 +44,22 @@ impl Overrides {
 pub struct Argument {
     /// The option.
     pub option: String,
-    /// What it sets.
+    /// What it is about.
     pub path: KeyPath,
-    /// To what; `None` takes it away.
-    pub value: Option<Value>,
+    /// What it does there.
+    pub change: Change,
+}
+
+/// What an option does to a key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Sets it.
+    Set(Value),
+    /// Takes it away.
+    Remove,
+    /// Nothing: what it says stands there already, in what the mode or another option sets. That
+    /// is where it is from.
+    Told,
 }
 
 /// A merged configuration and where its values came from.
@@ -105,14 +117,19 @@ pub(super) fn merge(
     }
     for argument in &overrides.arguments {
         let place = Place::CommandLine(argument.option.clone());
-        if let Some(value) = &argument.value {
-            figment =
-                figment.merge(Layer(argument.option.clone(), nest(&argument.path, value.clone())));
+        match &argument.change {
+            Change::Set(value) => {
+                let layer = nest(&argument.path, value.clone());
+                figment = figment.merge(Layer(argument.option.clone(), layer));
+                origins.replace(&argument.path, Some(value), &place);
+            }
+            Change::Remove => origins.replace(&argument.path, None, &place),
+            Change::Told => origins.credit(&argument.path, &place),
         }
-        origins.replace(&argument.path, argument.value.as_ref(), &place);
     }
     let mut value = extract(&figment, &mut errors);
-    for argument in overrides.arguments.iter().filter(|argument| argument.value.is_none()) {
+    let removed = |argument: &&Argument| argument.change == Change::Remove;
+    for argument in overrides.arguments.iter().filter(removed) {
         argument.path.prune(&mut value);
     }
     if errors.is_empty() { Ok(Merged { value, origins }) } else { Err(errors) }
@@ -209,15 +226,18 @@ mod tests {
     #[test]
     fn the_command_line_overrides_the_environment_and_can_take_away() {
         let base = serde_json::json!({"admin": {"address": "a"}});
-        let argument = |path: &str, value: Option<Value>| Argument {
+        let argument = |path: &str, change: Change| Argument {
             option: "--x".to_owned(),
             path: KeyPath::of(path),
-            value,
+            change,
         };
         let merged = merged(
             &base,
             &[("PROXYD__SERVER__WORKERS", "4")],
-            vec![argument("server.workers", Some(2.into())), argument("admin", None)],
+            vec![
+                argument("server.workers", Change::Set(2.into())),
+                argument("admin", Change::Remove),
+            ],
         );
         assert_eq!(merged.value, serde_json::json!({"server": {"workers": 2}}));
         let place = merged.origins.exact(&KeyPath::of("server.workers"));

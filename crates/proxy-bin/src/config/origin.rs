@@ -99,6 +99,15 @@ impl Origins {
         }
     }
 
+    /// Notes that this part of what a mode, or another option, says is from there.
+    pub(super) fn credit(&mut self, path: &KeyPath, place: &Place) {
+        for (_, origin) in self.places.iter_mut().filter(|(known, _)| known.is_within(path)) {
+            if let Origin::Place(before @ (Place::BuiltIn(_) | Place::CommandLine(_))) = origin {
+                before.clone_from(place);
+            }
+        }
+    }
+
     /// Notes the places of a tree that is laid over what is there.
     pub(super) fn note(&mut self, path: &KeyPath, value: &Value, place: &Place) {
         self.places.insert(path.clone(), Origin::Place(place.clone()));

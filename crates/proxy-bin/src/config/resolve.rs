@@ -81,6 +81,7 @@ pub(super) fn resolve(
     let exec_fetch = resolver.exec_fetch(&config);
     let parents = resolver.parents(&config);
     let upstreams = resolver.upstreams(&config);
+    resolver.other_endpoints(&listeners, &upstreams);
     let table = resolver.route_table(&config);
     resolver.default_forward_auth(&config);
     let mut routes = resolver.routes(&config, &upstreams, &inspections);

@@ -47,6 +47,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<SourceFile>, Vec<Diagnostic>> {
 /// The message of an error without its number.
 pub(crate) fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
+    if error.kind() == std::io::ErrorKind::InvalidData && text.contains("UTF-8") {
+        return "it is no text in UTF-8".to_owned();
+    }
     match text.find(" (os error") {
         Some(end) => text[..end].to_owned(),
         None => text,

@@ -55,9 +55,14 @@ impl Spanned {
             let span = table.span();
             return Ok(Self { span, node: toml_table(table.into_inner(), text) });
         }
-        let error = |error: toml::de::Error| SyntaxError {
-            offset: error.span().map_or(0, |span| span.start),
-            message: error.message().trim().replace('\n', ", "),
+        let error = |error: toml::de::Error| {
+            let message = error.message().trim().replace('\n', ", ");
+            let named = error.span().and_then(|span| text.get(span));
+            let message = match named {
+                Some(key) if message == "duplicate key" => format!("{message} `{key}`"),
+                _ => message,
+            };
+            SyntaxError { offset: error.span().map_or(0, |span| span.start), message }
         };
         Err(errors.into_iter().map(error).collect())
     }

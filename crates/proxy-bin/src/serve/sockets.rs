@@ -29,6 +29,7 @@ pub(super) const PROBE: &str = "probe";
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     open: BTreeMap<Key, Open>,
+    has_admin: bool,
     /// Those of the configuration before that are about to be closed, while others are bound.
     going: Vec<Bound>,
     #[cfg(feature = "http3")]
@@ -84,7 +85,10 @@ impl Sockets {
             match sockets.add(ADMIN, &admin.address, false, known, offered) {
                 // A one-line mode opens it unasked: a second one beside it works without.
                 Err(error) if admin.optional => tracing::warn!(%error, "no admin listener"),
-                added => added?,
+                added => {
+                    added?;
+                    sockets.has_admin = true;
+                }
             }
         }
         if let Some(address) = &config.probe {
@@ -155,6 +159,11 @@ impl Sockets {
     /// The one of an owner at an address.
     pub(super) fn get(&self, owner: &str, address: &Address) -> Option<&Open> {
         self.open.get(&key(owner, address))
+    }
+
+    /// Whether there is an admin listener: one that nobody asked for may be missing.
+    pub(super) fn has_admin(&self) -> bool {
+        self.has_admin
     }
 
     /// Where they listen, with the ports that the system chose.

@@ -37,7 +37,10 @@ pub enum CertificateError {
         number: usize,
     },
     /// The file of the key holds something else.
-    #[error("there is no private key in PEM form in the key file; one with a password is not read")]
+    #[error(
+        "there is no private key in PEM form in the key file; is it that of the \
+             certificate, or has the key a password?"
+    )]
     NoKey,
     /// The key is of a kind that is not supported.
     #[error("the key can not be used: {0}")]

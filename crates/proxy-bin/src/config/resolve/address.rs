@@ -1,5 +1,6 @@
 //! Addresses and networks.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -7,7 +8,7 @@ use ipnet::IpNet;
 
 use super::Resolver;
 use crate::config::path::KeyPath;
-use crate::config::resolved::{Address, Admin, Listener};
+use crate::config::resolved::{Address, Admin, Listener, Upstream};
 
 impl Resolver<'_> {
     /// An address to listen on.
@@ -37,12 +38,50 @@ impl Resolver<'_> {
         let all: Vec<_> = admin.into_iter().chain(probe).chain(listeners).collect();
         for (address, path) in all {
             if let Some((other, first)) = seen.iter().find(|(other, _)| clash(other, &address)) {
-                let message = format!("`{address}` clashes with `{other}` of {first}");
+                let message = format!(
+                    "`{address}` clashes with `{other}` of {first}; each needs a port, or an address, of its own"
+                );
                 self.error(&path, message);
             }
             seen.push((address, path));
         }
     }
+
+    /// Warns of upstreams that are this process.
+    pub(super) fn other_endpoints(
+        &mut self,
+        listeners: &[Listener],
+        upstreams: &BTreeMap<String, Upstream>,
+    ) {
+        for (name, upstream) in upstreams {
+            let path = KeyPath::of("upstreams").key(name).key("endpoints");
+            for (index, endpoint) in upstream.endpoints.iter().enumerate() {
+                let is_met = |own: &&Listener| {
+                    let mut addresses = own.addresses.iter();
+                    endpoint.socket.is_none()
+                        && addresses.any(|own| reaches(&endpoint.host, endpoint.port, own))
+                };
+                let Some(own) = listeners.iter().find(is_met) else { continue };
+                let message = format!(
+                    "`{}` is the listener `{}` of this proxy: requests would come back, and be \
+                     refused with 508",
+                    endpoint.authority, own.name
+                );
+                self.warning(&path.index(index), message);
+            }
+        }
+    }
+}
+
+/// Whether who connects to this host and port may come to that socket.
+fn reaches(host: &str, port: u16, own: &Address) -> bool {
+    let Address::Tcp(own) = own else { return false };
+    let everywhere = own.ip().is_unspecified();
+    let here = match host.parse::<IpAddr>() {
+        Ok(ip) => ip == own.ip() || everywhere && ip.is_ipv4() == own.is_ipv4() && ip.is_loopback(),
+        Err(_) => host == "localhost" && (own.ip().is_loopback() || everywhere),
+    };
+    here && port != 0 && port == own.port()
 }
 
 /// Whether two sockets cannot both be bound.

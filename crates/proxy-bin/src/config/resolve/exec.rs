@@ -1,6 +1,7 @@
 //! Programs: found, their parameters typed, and everything checked that they check themselves.
 
 use std::env::VarError;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,7 +171,13 @@ impl Resolver<'_> {
         };
         match found {
             // Its own name: some programs are several by it.
-            Some(file) if program.contains('/') => file.to_string_lossy().into_owned(),
+            Some(file) if program.contains('/') => {
+                if file.metadata().is_ok_and(|own| own.permissions().mode() & 0o111 == 0) {
+                    let message = format!("`{program}` may be executed by nobody (`chmod +x`)");
+                    self.warning(path, message);
+                }
+                file.to_string_lossy().into_owned()
+            }
             Some(_) => program.to_owned(),
             None => {
                 self.warning(path, format!("no program `{program}` is there now"));

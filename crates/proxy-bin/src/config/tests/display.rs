@@ -30,7 +30,7 @@ fn the_effective_configuration_says_where_values_came_from() {
         arguments: vec![Argument {
             option: "--admin".into(),
             path: KeyPath::of("admin.address"),
-            value: Some("127.0.0.1:9901".into()),
+            change: Change::Set("127.0.0.1:9901".into()),
         }],
         ..Overrides::default()
     };

@@ -140,10 +140,39 @@ role = "gateway"
 "#
         ),
         [
-            "a.toml:5:11: error: listeners.a.address: `0.0.0.0:80` clashes with `127.0.0.1:80` of admin.address",
-            "a.toml:8:30: error: listeners.b.addresses[1]: `127.0.0.1:81` clashes with `127.0.0.1:81` of probe.address",
+            "a.toml:5:11: error: listeners.a.address: `0.0.0.0:80` clashes with `127.0.0.1:80` of admin.address; each needs a port, or an address, of its own",
+            "a.toml:8:30: error: listeners.b.addresses[1]: `127.0.0.1:81` clashes with `127.0.0.1:81` of probe.address; each needs a port, or an address, of its own",
         ]
     );
+}
+
+#[test]
+fn an_upstream_that_is_this_proxy_is_warned_of() {
+    let folder = Folder::new(&[(
+        "a.toml",
+        "[listeners.web]\naddresses = [\"0.0.0.0:8080\", \"[::1]:81\"]\nrole = \"gateway\"\n\
+         [upstreams.app]\n\
+         endpoints = [\"http://127.0.0.1:8081\", \"http://localhost:8080\", \"http://10.0.0.1:8080\"]\n\
+         [upstreams.six]\nendpoints = [\"http://[::1]:81\", \"http://[::1]:8080\"]\n\
+         [[routes]]\nname = \"a\"\nupstream = \"app\"\n",
+    )]);
+    let loaded = load(&folder.path("a.toml"), &Overrides::default()).unwrap();
+    let found: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+    let told = |place: &str, path: &str, host: &str| {
+        format!(
+            "a.toml:{place}: warning: upstreams.{path}: `{host}` is the listener `web` of this \
+             proxy: requests would come back, and be refused with 508"
+        )
+    };
+    let expected = [
+        told("5:39", "app.endpoints[1]", "localhost:8080"),
+        told("7:14", "six.endpoints[0]", "[::1]:81"),
+    ];
+    let found: Vec<_> = found.into_iter().map(|text| folder.relative(text)).collect();
+    for line in expected {
+        assert!(found.contains(&line), "{line}\n{found:?}");
+    }
+    assert_eq!(found.iter().filter(|line| line.contains("508")).count(), 2, "{found:?}");
 }
 
 #[test]
