@@ -133,6 +133,8 @@ pub struct Cluster {
     queue: Arc<Queue>,
     meters: Meters,
     begun: Instant,
+    /// Whether anybody looks at how long endpoints take.
+    wants_latency: bool,
     /// Whether active checks tell what they find.
     checked: AtomicBool,
     /// What took its place when its endpoints changed, and learns what is still told here.
@@ -163,13 +165,16 @@ impl Cluster {
         let members: Box<[_]> = config.members.iter().map(member).collect();
         let meters = Meters::new(&config, recorder);
         let queue = Queue::new(config.most_pending(), Arc::clone(&clock));
-        let balancer = Arc::from(balancer);
+        let balancer: Arc<dyn Balancer> = Arc::from(balancer);
+        let outlier = config.outlier.as_ref();
+        let by_latency = outlier.is_some_and(|own| own.latency_factor.is_some());
         let cluster = Self {
             queue: Arc::new(queue),
             eligible: ArcSwap::from_pointee(Eligible::default()),
             deciding: Mutex::default(),
             checked: AtomicBool::new(false),
             successor: OnceLock::new(),
+            wants_latency: by_latency || balancer.wants_latency(),
             members,
             balancer,
             clock,
@@ -265,13 +270,14 @@ impl Cluster {
     ) -> Option<usize> {
         let limit = self.config.most_in_flight();
         let (members, warming) = (&self.members, eligible.warming);
+        let nanos = if warming || self.compares_latencies() { self.nanos(now) } else { 0 };
         let offer = |indices, avoid| Offer {
             members,
             indices,
             avoid,
             limit,
-            now,
-            warming: warming.then(|| (self.nanos(now), self.config.slow_start)),
+            now: nanos,
+            slow_start: warming.then_some(self.config.slow_start),
         };
         let first = offer(&eligible.positions, avoid);
         if let Some(index) = prefer.filter(|index| first.takes(*index)) {
@@ -315,9 +321,9 @@ impl Cluster {
 
     /// Nanoseconds since the beginning, from 1 on.
     fn nanos(&self, now: Instant) -> u64 {
-        u64::try_from(now.saturating_duration_since(self.begun).as_nanos())
-            .unwrap_or(u64::MAX)
-            .saturating_add(1)
+        let passed = now.saturating_duration_since(self.begun);
+        let whole = passed.as_secs().saturating_mul(1_000_000_000);
+        whole.saturating_add(u64::from(passed.subsec_nanos()) + 1)
     }
 
     fn lock(&self) -> MutexGuard<'_, ()> {

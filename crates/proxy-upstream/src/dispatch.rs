@@ -20,23 +20,24 @@
 
 mod body;
 mod lasting;
+mod sending;
 mod sticky;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
-use http::header::SET_COOKIE;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use proxy_core::{Body, ErrorKind, Exchange, ProxyError, Retry};
 use tower_service::Service;
 
-use crate::cluster::{Call, Cluster, Outcome, Overflow, Permit, Refused};
+use crate::cluster::{Call, Cluster, Overflow, Permit, Refused};
 use crate::priority::Priority;
 use crate::retry::{Attempts, Tried};
+
+use sending::{Held, Sending};
 
 pub(crate) use lasting::{Busy, Lasting};
 pub use sticky::Sticky;
@@ -130,32 +131,26 @@ impl<D: Dispatch> Balanced<D> {
         asked.prefer.or_else(|| self.shared.cluster.foresee(asked.key))
     }
 
-    fn send(
-        &self,
-        request: Request<Body>,
-        mut permit: Permit,
-        asked: &Asked,
-    ) -> Sending<D::Future> {
+    fn send(&self, request: Request<Body>, mut permit: Permit, asked: Asked) -> Sending<D::Future> {
         let Shared { cluster, sticky, endpoints } = &*self.shared;
         let index = permit.index();
         let cookie = sticky.as_ref().filter(|_| asked.prefer != Some(index)).and_then(|sticky| {
             let scheme = Exchange::of(&request).map_or("http", |own| own.connection().scheme);
             sticky.cookie(cluster.identity(index), scheme == "https")
         });
-        if let Some(tried) = &asked.tried {
-            tried.begin(&permit);
-        }
         if !request.body().is_empty() && request.body().as_bytes().is_none() {
             permit.depends_on_client();
         }
         let exchange = Exchange::of(&request).cloned();
-        // What is here need not be waited for.
-        let whole_since = permit.is_measured().then(|| permit.started());
-        let attempt = match &asked.tried {
+        let tried = asked.tried;
+        if let Some(tried) = &tried {
+            tried.begin(&permit);
+        }
+        let attempt = match &tried {
             Some(tried) => endpoints.dispatch_attempt(index, request, tried),
             None => endpoints.dispatch(index, request),
         };
-        Sending { attempt, held: Held { permit: Some(permit), exchange, whole_since }, cookie }
+        Sending::new(attempt, Held::new(permit, tried, exchange), cookie)
     }
 }
 
@@ -207,7 +202,7 @@ impl<D: Dispatch> Balanced<D> {
             _ => Err(Refused::AllFull),
         };
         let state = match admitted {
-            Ok(permit) => State::Sending { sending: self.send(request, permit, &asked) },
+            Ok(permit) => State::Sending { sending: self.send(request, permit, asked) },
             Err(Refused::NoneInService) => {
                 self.shared.cluster.overflowed(Overflow::NoneInService, asked.class);
                 State::Refused { error: Some(none_in_service()) }
@@ -236,7 +231,7 @@ impl<D: Dispatch> Balanced<D> {
             () = clock.sleep_until(deadline) => Err(Overflow::QueueTimeout),
         };
         match admitted {
-            Ok(permit) => self.send(request, permit, &asked).await,
+            Ok(permit) => self.send(request, permit, asked).await,
             Err(why) => {
                 self.shared.cluster.overflowed(why, asked.class);
                 let full = |detail| {
@@ -332,89 +327,6 @@ where
                 Poll::Ready(Err(error.take().unwrap_or_else(none_in_service)))
             }
         }
-    }
-}
-
-pin_project! {
-    // An attempt at an endpoint.
-    struct Sending<F> {
-        #[pin]
-        attempt: F,
-        held: Held,
-        cookie: Option<HeaderValue>,
-    }
-}
-
-/// The place of an attempt, and for whom it is.
-struct Held {
-    permit: Option<Permit>,
-    exchange: Option<Exchange>,
-    /// Since when the endpoint has, or could have, all of the request.
-    whole_since: Option<Instant>,
-}
-
-impl Held {
-    /// Looks whether the client has sent all of its content.
-    fn look(&mut self) {
-        let (None, Some(permit), Some(exchange)) = (self.whole_since, &self.permit, &self.exchange)
-        else {
-            return;
-        };
-        if exchange.is_request_whole() {
-            self.whole_since = Some(permit.cluster().clock().now());
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let (Some(permit), Some(exchange)) = (&self.permit, &self.exchange) else { return };
-        if exchange.error() != Some(ErrorKind::HttpResponseTimeout) {
-            return;
-        }
-        // It was given up on for the whole time that its route has. Where most of that went to the
-        // client's content, a queue or another endpoint, this one is not to blame.
-        let Some(since) = self.whole_since else { return };
-        let now = permit.cluster().clock().now();
-        let all = now.saturating_duration_since(exchange.started());
-        if now.saturating_duration_since(since) * 2 >= all {
-            permit.report(Outcome::Failed);
-        }
-    }
-}
-
-impl<F> Future for Sending<F>
-where
-    F: Future<Output = Result<Response<Body>, ProxyError>>,
-{
-    type Output = Result<Response<Body>, ProxyError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let Poll::Ready(result) = this.attempt.poll(cx) else {
-            this.held.look();
-            return Poll::Pending;
-        };
-        let Some(permit) = this.held.permit.take() else { return Poll::Ready(result) };
-        match &result {
-            Ok(response) => permit.answered(response.status()),
-            Err(error) => permit.report(Outcome::of_error(error)),
-        }
-        Poll::Ready(result.map(|mut response| {
-            let cookie = this.cookie.take();
-            if let Some(cookie) = cookie.filter(|_| !sticky::is_for_all(response.headers())) {
-                response.headers_mut().append(SET_COOKIE, cookie);
-            }
-            match response.extensions_mut().remove::<Lasting>() {
-                // The connection knows best how long it is busy.
-                Some(lasting) => lasting.keep(permit),
-                None => {
-                    let content = std::mem::take(response.body_mut());
-                    *response.body_mut() = body::holding(content, permit);
-                }
-            }
-            response
-        }))
     }
 }
 

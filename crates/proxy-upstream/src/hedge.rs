@@ -231,6 +231,7 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = ProxyError> + Clone,
 {
     let tried = request.extensions_mut().get_or_insert_default::<Tried>().clone();
+    tried.ask();
     let exchange = Exchange::of(&request).cloned();
     let again = another(&request);
     let mut other = inner.clone();
@@ -269,6 +270,7 @@ where
         again.extensions_mut().insert(own.clone());
     }
     poll_fn(|cx| other.poll_ready(cx)).await?;
+    tried.stay();
     let mut second = pin!(other.call(again));
     let (mut failed, mut second_failed) = (None, false);
     let (result, won) = poll_fn(|cx| {

@@ -62,7 +62,7 @@ use crate::ForwardFuture;
 use crate::balance::Random;
 use crate::buffer::Stored;
 use crate::connection::is_idempotent;
-use course::Course;
+use course::{Course, moves};
 use meters::Meters;
 use replay::Replay;
 
@@ -235,7 +235,7 @@ where
         *request.body_mut() = body;
         let idempotent = is_idempotent(request.method());
         let exchange = Exchange::of(&request).cloned();
-        let tried = Tried::new(most > 0);
+        let tried = Tried::new(most > 0, moves(&self.shared, idempotent, most == 0));
         // The service that was polled has the first attempt, at once: most requests have no other.
         let inner = self.inner.clone();
         let attempt = H::begin(&mut self.inner, request, &tried, most == 0);

@@ -43,7 +43,8 @@ pub struct Candidate {
     /// Requests whose response is not whole.
     pub in_flight: usize,
     /// The time to a response's head, peaks kept for a while; faded by
-    /// age; `None` before the first one, and long after the last.
+    /// age; `None` before the first one, and long after the last, and where nobody
+    /// [wants](crate::balance::Balancer::wants_latency) to know.
     pub latency: Option<Duration>,
 }
 

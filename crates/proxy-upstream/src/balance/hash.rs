@@ -68,6 +68,10 @@ impl Balancer for BoundedHash {
     fn name(&self) -> &'static str {
         "hash"
     }
+
+    fn wants_latency(&self) -> bool {
+        false
+    }
 }
 
 /// A number of a key and an endpoint, above 0 and below 1.

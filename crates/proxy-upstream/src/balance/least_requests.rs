@@ -25,6 +25,10 @@ impl Balancer for LeastRequests {
     fn name(&self) -> &'static str {
         "least_requests"
     }
+
+    fn wants_latency(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

@@ -18,6 +18,10 @@ impl Balancer for RoundRobin {
     fn name(&self) -> &'static str {
         "round_robin"
     }
+
+    fn wants_latency(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

@@ -20,6 +20,10 @@ impl Balancer for TwoChoices {
     fn name(&self) -> &'static str {
         "two_choices"
     }
+
+    fn wants_latency(&self) -> bool {
+        false
+    }
 }
 
 /// Two open positions, different ones if there are.

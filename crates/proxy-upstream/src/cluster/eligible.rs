@@ -189,9 +189,10 @@ pub(super) struct Offer<'a> {
     pub(super) avoid: &'a [usize],
     /// Requests that any may have at a time; its own limit may be lower.
     pub(super) limit: usize,
-    pub(super) now: Instant,
-    /// Now, where one of them may be warming up, and how long that takes.
-    pub(super) warming: Option<(u64, Duration)>,
+    /// Nanoseconds of the cluster, where that matters.
+    pub(super) now: u64,
+    /// How long a slow start takes, where one of them may be in it.
+    pub(super) slow_start: Option<Duration>,
 }
 
 impl Offer<'_> {
@@ -249,6 +250,6 @@ impl View for Offer<'_> {
     }
 
     fn warmth(&self, position: usize) -> f64 {
-        self.warming.map_or(1.0, |(now, slow_start)| self.member(position).warmth(now, slow_start))
+        self.slow_start.map_or(1.0, |whole| self.member(position).warmth(self.now, whole))
     }
 }

@@ -1,7 +1,11 @@
 //! How long an endpoint takes to answer: a moving mean that keeps peaks for a while.
+//!
+//! Every request reads it and writes it, so nothing is locked. Where two write at once one of them is
+//! forgotten, and a reader may see the time of another measurement than the mean: it is a guess about
+//! what comes anyway. Times are nanoseconds of the cluster, from 1 on.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// In this time a peak has lost two thirds of its weight.
 const DECAY: Duration = Duration::from_secs(10);
@@ -13,12 +17,12 @@ const FORGOTTEN: Duration = Duration::from_secs(50);
 /// again that is forgotten soon.
 const WORST: f64 = 10.0;
 
-/// What one that has never answered is taken for at most, in seconds, however often it fails.
-const NEVER_ANSWERED: f64 = 1.0;
+/// What one that has never answered is taken for at most, in nanoseconds, however often it fails.
+const NEVER_ANSWERED: f64 = 1e9;
 
-/// What is left after so many seconds of what is measured now.
-fn decayed(seconds: f64) -> f64 {
-    let past = seconds / DECAY.as_secs_f64();
+/// What is left after so many nanoseconds of what is measured now.
+fn decayed(nanos: u64) -> f64 {
+    let past = nanos as f64 * (1.0 / DECAY.as_nanos() as f64);
     match past {
         // Most looks come soon after the last one: exact to a millionth, and cheaper.
         0.0..0.01 => 1.0 - past + past * past / 2.0,
@@ -26,80 +30,78 @@ fn decayed(seconds: f64) -> f64 {
     }
 }
 
-fn seconds(seconds: f64) -> Duration {
-    Duration::from_secs_f64(seconds.clamp(0.0, 1e6))
+#[derive(Debug, Default)]
+pub(super) struct Latency {
+    /// Of all that ended.
+    all: Mean,
+    /// Of answers alone.
+    answers: Mean,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Latency(Mutex<Means>);
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Means {
-    /// Of all that ended.
-    all: Option<Mean>,
-    /// Of answers alone.
-    answers: Option<Mean>,
-}
-
-#[derive(Clone, Copy, Debug)]
 struct Mean {
-    seconds: f64,
-    at: Instant,
+    /// The bits of a number of nanoseconds.
+    nanos: AtomicU64,
+    /// When it was measured; 0: never.
+    at: AtomicU64,
 }
 
 impl Mean {
-    /// With a new measurement: a longer one counts at once, a shorter one little by little.
-    fn with(old: Option<Self>, new: f64, now: Instant) -> Self {
-        let seconds = match old {
-            Some(old) if new < old.seconds => {
-                let keep = decayed(now.saturating_duration_since(old.at).as_secs_f64());
-                old.seconds * keep + new * (1.0 - keep)
+    fn get(&self) -> Option<(f64, u64)> {
+        match self.at.load(Ordering::Relaxed) {
+            0 => None,
+            at => Some((f64::from_bits(self.nanos.load(Ordering::Relaxed)), at)),
+        }
+    }
+
+    /// A new measurement: a longer one counts at once, a shorter one little by little.
+    fn add(&self, new: f64, now: u64) {
+        let nanos = match self.get() {
+            Some((old, at)) if new < old => {
+                let keep = decayed(now.saturating_sub(at));
+                old * keep + new * (1.0 - keep)
             }
             _ => new,
         };
-        Self { seconds, at: now }
+        self.nanos.store(nanos.to_bits(), Ordering::Relaxed);
+        self.at.store(now, Ordering::Relaxed);
     }
 }
 
 impl Latency {
     /// An answer.
-    pub(super) fn observe(&self, latency: Duration, now: Instant) {
-        let mut means = self.lock();
-        let new = latency.as_secs_f64();
-        means.all = Some(Mean::with(means.all, new, now));
-        means.answers = Some(Mean::with(means.answers, new, now));
+    pub(super) fn observe(&self, latency: Duration, now: u64) {
+        let new = latency.as_nanos() as f64;
+        self.all.add(new, now);
+        self.answers.add(new, now);
     }
 
     /// A failure: who fails at once must not look fast, so each counts as twice the mean, within
     /// bounds.
-    pub(super) fn failed(&self, took: Duration, now: Instant) {
-        let mut means = self.lock();
-        let most = means.answers.map_or(NEVER_ANSWERED, |mean| mean.seconds * WORST);
-        let twice = means.all.map_or(0.0, |mean| mean.seconds * 2.0);
-        let new = took.as_secs_f64().max(twice.min(most));
-        means.all = Some(Mean::with(means.all, new, now));
+    pub(super) fn failed(&self, took: Duration, now: u64) {
+        let most = self.answers.get().map_or(NEVER_ANSWERED, |(mean, _)| mean * WORST);
+        let twice = self.all.get().map_or(0.0, |(mean, _)| mean * 2.0);
+        self.all.add((took.as_nanos() as f64).max(twice.min(most)), now);
     }
 
     /// What to expect now: it fades by age, so that who was slow once and gets nothing since is
     /// asked again. After [`FORGOTTEN`] nothing is known any more.
-    pub(super) fn get(&self, now: Instant) -> Option<Duration> {
-        let mean = self.lock().all?;
-        let age = now.saturating_duration_since(mean.at);
-        (age < FORGOTTEN).then(|| seconds(mean.seconds * decayed(age.as_secs_f64())))
+    pub(super) fn get(&self, now: u64) -> Option<Duration> {
+        let (mean, at) = self.all.get()?;
+        let age = now.saturating_sub(at);
+        let is_known = u128::from(age) < FORGOTTEN.as_nanos();
+        is_known.then(|| Duration::from_nanos((mean * decayed(age)) as u64))
     }
 
     /// The mean as of the last measurement, however long ago.
     pub(super) fn mean(&self) -> Option<Duration> {
-        self.lock().all.map(|mean| seconds(mean.seconds))
+        self.all.get().map(|(mean, _)| Duration::from_nanos(mean as u64))
     }
 
     /// It comes back: what was is of no concern.
     pub(super) fn forget(&self) {
-        *self.lock() = Means::default();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Means> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.at.store(0, Ordering::Relaxed);
+        self.answers.at.store(0, Ordering::Relaxed);
     }
 }
 
@@ -109,22 +111,24 @@ mod tests {
 
     #[test]
     fn peaks_count_at_once_and_fade() {
-        let (latency, start) = (Latency::default(), Instant::now());
+        let decay = 10_000_000_000;
+        let (latency, start) = (Latency::default(), 1);
         let millis = |n| Duration::from_millis(n);
         assert_eq!(latency.mean(), None);
         latency.observe(millis(10), start);
         latency.observe(millis(500), start);
         assert_eq!(latency.mean(), Some(millis(500)));
-        latency.observe(millis(10), start + DECAY);
+        latency.observe(millis(10), start + decay);
         let faded = latency.mean().expect("known");
         assert!(faded > millis(150) && faded < millis(250), "{faded:?}");
-        latency.observe(millis(10), start + DECAY * 20);
+        latency.observe(millis(10), start + decay * 20);
         assert!(latency.mean().expect("known") < millis(11));
     }
 
     #[test]
     fn failures_do_not_add_up_for_ever() {
-        let (latency, start) = (Latency::default(), Instant::now());
+        let decay = 10_000_000_000;
+        let (latency, start) = (Latency::default(), 1);
         let (took, answer) = (Duration::from_micros(100), Duration::from_millis(10));
         (0..100).for_each(|_| latency.failed(took, start));
         assert_eq!(latency.mean(), Some(Duration::from_secs(1)), "it has never answered");
@@ -136,26 +140,28 @@ mod tests {
         assert_eq!(latency.mean(), Some(answer * 10));
         latency.failed(Duration::from_secs(2), start);
         assert_eq!(latency.mean(), Some(Duration::from_secs(2)), "so long it did take");
-        latency.observe(answer, start + DECAY * 10);
+        latency.observe(answer, start + decay * 10);
         assert!(latency.mean().expect("known") < answer * 2);
     }
 
     #[test]
     fn decay_is_the_same_however_it_is_computed() {
-        for past in [0.0_f64, 0.001, 0.05, 0.099, 0.1, 0.101, 1.0, 30.0] {
-            let exact = (-past / 10.0).exp();
+        for past in [0, 1_000_000, 50_000_000, 99_000_000, 100_000_000, 101_000_000, 30_000_000_000]
+        {
+            let exact = (-(past as f64) / 1e10).exp();
             assert!((decayed(past) - exact).abs() < 1e-6, "{past}: {} {exact}", decayed(past));
         }
     }
 
     #[test]
     fn without_traffic_a_peak_fades_and_is_forgotten() {
-        let (latency, start) = (Latency::default(), Instant::now());
+        let decay = 10_000_000_000;
+        let (latency, start) = (Latency::default(), 1);
         latency.observe(Duration::from_secs(3), start);
         assert_eq!(latency.get(start), Some(Duration::from_secs(3)));
-        let faded = latency.get(start + DECAY).expect("known");
+        let faded = latency.get(start + decay).expect("known");
         assert!(faded > Duration::from_secs(1) && faded < Duration::from_millis(1_200));
-        assert_eq!(latency.get(start + FORGOTTEN), None);
+        assert_eq!(latency.get(start + 50_000_000_000), None);
         assert_eq!(latency.mean(), Some(Duration::from_secs(3)));
     }
 }

@@ -112,6 +112,23 @@ impl Window {
     }
 }
 
+impl OutlierConfig {
+    /// Whether requests are counted, and not failures alone.
+    pub(super) const fn counts(&self) -> bool {
+        self.failure_share.is_some() || self.latency_factor.is_some()
+    }
+}
+
+impl Member {
+    /// Its failures in a row are over.
+    pub(super) fn is_well(&self) {
+        // Most often there were none, and a store would cost the others their caches.
+        if self.consecutive.load(Ordering::Relaxed) > 0 {
+            self.consecutive.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Cluster {
     /// An attempt at a member was given up on.
     pub(crate) fn gave_up(&self, index: usize) {
@@ -125,15 +142,11 @@ impl Cluster {
         let in_a_row = match failed {
             true => member.consecutive.fetch_add(1, Ordering::Relaxed).saturating_add(1),
             false => {
-                // Most often it is 0 already, and a store would cost the others their caches.
-                if member.consecutive.load(Ordering::Relaxed) > 0 {
-                    member.consecutive.store(0, Ordering::Relaxed);
-                }
+                member.is_well();
                 0
             }
         };
-        let counts = config.failure_share.is_some() || config.latency_factor.is_some();
-        let (all, failures) = match counts {
+        let (all, failures) = match config.counts() {
             true => member.window.count(failed, self.nanos(now), config.window),
             false => (0, 0),
         };

@@ -10,6 +10,7 @@ use proxy_core::{ProxyError, Side};
 use super::Cluster;
 use super::adaptive::{Adaptive, Kind, Sample};
 use super::member::Member;
+use super::outlier::OutlierConfig;
 
 /// How an attempt ended, as far as the endpoint is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +112,9 @@ impl Permit {
 
     fn ended(&self, kind: Kind) {
         self.is_over.store(true, Ordering::Relaxed);
+        if kind != Kind::Failed && !self.cluster.keeps_time() {
+            return self.cluster.members[self.index].is_well();
+        }
         let now = self.cluster.clock.now();
         self.observe(kind, now.saturating_duration_since(self.started), now);
     }
@@ -118,7 +122,8 @@ impl Permit {
     fn observe(&self, kind: Kind, took: Duration, now: Instant) {
         let member = &self.cluster.members[self.index];
         let failed = kind == Kind::Failed;
-        if self.cluster.wants_latency() {
+        if self.cluster.compares_latencies() {
+            let now = self.cluster.nanos(now);
             match failed {
                 true => member.latency.failed(took, now),
                 false => member.latency.observe(took, now),
@@ -154,11 +159,17 @@ impl Permit {
 }
 
 impl Cluster {
-    /// Whether anybody asks how long endpoints take.
-    fn wants_latency(&self) -> bool {
-        self.members.len() > 1
-            && (self.balancer.name() == "peak_ewma"
-                || self.config.outlier.as_ref().is_some_and(|own| own.latency_factor.is_some()))
+    /// Whether anybody looks at how long endpoints take, and there is more than one.
+    pub(super) fn compares_latencies(&self) -> bool {
+        self.wants_latency && self.members.len() > 1
+    }
+
+    /// Whether it matters when a request was answered. Most often it does not, and nobody looks at the
+    /// clock.
+    fn keeps_time(&self) -> bool {
+        self.compares_latencies()
+            || self.config.adaptive.is_some()
+            || self.config.outlier.as_ref().is_some_and(OutlierConfig::counts)
     }
 }
 

@@ -46,6 +46,7 @@ impl Cluster {
             deciding: Mutex::default(),
             queue: Arc::clone(&self.queue),
             begun: self.begun,
+            wants_latency: self.wants_latency,
             checked: AtomicBool::new(self.is_checked()),
             successor: OnceLock::new(),
             config,

@@ -6,10 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Response;
-use pin_project_lite::pin_project;
 use proxy_core::deadline::Deadline;
 use proxy_core::{Body, ErrorKind, Exchange, ProxyError, Retry};
-use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
 use super::replay::Replay;
@@ -19,31 +17,21 @@ use super::tried::Tried;
 pub(super) struct Terms<'a> {
     /// How long it may take, once it has an endpoint and all of the request was taken.
     pub(super) timeout: Option<Duration>,
-    /// Whether it ends when its endpoint is found down, if the content is still there and
-    /// another endpoint is in service.
-    pub(super) down: bool,
     pub(super) tried: &'a Tried,
     pub(super) replay: &'a Replay,
     pub(super) exchange: Option<&'a Exchange>,
 }
 
-pin_project! {
-    // What an attempt is waited for with.
-    pub(super) struct Watch {
-        deadline: Deadline,
-        #[pin]
-        down: Option<OwnedNotified>,
-    }
+/// What an attempt is waited for with.
+#[derive(Default)]
+pub(super) struct Watch {
+    deadline: Deadline,
 }
 
 impl Watch {
-    pub(super) fn new() -> Self {
-        Self { deadline: Deadline::default(), down: None }
-    }
-
     /// How the attempt ends, and whether because its endpoint was found down.
     pub(super) fn poll<F>(
-        self: Pin<&mut Self>,
+        &mut self,
         attempt: Pin<&mut F>,
         terms: &Terms<'_>,
         cx: &mut Context<'_>,
@@ -54,12 +42,11 @@ impl Watch {
         if let Poll::Ready(result) = attempt.poll(cx) {
             return Poll::Ready((result, false));
         }
-        let this = self.project();
-        if terms.is_overdue(cx, this.deadline) {
+        if terms.is_overdue(cx, &mut self.deadline) {
             let error = ProxyError::new(ErrorKind::HttpResponseTimeout);
             return Poll::Ready((Err(terms.give_up(error.detail("attempt_timeout"))), false));
         }
-        if terms.is_down(cx, this.down) {
+        if terms.is_down() {
             let error = ProxyError::new(ErrorKind::ConnectionTerminated);
             return Poll::Ready((Err(terms.give_up(error.detail("endpoint_down"))), true));
         }
@@ -70,7 +57,7 @@ impl Watch {
 impl Terms<'_> {
     /// The attempt does not end by itself, so it tells nobody.
     fn give_up(&self, error: ProxyError) -> ProxyError {
-        self.tried.failed();
+        self.tried.give_up();
         if let Some(exchange) = self.exchange {
             let kind = error.kind();
             exchange.with_attempts(|attempts| {
@@ -91,24 +78,9 @@ impl Terms<'_> {
         deadline.poll(cx).is_ready()
     }
 
-    fn is_down(&self, cx: &mut Context<'_>, mut down: Pin<&mut Option<OwnedNotified>>) -> bool {
-        // One that waits in a queue has no endpoint: the one before is not its own any more.
-        if !self.down || self.tried.waits() {
-            return false;
-        }
-        loop {
-            if down.is_none() {
-                down.set(self.tried.down());
-            }
-            if down.as_mut().as_pin_mut().is_none_or(|down| down.poll(cx).is_pending()) {
-                return false;
-            }
-            // From now on it waits for the next time.
-            down.set(None);
-            // It may still answer: nobody is taken from it who can not go elsewhere.
-            if self.replay.is_kept() && self.tried.has_others() {
-                return true;
-            }
-        }
+    /// Whether its endpoint was found down and it goes elsewhere. It may still answer: nobody is taken
+    /// from it who can not.
+    fn is_down(&self) -> bool {
+        self.tried.is_found_down() && self.replay.is_kept() && self.tried.has_others()
     }
 }

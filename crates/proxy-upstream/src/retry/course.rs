@@ -35,6 +35,11 @@ pub(super) struct Course<S> {
     replay: Replay,
 }
 
+/// Whether an attempt that waits for an endpoint which is found down may go elsewhere.
+pub(super) const fn moves(shared: &Shared, idempotent: bool, is_last: bool) -> bool {
+    idempotent && shared.config.on_reset && !is_last
+}
+
 /// What an attempt came to.
 enum Judged {
     /// This goes on.
@@ -71,7 +76,7 @@ where
     pub(super) fn first<H>(self, attempt: S::Future) -> First<S, S::Future, H> {
         First {
             attempt: Some(attempt),
-            watch: Watch::new(),
+            watch: Watch::default(),
             course: Some(self),
             again: None,
             heads: PhantomData,
@@ -86,8 +91,6 @@ where
         let config = &self.shared.config;
         Terms {
             timeout: config.attempt_timeout,
-            // Who waits for an endpoint that went down goes elsewhere, if that may be done.
-            down: self.idempotent && config.on_reset && !self.is_last(),
             tried: &self.tried,
             replay: &self.replay,
             exchange: self.exchange.as_ref(),
@@ -140,15 +143,14 @@ where
             }
             poll_fn(|cx| self.inner.poll_ready(cx)).await?;
             let is_last = self.is_last();
-            self.tried.want_head(!is_last);
+            self.tried.again(!is_last, moves(&shared, self.idempotent, is_last));
             let again = self.tried.head().zip(self.replay.body(is_last));
             let (head, body) = again.ok_or(ErrorKind::ProxyInternalError)?;
             let request = Request::from_parts(head, body);
             let (result, moved) = {
                 let mut attempt = pin!(H::begin(&mut self.inner, request, &self.tried, is_last));
-                let mut watch = pin!(Watch::new());
-                let terms = self.terms();
-                poll_fn(|cx| watch.as_mut().poll(attempt.as_mut(), &terms, cx)).await
+                let (mut watch, terms) = (Watch::default(), self.terms());
+                poll_fn(|cx| watch.poll(attempt.as_mut(), &terms, cx)).await
             };
             match self.judge(result, moved) {
                 Judged::Answer(result) => return result,
@@ -163,7 +165,6 @@ pin_project! {
     pub(super) struct First<S, F, H> {
         #[pin]
         attempt: Option<F>,
-        #[pin]
         watch: Watch,
         course: Option<Course<S>>,
         // The attempts after it.
@@ -186,7 +187,7 @@ where
         if let (Some(attempt), Some(course)) =
             (this.attempt.as_mut().as_pin_mut(), &mut *this.course)
         {
-            let (result, moved) = ready!(this.watch.as_mut().poll(attempt, &course.terms(), cx));
+            let (result, moved) = ready!(this.watch.poll(attempt, &course.terms(), cx));
             // It holds a place and a connection, and one that was given up on has been counted: it
             // is gone before anybody above learns of its error.
             this.attempt.set(None);

@@ -1,12 +1,11 @@
 //! Which endpoints a request was sent to.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Request;
 use http::request::Parts;
 use proxy_core::Body;
-use tokio::sync::futures::OwnedNotified;
 
 use crate::cluster::{Cluster, Permit};
 
@@ -14,26 +13,36 @@ use crate::cluster::{Cluster, Permit};
 pub const MAX_RETRIES: u32 = 7;
 
 /// Rides in the extensions of a request between its retries and whoever chooses an endpoint.
+///
+/// Most requests have one attempt, for which nothing here is locked but to give its head back.
 #[derive(Clone, Debug, Default)]
 pub struct Tried(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Whether an attempt has had an endpoint: most requests ask this once, before their only one.
-    has_begun: AtomicBool,
+    /// The endpoints that attempts were sent to, and how many they are. One attempt begins at a time.
+    endpoints: [AtomicU16; MAX_RETRIES as usize + 1],
+    begun: AtomicUsize,
     /// Whether whoever has made use of the head gives it back, instead of dropping it.
     wants_head: AtomicBool,
     /// The attempt waits for an endpoint to have room.
     waits: AtomicBool,
-    state: Mutex<State>,
+    /// Whether the attempt may end because its endpoint is found down.
+    moves: AtomicBool,
+    /// It was found down.
+    is_down: AtomicBool,
+    /// The attempt was given up on: its endpoint did not answer.
+    is_given_up: AtomicBool,
+    /// Somebody asks for others while an attempt is under way.
+    asks: AtomicBool,
+    left: Mutex<Left>,
 }
 
+/// What attempts leave behind for the next one.
 #[derive(Debug, Default)]
-struct State {
-    endpoints: Endpoints,
-    /// Where the attempt under way is.
-    current: Option<(Arc<Cluster>, usize)>,
-    /// The head that the next attempt would have.
+struct Left {
+    cluster: Option<Arc<Cluster>>,
+    /// The head that it would have.
     head: Option<Parts>,
 }
 
@@ -52,35 +61,41 @@ impl std::ops::Deref for Endpoints {
 }
 
 impl Tried {
-    /// Before the first attempt, whose head is given back, or not.
-    pub(super) fn new(wants_head: bool) -> Self {
-        Self(Arc::new(Shared { wants_head: AtomicBool::new(wants_head), ..Shared::default() }))
+    /// Before the first attempt, whose head is given back, or not, and which may end when its endpoint
+    /// is found down, or not.
+    pub(super) fn new(wants_head: bool, moves: bool) -> Self {
+        let (wants_head, moves) = (AtomicBool::new(wants_head), AtomicBool::new(moves));
+        Self(Arc::new(Shared { wants_head, moves, ..Shared::default() }))
+    }
+
+    /// Before a further attempt; as [`new`](Self::new) says.
+    pub(super) fn again(&self, wants_head: bool, moves: bool) {
+        self.0.wants_head.store(wants_head, Ordering::Release);
+        self.0.moves.store(moves, Ordering::Release);
+        self.0.is_down.store(false, Ordering::Release);
+        self.0.is_given_up.store(false, Ordering::Release);
     }
 
     /// Those so far.
     pub(crate) fn endpoints(&self) -> Endpoints {
-        if !self.0.has_begun.load(Ordering::Acquire) {
-            return Endpoints::default();
-        }
-        self.lock().endpoints
+        let mut endpoints =
+            Endpoints { len: self.0.begun.load(Ordering::Acquire), ..Endpoints::default() };
+        let known = endpoints.indices.iter_mut().zip(&self.0.endpoints).take(endpoints.len);
+        known.for_each(|(index, own)| *index = usize::from(own.load(Ordering::Relaxed)));
+        endpoints
     }
 
     /// A further attempt has an endpoint.
     pub(crate) fn begin(&self, permit: &Permit) {
-        let mut state = self.lock();
-        let State { endpoints, current, .. } = &mut *state;
-        self.0.waits.store(false, Ordering::Release);
-        if let Some(place) = endpoints.indices.get_mut(endpoints.len) {
-            *place = permit.index();
-            endpoints.len += 1;
+        let begun = self.0.begun.load(Ordering::Relaxed);
+        if let Some(place) = self.0.endpoints.get(begun) {
+            place.store(u16::try_from(permit.index()).unwrap_or(u16::MAX), Ordering::Relaxed);
+            self.0.begun.store(begun + 1, Ordering::Release);
         }
-        *current = Some((Arc::clone(permit.cluster()), permit.index()));
-        self.0.has_begun.store(true, Ordering::Release);
-    }
-
-    /// Whoever has made use of the head of the next attempt is to give it back, or not.
-    pub(super) fn want_head(&self, wanted: bool) {
-        self.0.wants_head.store(wanted, Ordering::Release);
+        self.0.waits.store(false, Ordering::Release);
+        if self.0.asks.load(Ordering::Acquire) {
+            self.was_at(permit);
+        }
     }
 
     /// Whether the head is to be [given back](Self::give_back).
@@ -92,7 +107,8 @@ impl Tried {
     /// must not hold this very value, which is taken out of its extensions before: they would keep
     /// each other for ever.
     pub fn give_back(&self, head: Parts) {
-        if self.0.wants_head.swap(false, Ordering::AcqRel) {
+        if self.wants_head() {
+            self.0.wants_head.store(false, Ordering::Release);
             self.lock().head = Some(head);
         }
     }
@@ -112,31 +128,61 @@ impl Tried {
         self.0.waits.load(Ordering::Acquire)
     }
 
-    /// Whether an endpoint is in service that it was not sent to.
-    pub(crate) fn has_others(&self) -> bool {
-        let state = self.lock();
-        let Some((cluster, _)) = &state.current else { return false };
-        cluster.has_others(&state.endpoints)
+    /// Whether the attempt under way may end because its endpoint is found down.
+    pub(crate) fn moves(&self) -> bool {
+        self.0.moves.load(Ordering::Acquire)
     }
 
-    /// The attempt under way was given up on: its endpoint did not answer.
-    pub(super) fn failed(&self) {
-        let current = self.lock().current.clone();
-        if let Some((cluster, index)) = current {
-            cluster.gave_up(index);
+    /// The attempt under way has another beside it: neither ends for the endpoint of one.
+    pub(crate) fn stay(&self) {
+        self.0.moves.store(false, Ordering::Release);
+    }
+
+    /// The endpoint of the attempt under way was found down.
+    pub(crate) fn found_down(&self, permit: &Permit) {
+        self.was_at(permit);
+        self.0.is_down.store(true, Ordering::Release);
+    }
+
+    /// Whether it was, since this was asked the last time.
+    pub(super) fn is_found_down(&self) -> bool {
+        let is_down = self.0.is_down.load(Ordering::Acquire);
+        if is_down {
+            self.0.is_down.store(false, Ordering::Release);
         }
+        is_down
     }
 
-    /// Ends when the endpoint of the attempt under way is found down; `None` where nobody checks
-    /// it, or it has none so far.
-    pub(super) fn down(&self) -> Option<OwnedNotified> {
-        let state = self.lock();
-        let (cluster, index) = state.current.as_ref()?;
-        cluster.is_checked().then(|| cluster.down(*index))
+    /// The attempt under way is given up on: its endpoint did not answer.
+    pub(super) fn give_up(&self) {
+        self.0.is_given_up.store(true, Ordering::Release);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether it was.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.0.is_given_up.load(Ordering::Acquire)
+    }
+
+    /// Where an attempt was that may not be the last.
+    pub(crate) fn was_at(&self, permit: &Permit) {
+        self.lock().cluster = Some(Arc::clone(permit.cluster()));
+    }
+
+    /// Attempts say where they are from the beginning: somebody [asks](Self::has_others) while they are
+    /// under way.
+    pub(crate) fn ask(&self) {
+        self.0.asks.store(true, Ordering::Release);
+    }
+
+    /// Whether an endpoint is in service that it was not sent to; no, where nobody has said where it
+    /// [was](Self::was_at).
+    pub(crate) fn has_others(&self) -> bool {
+        let cluster = self.lock().cluster.clone();
+        cluster.is_some_and(|cluster| cluster.has_others(&self.endpoints()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Left> {
+        self.0.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

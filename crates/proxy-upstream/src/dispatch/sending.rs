@@ -1,0 +1,148 @@
+//! An attempt at an endpoint: its place, for whom it is, and what ends it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use http::header::SET_COOKIE;
+use http::{HeaderValue, Response};
+use pin_project_lite::pin_project;
+use proxy_core::{Body, ErrorKind, Exchange, ProxyError};
+use tokio::sync::futures::OwnedNotified;
+
+use super::{Lasting, body, sticky};
+use crate::cluster::{Outcome, Permit};
+use crate::retry::Tried;
+
+pin_project! {
+    // An attempt at an endpoint.
+    pub(super) struct Sending<F> {
+        #[pin]
+        attempt: F,
+        // Whoever is found down while it is waited for.
+        #[pin]
+        down: Option<OwnedNotified>,
+        held: Held,
+        cookie: Option<HeaderValue>,
+    }
+}
+
+impl<F> Sending<F> {
+    pub(super) const fn new(attempt: F, held: Held, cookie: Option<HeaderValue>) -> Self {
+        Self { attempt, down: None, held, cookie }
+    }
+}
+
+/// The place of an attempt, and for whom it is.
+pub(super) struct Held {
+    permit: Option<Permit>,
+    /// What is known of the other attempts.
+    tried: Option<Tried>,
+    exchange: Option<Exchange>,
+    /// Since when the endpoint has, or could have, all of the request.
+    whole_since: Option<Instant>,
+}
+
+impl Held {
+    pub(super) fn new(permit: Permit, tried: Option<Tried>, exchange: Option<Exchange>) -> Self {
+        // What is here need not be waited for.
+        let whole_since = permit.is_measured().then(|| permit.started());
+        Self { permit: Some(permit), tried, exchange, whole_since }
+    }
+
+    /// Looks whether the client has sent all of its content.
+    fn look(&mut self) {
+        let (None, Some(permit), Some(exchange)) = (self.whole_since, &self.permit, &self.exchange)
+        else {
+            return;
+        };
+        if exchange.is_request_whole() {
+            self.whole_since = Some(permit.cluster().clock().now());
+        }
+    }
+
+    /// Tells whoever has the request when its endpoint is found down: perhaps it goes elsewhere.
+    fn watch(&self, cx: &mut Context<'_>, mut down: Pin<&mut Option<OwnedNotified>>) {
+        let (Some(permit), Some(tried)) = (&self.permit, &self.tried) else { return };
+        if !tried.moves() || !permit.cluster().is_checked() {
+            return;
+        }
+        loop {
+            if down.is_none() {
+                down.set(Some(permit.cluster().down(permit.index())));
+            }
+            if down.as_mut().as_pin_mut().is_none_or(|down| down.poll(cx).is_pending()) {
+                return;
+            }
+            tried.found_down(permit);
+            // From now on it waits for the next time.
+            down.set(None);
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Some(permit) = &self.permit else { return };
+        if self.tried.as_ref().is_some_and(Tried::is_given_up) {
+            return permit.cluster().gave_up(permit.index());
+        }
+        let Some(exchange) = &self.exchange else { return };
+        if exchange.error() != Some(ErrorKind::HttpResponseTimeout) {
+            return;
+        }
+        // It was given up on for the whole time that its route has. Where most of that went to the
+        // client's content, a queue or another endpoint, this one is not to blame.
+        let Some(since) = self.whole_since else { return };
+        let now = permit.cluster().clock().now();
+        let all = now.saturating_duration_since(exchange.started());
+        if now.saturating_duration_since(since) * 2 >= all {
+            permit.report(Outcome::Failed);
+        }
+    }
+}
+
+impl<F> Future for Sending<F>
+where
+    F: Future<Output = Result<Response<Body>, ProxyError>>,
+{
+    type Output = Result<Response<Body>, ProxyError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let Poll::Ready(result) = this.attempt.poll(cx) else {
+            this.held.look();
+            this.held.watch(cx, this.down);
+            return Poll::Pending;
+        };
+        let Some(permit) = this.held.permit.take() else { return Poll::Ready(result) };
+        match &result {
+            Ok(response) => permit.answered(response.status()),
+            Err(error) => permit.report(Outcome::of_error(error)),
+        }
+        if let Some(tried) = this.held.tried.as_ref().filter(|_| may_go_again(&result)) {
+            tried.was_at(&permit);
+        }
+        Poll::Ready(result.map(|mut response| {
+            let cookie = this.cookie.take();
+            if let Some(cookie) = cookie.filter(|_| !sticky::is_for_all(response.headers())) {
+                response.headers_mut().append(SET_COOKIE, cookie);
+            }
+            match response.extensions_mut().remove::<Lasting>() {
+                // The connection knows best how long it is busy.
+                Some(lasting) => lasting.keep(permit),
+                None => {
+                    let content = std::mem::take(response.body_mut());
+                    *response.body_mut() = body::holding(content, permit);
+                }
+            }
+            response
+        }))
+    }
+}
+
+/// Whether anybody could want another attempt after this.
+fn may_go_again(result: &Result<Response<Body>, ProxyError>) -> bool {
+    result.as_ref().map_or(true, |response| !response.status().is_success())
+}
