@@ -9,13 +9,13 @@ use proxy_core::{Body, BoxError};
 
 use crate::cluster::Permit;
 
-/// The content, which holds the place as long as any of it is to come from the endpoint.
-pub(super) fn holding(content: Body, permit: Permit) -> Body {
+/// The content holds the place as long as any of it is to come from the endpoint.
+pub(super) fn hold(content: &mut Body, permit: Permit) {
     // What is in memory already holds nothing at the endpoint.
     if content.is_empty() || content.as_bytes().is_some() {
-        return content;
+        return;
     }
-    Body::new(Holding { content, permit: Some(permit) })
+    *content = Body::new(Holding { content: std::mem::take(content), permit: Some(permit) });
 }
 
 struct Holding {

@@ -111,34 +111,32 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Poll::Ready(result) = this.attempt.poll(cx) else {
+        let mut polled = this.attempt.poll(cx);
+        let Poll::Ready(result) = &mut polled else {
             this.held.look();
             this.held.watch(cx, this.down);
             return Poll::Pending;
         };
-        let Some(permit) = this.held.permit.take() else { return Poll::Ready(result) };
-        match &result {
+        let Some(permit) = this.held.permit.take() else { return polled };
+        match result {
             Ok(response) => permit.answered(response.status()),
             Err(error) => permit.report(Outcome::of_error(error)),
         }
-        if let Some(tried) = this.held.tried.as_ref().filter(|_| may_go_again(&result)) {
+        if let Some(tried) = this.held.tried.as_ref().filter(|_| may_go_again(result)) {
             tried.was_at(&permit);
         }
-        Poll::Ready(result.map(|mut response| {
-            let cookie = this.cookie.take();
-            if let Some(cookie) = cookie.filter(|_| !sticky::is_for_all(response.headers())) {
-                response.headers_mut().append(SET_COOKIE, cookie);
-            }
-            match response.extensions_mut().remove::<Lasting>() {
-                // The connection knows best how long it is busy.
-                Some(lasting) => lasting.keep(permit),
-                None => {
-                    let content = std::mem::take(response.body_mut());
-                    *response.body_mut() = body::holding(content, permit);
-                }
-            }
-            response
-        }))
+        // It stays where it is: copying an answer costs as much as choosing its endpoint did.
+        let Ok(response) = result else { return polled };
+        let cookie = this.cookie.take();
+        if let Some(cookie) = cookie.filter(|_| !sticky::is_for_all(response.headers())) {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        match response.extensions_mut().remove::<Lasting>() {
+            // The connection knows best how long it is busy.
+            Some(lasting) => lasting.keep(permit),
+            None => body::hold(response.body_mut(), permit),
+        }
+        polled
     }
 }
 

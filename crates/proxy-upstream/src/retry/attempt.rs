@@ -26,29 +26,33 @@ pub(super) struct Terms<'a> {
 #[derive(Default)]
 pub(super) struct Watch {
     deadline: Deadline,
+    /// It ended because its endpoint was found down.
+    pub(super) has_moved: bool,
 }
 
 impl Watch {
-    /// How the attempt ends, and whether because its endpoint was found down.
+    /// How the attempt ends.
     pub(super) fn poll<F>(
         &mut self,
         attempt: Pin<&mut F>,
         terms: &Terms<'_>,
         cx: &mut Context<'_>,
-    ) -> Poll<(Result<Response<Body>, ProxyError>, bool)>
+    ) -> Poll<Result<Response<Body>, ProxyError>>
     where
         F: Future<Output = Result<Response<Body>, ProxyError>>,
     {
-        if let Poll::Ready(result) = attempt.poll(cx) {
-            return Poll::Ready((result, false));
+        let polled = attempt.poll(cx);
+        if polled.is_ready() {
+            return polled;
         }
         if terms.is_overdue(cx, &mut self.deadline) {
             let error = ProxyError::new(ErrorKind::HttpResponseTimeout);
-            return Poll::Ready((Err(terms.give_up(error.detail("attempt_timeout"))), false));
+            return Poll::Ready(Err(terms.give_up(error.detail("attempt_timeout"))));
         }
         if terms.is_down() {
             let error = ProxyError::new(ErrorKind::ConnectionTerminated);
-            return Poll::Ready((Err(terms.give_up(error.detail("endpoint_down"))), true));
+            self.has_moved = true;
+            return Poll::Ready(Err(terms.give_up(error.detail("endpoint_down"))));
         }
         Poll::Pending
     }

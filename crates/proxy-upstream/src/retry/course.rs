@@ -7,7 +7,7 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -38,14 +38,6 @@ pub(super) struct Course<S> {
 /// Whether an attempt that waits for an endpoint which is found down may go elsewhere.
 pub(super) const fn moves(shared: &Shared, idempotent: bool, is_last: bool) -> bool {
     idempotent && shared.config.on_reset && !is_last
-}
-
-/// What an attempt came to.
-enum Judged {
-    /// This goes on.
-    Answer(Result<Response<Body>, ProxyError>),
-    /// There should be another.
-    Failed(Failed),
 }
 
 /// How an attempt ended that should be followed by another.
@@ -97,20 +89,18 @@ where
         }
     }
 
-    fn judge(&mut self, result: Result<Response<Body>, ProxyError>, moved: bool) -> Judged {
+    /// Why there should be another attempt after one that ended like this.
+    fn judge(&mut self, result: &Result<Response<Body>, ProxyError>) -> Option<Reason> {
         let config = &self.shared.config;
-        let reason = reason(&result, config, self.idempotent);
+        let reason = reason(result, config, self.idempotent).filter(|_| !self.is_last());
         // An answer that would go again is no success, even where it may not go again.
         if result.as_ref().is_ok_and(|own| !config.statuses.contains(&own.status())) {
             self.shared.budget.deposit();
         }
-        match reason.filter(|_| !self.is_last()) {
-            Some(reason) => Judged::Failed(Failed { result, reason, moved }),
-            None => {
-                self.replay.forget();
-                Judged::Answer(result)
-            }
+        if reason.is_none() {
+            self.replay.forget();
         }
+        reason
     }
 
     /// The attempts after one that failed, and is gone: what it had of the content has come back.
@@ -147,14 +137,15 @@ where
             let again = self.tried.head().zip(self.replay.body(is_last));
             let (head, body) = again.ok_or(ErrorKind::ProxyInternalError)?;
             let request = Request::from_parts(head, body);
-            let (result, moved) = {
+            let mut watch = Watch::default();
+            let result = {
                 let mut attempt = pin!(H::begin(&mut self.inner, request, &self.tried, is_last));
-                let (mut watch, terms) = (Watch::default(), self.terms());
+                let terms = self.terms();
                 poll_fn(|cx| watch.poll(attempt.as_mut(), &terms, cx)).await
             };
-            match self.judge(result, moved) {
-                Judged::Answer(result) => return result,
-                Judged::Failed(next) => failed = next,
+            match self.judge(&result) {
+                None => return result,
+                Some(reason) => failed = Failed { result, reason, moved: watch.has_moved },
             }
         }
     }
@@ -187,16 +178,17 @@ where
         if let (Some(attempt), Some(course)) =
             (this.attempt.as_mut().as_pin_mut(), &mut *this.course)
         {
-            let (result, moved) = ready!(this.watch.poll(attempt, &course.terms(), cx));
+            let polled = this.watch.poll(attempt, &course.terms(), cx);
+            let Poll::Ready(result) = &polled else { return Poll::Pending };
             // It holds a place and a connection, and one that was given up on has been counted: it
             // is gone before anybody above learns of its error.
             this.attempt.set(None);
-            let failed = match course.judge(result, moved) {
-                Judged::Answer(result) => return Poll::Ready(result),
-                Judged::Failed(failed) => failed,
-            };
-            let course = this.course.take();
-            *this.again = course.map(|own| Box::pin(own.again::<H>(failed)) as ForwardFuture);
+            // Most end here: the answer stays where it is, for copying it costs as much as all this.
+            let Some(reason) = course.judge(result) else { return polled };
+            if let (Poll::Ready(result), Some(course)) = (polled, this.course.take()) {
+                let failed = Failed { result, reason, moved: this.watch.has_moved };
+                *this.again = Some(Box::pin(course.again::<H>(failed)));
+            }
         }
         match this.again {
             Some(again) => again.as_mut().poll(cx),
