@@ -25,6 +25,10 @@ pub(crate) trait View {
     fn in_flight(&self, position: usize) -> usize {
         self.candidate(position).in_flight
     }
+    /// How long it takes, without the rest of it.
+    fn latency(&self, position: usize) -> Option<Duration> {
+        self.candidate(position).latency
+    }
     /// A hash of the name of the endpoint.
     fn identity(&self, position: usize) -> u64;
     /// The share of its weight that it has while it warms up.
@@ -77,6 +81,11 @@ impl Candidates<'_> {
     /// [`Candidate::in_flight`] of the one at `position`: cheaper than all of it.
     pub fn in_flight(&self, position: usize) -> usize {
         self.view.in_flight(position)
+    }
+
+    /// [`Candidate::latency`] of the one at `position`: cheaper than all of it.
+    pub fn latency(&self, position: usize) -> Option<Duration> {
+        self.view.latency(position)
     }
 
     /// Its requests in flight by its weight.

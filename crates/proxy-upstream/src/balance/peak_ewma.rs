@@ -1,7 +1,7 @@
 //! The faster of two that chance names, by latency and requests in flight.
 
 use super::two_choices::two;
-use super::{Balancer, Candidate, Candidates, Random};
+use super::{Balancer, Candidates, Random};
 
 /// What an endpoint with requests in flight and no answer so far is taken for, in seconds.
 const UNKNOWN: f64 = 1.0;
@@ -19,8 +19,8 @@ impl Balancer for PeakEwma {
         random: &dyn Random,
     ) -> Option<usize> {
         let [one, other] = two(candidates, random)?;
-        let worse = cost(candidates.get(other)) < cost(candidates.get(one));
-        Some(if worse { other } else { one })
+        let is_cheaper = cost(candidates, other) < cost(candidates, one);
+        Some(if is_cheaper { other } else { one })
     }
 
     fn name(&self) -> &'static str {
@@ -28,22 +28,23 @@ impl Balancer for PeakEwma {
     }
 }
 
-fn cost(candidate: Candidate) -> f64 {
-    let latency = match candidate.latency {
+fn cost(candidates: &Candidates<'_>, position: usize) -> f64 {
+    let in_flight = candidates.in_flight(position);
+    let latency = match candidates.latency(position) {
         Some(latency) => latency.as_secs_f64(),
         // One request finds out.
-        None if candidate.in_flight == 0 => return 0.0,
+        None if in_flight == 0 => return 0.0,
         None => UNKNOWN,
     };
-    latency * (candidate.in_flight + 1) as f64 / candidate.weight.max(f64::MIN_POSITIVE)
+    latency * (in_flight + 1) as f64 / candidates.weight(position).max(f64::MIN_POSITIVE)
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::super::SeededRandom;
     use super::super::candidates::tests::Made;
+    use super::super::{Candidate, SeededRandom};
     use super::*;
 
     #[test]

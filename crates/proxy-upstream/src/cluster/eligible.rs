@@ -245,6 +245,10 @@ impl View for Offer<'_> {
         self.member(position).in_flight.load(Ordering::Relaxed)
     }
 
+    fn latency(&self, position: usize) -> Option<Duration> {
+        self.member(position).latency.get(self.now)
+    }
+
     fn identity(&self, position: usize) -> u64 {
         self.member(position).identity
     }
