@@ -60,6 +60,8 @@ signals! {
     SqlExpression,
     /// HTML: a tag that runs or loads code.
     HtmlActive,
+    /// HTML: a frame that shows a page, whole and with its address in quotes, as editors write it.
+    HtmlFrame,
     /// HTML: a tag that pages of users rarely need.
     HtmlUnusual,
     /// HTML: an attribute that handles an event.
@@ -205,7 +207,10 @@ pub(super) fn read(value: &Value<'_>, kinds: Kinds) -> Signals {
     }
     // Without a slash there are no steps, and dots alone confuse nobody but at the beginning.
     if kinds.has(Kinds::DOT) && (kinds.has(Kinds::SLASH) || text.first() == Some(&b'.')) {
-        signals.merge(path::read(text));
+        let path = path::read(text);
+        // Recordings of pages have the links of pages, from any depth.
+        let is_link = value.place == Place::Json && path.has(Signal::PathClimb);
+        signals.merge(if is_link { path::read_link(text, path) } else { path });
     }
     signals
 }

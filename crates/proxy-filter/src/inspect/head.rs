@@ -57,18 +57,17 @@ fn target(head: RequestHead<'_>, judge: &mut Judge) {
     let query = query.as_bytes();
     let value = Value { place: Place::Query, name: b"", bytes: query, is_name: false };
     judge.pairs(value, query);
-    let session =
-        super::extract::pairs(query).any(|(name, value)| value.is_some() && is_session(name));
-    if session && from_elsewhere(head) {
+    if has_session(path, query) && from_elsewhere(head) {
         judge.signal(Signal::SessionForeign, b"");
     }
 }
 
 /// Whether one of the first two segments of a path begins with a dot, as files do that are not meant
-/// to be served. Not those that platforms serve all the same, nor a bare ending such as `.json`.
+/// to be served. Not those that platforms serve all the same, nor a bare ending such as `.json`, nor
+/// two letters, by which services name their own ways in (`/.ws`).
 /// Deeper down pages show the files of others; there only names that are secrets count, by rule.
 fn has_hidden(path: &[u8]) -> bool {
-    const SERVED: [&[u8]; 14] = [
+    const SERVED: [&[u8]; 19] = [
         b"well-known",
         b"netlify",
         b"auth",
@@ -83,25 +82,46 @@ fn has_hidden(path: &[u8]) -> bool {
         b"resources",
         b"element",
         b"cdn",
+        b"rest",
+        b"imaging",
+        b"magnolia",
+        b"ajax",
+        b"assets",
     ];
     const ENDINGS: [&[u8]; 10] =
         [b"json", b"xml", b"html", b"rss", b"js", b"css", b"mobile", b"compact", b"ics", b"vite"];
     path.split(|&b| b == b'/').skip(1).take(2).any(|segment| {
         let Some(name) = segment.strip_prefix(b".") else { return false };
         name.first().is_some_and(u8::is_ascii_alphabetic)
+            && name.len() > 2
             && !SERVED.iter().any(|served| name.starts_with(served))
             && !ENDINGS.contains(&name)
     })
 }
 
+/// Whether a query hands over the id of a session. Under names that any program may use, only where
+/// it hands over little else and asks for no asset: what is embedded in pages of others counts
+/// sessions of its own.
+fn has_session(path: &[u8], query: &[u8]) -> bool {
+    const ASSETS: [&[u8]; 6] = [b".js", b".gif", b".png", b".css", b".json", b".jpg"];
+    let pairs = || super::extract::pairs(query).filter(|(_, value)| value.is_some());
+    pairs().any(|(name, _)| is_session(name))
+        || pairs().any(|(name, _)| is_any_session(name))
+            && pairs().count() <= 2
+            && !ASSETS.iter().any(|ending| path.ends_with(ending))
+}
+
+/// Whether a parameter is named for sessions, as those of many programs are.
+fn is_any_session(name: &[u8]) -> bool {
+    [&b"sessionid"[..], b"session_id", b"_session_id", b"_sessionid"]
+        .iter()
+        .any(|n| n.eq_ignore_ascii_case(name))
+}
+
 /// Whether a parameter is the cookie of a session of some platform.
 pub(super) fn is_session(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 26] = [
+    const NAMES: [&[u8]; 22] = [
         b"jsessionid",
-        b"sessionid",
-        b"session_id",
-        b"_session_id",
-        b"_sessionid",
         b"phpsessid",
         b"phpsessionid",
         b"phpsession",
@@ -144,6 +164,13 @@ fn from_elsewhere(head: RequestHead<'_>) -> bool {
         authority.rsplit_once(':').map_or(authority, |(name, _)| name).to_ascii_lowercase()
     };
     name(from) != name(host)
+}
+
+/// Whether a field has what loggers and shells expand, and what no browser and no token has.
+fn is_expanded(value: &[u8]) -> bool {
+    memchr::memchr(b'{', value).is_some_and(|at| {
+        value[..at].ends_with(b"$") || value[..at].trim_ascii_end().ends_with(b"()")
+    })
 }
 
 /// Fields that browsers fill by themselves, or that are tokens of protocols.
@@ -276,7 +303,7 @@ pub(super) fn fields(fields: &HeaderMap, judge: &mut Judge) {
                     judge.signal(Signal::CharsetHidden, b"content-type");
                 }
             }
-            _ if is_skipped(name.as_str()) => {}
+            _ if is_skipped(name.as_str()) && !is_expanded(bytes) => {}
             _ if shared.config.skip_fields.iter().any(|skip| skip == name.as_str()) => {}
             _ => judge.value(Value {
                 place: Place::Field,

@@ -11,6 +11,7 @@ mod forms;
 mod pages;
 mod platforms;
 mod random;
+mod recordings;
 mod words;
 
 use crate::support::cases::{Case, build};
@@ -63,6 +64,7 @@ fn templates() -> Vec<(&'static str, usize, Template)> {
     all.extend_from_slice(apis::TEMPLATES);
     all.extend_from_slice(forms::TEMPLATES);
     all.extend_from_slice(platforms::TEMPLATES);
+    all.extend_from_slice(recordings::TEMPLATES);
     all
 }
 

@@ -49,6 +49,7 @@ fn open(rest: &[u8], signals: &mut Signals) -> bool {
                 signals.add(Signal::HtmlActive);
             }
             match tag(name) {
+                Some(Tag::Active) if is_frame(name, rest) => signals.add(Signal::HtmlFrame),
                 Some(Tag::Script | Tag::Active) => signals.add(Signal::HtmlActive),
                 Some(Tag::Unusual | Tag::Raw) => signals.add(Signal::HtmlUnusual),
                 None => {}
@@ -80,6 +81,25 @@ fn tag_name(rest: &[u8]) -> &[u8] {
         }
         _ => &rest[..length],
     }
+}
+
+/// Whether a tag is an `iframe` that shows a page, whole: its address is in quotes and of the web,
+/// or relative, and its end tag follows. What its attributes run is found apart.
+fn is_frame(name: &[u8], rest: &[u8]) -> bool {
+    if name != b"iframe" {
+        return false;
+    }
+    let rest = &rest[..rest.len().min(1024)];
+    let Some(end) = memchr::memmem::find(rest, b"></iframe>") else { return false };
+    let attributes = &rest[..end];
+    let Some(at) = memchr::memmem::find(attributes, b" src=\"") else { return false };
+    let address = &attributes[at + 6..];
+    let address = &address[..memchr::memchr(b'"', address).unwrap_or(0)];
+    let is_web = [&b"https://"[..], b"http://"].iter().any(|scheme| address.starts_with(scheme));
+    let is_path = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'-' | b'_');
+    !address.is_empty()
+        && memchr::memchr3(b'<', b'>', b'\'', attributes).is_none()
+        && (is_web || address.iter().all(is_path) && !address.starts_with(b"//"))
 }
 
 /// `< s c r i p t`, `<f o r m`: filters that drop bytes would make a tag of it.
@@ -221,7 +241,12 @@ fn is_harmless(script: &[u8]) -> bool {
         .find_map(|harmless| script.strip_prefix(*harmless))
         .unwrap_or(script);
     let rest = rest.strip_prefix(b";").unwrap_or(rest);
-    rest.is_empty() || matches!(rest[0], b'"' | b'\'' | b'&' | b' ' | b'>' | b',') || is_prose(rest)
+    // `javascript:3.3.9`: a version, of what measures pages.
+    let is_version = rest.iter().all(|b| b.is_ascii_digit() || *b == b'.');
+    rest.is_empty()
+        || is_version
+        || matches!(rest[0], b'"' | b'\'' | b'&' | b' ' | b'>' | b',')
+        || is_prose(rest)
 }
 
 /// Whether a script begins with two words, of which the first begins no statement.
@@ -265,8 +290,18 @@ mod tests {
                 "<object data=x>",
                 "<\n\rscript>",
                 "<<script>",
+                "<iframe src=\"https://a.test/",
+                "<iframe src=\"//a.test/\"></iframe>",
+                "<iframe src=x></iframe>",
+                "<iframe src=\"data:text/html,x\"></iframe>",
             ],
-            &["<p>text <b>bold</b></p>", "a < b and c > d", "<scripted>", "i <3 scripts"],
+            &[
+                "<iframe id=\"a\" src=\"https://a.test/embed/1?b=c\" width=\"2\"></iframe>",
+                "<p>text <b>bold</b></p>",
+                "a < b and c > d",
+                "<scripted>",
+                "i <3 scripts",
+            ],
         );
         table(Signal::HtmlBreakout, &["</script>", "</textarea><p>"], &["</p>", "</div>"]);
         table(
@@ -309,9 +344,9 @@ mod tests {
                 "javascript:void(0)",
                 "javascript:;",
                 "javascript: the good parts",
+                "javascript:3.3.9",
                 "data: the numbers",
-                "<img src='data:image/png;base64,AAAA'>",
-            ][..2],
+            ],
         );
     }
 }

@@ -57,6 +57,30 @@ pub(super) fn read(text: &[u8]) -> Signals {
     signals
 }
 
+/// What is left of the signals of a path where it may be the link of a page: a few steps up to
+/// where pages keep what they load, or to nothing.
+pub(super) fn read_link(text: &[u8], signals: Signals) -> Signals {
+    const ASSETS: [&[u8]; 20] = [
+        b"html", b"htm", b"css", b"js", b"mjs", b"map", b"png", b"jpg", b"jpeg", b"gif", b"svg",
+        b"webp", b"avif", b"ico", b"woff", b"woff2", b"ttf", b"mp4", b"webm", b"pdf",
+    ];
+    let steps = text.chunks(3).take_while(|step| *step == b"../").count();
+    let rest = &text[steps * 3..];
+    let is_name = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'/');
+    let ending = memchr::memrchr(b'.', rest).map_or(&b""[..], |dot| &rest[dot + 1..]);
+    let is_link = (1..=6).contains(&steps)
+        && rest.len() < 200
+        && rest.iter().all(is_name)
+        && (rest.is_empty() || ASSETS.contains(&ending))
+        && memchr::memmem::find(rest, b"..").is_none();
+    if !is_link {
+        return signals;
+    }
+    let mut link = Signals::default();
+    link.add(Signal::PathStep);
+    link
+}
+
 /// A path in a text, and its steps up.
 #[derive(Default)]
 struct Path {
@@ -172,6 +196,21 @@ mod tests {
                 "{a: ../../x}",
             ],
         );
+        for (text, is_link) in [
+            ("../../std/index.html", true),
+            ("../../", true),
+            ("../../static/app.1f2e.js", true),
+            ("../../etc/passwd", false),
+            ("../../x/../../y.html", false),
+            ("../../x.html\0", false),
+            ("../../../../../../../x.html", false),
+            ("../../config.php", false),
+        ] {
+            let signals = read(text.as_bytes());
+            assert!(signals.has(Signal::PathClimb), "{text}");
+            let left = read_link(text.as_bytes(), signals);
+            assert_eq!(!left.has(Signal::PathClimb), is_link, "{text}");
+        }
         table(
             Signal::PathConfusion,
             &["/..../..../..../x", "/............/x", "....//....//x", "/.//././/./x/./y"],

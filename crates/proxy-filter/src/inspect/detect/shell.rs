@@ -93,6 +93,9 @@ fn line(text: &[u8], signals: &mut Signals) {
         }
         return;
     }
+    if word.after == After::Separator && is_selector(text) {
+        return;
+    }
     let fits = match known(word.name()) {
         Some(Known::Command) => {
             matches!(word.after, After::Option | After::Path | After::Expansion | After::Separator)
@@ -119,6 +122,13 @@ fn line(text: &[u8], signals: &mut Signals) {
     if fits {
         signals.add(Signal::ShellLine);
     }
+}
+
+/// Whether a text is a path of elements, as what records clicks names them: `tr > td > a.x`.
+fn is_selector(text: &[u8]) -> bool {
+    let is_step = |part: &[u8]| part.first().is_some_and(u8::is_ascii_alphabetic);
+    memchr::memmem::find_iter(text, b" > ").nth(1).is_some()
+        && text.split(|&b| b == b'>').take(16).all(|part| is_step(part.trim_ascii()))
 }
 
 /// Whether a separator ends a command: nothing follows it, or another command does. `cat; dog` and
@@ -360,6 +370,8 @@ mod tests {
                 "e.test\r\nnproc",
                 "1| getconf PATH #",
                 "v$(which id)",
+                "1;id\\\\",
+                "x.jpg||whoami//",
             ],
             &[
                 "red|cat|dog",
@@ -413,6 +425,7 @@ mod tests {
                 "cat; dog",
                 "ID | name",
                 "top{left:0}",
+                "tr > td > ul > li > a.item",
                 "who's that",
                 "'cat' and 'dog'",
             ],

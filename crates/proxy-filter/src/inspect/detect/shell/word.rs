@@ -87,6 +87,9 @@ pub(super) fn is_no_command(text: &[u8], from: usize) -> bool {
                 length += 1;
             }
             SLASH => {
+                if cuts_off(&near[at..]) {
+                    return false;
+                }
                 let directory = &name[..length];
                 let has = |part: &[u8]| directory.windows(part.len()).any(|w| w == part);
                 if directory.ends_with(b"bin") || has(b"system32") || has(b"syswow64") {
@@ -186,6 +189,7 @@ pub(super) fn read(text: &[u8], from: usize) -> Word {
                 }
                 None => break,
             },
+            b'/' if cuts_off(&text[at..]) => break,
             b'/' => push(&mut word, b'/'),
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' => {
                 push(&mut word, b.to_ascii_lowercase());
@@ -268,9 +272,18 @@ fn expansion(text: &[u8]) -> Option<usize> {
     }
 }
 
+/// Whether a text is nothing but the marks that cut off what a value was put in front of: two
+/// slashes, or backslashes.
+fn cuts_off(text: &[u8]) -> bool {
+    (text.starts_with(b"//") || text.starts_with(b"\\"))
+        && text.len() <= 4
+        && text.iter().all(|b| matches!(b, b'/' | b'\\'))
+}
+
 fn after(text: &[u8], at: usize, digits: &mut bool) -> After {
     let Some(&b) = text.get(at) else { return After::End };
     match b {
+        b'/' | b'\\' if cuts_off(&text[at..]) => return After::End,
         // The parameter of a path: `/a;session=1`.
         b';' if is_parameter(&text[at + 1..]) => return After::Name,
         b';' | b'|' | b'&' | b')' | b'`' | b'}' | b'#' | b',' => {
