@@ -20,7 +20,8 @@ pub use destinations::Destinations;
 /// How long and how many connections are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
-    /// Idle connections kept, all workers together. Default: 256.
+    /// Idle connections kept, all workers together: as many as may be in use, or those
+    /// of a burst are closed and opened anew. Default: 1024.
     pub max_idle: usize,
     /// How long one may be idle. Default: 60 s.
     pub idle_timeout: Duration,
@@ -35,7 +36,7 @@ pub struct PoolConfig {
 impl Default for PoolConfig {
     fn default() -> Self {
         Self {
-            max_idle: 256,
+            max_idle: 1024,
             idle_timeout: Duration::from_secs(60),
             max_age: Duration::from_secs(600),
             max_requests: 100_000,

@@ -166,7 +166,7 @@ impl Default for Pool {
     fn default() -> Self {
         Self {
             idle_timeout: Period::from_secs(60),
-            max_idle: 256,
+            max_idle: 1024,
             max_age: None,
             max_requests: None,
         }

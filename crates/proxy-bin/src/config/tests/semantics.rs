@@ -223,6 +223,6 @@ upstream = "app"
     assert_eq!(upstream.host, resolved::UpstreamHost::Name("x.test:81".parse().unwrap()));
     assert_eq!(upstream.protocol, raw::UpstreamProtocol::H2);
     assert_eq!(upstream.pool.max_age, Some(Duration::from_secs(3600)));
-    assert_eq!((upstream.pool.max_idle, upstream.pool.max_requests), (256, None));
+    assert_eq!((upstream.pool.max_idle, upstream.pool.max_requests), (1024, None));
     assert!(upstream.required);
 }
