@@ -336,7 +336,7 @@ fn destinations(config: &Resolved, states: &mut States) -> Destinations {
     let of = |key| config.definitions.of(&KeyPath::of(key));
     let defined = format!("{} {} {}", of("forward"), of("filter"), of("parents"));
     states.keep("destinations", defined, || {
-        Destinations::new(PoolConfig::default(), MAX_DESTINATIONS)
+        Destinations::new(PoolConfig::of_many(), MAX_DESTINATIONS)
     })
 }
 

@@ -47,7 +47,7 @@ pub trait Balancer: fmt::Debug + Send + Sync + 'static {
     /// Its name in the configuration and in `explain`.
     fn name(&self) -> &'static str;
 
-    /// Whether it looks at [`Candidate::latency`], which costs each request two looks at the clock.
+    /// Whether it looks at [`Candidate::latency`], which costs each request a look at the clock.
     /// Default: yes.
     fn wants_latency(&self) -> bool {
         true

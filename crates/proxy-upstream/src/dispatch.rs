@@ -13,7 +13,9 @@
 //! was sent. Otherwise what the endpoint gave.
 //!
 //! # Cancellation
-//! Dropping the future or the response's body gives the place back.
+//! Dropping the future or the response's body gives the place back. Where [retries](crate::retry) have
+//! given up on the attempt, or its route on the request for want of an answer, that is a failure of the
+//! endpoint.
 //!
 //! # Metrics
 //! See [`cluster`](crate::cluster).
@@ -233,6 +235,9 @@ impl<D: Dispatch> Balanced<D> {
         match admitted {
             Ok(permit) => self.send(request, permit, asked).await,
             Err(why) => {
+                if let Some(tried) = &asked.tried {
+                    tried.waited_in_vain();
+                }
                 self.shared.cluster.overflowed(why, asked.class);
                 let full = |detail| {
                     ProxyError::new(ErrorKind::ConnectionLimitReached)

@@ -18,7 +18,8 @@
 //! ```
 //!
 //! # Ordering
-//! Around [`Balanced`](crate::dispatch::Balanced), below [retries](crate::retry).
+//! Around [`Balanced`](crate::dispatch::Balanced), below [retries](crate::retry). While two attempts
+//! are under way neither is moved because its endpoint is found down.
 //!
 //! # Errors and responses
 //! The first response, whatever its status. Where both attempts fail, the first one's error.
@@ -259,7 +260,8 @@ where
         learn(&result);
         return result;
     }
-    if !tried.has_others() || !shared.budget.withdraw(shared.clock.now()) {
+    // One whose endpoint was found down goes elsewhere by itself.
+    if tried.is_found_down() || !tried.has_others() || !shared.budget.withdraw(shared.clock.now()) {
         let result = first.await;
         learn(&result);
         return result;
@@ -270,7 +272,7 @@ where
         again.extensions_mut().insert(own.clone());
     }
     poll_fn(|cx| other.poll_ready(cx)).await?;
-    tried.stay();
+    tried.pair(true);
     let mut second = pin!(other.call(again));
     let (mut failed, mut second_failed) = (None, false);
     let (result, won) = poll_fn(|cx| {
@@ -279,13 +281,21 @@ where
         {
             match result {
                 Ok(response) => return Poll::Ready((Ok(response), false)),
-                Err(error) => failed = Some(error),
+                Err(error) => {
+                    failed = Some(error);
+                    tried.pair(false);
+                }
             }
         }
         if !second_failed && let Poll::Ready(result) = second.as_mut().poll(cx) {
             match result {
                 Ok(response) => return Poll::Ready((Ok(response), true)),
-                Err(_) => second_failed = true,
+                Err(_) => {
+                    second_failed = true;
+                    tried.pair(false);
+                    // The first may have an endpoint that was found down meanwhile.
+                    cx.waker().wake_by_ref();
+                }
             }
         }
         match failed.take() {

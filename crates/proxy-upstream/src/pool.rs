@@ -20,8 +20,8 @@ pub use destinations::Destinations;
 /// How long and how many connections are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolConfig {
-    /// Idle connections kept, all workers together: as many as may be in use, or those
-    /// of a burst are closed and opened anew. Default: 1024.
+    /// Idle connections kept, all workers together. Where fewer are kept than a burst has in use, it
+    /// closes them and opens others. Default: 1024.
     pub max_idle: usize,
     /// How long one may be idle. Default: 60 s.
     pub idle_timeout: Duration,
@@ -31,6 +31,13 @@ pub struct PoolConfig {
     pub max_requests: u32,
     /// Connections open to the destination at a time, idle or not. Default: 4096.
     pub max_connections: usize,
+}
+
+impl PoolConfig {
+    /// For each of many destinations that clients choose: 256 idle connections.
+    pub fn of_many() -> Self {
+        Self { max_idle: 256, ..Self::default() }
+    }
 }
 
 impl Default for PoolConfig {

@@ -18,13 +18,15 @@
 //! fresh connection to the same endpoint: it is no retry of this layer, and takes nothing of its
 //! budget.
 //!
-//! Most requests have one attempt. What being ready for another costs is a few hundred bytes, and the
-//! registration with the endpoint's checks: everything else is made where an attempt has failed.
+//! Most requests have one attempt. What being ready for another costs is a few hundred bytes, and that
+//! [`Balanced`](crate::dispatch::Balanced) registers with the endpoint's checks while there is no answer:
+//! everything else is made where an attempt has failed.
 //!
 //! # Ordering
 //! Around [`Balanced`](crate::dispatch::Balanced), which gives each attempt an endpoint that the
 //! request has not been sent to; below the rescue of errors, the cache and whatever counts
-//! requests of clients.
+//! requests of clients. What stands between the two polls in its own task: an attempt that another one
+//! polls is not moved, and not counted where it is given up on.
 //!
 //! # Errors and responses
 //! Those of the last attempt. `http_response_timeout` where an attempt took longer than
@@ -62,7 +64,7 @@ use crate::ForwardFuture;
 use crate::balance::Random;
 use crate::buffer::Stored;
 use crate::connection::is_idempotent;
-use course::{Course, moves};
+use course::{Course, followed};
 use meters::Meters;
 use replay::Replay;
 
@@ -235,7 +237,7 @@ where
         *request.body_mut() = body;
         let idempotent = is_idempotent(request.method());
         let exchange = Exchange::of(&request).cloned();
-        let tried = Tried::new(most > 0, moves(&self.shared, idempotent, most == 0));
+        let tried = Tried::new(followed(config, idempotent, most == 0));
         // The service that was polled has the first attempt, at once: most requests have no other.
         let inner = self.inner.clone();
         let attempt = H::begin(&mut self.inner, request, &tried, most == 0);

@@ -57,7 +57,7 @@ impl GuardedFetcher {
                 dialer.clone(),
                 ports.ranges().iter().cloned().collect(),
                 // Its own: connections that others may open are not for it.
-                Destinations::new(PoolConfig::default(), DESTINATIONS),
+                Destinations::new(PoolConfig::of_many(), DESTINATIONS),
                 ForwardTimeouts::default(),
                 HeadLimits::default(),
             )

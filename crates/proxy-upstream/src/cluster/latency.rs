@@ -1,8 +1,8 @@
 //! How long an endpoint takes to answer: a moving mean that keeps peaks for a while.
 //!
 //! Every request reads it and writes it, so nothing is locked. Where two write at once one of them is
-//! forgotten, and a reader may see the time of another measurement than the mean: it is a guess about
-//! what comes anyway. Times are nanoseconds of the cluster, from 1 on.
+//! forgotten, be it a peak, or the other comes back that was just to be forgotten; and a reader may see
+//! the time of another measurement than the mean. It is a guess about what comes anyway. Times are nanoseconds of the cluster, from 1 on.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -48,7 +48,7 @@ struct Mean {
 
 impl Mean {
     fn get(&self) -> Option<(f64, u64)> {
-        match self.at.load(Ordering::Relaxed) {
+        match self.at.load(Ordering::Acquire) {
             0 => None,
             at => Some((f64::from_bits(self.nanos.load(Ordering::Relaxed)), at)),
         }
@@ -64,7 +64,8 @@ impl Mean {
             _ => new,
         };
         self.nanos.store(nanos.to_bits(), Ordering::Relaxed);
-        self.at.store(now, Ordering::Relaxed);
+        // Whoever sees a time sees a mean.
+        self.at.store(now, Ordering::Release);
     }
 }
 
@@ -109,25 +110,26 @@ impl Latency {
 mod tests {
     use super::*;
 
+    /// `DECAY`, in nanoseconds.
+    const PAST: u64 = 10_000_000_000;
+
     #[test]
     fn peaks_count_at_once_and_fade() {
-        let decay = 10_000_000_000;
         let (latency, start) = (Latency::default(), 1);
         let millis = |n| Duration::from_millis(n);
         assert_eq!(latency.mean(), None);
         latency.observe(millis(10), start);
         latency.observe(millis(500), start);
         assert_eq!(latency.mean(), Some(millis(500)));
-        latency.observe(millis(10), start + decay);
+        latency.observe(millis(10), start + PAST);
         let faded = latency.mean().expect("known");
         assert!(faded > millis(150) && faded < millis(250), "{faded:?}");
-        latency.observe(millis(10), start + decay * 20);
+        latency.observe(millis(10), start + PAST * 20);
         assert!(latency.mean().expect("known") < millis(11));
     }
 
     #[test]
     fn failures_do_not_add_up_for_ever() {
-        let decay = 10_000_000_000;
         let (latency, start) = (Latency::default(), 1);
         let (took, answer) = (Duration::from_micros(100), Duration::from_millis(10));
         (0..100).for_each(|_| latency.failed(took, start));
@@ -140,7 +142,7 @@ mod tests {
         assert_eq!(latency.mean(), Some(answer * 10));
         latency.failed(Duration::from_secs(2), start);
         assert_eq!(latency.mean(), Some(Duration::from_secs(2)), "so long it did take");
-        latency.observe(answer, start + decay * 10);
+        latency.observe(answer, start + PAST * 10);
         assert!(latency.mean().expect("known") < answer * 2);
     }
 
@@ -155,11 +157,10 @@ mod tests {
 
     #[test]
     fn without_traffic_a_peak_fades_and_is_forgotten() {
-        let decay = 10_000_000_000;
         let (latency, start) = (Latency::default(), 1);
         latency.observe(Duration::from_secs(3), start);
         assert_eq!(latency.get(start), Some(Duration::from_secs(3)));
-        let faded = latency.get(start + decay).expect("known");
+        let faded = latency.get(start + PAST).expect("known");
         assert!(faded > Duration::from_secs(1) && faded < Duration::from_millis(1_200));
         assert_eq!(latency.get(start + 50_000_000_000), None);
         assert_eq!(latency.mean(), Some(Duration::from_secs(3)));

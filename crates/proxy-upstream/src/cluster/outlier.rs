@@ -130,11 +130,6 @@ impl Member {
 }
 
 impl Cluster {
-    /// An attempt at a member was given up on.
-    pub(crate) fn gave_up(&self, index: usize) {
-        self.judge(index, true, self.clock.now());
-    }
-
     /// An attempt at a member has succeeded or failed.
     pub(super) fn judge(&self, index: usize, failed: bool, now: Instant) {
         let Some(config) = &self.config.outlier else { return };

@@ -110,6 +110,20 @@ impl Permit {
         });
     }
 
+    /// Somebody gave up on it, after which an endpoint that had so long is to blame.
+    pub(crate) fn gave_up(&self, after: Duration) {
+        let now = self.cluster.clock.now();
+        let took = now.saturating_duration_since(self.started);
+        if took < after {
+            return;
+        }
+        if self.cluster.compares_latencies() {
+            let member = &self.cluster.members[self.index];
+            member.latency.failed(took, self.cluster.nanos(now));
+        }
+        self.cluster.judge(self.index, true, now);
+    }
+
     fn ended(&self, kind: Kind) {
         self.is_over.store(true, Ordering::Relaxed);
         if kind != Kind::Failed && !self.cluster.keeps_time() {

@@ -48,7 +48,8 @@ impl Scene {
     }
 
     fn fail(&self, index: usize, times: usize) {
-        (0..times).for_each(|_| self.cluster.gave_up(index));
+        let now = self.cluster.clock.now();
+        (0..times).for_each(|_| self.cluster.judge(index, true, now));
     }
 
     fn check(&self, index: usize, result: Result<(), &str>) {

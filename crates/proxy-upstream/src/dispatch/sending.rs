@@ -65,7 +65,7 @@ impl Held {
     /// Tells whoever has the request when its endpoint is found down: perhaps it goes elsewhere.
     fn watch(&self, cx: &mut Context<'_>, mut down: Pin<&mut Option<OwnedNotified>>) {
         let (Some(permit), Some(tried)) = (&self.permit, &self.tried) else { return };
-        if !tried.moves() || !permit.cluster().is_checked() {
+        if !tried.may_move() || !permit.cluster().is_checked() {
             return;
         }
         loop {
@@ -85,8 +85,11 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let Some(permit) = &self.permit else { return };
-        if self.tried.as_ref().is_some_and(Tried::is_given_up) {
-            return permit.cluster().gave_up(permit.index());
+        if let Some(tried) = &self.tried
+            && let Some(after) = tried.given_up_after()
+        {
+            tried.was_at(permit);
+            return permit.gave_up(after);
         }
         let Some(exchange) = &self.exchange else { return };
         if exchange.error() != Some(ErrorKind::HttpResponseTimeout) {
@@ -122,7 +125,9 @@ where
             Ok(response) => permit.answered(response.status()),
             Err(error) => permit.report(Outcome::of_error(error)),
         }
-        if let Some(tried) = this.held.tried.as_ref().filter(|_| may_go_again(result)) {
+        if let Some(tried) = &this.held.tried
+            && (result.is_err() || tried.is_followed_by_status())
+        {
             tried.was_at(&permit);
         }
         // It stays where it is: copying an answer costs as much as choosing its endpoint did.
@@ -138,9 +143,4 @@ where
         }
         polled
     }
-}
-
-/// Whether anybody could want another attempt after this.
-fn may_go_again(result: &Result<Response<Body>, ProxyError>) -> bool {
-    result.as_ref().map_or(true, |response| !response.status().is_success())
 }

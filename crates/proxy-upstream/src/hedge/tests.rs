@@ -9,18 +9,21 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::balance::{RoundRobin, SeededRandom};
-use crate::cluster::{Cluster, ClusterConfig, MemberConfig};
+use crate::cluster::{Cluster, ClusterConfig, MemberConfig, OutlierConfig};
 use crate::dispatch::tests::PausedClock;
 use crate::dispatch::{Balanced, Dispatch};
+use crate::retry::{RetryConfig, RetryLayer};
 
 /// Endpoints that take so many milliseconds, and keep who asked.
 #[derive(Clone, Default)]
 struct Paced {
-    millis: Arc<[AtomicU64; 2]>,
+    millis: Arc<[AtomicU64; 3]>,
     asked: Arc<Mutex<Vec<usize>>>,
 }
 
 const FAILS: u64 = 1_000_000;
+/// Fails after a second.
+const LATE_FAILURE: u64 = 1_000_001;
 
 impl Dispatch for Paced {
     type Future = ForwardFuture;
@@ -32,7 +35,11 @@ impl Dispatch for Paced {
             if millis == FAILS {
                 return Err(ErrorKind::ConnectionTerminated.into());
             }
-            tokio::time::sleep(Duration::from_millis(millis)).await;
+            let late = millis == LATE_FAILURE;
+            tokio::time::sleep(Duration::from_millis(if late { 1000 } else { millis })).await;
+            if late {
+                return Err(ErrorKind::ConnectionTerminated.into());
+            }
             let from = [("from", index.to_string())];
             let response = Response::builder().header(from[0].0, &*from[0].1);
             Ok(response.body(Body::empty()).unwrap())
@@ -42,6 +49,7 @@ impl Dispatch for Paced {
 
 struct Scene {
     hedged: Hedged<Balanced<Paced>>,
+    cluster: Arc<Cluster>,
     paced: Paced,
 }
 
@@ -49,17 +57,19 @@ impl Scene {
     fn new(endpoints: usize, config: HedgeConfig) -> Self {
         let members = (0..endpoints).map(|n| MemberConfig::new(&format!("{n}"))).collect();
         let (clock, random) = (Arc::new(PausedClock), Arc::new(SeededRandom::new(1)));
+        let outlier = Some(OutlierConfig::default());
         let cluster = Cluster::new(
-            ClusterConfig::new("app", members),
+            ClusterConfig { outlier, ..ClusterConfig::new("app", members) },
             Box::new(RoundRobin::default()),
             Arc::clone(&clock) as Arc<dyn Clock>,
             random,
             None,
         );
         let paced = Paced::default();
-        let balanced = Balanced::new(Arc::new(cluster), paced.clone(), None);
+        let cluster = Arc::new(cluster);
+        let balanced = Balanced::new(Arc::clone(&cluster), paced.clone(), None);
         let hedged = HedgeLayer::new(config, "app", clock, None).layer(balanced);
-        Self { hedged, paced }
+        Self { hedged, cluster, paced }
     }
 
     fn take(&self, first: u64, second: u64) {
@@ -83,7 +93,9 @@ impl Scene {
 
     async fn learn(&self) {
         self.take(20, 20);
-        for _ in 0..64 {
+        self.paced.millis[2].store(20, Ordering::SeqCst);
+        // The next one is for the first endpoint again.
+        for _ in 0..64_usize.next_multiple_of(self.cluster.len()) {
             self.ask(Method::GET).await;
         }
     }
@@ -138,4 +150,67 @@ async fn one_that_fails_leaves_it_to_the_other() {
     scene.take(FAILS, 20);
     let (from, _, asked) = scene.ask(Method::GET).await;
     assert_eq!((from.as_str(), asked), ("connection_terminated", 1));
+}
+
+impl Scene {
+    /// Asks with retries around it; who answered.
+    fn retry(&self, config: RetryConfig) -> tokio::task::JoinHandle<String> {
+        self.paced.asked.lock().unwrap().clear();
+        let (clock, random) = (Arc::new(PausedClock), Arc::new(SeededRandom::new(1)));
+        let layer = RetryLayer::new(config, "app", clock, random, None);
+        let asked = layer.layer(self.hedged.clone()).oneshot(Request::new(Body::empty()));
+        tokio::spawn(async {
+            match asked.await {
+                Ok(response) => response.headers()["from"].to_str().unwrap().to_owned(),
+                Err(error) => error.to_string(),
+            }
+        })
+    }
+
+    fn asked(&self) -> Vec<usize> {
+        self.paced.asked.lock().unwrap().clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_that_are_given_up_on_the_one_that_had_the_time_has_failed() {
+    let scene = Scene::new(2, HedgeConfig::default());
+    scene.learn().await;
+    scene.take(1000, 1000);
+    let attempt_timeout = Some(Duration::from_millis(30));
+    let config = RetryConfig { retries: 0, attempt_timeout, ..RetryConfig::default() };
+    let answer = scene.retry(config).await.unwrap();
+    assert_eq!(answer, "http_response_timeout: attempt_timeout");
+    assert_eq!(scene.asked(), [0, 1], "the second after 20 ms");
+    let failures: Vec<_> = scene.cluster.report().iter().map(|own| own.failures).collect();
+    assert_eq!(failures, [1, 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_neither_is_moved_and_the_one_that_is_left_is() {
+    for (second, answered) in [(300, "1"), (FAILS, "2")] {
+        let scene = Scene::new(3, HedgeConfig::default());
+        scene.cluster.set_checked();
+        scene.learn().await;
+        scene.take(100_000, second);
+        let answer = scene.retry(RetryConfig::default());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(scene.asked(), [0, 1]);
+        scene.cluster.checked(0, Err("connection_refused".into()), 1, 1);
+        assert_eq!(answer.await.unwrap(), answered);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_found_down_before_the_second_fails_is_moved_then() {
+    let scene = Scene::new(3, HedgeConfig::default());
+    scene.cluster.set_checked();
+    scene.learn().await;
+    scene.take(100_000, LATE_FAILURE);
+    let answer = scene.retry(RetryConfig::default());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    scene.cluster.checked(0, Err("connection_refused".into()), 1, 1);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(scene.asked(), [0, 1], "there still is another");
+    assert_eq!(answer.await.unwrap(), "2");
 }

@@ -47,21 +47,24 @@ impl Watch {
         }
         if terms.is_overdue(cx, &mut self.deadline) {
             let error = ProxyError::new(ErrorKind::HttpResponseTimeout);
-            return Poll::Ready(Err(terms.give_up(error.detail("attempt_timeout"))));
+            // One that was asked long after the first had no time to answer.
+            let half = terms.timeout.unwrap_or_default() / 2;
+            return Poll::Ready(Err(terms.give_up(error.detail("attempt_timeout"), half)));
         }
-        if terms.is_down() {
+        if terms.goes_elsewhere() {
             let error = ProxyError::new(ErrorKind::ConnectionTerminated);
             self.has_moved = true;
-            return Poll::Ready(Err(terms.give_up(error.detail("endpoint_down"))));
+            let error = error.detail("endpoint_down");
+            return Poll::Ready(Err(terms.give_up(error, Duration::ZERO)));
         }
         Poll::Pending
     }
 }
 
 impl Terms<'_> {
-    /// The attempt does not end by itself, so it tells nobody.
-    fn give_up(&self, error: ProxyError) -> ProxyError {
-        self.tried.give_up();
+    /// The attempt does not end by itself, so it tells nobody. To blame is who had so long for it.
+    fn give_up(&self, error: ProxyError, after: Duration) -> ProxyError {
+        self.tried.give_up(after);
         if let Some(exchange) = self.exchange {
             let kind = error.kind();
             exchange.with_attempts(|attempts| {
@@ -84,7 +87,7 @@ impl Terms<'_> {
 
     /// Whether its endpoint was found down and it goes elsewhere. It may still answer: nobody is taken
     /// from it who can not.
-    fn is_down(&self) -> bool {
-        self.tried.is_found_down() && self.replay.is_kept() && self.tried.has_others()
+    fn goes_elsewhere(&self) -> bool {
+        self.tried.take_found_down() && self.replay.is_kept() && self.tried.has_others()
     }
 }

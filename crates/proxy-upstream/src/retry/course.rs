@@ -14,12 +14,12 @@ use pin_project_lite::pin_project;
 use proxy_core::{Body, ErrorKind, Exchange, ProxyError};
 use tower_service::Service;
 
-use super::Shared;
 use super::attempt::{Terms, Watch};
 use super::heads::Heads;
 use super::reason::{Reason, pause, reason};
 use super::replay::Replay;
-use super::tried::Tried;
+use super::tried::{Followed, Tried};
+use super::{RetryConfig, Shared};
 use crate::ForwardFuture;
 
 /// What is needed for a further attempt.
@@ -35,9 +35,13 @@ pub(super) struct Course<S> {
     replay: Replay,
 }
 
-/// Whether an attempt that waits for an endpoint which is found down may go elsewhere.
-pub(super) const fn moves(shared: &Shared, idempotent: bool, is_last: bool) -> bool {
-    idempotent && shared.config.on_reset && !is_last
+/// What an attempt may be followed by another after.
+pub(super) const fn followed(config: &RetryConfig, idempotent: bool, is_last: bool) -> Followed {
+    Followed {
+        wants_head: !is_last,
+        may_move: idempotent && config.on_reset && !is_last,
+        by_status: idempotent && !config.statuses.is_empty() && !is_last,
+    }
 }
 
 /// How an attempt ended that should be followed by another.
@@ -133,7 +137,7 @@ where
             }
             poll_fn(|cx| self.inner.poll_ready(cx)).await?;
             let is_last = self.is_last();
-            self.tried.again(!is_last, moves(&shared, self.idempotent, is_last));
+            self.tried.again(followed(&shared.config, self.idempotent, is_last));
             let again = self.tried.head().zip(self.replay.body(is_last));
             let (head, body) = again.ok_or(ErrorKind::ProxyInternalError)?;
             let request = Request::from_parts(head, body);
@@ -180,8 +184,8 @@ where
         {
             let polled = this.watch.poll(attempt, &course.terms(), cx);
             let Poll::Ready(result) = &polled else { return Poll::Pending };
-            // It holds a place and a connection, and one that was given up on has been counted: it
-            // is gone before anybody above learns of its error.
+            // It holds a place and a connection, and if it was given up on its end is what counts that:
+            // it is gone before anybody above learns of its error.
             this.attempt.set(None);
             // Most end here: the answer stays where it is, for copying it costs as much as all this.
             let Some(reason) = course.judge(result) else { return polled };

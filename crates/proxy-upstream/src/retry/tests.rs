@@ -280,6 +280,38 @@ async fn the_budget_is_shared_by_all_requests() {
     assert_eq!(script.asked().len(), 23);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_first_retry_goes_to_another_endpoint_at_once() {
+    use crate::balance::RoundRobin;
+    use crate::cluster::{Cluster, ClusterConfig, MemberConfig};
+    use crate::dispatch::Balanced;
+
+    for (answer, seconds) in
+        [(Refuse, 0), (RESET, 0), (Status(503), 0), (Status(202), 0), (Never, 2)]
+    {
+        let members = vec![MemberConfig::new("a"), MemberConfig::new("b")];
+        let (own, balancer) = (ClusterConfig::new("app", members), Box::new(RoundRobin::default()));
+        let random = || Arc::new(SeededRandom::new(1));
+        let cluster = Cluster::new(own, balancer, Arc::new(SystemClock), random(), None);
+        let script = Script::of(&[answer]);
+        let scripts: Arc<[_]> = [script.clone(), script.clone()].into();
+        let config = RetryConfig {
+            on_timeout: true,
+            attempt_timeout: Some(Duration::from_secs(2)),
+            statuses: [503, 202].map(|status| StatusCode::from_u16(status).unwrap()).into(),
+            backoff: Duration::from_secs(60),
+            max_backoff: Duration::from_secs(60),
+            ..RetryConfig::default()
+        };
+        let layer = RetryLayer::new(config, "app", Arc::new(SystemClock), random(), None);
+        let start = tokio::time::Instant::now();
+        let balanced = Balanced::new(Arc::new(cluster), scripts, None);
+        let response = layer.layer(balanced).oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!((response.status().as_u16(), script.asked().len()), (200, 2));
+        assert_eq!(start.elapsed().as_secs(), seconds);
+    }
+}
+
 /// Asks two endpoints, of which the first never answers and is found down; what was moved.
 async fn moved(content: Body, reason: &str, also_down: bool) -> bool {
     use crate::balance::RoundRobin;

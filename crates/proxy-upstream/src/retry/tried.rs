@@ -1,7 +1,8 @@
 //! Which endpoints a request was sent to.
 
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::Request;
 use http::request::Parts;
@@ -28,11 +29,16 @@ struct Shared {
     /// The attempt waits for an endpoint to have room.
     waits: AtomicBool,
     /// Whether the attempt may end because its endpoint is found down.
-    moves: AtomicBool,
+    may_move: AtomicBool,
     /// It was found down.
     is_down: AtomicBool,
-    /// The attempt was given up on: its endpoint did not answer.
-    is_given_up: AtomicBool,
+    /// Whether an answer may be followed by another attempt, for its status.
+    by_status: AtomicBool,
+    /// Two attempts are under way, at endpoints of their own.
+    is_paired: AtomicBool,
+    /// The attempt was given up on: endpoints that had this many nanoseconds for it did not answer. 0:
+    /// it was not.
+    given_up_after: AtomicU64,
     /// Somebody asks for others while an attempt is under way.
     asks: AtomicBool,
     left: Mutex<Left>,
@@ -60,20 +66,37 @@ impl std::ops::Deref for Endpoints {
     }
 }
 
+/// Whether an attempt may be followed by another, and after what.
+#[derive(Clone, Copy)]
+pub(super) struct Followed {
+    /// Its head is given back, for it may not be the last.
+    pub(super) wants_head: bool,
+    /// It may end when its endpoint is found down.
+    pub(super) may_move: bool,
+    /// An answer may be one that is not good enough.
+    pub(super) by_status: bool,
+}
+
 impl Tried {
-    /// Before the first attempt, whose head is given back, or not, and which may end when its endpoint
-    /// is found down, or not.
-    pub(super) fn new(wants_head: bool, moves: bool) -> Self {
-        let (wants_head, moves) = (AtomicBool::new(wants_head), AtomicBool::new(moves));
-        Self(Arc::new(Shared { wants_head, moves, ..Shared::default() }))
+    /// Before the first attempt.
+    pub(super) fn new(followed: Followed) -> Self {
+        let Followed { wants_head, may_move, by_status } = followed;
+        Self(Arc::new(Shared {
+            wants_head: AtomicBool::new(wants_head),
+            may_move: AtomicBool::new(may_move),
+            by_status: AtomicBool::new(by_status),
+            ..Shared::default()
+        }))
     }
 
-    /// Before a further attempt; as [`new`](Self::new) says.
-    pub(super) fn again(&self, wants_head: bool, moves: bool) {
-        self.0.wants_head.store(wants_head, Ordering::Release);
-        self.0.moves.store(moves, Ordering::Release);
-        self.0.is_down.store(false, Ordering::Release);
-        self.0.is_given_up.store(false, Ordering::Release);
+    /// Before a further attempt.
+    pub(super) fn again(&self, followed: Followed) {
+        let Shared { wants_head, may_move, by_status, is_down, is_paired, waits, .. } = &*self.0;
+        wants_head.store(followed.wants_head, Ordering::Release);
+        may_move.store(followed.may_move, Ordering::Release);
+        by_status.store(followed.by_status, Ordering::Release);
+        [is_down, is_paired, waits].into_iter().for_each(|own| own.store(false, Ordering::Release));
+        self.0.given_up_after.store(0, Ordering::Release);
     }
 
     /// Those so far.
@@ -123,19 +146,34 @@ impl Tried {
         self.0.waits.store(true, Ordering::Release);
     }
 
-    /// Whether the attempt under way has no endpoint so far.
+    /// It waits no more, and has got none.
+    pub(crate) fn waited_in_vain(&self) {
+        self.0.waits.store(false, Ordering::Release);
+    }
+
+    /// Whether the attempt under way has no endpoint so far. One of a pair has one.
     pub(super) fn waits(&self) -> bool {
-        self.0.waits.load(Ordering::Acquire)
+        self.0.waits.load(Ordering::Acquire) && !self.is_paired()
     }
 
     /// Whether the attempt under way may end because its endpoint is found down.
-    pub(crate) fn moves(&self) -> bool {
-        self.0.moves.load(Ordering::Acquire)
+    pub(crate) fn may_move(&self) -> bool {
+        self.0.may_move.load(Ordering::Acquire) && !self.is_paired()
     }
 
-    /// The attempt under way has another beside it: neither ends for the endpoint of one.
-    pub(crate) fn stay(&self) {
-        self.0.moves.store(false, Ordering::Release);
+    /// Whether an answer may be followed by another attempt.
+    pub(crate) fn is_followed_by_status(&self) -> bool {
+        self.0.by_status.load(Ordering::Acquire)
+    }
+
+    /// A second attempt is made beside the one under way, or one of the two has failed. While there are
+    /// two, neither ends for the endpoint of one.
+    pub(crate) fn pair(&self, is_paired: bool) {
+        self.0.is_paired.store(is_paired, Ordering::Release);
+    }
+
+    fn is_paired(&self) -> bool {
+        self.0.is_paired.load(Ordering::Acquire)
     }
 
     /// The endpoint of the attempt under way was found down.
@@ -144,23 +182,30 @@ impl Tried {
         self.0.is_down.store(true, Ordering::Release);
     }
 
-    /// Whether it was, since this was asked the last time.
-    pub(super) fn is_found_down(&self) -> bool {
-        let is_down = self.0.is_down.load(Ordering::Acquire);
+    /// Whether it was.
+    pub(crate) fn is_found_down(&self) -> bool {
+        self.0.is_down.load(Ordering::Acquire)
+    }
+
+    /// Whether it was, since this was taken the last time.
+    pub(super) fn take_found_down(&self) -> bool {
+        let is_down = self.is_found_down();
         if is_down {
             self.0.is_down.store(false, Ordering::Release);
         }
         is_down
     }
 
-    /// The attempt under way is given up on: its endpoint did not answer.
-    pub(super) fn give_up(&self) {
-        self.0.is_given_up.store(true, Ordering::Release);
+    /// The attempt under way is given up on: endpoints that had so long for it did not answer.
+    pub(super) fn give_up(&self, after: Duration) {
+        let nanos = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX).max(1);
+        self.0.given_up_after.store(nanos, Ordering::Release);
     }
 
-    /// Whether it was.
-    pub(crate) fn is_given_up(&self) -> bool {
-        self.0.is_given_up.load(Ordering::Acquire)
+    /// How long an endpoint must have had for it to be to blame, where it was given up on.
+    pub(crate) fn given_up_after(&self) -> Option<Duration> {
+        let nanos = self.0.given_up_after.load(Ordering::Acquire);
+        (nanos > 0).then(|| Duration::from_nanos(nanos))
     }
 
     /// Where an attempt was that may not be the last.
