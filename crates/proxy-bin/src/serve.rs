@@ -3,6 +3,7 @@
 mod audit_file;
 #[cfg(feature = "http3")]
 mod datagrams;
+mod descriptors;
 mod doors;
 pub mod embedded;
 mod handover;
@@ -120,7 +121,9 @@ pub fn serve(
         // Before there are threads.
         inherited: takeover::begin()?,
     };
-    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    if let Ok(descriptors) = rlimit::increase_nofile_limit(u64::MAX) {
+        descriptors::compare(&loaded.resolved, descriptors);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(run(loaded, load, greeting, log_level, begun));
     // A file that does not answer keeps whoever reads it, and not the process.

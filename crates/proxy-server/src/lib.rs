@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod accept;
 mod closing;
 mod connection;
 mod connections;
@@ -25,13 +26,14 @@ mod transport;
 mod tunnel;
 mod workers;
 
+pub use accept::accept;
 pub use connections::{ConnectionState, LiveConnection, LiveTunnel};
 pub use drain::{Drain, DrainPhase};
 pub use edge::Edge;
 #[cfg(feature = "http3")]
 pub use h3::{BoundUdp, HandedUdp, QuicDoor, QuicSettings, UdpPast, WeakUdp, accept_quic};
 pub use limiter::{LimitReached, Limiter, Place};
-pub use listener::{Bound, ListenAddress, ListenerSettings, accept};
+pub use listener::{Bound, ListenAddress, ListenerSettings};
 pub use proxy_core::Exchanges;
 pub use settings::{EdgeSettings, EdgeTimeouts};
 pub use terms::Terms;

@@ -10,10 +10,17 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::DialConfig;
 
+/// Bytes that wait in the system for a server's window, beyond which a connection takes no more: what
+/// a client uploads waits with the client. Without it as much waits as the system's buffer may grow to
+/// (4 MiB: `net.ipv4.tcp_wmem`). What is on its way does not count: it is no limit of throughput.
+const UNSENT: u32 = 512 * 1024;
+
 /// One attempt.
 pub(super) async fn connect(address: SocketAddr, config: &DialConfig) -> io::Result<TcpStream> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
     socket.set_nodelay(true)?;
+    // Systems without it do as before.
+    let _ = SockRef::from(&socket).set_tcp_notsent_lowat(UNSENT);
     if let Some(idle) = config.keepalive {
         let keepalive = TcpKeepalive::new()
             .with_time(idle)

@@ -77,13 +77,14 @@ async fn a_name_is_resolved_judged_and_dialled() {
 }
 
 #[tokio::test]
-async fn a_connection_has_nodelay_and_keepalive() {
+async fn a_connection_has_nodelay_and_keepalive_and_keeps_little_unsent() {
     let ([_listener], port) = listeners([PERMITTED]).await;
     let dialed = dialer(StaticResolver::new(), open()).dial(client("127.1", port)).await.unwrap();
     assert!(dialed.stream.nodelay().unwrap());
     let socket = SockRef::from(&dialed.stream);
     assert!(socket.keepalive().unwrap());
     assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+    assert_eq!(socket.tcp_notsent_lowat().unwrap(), 512 * 1024);
     assert_eq!(dialed.dns, Duration::ZERO);
 }
 
