@@ -7,6 +7,7 @@ mod display;
 mod errors;
 mod files;
 mod filter;
+mod idle_keys;
 mod inspect;
 mod overload;
 mod privacy;

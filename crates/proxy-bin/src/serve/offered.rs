@@ -53,5 +53,10 @@ impl Offered {
             let address = address.unwrap_or_else(|| "a unix socket".to_owned());
             tracing::warn!(address, "a socket was handed over that no listener names");
         }
+        #[cfg(feature = "http3")]
+        for address in self.datagrams.iter().filter_map(BoundUdp::local_addr) {
+            let address = format!("{address} (UDP)");
+            tracing::warn!(address, "a socket was handed over that no listener names");
+        }
     }
 }
