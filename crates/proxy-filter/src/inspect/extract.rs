@@ -13,7 +13,7 @@ mod text;
 mod window;
 mod xml;
 
-pub use form::{FormReader, cookies, decode_form, is_odd, pairs};
+pub use form::{FormReader, cookies, decode_form, decoded_form, is_odd, pairs};
 pub use json::JsonReader;
 pub use multipart::{Boundary, MultipartReader, boundary};
 pub use text::TextReader;

@@ -56,6 +56,8 @@ pub(super) struct Judge {
     clean: Clean,
     /// What was seen of a JSON text.
     around: Around,
+    /// The origin of a URL, and what was read of it.
+    known_origin: (Vec<u8>, Signals),
     /// Buffers that are not in use.
     spare: Vec<Vec<u8>>,
 }
@@ -73,6 +75,7 @@ impl Judge {
             matched: 0,
             clean: Clean::default(),
             around: Around::default(),
+            known_origin: (Vec::new(), Signals::default()),
             spare: Vec::new(),
         }
     }

@@ -52,6 +52,15 @@ pub fn decode_form(text: &[u8], out: &mut Vec<u8>) {
     out.truncate(to);
 }
 
+/// The text without its coding: itself, where it has none.
+pub fn decoded_form<'a>(text: &'a [u8], out: &'a mut Vec<u8>) -> &'a [u8] {
+    if memchr2(b'%', b'+', text).is_none() {
+        return text;
+    }
+    decode_form(text, out);
+    out
+}
+
 /// What a text begins with whose first byte is `%`, and how long that is.
 fn escape(text: &[u8]) -> (u8, usize) {
     let digit = |at: usize| text.get(at).map_or(0xFF, |&b| HEX[usize::from(b)]);

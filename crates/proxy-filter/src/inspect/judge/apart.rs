@@ -3,12 +3,15 @@
 use super::Judge;
 use crate::inspect::detect::{self, Signals};
 use crate::inspect::extract::{
-    Bounds, JsonReader, Progress, Sink, XmlReader, decode_form, is_odd, pairs,
+    Bounds, JsonReader, Progress, Sink, XmlReader, decode_form, decoded_form, is_odd, pairs,
 };
 use crate::inspect::kinds::Kinds;
 use crate::inspect::normalise::{self, base64};
 use crate::inspect::structure::{self, Structure, Target};
 use crate::inspect::value::{Place, Value};
+
+/// The longest origin that is remembered, in bytes.
+const ORIGIN: usize = 64;
 
 impl Judge {
     /// Takes a value apart if it is made of others; gives whether that is all there is to see.
@@ -90,7 +93,7 @@ impl Judge {
             // Behind white space it is no address to anyone.
             let begins = value.bytes.first().is_some_and(|b| !b.is_ascii_whitespace());
             let signals = match begins {
-                true => detect::read_origin(target.origin, value.bytes),
+                true => self.origin(target.origin, value.bytes),
                 false => Signals::default(),
             };
             self.score(&value, kinds, signals);
@@ -108,29 +111,43 @@ impl Judge {
         }
     }
 
+    /// What the origin of a URL says; read once for the URLs of a list, which mostly share it.
+    fn origin(&mut self, origin: &[u8], url: &[u8]) -> Signals {
+        if self.known_origin.0 == origin && !origin.ends_with(b"/") {
+            return self.known_origin.1;
+        }
+        let signals = detect::read_origin(origin, url);
+        if origin.len() <= ORIGIN {
+            self.known_origin.0.clear();
+            self.known_origin.0.extend_from_slice(origin);
+            self.known_origin.1 = signals;
+        }
+        signals
+    }
+
     /// The pairs of a query string. Where a name is none, some reader takes the string, or the
     /// pair, for something else, and so both are judged as a whole, too.
     pub(in crate::inspect) fn pairs(&mut self, value: Value<'_>, text: &[u8]) {
         let (mut name, mut buffer) = (self.buffer(), self.buffer());
         let mut odd = false;
         for (raw, content) in pairs(text) {
-            decode_form(raw, &mut name);
+            let name = decoded_form(raw, &mut name);
             let inner =
-                Value { name: if value.name.is_empty() { &name } else { value.name }, ..value };
+                Value { name: if value.name.is_empty() { name } else { value.name }, ..value };
             match content {
                 Some(content) => {
-                    self.value(Value { bytes: &name, is_name: true, ..inner });
-                    if is_odd(&name) {
+                    self.value(Value { bytes: name, is_name: true, ..inner });
+                    if is_odd(name) {
                         odd = true;
                         decode_form(text_of(text, raw, content), &mut buffer);
                         self.value(Value { bytes: &buffer, ..inner });
                     }
-                    decode_form(content, &mut buffer);
-                    self.value(Value { bytes: &buffer, ..inner });
+                    let content = decoded_form(content, &mut buffer);
+                    self.value(Value { bytes: content, ..inner });
                 }
                 None => {
-                    odd |= is_odd(&name);
-                    self.value(Value { bytes: &name, ..value });
+                    odd |= is_odd(name);
+                    self.value(Value { bytes: name, ..value });
                 }
             }
         }

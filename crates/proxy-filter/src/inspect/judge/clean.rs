@@ -41,7 +41,7 @@ impl Key {
                 let middle = if bytes.len() > 16 { bytes[8..].first_chunk() } else { None };
                 [*first, *middle.unwrap_or(&[0; 8]), *last].map(u64::from_le_bytes)
             }
-            _ => [bytes.iter().fold(0, |word, &b| word << 8 | u64::from(b)), 0, 0],
+            _ => [short(bytes), 0, 0],
         };
         let place = value.place as u32;
         debug_assert!((place as usize) < Place::ALL.len());
@@ -55,6 +55,17 @@ impl Key {
         let all = a ^ b.rotate_left(23) ^ c.rotate_left(41) ^ u64::from(self.kind);
         let hash = all.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         (hash >> 32) as usize % SETS
+    }
+}
+
+/// A text of less than eight bytes: of four and more its ends, which overlap, so that no two of one
+/// length are the same.
+fn short(bytes: &[u8]) -> u64 {
+    match (bytes.first_chunk(), bytes.last_chunk()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+        }
+        _ => bytes.iter().fold(0, |word, &b| word << 8 | u64::from(b)),
     }
 }
 
@@ -110,6 +121,9 @@ mod tests {
             (b"0123456701234567", b"012345670123456701234567"),
             (b"0000000000", b"00000000000"),
             (b"ab", b"ba"),
+            (b"abcde", b"abcdf"),
+            (b"abcde", b"bbcde"),
+            (b"abcabc", b"abcbbc"),
         ] {
             assert_ne!(long(one), long(other));
         }

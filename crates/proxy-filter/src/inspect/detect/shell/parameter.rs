@@ -6,10 +6,12 @@ use crate::inspect::value::Value;
 
 /// Whether a value is a command, and stands in a parameter that shells left on servers, and hasty
 /// scripts, run as one.
+#[inline]
 pub(in crate::inspect::detect) fn is_run(value: &Value<'_>) -> bool {
-    if !is_about_its_name(value) {
-        return false;
-    }
+    is_about_its_name(value) && is_command(value)
+}
+
+fn is_command(value: &Value<'_>) -> bool {
     let word = word::read(value.bytes, 0);
     match known(word.name()) {
         _ if word.after == After::Name => false,
@@ -25,8 +27,11 @@ pub(in crate::inspect::detect) fn is_run(value: &Value<'_>) -> bool {
 }
 
 /// Whether what a value is taken for depends on the name of its parameter.
+#[inline]
 pub(in crate::inspect) fn is_about_its_name(value: &Value<'_>) -> bool {
-    !value.is_name && names_a_command(value.name)
+    // Most names begin otherwise.
+    let begins = matches!(value.name.first(), Some(b'c' | b'e' | b'r' | b's'));
+    begins && !value.is_name && names_a_command(value.name)
 }
 
 /// Whether a parameter of this name picks one of several programs by its bare name.

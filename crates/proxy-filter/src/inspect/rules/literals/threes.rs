@@ -35,7 +35,13 @@ impl Threes {
     /// that it says are behind the end.
     pub(super) fn find(&self, text: &[u8], mut found: impl FnMut(usize)) {
         let (mut words, rest) = text.as_chunks::<8>();
-        let last = padded(rest);
+        let last = match text.last_chunk() {
+            // The end of the text, moved to the beginning of a word.
+            Some(end) if !rest.is_empty() => {
+                (u64::from_le_bytes(*end) >> (8 * (8 - rest.len()))).to_le_bytes()
+            }
+            _ => padded(rest),
+        };
         let mut say = |end: usize, mut hits: u64| {
             while hits != 0 {
                 found(end - 2 - 2 * hits.trailing_zeros() as usize);
