@@ -208,8 +208,9 @@ pub(super) fn read(value: &Value<'_>, kinds: Kinds) -> Signals {
     // Without a slash there are no steps, and dots alone confuse nobody but at the beginning.
     if kinds.has(Kinds::DOT) && (kinds.has(Kinds::SLASH) || text.first() == Some(&b'.')) {
         let path = path::read(text);
-        // Recordings of pages have the links of pages, from any depth.
-        let is_link = value.place == Place::Json && path.has(Signal::PathClimb);
+        // Recordings of pages, as JSON or as JSON in a form, have the links of pages, from any depth.
+        let is_link =
+            matches!(value.place, Place::Json | Place::Form) && path.has(Signal::PathClimb);
         signals.merge(if is_link { path::read_link(text, path) } else { path });
     }
     signals

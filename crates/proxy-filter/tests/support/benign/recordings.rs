@@ -147,11 +147,12 @@ fn recording(random: &mut Random) -> Draft {
         random.pick(HOSTS),
         random.token(7),
     );
+    let styles = format!("<link rel=\"stylesheet\" href=\"/{}.css\">", slug(random));
     let up = "../".repeat(1 + random.below(4));
     let link = random.pick(&["index.html", "static/app.1f2e.js", "css/a.css", "img/logo.svg", ""]);
     let body = format!(
         "{{\"events\":[{{\"type\":2,\"data\":{{\"node\":{{\"tagName\":\"noscript\",\"childNodes\":[{{\"type\":3,\"textContent\":{},\"id\":12}}]}}}}}},{{\"type\":2,\"data\":{{\"tagName\":\"a\",\"attributes\":{{\"href\":{},\"data-root\":{},\"onclick\":\"\",\"style\":\"background: url('/{}.png')\"}}}}}},{{\"source\":5,\"text\":{}}}],\"url\":{}}}",
-        json(&frame),
+        json(&(frame + &styles)),
         json(&format!("{up}{link}")),
         json(&up),
         slug(random),
