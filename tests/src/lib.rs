@@ -37,6 +37,7 @@ pub mod proxyd;
 pub mod received;
 pub mod scratch;
 pub mod script;
+pub mod scripted_parent;
 pub mod send_queue;
 pub mod silent_file;
 pub mod successors;

@@ -1,7 +1,7 @@
 //! Other proxies behind this one: HTTP and SOCKS5 parents, what goes around them, and how they fail.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -11,55 +11,9 @@ use proxyd_tests::operator::{self, RUNTIME};
 use proxyd_tests::origin::{Act, Origin, Script, response};
 use proxyd_tests::proxyd::{Launch, run_to_end};
 use proxyd_tests::scratch::Scratch;
-use proxyd_tests::waiting::{self, PATIENCE};
+use proxyd_tests::scripted_parent::{echo, head, parent, server};
+use proxyd_tests::waiting;
 use proxyd_tests::{client_hello, ports, wire};
-
-/// Serves each connection by a thread of its own.
-fn server(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-    let (address, serve) = (listener.local_addr().expect("address"), Arc::new(serve));
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
-            let serve = Arc::clone(&serve);
-            thread::spawn(move || serve(stream));
-        }
-    });
-    address
-}
-
-/// Reads up to the end of a head.
-fn head(stream: &mut impl Read) -> String {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
-        head.push(byte[0]);
-    }
-    wire::latin1(&head)
-}
-
-/// Sends everything back.
-fn echo(mut stream: TcpStream) {
-    let mut other = stream.try_clone().expect("clone");
-    let _ = std::io::copy(&mut stream, &mut other);
-}
-
-/// What a parent was sent first, by connection.
-type Heard = Arc<Mutex<Vec<String>>>;
-
-/// A parent that answers CONNECT with this, and then echoes.
-fn parent(answer: &'static str) -> (SocketAddr, Heard) {
-    let heard = Heard::default();
-    let kept = Arc::clone(&heard);
-    let address = server(move |mut stream| {
-        let head = head(&mut stream);
-        kept.lock().expect("heard").push(head);
-        let connects = answer.contains(" 200 ") && answer.contains("\r\n\r\n");
-        if stream.write_all(answer.as_bytes()).is_ok() && connects {
-            echo(stream);
-        }
-    });
-    (address, heard)
-}
 
 /// A forward proxy with a parent at this URL.
 fn behind(url: &str, keys: &str, forward: &str) -> Launch {

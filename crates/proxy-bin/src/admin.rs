@@ -129,6 +129,7 @@ pub fn admin_router(state: State) -> Router {
     probes()
         .route("/config", get(config))
         .route("/upstreams", get(upstreams::show))
+        .route("/parents", get(upstreams::show_parents))
         .route("/cache", get(cache::show))
         .route("/cache/purge", post(cache::purge))
         .route("/explain", post(explain::explain))

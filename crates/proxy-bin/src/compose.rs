@@ -6,6 +6,7 @@
 mod forward;
 mod traffic;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,10 +31,11 @@ use proxy_server::{
     Drain, Edge, EdgeSettings, EdgeTimeouts, Exchanges, ListenerSettings, TunnelSettings,
 };
 use proxy_upstream::balance::SeededRandom;
-use proxy_upstream::dial::parent::Parent;
+use proxy_upstream::dial::parent::{Parent, ParentConfig};
 use proxy_upstream::dial::{DialConfig, Dialer};
 use proxy_upstream::guard::{Guard, GuardConfig, OwnListeners};
 use proxy_upstream::resolve::Resolver;
+use proxy_upstream::tls::UpstreamTls;
 use proxy_upstream::{
     Announce, Destinations, Endpoint, ForwardTimeouts, HostPolicy, Means, PoolConfig, Protocol,
     Upstream, UpstreamConfig,
@@ -169,6 +171,8 @@ pub struct Composed {
     pub insides: Vec<InsideOf>,
     /// The upstreams, for their upkeep and for the admin listener.
     pub upstreams: Vec<(Upstream, bool)>,
+    /// The parent proxies, likewise.
+    pub parents: Vec<Parent>,
     /// The layers that store responses, for the admin listener.
     pub caches: Caches,
     /// Connections to destinations that clients choose.
@@ -198,17 +202,21 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
         random: Arc::new(SeededRandom::new(resources.seed)),
         recorder: resources.recorder.as_deref().map(|recorder| recorder as &dyn Recorder),
     };
+    let parents = parents(config, &means, states);
     let upstreams: Vec<_> = config
         .upstreams
         .values()
         .map(|own| {
-            let upstream = states.keep(&own.name, upstream_definition(config, own), || {
+            let definition = upstream_definition(config, own);
+            let tls = own.tls.as_ref().map(|tls| in_use(tls, &own.name, &definition, states));
+            let upstream = states.keep(&own.name, definition, || {
                 let dialer = operator_dialer(resources);
-                let dialer = match parent(config, own.parent.as_deref(), resources) {
+                let dialer = match parent(&parents, own.parent.as_deref()) {
                     Some(parent) => dialer.with_parent(parent),
                     None => dialer,
                 };
                 let mut settings = upstream_config(own, &config.privacy);
+                settings.tls = tls;
                 settings.discovery = discovery::of(own, resources);
                 settings.balance.zone.clone_from(&config.server.zone);
                 Upstream::with(settings, dialer, &means)
@@ -223,7 +231,7 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
     let filters = Filters::new(config, &limits);
     let defined = config.definitions.of(&KeyPath::of("exec"));
     let runner = states.keep("programs", defined, || exec::runner(config, resources));
-    let fetcher = exec::fetcher(config, &filters, resources);
+    let fetcher = exec::fetcher(config, &filters, &parents, resources);
     let programs = exec::programs(config, &runner, fetcher.as_ref(), states);
     let destinations = destinations(config, states);
     let mirrors = traffic::mirrors(config, resources, states, find);
@@ -317,6 +325,7 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
                     filters: &filters,
                     limits: &limits,
                     destinations: &destinations,
+                    parents: &parents,
                     states,
                 };
                 let (role, inside) = parts.role();
@@ -327,7 +336,8 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
         }
     }
     let runner = (!programs.is_empty()).then_some(runner);
-    Composed { listeners, insides, upstreams, caches, destinations, runner }
+    let parents = parents.into_values().collect();
+    Composed { listeners, insides, upstreams, parents, caches, destinations, runner }
 }
 
 /// Connections to destinations that clients choose. They were judged when they were dialled: where
@@ -492,15 +502,38 @@ fn upstream_definition(config: &Resolved, own: &resolved::Upstream) -> String {
     definition
 }
 
-/// The parent proxy of this name. Wherever it is asked for again, its counters are the same.
-pub(crate) fn parent(
-    config: &Resolved,
-    name: Option<&str>,
-    resources: &Resources,
-) -> Option<Parent> {
-    let recorder = resources.recorder.as_deref().map(|recorder| recorder as &dyn Recorder);
-    let own = name.map(|name| config.parents.get(name).expect("names were checked"));
-    own.map(|own| Parent::new(own.clone(), recorder))
+/// The parent proxies by name.
+pub(crate) type Parents = BTreeMap<String, Parent>;
+
+/// All of them. Wherever one is used, the state of its places and its counters are the same.
+fn parents(config: &Resolved, means: &Means<'_>, states: &mut States) -> Parents {
+    let parent = |(name, own): (&String, &resolved::Parent)| {
+        let definition = config.definitions.of(&KeyPath::of("parents").key(name));
+        let tls =
+            own.tls.as_ref().map(|tls| in_use(tls, &format!("parent {name}"), &definition, states));
+        let make = || Parent::with(ParentConfig { tls, ..own.config.clone() }, means);
+        (name.clone(), states.keep(name, definition, make))
+    };
+    config.parents.iter().map(parent).collect()
+}
+
+/// The parent proxy of this name.
+pub(crate) fn parent(parents: &Parents, name: Option<&str>) -> Option<Parent> {
+    name.map(|name| parents.get(name).expect("names were checked").clone())
+}
+
+/// What does the handshakes: what did before, where whoever has it is kept as well. Its files are
+/// watched for that.
+fn in_use(
+    own: &resolved::TowardsTls,
+    name: &str,
+    definition: &str,
+    states: &mut States,
+) -> UpstreamTls {
+    let tls = states.keep(name, definition.to_owned(), || own.tls.clone());
+    // Set already where the same configuration is composed again: then it is the same.
+    let _ = own.kept.set(tls.clone());
+    tls
 }
 
 fn upstream_config(own: &resolved::Upstream, privacy: &resolved::Privacy) -> UpstreamConfig {
@@ -520,7 +553,7 @@ fn upstream_config(own: &resolved::Upstream, privacy: &resolved::Privacy) -> Ups
             version_2: version == raw::ProxyHeaderVersion::V2,
             privacy: privacy.forwarded.clone(),
         }),
-        tls: own.tls.as_ref().map(|own| own.tls.clone()),
+        tls: None,
         timeouts: forward_timeouts(&own.timeouts),
         pool: PoolConfig {
             max_idle: own.pool.max_idle,

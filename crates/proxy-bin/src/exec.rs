@@ -14,7 +14,7 @@ use tower_layer::Layer as _;
 
 use crate::buffer::MaybeBuffered;
 use crate::cache::{CacheRole, Caches, MaybeCached};
-use crate::compose::{Resources, around_route, has_access_rules, parent};
+use crate::compose::{Parents, Resources, around_route, has_access_rules, parent};
 use crate::config::resolved::{CacheQuery, Listener, Resolved, Route};
 use crate::config::units::Size;
 use crate::config::{KeyPath, raw};
@@ -45,11 +45,12 @@ pub fn runner(config: &Resolved, resources: &Resources) -> ExecRunner {
 pub(crate) fn fetcher(
     config: &Resolved,
     filters: &Filters,
+    parents: &Parents,
     resources: &Resources,
 ) -> Option<Arc<dyn Fetcher>> {
     let own = config.exec_fetch.as_ref()?;
     let names = Names::of(filters).of_aliases();
-    let parent = parent(config, own.parent.as_deref(), resources);
+    let parent = parent(parents, own.parent.as_deref());
     let ports = &config.forward.http_ports;
     Some(Arc::new(GuardedFetcher::new(own, parent, ports, names, resources)))
 }

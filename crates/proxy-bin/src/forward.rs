@@ -21,10 +21,9 @@ use proxy_filter::bandwidth::{BandwidthLimiter, Pacer};
 use proxy_filter::tunnel::TunnelRules;
 use proxy_server::{Limiter, TunnelStream, TunnelUpstream};
 use proxy_upstream::dial::parent::{Parent, PassedVia};
-use proxy_upstream::dial::{DialTarget, Dialer, Trust};
+use proxy_upstream::dial::{DialTarget, DialedStream, Dialer, Trust};
 use proxy_upstream::guard::PortPolicy;
 use proxy_upstream::{ForwardFuture, ForwardProxy};
-use tokio::net::TcpStream;
 use tower_service::Service;
 
 use crate::access::ListenerAccess;
@@ -276,6 +275,7 @@ impl Service<Request<Body>> for Tunnels {
                 let mut sending = Sending::new(&request, host, port);
                 sending.addresses = dialer.foresee(target)?;
                 sending.parent = dialer.parent_of(&target).map(Parent::name);
+                sending.parent_choice = dialer.foresee_place(&target);
                 sending.protocol = "tunnel";
                 sending.record(exchange);
                 if opening.is_some_and(|(rules, _)| rules.asks(port)) {
@@ -331,7 +331,7 @@ pub(crate) async fn dial(
     dialer: &Dialer,
     target: DialTarget<'_>,
     connect_timeout: Duration,
-) -> Result<TcpStream, ProxyError> {
+) -> Result<DialedStream, ProxyError> {
     if let Some(exchange) = target.exchange {
         exchange.with_attempts(|attempts| attempts.push(Attempt::default()));
     }

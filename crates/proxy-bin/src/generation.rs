@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use proxy_upstream::dial::parent::Parent;
 use proxy_upstream::{Destinations, Upstream};
 
 use crate::admin_token::AdminToken;
@@ -33,6 +34,8 @@ pub struct Generation {
     pub caches: Caches,
     /// Connections to destinations that clients choose.
     pub destinations: Destinations,
+    /// The parent proxies.
+    pub parents: Vec<Parent>,
     /// What all that compress share.
     pub coders: Coders,
     /// What it would do with a request.
@@ -59,6 +62,7 @@ impl Generation {
             effective: show::effective(loaded),
             upstreams: composed.upstreams.clone(),
             caches: composed.caches.clone(),
+            parents: composed.parents.clone(),
             destinations: composed.destinations.clone(),
             coders: resources.coders.clone(),
             explainer: Explainer::live(&loaded.resolved, resources, composed),
@@ -76,6 +80,7 @@ impl Generation {
     /// What must happen every few seconds.
     pub fn upkeep(&self) {
         self.upstreams.iter().for_each(|(upstream, _)| upstream.sweep());
+        self.parents.iter().for_each(Parent::sweep);
         self.destinations.sweep();
         self.coders.upkeep();
         if let Some(keep) = self.memory_guard.as_ref().and_then(MemoryGuard::check) {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use http::{HeaderMap, Method, StatusCode, Uri};
+use proxy_core::clock::later;
 use proxy_core::{Clock, ContentCoder, Spawn};
 
 use crate::derive::{Coder, DerivingQueues};
@@ -89,7 +90,7 @@ impl Shared {
 
     /// Remembers that requests for a key are not worth collapsing.
     pub(crate) fn remember_unshareable(&self, key: KeyHash) {
-        self.unshareable.insert(key, self.clock.now() + self.rules.unshareable_for);
+        self.unshareable.insert(key, later(self.clock.now(), self.rules.unshareable_for));
     }
 
     pub(crate) fn is_unshareable(&self, key: &KeyHash) -> bool {

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A future that ends at some instant. Named, so that layers can hold one.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -21,6 +21,15 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Ends when `now()` has reached `deadline`.
     fn sleep_until(&self, deadline: Instant) -> Sleep;
+}
+
+/// How far away a time is that no clock can tell: thirty years.
+pub(crate) const FAR: Duration = Duration::from_secs(86_400 * 365 * 30);
+
+/// What `start` and a length of time come to. Where that is a time which no clock can tell, it is
+/// thirty years away: nobody waits for its end.
+pub fn later(start: Instant, time: Duration) -> Instant {
+    start.checked_add(time).unwrap_or_else(|| start + FAR)
 }
 
 impl<C: Clock + ?Sized> Clock for Arc<C> {

@@ -6,8 +6,18 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::clock::FAR;
+
+/// The end of a length of time that begins now. Where that is a time which no clock can tell, it is
+/// thirty years away.
+pub fn from_now(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or_else(|| now + FAR)
+}
 
 /// See the [module](self). Runs on tokio's clock, which tests can pause.
 #[derive(Debug, Default)]
@@ -20,6 +30,11 @@ impl Deadline {
     /// Moves it.
     pub fn set(&mut self, at: Instant) {
         self.at = Some(at);
+    }
+
+    /// Moves it to the end of a length of time that begins now, see [`from_now`].
+    pub fn set_in(&mut self, time: Duration) {
+        self.at = Some(from_now(time));
     }
 
     /// There is none.
@@ -56,6 +71,17 @@ mod tests {
     use super::*;
     use std::future::poll_fn;
     use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_without_end_does_not_end() {
+        let mut deadline = Deadline::default();
+        deadline.set_in(Duration::MAX);
+        assert!(poll_fn(|cx| Poll::Ready(deadline.poll(cx).is_pending())).await);
+        assert!(deadline.is_set());
+        let now = std::time::Instant::now();
+        assert!(crate::clock::later(now, Duration::MAX) > now);
+        assert_eq!(crate::clock::later(now, FAR), now + FAR);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_deadline_moves_both_ways() {

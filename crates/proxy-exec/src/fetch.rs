@@ -17,6 +17,7 @@ use http::{HeaderValue, Response, StatusCode, Uri};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::Limited;
 use pin_project_lite::pin_project;
+use proxy_core::clock::later;
 use proxy_core::{Body, BoxError, Clock, ErrorKind, Exchange, ProxyError, Refusal, Sleep};
 
 /// The response to a request for what a URL names, once its head is there.
@@ -97,7 +98,7 @@ impl Fetched {
         let (clock, left) = (&self.clock, self.left);
         let (_, end) = self.waiting.get_or_insert_with(|| {
             let now = clock.now();
-            (now, clock.sleep_until(now + left))
+            (now, clock.sleep_until(later(now, left)))
         });
         end.as_mut().poll(cx).map(|()| Some(Err(TooSlow.into())))
     }

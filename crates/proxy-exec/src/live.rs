@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
+use proxy_core::clock::later;
 use proxy_core::exchange::ProgramRun;
 use proxy_core::{BoxError, Clock, Exchange};
 
@@ -173,7 +174,7 @@ where
                 }
                 Event::Exited { exit, .. } => {
                     self.times.started = true;
-                    let until = self.times.clock.now() + self.config.timeouts.kill_after;
+                    let until = later(self.times.clock.now(), self.config.timeouts.kill_after);
                     let owed = self.in_pipes();
                     self.times.exited = Some(AfterExit { until, owed, is_over: false });
                     self.exit = Some(exit);

@@ -25,9 +25,10 @@ use std::task::{Poll, ready};
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response, Version};
 use http_body::Body as HttpBody;
+use proxy_core::deadline::from_now;
 use proxy_core::{Body, BoxError, ConnectionEvent, ConnectionInfo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep_until;
 use tower_service::Service;
 
 use crate::closing;
@@ -116,7 +117,7 @@ async fn parked<T>(
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut timeout = pin!(sleep_until(Instant::now() + keep_alive));
+    let mut timeout = pin!(sleep_until(from_now(keep_alive)));
     let bytes = poll_fn(|cx| {
         if guard.poll_phase(cx) >= DrainPhase::Draining || timeout.as_mut().poll(cx).is_ready() {
             return Poll::Ready(BytesMut::new());

@@ -26,7 +26,6 @@ use http::{Request, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 use proxy_core::deadline::Deadline;
 use proxy_core::{Body, BoxError, ConnectionEvent, ConnectionInfo};
-use tokio::time::Instant;
 use tower_service::Service;
 
 use crate::drain::{Drain, DrainGuard, DrainPhase};
@@ -95,7 +94,7 @@ pub(crate) async fn serve<T, S, B>(
     let io = ClientIo::new(Prefixed::new(io, read_ahead), Arc::clone(&socket), &settings);
     let mut handshake = pin!(builder(&settings).handshake::<_, Bytes>(io));
     let mut deadline = Deadline::default();
-    deadline.set(Instant::now() + settings.timeouts.first_byte.max(settings.timeouts.header));
+    deadline.set_in(settings.timeouts.first_byte.max(settings.timeouts.header));
     let shaken = poll_fn(|cx| {
         if guard.poll_phase(cx) == DrainPhase::Ending {
             return Poll::Ready(None);
@@ -171,7 +170,7 @@ pub(crate) async fn serve<T, S, B>(
         if shared.streams.open() > 0 {
             idle.clear();
         } else if !idle.is_set() {
-            idle.set(Instant::now() + settings.timeouts.keep_alive);
+            idle.set_in(settings.timeouts.keep_alive);
         }
         if idle.poll(cx).is_ready() {
             idle.clear();

@@ -39,7 +39,7 @@ use http_body::Body as HttpBody;
 use proxy_core::deadline::Deadline;
 use proxy_core::{Body, BoxError, ConnectionEvent, ConnectionInfo};
 use quinn::{ConnectionError, RecvStream, SendStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::connection::Open;
@@ -294,14 +294,14 @@ impl Course {
                 if streams.open() > 0 {
                     self.idle.clear();
                 } else if !self.idle.is_set() {
-                    self.idle.set(Instant::now() + self.shared.edge.settings.timeouts.keep_alive);
+                    self.idle.set_in(self.shared.edge.settings.timeouts.keep_alive);
                 }
                 if phase < DrainPhase::Draining && self.idle.poll(cx).is_pending() {
                     return Poll::Pending;
                 }
                 let grace = (self.shared.quic.rtt() * 2).clamp(GOAWAY_GRACE.0, GOAWAY_GRACE.1);
                 let mut leaving = Deadline::default();
-                leaving.set(Instant::now() + grace);
+                leaving.set_in(grace);
                 self.stage = Stage::Leaving(leaving);
                 Poll::Ready(Turn::GoAway)
             }

@@ -6,6 +6,7 @@
 //! hold no more state than a cursor.
 
 mod candidates;
+mod first;
 mod hash;
 mod key;
 mod least_requests;
@@ -18,6 +19,7 @@ mod two_choices;
 use std::fmt;
 
 pub use candidates::{Candidate, Candidates};
+pub use first::First;
 pub use hash::BoundedHash;
 pub use key::HashKey;
 pub use least_requests::LeastRequests;

@@ -246,6 +246,15 @@ impl Cluster {
         Err(if none { Refused::NoneInService } else { Refused::AllFull })
     }
 
+    /// A place at an endpoint that is not among these, in their order, whether it is in service or
+    /// not: where every other was tried, one that was left alone may do after all.
+    pub(crate) fn admit_left_out(self: &Arc<Self>, these: &[usize]) -> Option<Permit> {
+        let now = self.clock.now();
+        let takes = |index: &usize| self.members[*index].config.weight > 0;
+        let mut others = (0..self.len()).filter(|index| !these.contains(index)).filter(takes);
+        others.find_map(|index| Permit::take(self, index, now))
+    }
+
     /// The endpoint that would be chosen, without a trace: no turn passes.
     pub fn foresee(&self, key: Option<u64>) -> Option<usize> {
         let now = self.clock.now();

@@ -21,6 +21,7 @@ use proxy_core::deadline::Deadline;
 use proxy_core::{ErrorKind, HeadLimits, InterimSink, ProxyError, Retry};
 use tokio::time::Instant;
 
+use crate::cluster::Permit;
 use crate::dispatch::{Busy, Lasting};
 pub(crate) use head::{announced, keep_announced};
 use request::SendError;
@@ -57,6 +58,8 @@ pub(crate) struct OriginConnection {
     _place: Option<crate::pool::Place>,
     /// Keeps the place of a request that outlives its response.
     busy: Option<Busy>,
+    /// A place at the parent proxy that it leads through.
+    beyond: Option<Permit>,
 }
 
 impl OriginConnection {
@@ -80,7 +83,13 @@ impl OriginConnection {
             bound: false,
             _place: place,
             busy: None,
+            beyond: None,
         })
+    }
+
+    /// Holds a place at a parent proxy for as long as it is open.
+    pub(crate) fn hold(&mut self, place: Option<Permit>) {
+        self.beyond = place;
     }
 
     /// Whether both messages are over and another exchange may follow.
@@ -250,7 +259,7 @@ impl OriginConnection {
         // Nobody waits for it any more: the client's slowness counts too.
         if !self.deadline.is_set() || self.request.written() != self.progress {
             self.progress = self.request.written();
-            self.deadline.set(Instant::now() + patience);
+            self.deadline.set_in(patience);
         }
         self.deadline.poll(cx).map(|()| false)
     }
@@ -275,7 +284,7 @@ impl OriginConnection {
             self.deadline.clear();
         } else if !self.deadline.is_set() || written != self.progress {
             self.progress = written;
-            self.deadline.set(Instant::now() + patience);
+            self.deadline.set_in(patience);
         }
         self.deadline.poll(cx)
     }

@@ -11,14 +11,15 @@ mod eyeballs;
 mod judge;
 pub(crate) mod local;
 pub mod parent;
+mod stream;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proxy_core::deadline::from_now;
 use proxy_core::{Attempt, ErrorKind, Exchange, NamePolicy, ProxyError, Retry};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use self::attempt::{best, connect, failed};
@@ -26,6 +27,9 @@ use self::eyeballs::race;
 use self::parent::Parent;
 use crate::guard::{Guard, HostKind, parse_host};
 use crate::resolve::{Resolved, Resolver, special_use};
+
+pub use stream::DialedStream;
+pub(crate) use stream::Way;
 
 /// Who chose a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,7 +58,7 @@ pub struct DialTarget<'a> {
 #[derive(Debug)]
 pub struct Dialed {
     /// The connection, with `TCP_NODELAY` and keep-alive set.
-    pub stream: TcpStream,
+    pub stream: DialedStream,
     /// The address that was judged and dialled. Not for clients to see.
     pub address: SocketAddr,
     /// How long resolution took; zero where the host is an address.
@@ -144,7 +148,7 @@ impl Dialer {
     /// was sent in any of these cases. Through a parent also what it comes to there; see
     /// [`parent`].
     pub async fn dial(&self, target: DialTarget<'_>) -> Result<Dialed, ProxyError> {
-        let deadline = deadline_in(self.shared.config.connect_timeout);
+        let deadline = from_now(self.shared.config.connect_timeout);
         self.dial_until(target, deadline).await
     }
 
@@ -159,7 +163,7 @@ impl Dialer {
         target: DialTarget<'_>,
         time: Duration,
     ) -> Result<Dialed, ProxyError> {
-        let dialing = self.dial_until(target, deadline_in(time));
+        let dialing = self.dial_until(target, from_now(time));
         timeout(time, dialing).await.unwrap_or_else(|_| {
             Err(ProxyError::new(ErrorKind::ConnectionTimeout).retry(Retry::NothingSent))
         })
@@ -206,7 +210,7 @@ impl Dialer {
                 return Err(failed(ErrorKind::ConnectionTimeout, detail));
             }
         };
-        Ok(Dialed { stream, address, dns, connect: started.elapsed() })
+        Ok(Dialed { stream: stream.into(), address, dns, connect: started.elapsed() })
     }
 
     /// The addresses of a name, still to be judged.
@@ -253,13 +257,6 @@ impl Dialer {
             },
         }
     }
-}
-
-/// The end of a time that begins now. One of centuries, which no clock can tell, ends in thirty
-/// years.
-pub(crate) fn deadline_in(time: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(time).unwrap_or_else(|| now + Duration::from_secs(86_400 * 365 * 30))
 }
 
 impl fmt::Debug for Dialer {

@@ -32,6 +32,7 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
+use proxy_core::clock::later;
 use proxy_core::{Body, ErrorKind, Exchange, ProxyError, Retry};
 use tower_service::Service;
 
@@ -41,6 +42,7 @@ use crate::retry::{Attempts, Tried};
 
 use sending::{Held, Sending};
 
+pub(crate) use body::hold;
 pub(crate) use lasting::{Busy, Lasting};
 pub use sticky::Sticky;
 
@@ -226,7 +228,7 @@ impl<D: Dispatch> Balanced<D> {
         if let Some(tried) = &asked.tried {
             tried.wait();
         }
-        let deadline = clock.now() + self.shared.cluster.config().pending_timeout;
+        let deadline = later(clock.now(), self.shared.cluster.config().pending_timeout);
         let admitted = tokio::select! {
             biased;
             admitted = self.queue(&asked) => admitted,

@@ -9,6 +9,7 @@ mod announce;
 mod forward_proxy;
 mod h1;
 mod h2;
+mod through_parent;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -19,10 +20,12 @@ use std::time::Duration;
 use http::header::{HOST, PROXY_AUTHORIZATION, TE};
 use http::uri::{PathAndQuery, Scheme, Uri};
 use http::{HeaderValue, Request, Response};
+use proxy_core::deadline::from_now;
 use proxy_core::fields::takes_trailers;
 use proxy_core::{Attempt, Body, ErrorKind, Exchange, HeadLimits, ProxyError, Retry};
 use tokio::time::{Instant, timeout};
 
+use crate::cluster::Permit;
 use crate::connection::OriginStream;
 use crate::dial::parent::Parent;
 use crate::dial::{self, DialTarget, Dialed, Dialer, local};
@@ -31,6 +34,7 @@ use crate::tls::UpstreamTls;
 
 pub use announce::Announce;
 pub use forward_proxy::ForwardProxy;
+pub(crate) use upstream::balancer;
 pub use upstream::{
     BalanceConfig, BalanceKind, CircuitBreakerConfig, Discovering, Discovery, DiscoveryConfig,
     DnsDiscovery, DnsEndpoints, Endpoint, HostPolicy, Means, Protocol, Upstream, UpstreamConfig,
@@ -62,6 +66,7 @@ impl Default for ForwardTimeouts {
 }
 
 /// Where a request goes, and over which connections.
+#[derive(Clone, Copy)]
 pub(crate) struct Destination<'a> {
     pub(crate) upstream: Option<&'a std::sync::Arc<str>>,
     pub(crate) target: DialTarget<'a>,
@@ -69,14 +74,40 @@ pub(crate) struct Destination<'a> {
     pub(crate) dialer: &'a Dialer,
     /// Where connections are encrypted.
     pub(crate) tls: Option<&'a UpstreamTls>,
-    /// The parent proxy that requests in absolute-form go to, instead of the destination.
-    pub(crate) parent: Option<&'a Parent>,
+    /// How the dialer is asked for a connection.
+    pub(crate) way: Way<'a>,
     /// The socket in the file system that is connected to, instead of the target.
     pub(crate) socket: Option<&'a Path>,
     /// Whether connections begin with whom they are made for.
     pub(crate) announce: Option<&'a Announce>,
     pub(crate) timeouts: ForwardTimeouts,
     pub(crate) limits: HeadLimits,
+}
+
+/// Where a connection leads.
+#[derive(Clone, Copy)]
+pub(crate) enum Way<'a> {
+    /// To the destination, through a parent proxy where there is one for it.
+    Dialed,
+    /// To the destination, around the parent proxy.
+    Around,
+    /// To a place of the parent proxy, for requests in absolute-form, for no longer than this.
+    Parent(&'a Parent, usize, Duration),
+}
+
+impl Way<'_> {
+    /// Whether it is a parent proxy that answers.
+    const fn is_parent(self) -> bool {
+        matches!(self, Self::Parent(..))
+    }
+}
+
+/// A connection that stands.
+pub(crate) struct Connected {
+    pub(crate) stream: OriginStream,
+    pub(crate) address: Option<SocketAddr>,
+    /// A place at the parent proxy that it leads through.
+    pub(crate) beyond: Option<Permit>,
 }
 
 /// Takes the record out of a request. What belongs to an exchange must not live as long as a
@@ -98,12 +129,12 @@ impl Destination<'_> {
         DialTarget { exchange, ..self.target }
     }
 
-    /// A connection, in the time that this destination has for it, and the address dialled.
+    /// A connection, in the time that this destination has for it.
     pub(crate) async fn stream(
         &self,
         exchange: Option<&Exchange>,
         http2: bool,
-    ) -> Result<(OriginStream, Option<SocketAddr>), ProxyError> {
+    ) -> Result<Connected, ProxyError> {
         if let Some(path) = self.socket {
             let started = Instant::now();
             let mut stream = in_time(self.timeouts.connect, local::connect(path)).await?;
@@ -111,25 +142,30 @@ impl Destination<'_> {
             if let Some(announce) = self.announce {
                 announce.write(&mut stream, exchange).await?;
             }
-            return Ok((stream.into(), None));
+            return Ok(Connected { stream: stream.into(), address: None, beyond: None });
         }
         let mut dialed = self.dial(exchange).await?;
         note(exchange, |attempt| dialed.note(attempt));
         if let Some(announce) = self.announce {
             announce.write(&mut dialed.stream, exchange).await?;
         }
-        let address = dialed.address;
-        Ok((self.secure(dialed, exchange, http2).await?, Some(address)))
+        let (address, beyond) = (Some(dialed.address), dialed.stream.place.take());
+        let stream = self.secure(dialed, exchange, http2).await?;
+        Ok(Connected { stream, address, beyond })
     }
 
     /// A connected socket: to the destination, or to the parent that takes its requests.
     async fn dial(&self, exchange: Option<&Exchange>) -> Result<Dialed, ProxyError> {
         let time = self.timeouts.connect;
-        let deadline = dial::deadline_in(time);
+        let deadline = from_now(time);
         let dialing = async {
-            match self.parent {
-                Some(parent) => self.dialer.dial_parent(parent, deadline).await,
-                None => self.dialer.dial_until(self.target_for(exchange), deadline).await,
+            let target = self.target_for(exchange);
+            match self.way {
+                Way::Dialed => self.dialer.dial_until(target, deadline).await,
+                Way::Around => self.dialer.dial_around(&target).await,
+                Way::Parent(parent, place, patience) => {
+                    self.dialer.dial_place(parent, place, patience).await
+                }
             }
         };
         in_time(time, dialing).await
@@ -143,16 +179,28 @@ impl Destination<'_> {
         exchange: Option<&Exchange>,
         http2: bool,
     ) -> Result<OriginStream, ProxyError> {
-        let Some(tls) = self.tls else { return Ok(dialed.stream.into()) };
+        let Some(tls) = self.tls else { return Ok(dialed.stream.way.into()) };
         let left = self.timeouts.connect.saturating_sub(dialed.dns + dialed.connect);
         let started = Instant::now();
-        let handshake = tls.connect(self.target.host, dialed.stream, http2);
+        let host = self.target.host;
+        let handshake = async {
+            match dialed.stream.way {
+                dial::Way::Plain(socket) => {
+                    tls.connect(host, socket, http2).await.map(OriginStream::from)
+                }
+                // Boxed: hardly anybody has such a parent.
+                dial::Way::Tls(session) => {
+                    let nested = Box::pin(tls.connect(host, *session, http2));
+                    nested.await.map(OriginStream::from)
+                }
+            }
+        };
         let stream = timeout(left, handshake).await.unwrap_or_else(|_| {
             let error = ProxyError::new(ErrorKind::ConnectionTimeout).detail("tls_handshake");
             Err(error.retry(Retry::NothingSent))
         });
         note(exchange, |attempt| attempt.tls = Some(started.elapsed()));
-        stream.map(OriginStream::from)
+        stream
     }
 
     pub(crate) fn attempt(&self) -> Attempt {

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use ::http::{HeaderName, Method, StatusCode};
 use futures_util::future::join_all;
+use proxy_core::clock::later;
 
 use crate::cluster::Cluster;
 
@@ -129,13 +130,13 @@ impl HealthChecks {
             };
             let HealthCheckConfig { healthy_after, unhealthy_after, .. } = self.config;
             self.cluster.checked(index, result, healthy_after, unhealthy_after);
-            self.sleep(self.config.interval.mul_f64(0.9) + jitter()).await;
+            self.sleep(self.config.interval.mul_f64(0.9).saturating_add(jitter())).await;
         }
     }
 
     async fn sleep(&self, time: Duration) {
         let clock = self.cluster.clock();
-        clock.sleep_until(clock.now() + time).await;
+        clock.sleep_until(later(clock.now(), time)).await;
     }
 }
 

@@ -41,6 +41,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use metrics::{Counter, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
 use pin_project_lite::pin_project;
+use proxy_core::clock::later;
 use proxy_core::{Attempt, Body, Clock, Exchange, ProxyError};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -246,7 +247,7 @@ where
     };
     if let Some(usual) = shared.latencies.usual() {
         let delay = usual.max(shared.config.min_delay);
-        let mut patience = shared.clock.sleep_until(started + delay);
+        let mut patience = shared.clock.sleep_until(later(started, delay));
         let answered = poll_fn(|cx| match first.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(Some(result)),
             Poll::Pending => patience.as_mut().poll(cx).map(|()| None),

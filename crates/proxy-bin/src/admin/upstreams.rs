@@ -1,9 +1,10 @@
-//! `GET /upstreams`: every endpoint, whether it is in service, and why.
+//! `GET /upstreams` and `GET /parents`: every endpoint, whether it is in service, and why.
 
 use axum::extract::State as Extracted;
 use axum::response::Json;
 use proxy_upstream::Upstream;
 use proxy_upstream::cluster::EndpointReport;
+use proxy_upstream::dial::parent::Parent;
 use serde_json::{Value, json};
 
 use super::State;
@@ -36,6 +37,30 @@ fn of(upstream: &Upstream, required: bool) -> Value {
         "balance": cluster.balancer(),
         "in_service": cluster.is_in_service(),
         "pending": cluster.pending(),
+        "endpoints": endpoints,
+    })
+}
+
+pub(super) async fn show_parents(Extracted(state): Extracted<State>) -> Json<Value> {
+    Json(state.generation().parents.iter().map(of_parent).collect())
+}
+
+fn of_parent(parent: &Parent) -> Value {
+    let cluster = parent.cluster();
+    let places = parent.config().places.iter().zip(cluster.report());
+    let endpoints: Vec<Value> = places
+        .map(|(place, report)| {
+            let mut value = state_of(&report);
+            value["name"] = json!(place.name());
+            value["host"] = json!(place.host);
+            value["port"] = json!(place.port);
+            value
+        })
+        .collect();
+    json!({
+        "name": &*parent.name(),
+        "balance": cluster.balancer(),
+        "in_service": cluster.is_in_service(),
         "endpoints": endpoints,
     })
 }

@@ -13,7 +13,7 @@ use proxy_upstream::guard::{Guard, GuardConfig, PortPolicy};
 use proxy_upstream::{Destinations, ForwardProxy};
 
 use super::{
-    InsideOf, NO_ROUTE, Resources, access, around_route, before_dispatch, dial_config,
+    InsideOf, NO_ROUTE, Parents, Resources, access, around_route, before_dispatch, dial_config,
     forward_timeouts, front, listener_settings, parent,
 };
 use crate::cache::{CacheRole, Caches, MaybeCached};
@@ -39,6 +39,7 @@ pub(super) struct ForwardParts<'a> {
     pub(super) filters: &'a Filters,
     pub(super) limits: &'a RequestLimits,
     pub(super) destinations: &'a Destinations,
+    pub(super) parents: &'a Parents,
     pub(super) states: &'a mut States,
 }
 
@@ -68,7 +69,7 @@ enum Place<'a> {
 }
 
 fn forward_place(parts: &mut ForwardParts<'_>, place: Place<'_>) -> ForwardRole {
-    let ForwardParts { config, listener, resources, filters, limits, .. } = *parts;
+    let ForwardParts { config, listener, resources, filters, limits, parents, .. } = *parts;
     let forward = &config.forward;
     let guard = Guard::new(GuardConfig {
         allow_private: forward.allow_private_destinations,
@@ -82,7 +83,7 @@ fn forward_place(parts: &mut ForwardParts<'_>, place: Place<'_>) -> ForwardRole 
     if let Some(aliases) = names.of_aliases() {
         dialer = dialer.with_name_policy(aliases);
     }
-    if let Some(parent) = parent(config, forward.parent.as_deref(), resources) {
+    if let Some(parent) = parent(parents, forward.parent.as_deref()) {
         dialer = dialer.with_parent(parent);
     }
     let timeouts = forward_timeouts(&forward.timeouts);

@@ -309,6 +309,7 @@ impl Resolver<'_> {
         let through = |name: &str| {
             let mut upstreams = config.upstreams.values();
             config.forward.parent.as_deref() == Some(name)
+                || config.exec.as_ref().and_then(|own| own.parent.as_deref()) == Some(name)
                 || upstreams.any(|own| own.parent.as_deref() == Some(name))
         };
         for name in config.parents.keys().filter(|name| !through(name)) {

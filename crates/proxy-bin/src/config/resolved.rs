@@ -28,7 +28,6 @@ use proxy_core::{NamePattern, OpeningLimits};
 use proxy_observe::access_log::SyslogAddress;
 use proxy_server::tls::TlsEdge;
 use proxy_upstream::buffer::BufferConfig;
-use proxy_upstream::dial::parent::ParentConfig;
 use proxy_upstream::priority::PriorityRules;
 use proxy_upstream::tls::UpstreamTls;
 
@@ -44,7 +43,7 @@ pub use privacy::{AuditLog, Privacy};
 pub use rate_limit::{BandwidthLimit, ConcurrencyLimit, Holds, RateLimit};
 pub use traffic::{ForwardAuth, Mirror, Split};
 pub use upstream::{
-    Discover, Endpoint, Pool, TowardsTls, Upstream, UpstreamHost, UpstreamTimeouts,
+    Discover, Endpoint, Parent, Pool, TowardsTls, Upstream, UpstreamHost, UpstreamTimeouts,
 };
 
 use super::definitions::Definitions;
@@ -67,7 +66,7 @@ pub struct Resolved {
     /// What clients of the forward listeners may reach.
     pub forward: Forward,
     /// The parent proxies, by name.
-    pub parents: BTreeMap<String, ParentConfig>,
+    pub parents: BTreeMap<String, Parent>,
     /// The groups of origin servers, by name.
     pub upstreams: BTreeMap<String, Upstream>,
     /// The routes, compiled.

@@ -24,6 +24,8 @@ pub trait Unit: Sized + fmt::Display {
     const EXPECTED: &'static str;
     /// The pattern of the schema; every text that matches parses.
     const PATTERN: &'static str;
+    /// The most that may be written, for what would match with fewer digits.
+    const MOST: Option<&'static str> = None;
     /// Whether a bare number is taken.
     const BARE: bool = false;
     /// Reads the text, `None` when it does not match the pattern.
@@ -91,7 +93,8 @@ impl fmt::Display for Size {
     }
 }
 
-/// A length of time: `"1500ms"`, `"30s"`, `"10m"`, `"24h"`, `"7d"`.
+/// A length of time: `"1500ms"`, `"30s"`, `"10m"`, `"24h"`, `"7d"`. It is bounded, so that a time
+/// from now is one that every clock and calendar can tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(Duration);
 
@@ -112,18 +115,22 @@ impl Period {
     }
 }
 
-const PERIODS: [(&str, u64); 5] =
-    [("ms", 1), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+/// Each with its milliseconds, and the digits that a number of them may have: less than 300 years.
+const PERIODS: [(&str, u64, usize); 5] =
+    [("ms", 1, 9), ("d", 86_400_000, 5), ("h", 3_600_000, 6), ("m", 60_000, 8), ("s", 1_000, 9)];
 
 impl Unit for Period {
     const NAME: &'static str = "Period";
     const EXPECTED: &'static str = "a time such as \"30s\", \"1500ms\" or \"10m\"";
-    const PATTERN: &'static str = "^[0-9]{1,9} ?(ms|s|m|h|d)$";
+    const PATTERN: &'static str =
+        "^([0-9]{1,9} ?(ms|s)|[0-9]{1,8} ?m|[0-9]{1,6} ?h|[0-9]{1,5} ?d)$";
+    const MOST: Option<&'static str> = Some("999999999s, 99999999m, 999999h or 99999d");
 
     fn parse(text: &str) -> Option<Self> {
-        let (number, millis) =
-            PERIODS.iter().find_map(|(unit, millis)| Some((text.strip_suffix(unit)?, *millis)))?;
-        let number = digits(number.strip_suffix(' ').unwrap_or(number), 9)?;
+        let (number, millis, most) = PERIODS
+            .iter()
+            .find_map(|(unit, millis, most)| Some((text.strip_suffix(unit)?, *millis, *most)))?;
+        let number = digits(number.strip_suffix(' ').unwrap_or(number), most)?;
         Some(Self(Duration::from_millis(number.checked_mul(millis)?)))
     }
 }
@@ -131,10 +138,11 @@ impl Unit for Period {
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        let divides =
-            |(unit, factor): &&(&str, u64)| *unit != "ms" && millis.is_multiple_of(*factor);
+        let divides = |(unit, factor, _): &&(&str, u64, usize)| {
+            *unit != "ms" && millis.is_multiple_of(*factor)
+        };
         match PERIODS.iter().find(divides) {
-            Some((unit, factor)) if millis > 0 => write!(f, "{}{unit}", millis / factor),
+            Some((unit, factor, _)) if millis > 0 => write!(f, "{}{unit}", millis / factor),
             None => write!(f, "{millis}ms"),
             Some(_) => f.write_str("0s"),
         }
@@ -231,6 +239,9 @@ fn schema_of<T: Unit>() -> Schema {
         "pattern": T::PATTERN,
         "x-expected": T::EXPECTED,
     });
+    if let Some(most) = T::MOST {
+        schema.insert("x-most".to_owned(), most.into());
+    }
     if T::BARE {
         schema.insert("minimum".to_owned(), 0.into());
     }

@@ -187,7 +187,17 @@ fn mismatch(schema: &'static Value, value: &Value) -> String {
         scalar if kinds(schema) == ["array"] => format!("; write [{scalar}]"),
         _ => String::new(),
     };
+    let most = follow(schema).get("x-most").and_then(Value::as_str);
+    if let Some(most) = most.filter(|_| value.as_str().is_some_and(is_measure)) {
+        return format!("expected at most {most}, found {}", found(value));
+    }
     format!("expected {}, found {}{hint}", expected(schema), found(value))
+}
+
+/// Whether a text is a number with a unit of time: as it should be, but for how large it is.
+fn is_measure(text: &str) -> bool {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    unit.len() < text.len() && ["ms", "s", "m", "h", "d"].contains(&unit.trim_start())
 }
 
 /// What a value may be, in words.

@@ -185,6 +185,9 @@ pub struct Upstream {
     /// The parent proxy through which it is reached, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
+    /// Which of its servers is asked, and why, where it is several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_choice: Option<String>,
     /// The addresses that may be dialled; empty for a name, for DNS is not asked.
     pub addresses: Vec<String>,
     /// `h1`, `h2` or `tunnel`; `h1 over TLS` and `h2 over TLS` to `https://` endpoints.

@@ -187,6 +187,7 @@ impl Upstream {
                 None => format!("{host}:{}", sending.port),
             },
             parent: sending.parent.as_deref().map(str::to_owned),
+            parent_choice: sending.parent_choice.clone(),
             choice: sending.choice.clone(),
             addresses: sending.addresses.iter().map(ToString::to_string).collect(),
             protocol: match sending.secure {

@@ -112,6 +112,9 @@ impl Explanation {
             if let Some(parent) = &upstream.parent {
                 out.add("upstream", "parent", parent);
             }
+            if let Some(choice) = &upstream.parent_choice {
+                out.add("upstream", "asked", choice);
+            }
             if let Some(choice) = &upstream.choice {
                 out.add("upstream", "balance", choice);
             }

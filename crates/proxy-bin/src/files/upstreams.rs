@@ -1,9 +1,9 @@
-//! The files of the TLS towards upstreams: who vouches for their servers, and who we are.
+//! The files of the TLS towards upstreams and parent proxies: who vouches for them, and who we are.
 
 use proxy_upstream::tls::UpstreamTls;
 
 use super::{Content, Kept, Registry, Watched};
-use crate::config::resolved::Resolved;
+use crate::config::resolved::{Resolved, TowardsTls};
 use crate::tls::{UpstreamTlsFault, UpstreamTlsFiles};
 
 /// Times that the files of an upstream's TLS were read again; labels `upstream` and `outcome`
@@ -15,19 +15,30 @@ struct Towards {
     tls: UpstreamTls,
 }
 
-/// Those of each upstream that has some.
+/// The same of a parent proxy; labels `parent` and `outcome`.
+const PARENT_RELOADS: &str = "proxy_upstream_parent_tls_reloads_total";
+
+/// Those of each upstream and each parent proxy that has some.
 pub(super) fn watched<'c>(
     config: &'c Resolved,
     recorder: Registry<'c>,
 ) -> impl Iterator<Item = Watched> + 'c {
-    config.upstreams.values().filter_map(move |upstream| {
-        let own = upstream.tls.as_ref().filter(|own| !own.read.is_empty())?;
-        let content = Towards { files: own.files.clone(), tls: own.tls.clone() };
-        let paths = own.files.paths().map(ToOwned::to_owned);
-        let files: Vec<_> = paths.zip(own.read.iter().copied()).collect();
-        let watched = Watched::new(files, content);
+    let upstreams = config.upstreams.values().filter_map(move |upstream| {
+        let watched = towards(upstream.tls.as_ref()?)?;
         Some(watched.counted(recorder, RELOADS, ("upstream", &upstream.name)))
-    })
+    });
+    let parents = config.parents.iter().filter_map(move |(name, parent)| {
+        let watched = towards(parent.tls.as_ref()?)?;
+        Some(watched.counted(recorder, PARENT_RELOADS, ("parent", name)))
+    });
+    upstreams.chain(parents)
+}
+
+fn towards(own: &TowardsTls) -> Option<Watched> {
+    let content = Towards { files: own.files.clone(), tls: own.in_use().clone() };
+    let paths = own.files.paths().map(ToOwned::to_owned);
+    let files: Vec<_> = paths.zip(own.read.iter().copied()).collect();
+    (!files.is_empty()).then(|| Watched::new(files, content))
 }
 
 impl Content for Towards {

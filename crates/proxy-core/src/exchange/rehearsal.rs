@@ -22,6 +22,8 @@ pub struct Sending {
     pub addresses: Vec<SocketAddr>,
     /// The parent proxy through which that would be, if any.
     pub parent: Option<Arc<str>>,
+    /// Which of its servers, and why, where it is several.
+    pub parent_choice: Option<String>,
     /// The socket in the file system that would be connected to instead, if any.
     pub socket: Option<Arc<str>>,
     /// What would be spoken: `h1`, `h2`, or `tunnel` where that is the client's affair.
@@ -49,6 +51,7 @@ impl Sending {
             port,
             addresses: Vec::new(),
             parent: None,
+            parent_choice: None,
             socket: None,
             protocol: "h1",
             secure: false,

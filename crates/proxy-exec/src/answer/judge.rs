@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use proxy_core::clock::later;
 use proxy_core::{BoxError, Decision, Exchange, Refusal, Verdict};
 
 use crate::params::{Checked, ParamError, Source, below};
@@ -80,10 +81,11 @@ impl Shared {
             });
             found.await.ok()
         };
+        let until = later(runner.clock.now(), self.config.timeouts.start);
         let found = tokio::select! {
             biased;
             found = search => found,
-            () = runner.clock.sleep_until(runner.clock.now() + self.config.timeouts.start) => None,
+            () = runner.clock.sleep_until(until) => None,
         };
         let slow = || Refusal::new(StatusCode::GATEWAY_TIMEOUT, "param_path_slow");
         for (name, path) in found.ok_or_else(slow)?.map_err(refused)? {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::request::Parts;
 use http_body::Body;
+use proxy_core::clock::later;
 use proxy_core::exchange::ProgramRun;
 use proxy_core::{BoxError, ErrorKind, Exchange, ProxyError, Refusal};
 
@@ -106,7 +107,7 @@ impl Shared {
         let place = tokio::select! {
             biased;
             place = place => place.ok(),
-            () = clock.sleep_until(before + patience) => None,
+            () = clock.sleep_until(later(before, patience)) => None,
         };
         let waited = clock.now().saturating_duration_since(before);
         place.map(|place| (place, waited)).ok_or_else(|| {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
+use proxy_core::clock::later;
 use proxy_core::{BoxError, Exchange, Refusal, Reply, Sleep};
 use tower_service::Service;
 
@@ -78,7 +79,7 @@ where
                 let clone = inner.clone();
                 let waiting = Waiting {
                     ticket,
-                    sleep: limiter.clock.sleep_until(limiter.clock.now() + limiter.timeout()),
+                    sleep: limiter.clock.sleep_until(later(limiter.clock.now(), limiter.timeout())),
                     inner: std::mem::replace(inner, clone),
                     request,
                     limiter: Arc::clone(limiter),

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use proxy_core::clock::later;
+
 /// How many pairs are remembered.
 const MAX_PAIRS: usize = 4096;
 
@@ -57,7 +59,7 @@ impl Remembered {
             let oldest = *oldest.0;
             pairs.remove(&oldest);
         }
-        pairs.insert(hash, Pair { user, generation, until: now + self.time });
+        pairs.insert(hash, Pair { user, generation, until: later(now, self.time) });
     }
 
     #[cfg(test)]

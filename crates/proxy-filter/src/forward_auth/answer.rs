@@ -15,6 +15,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
+use proxy_core::clock::later;
 use proxy_core::{
     Body, BoxError, Clock, Decision, ErrorKind, Exchange, ProxyError, Refusal, Reply, Verdict,
 };
@@ -92,7 +93,7 @@ where
         return Answer::None("target".into());
     };
     let mut asking = Box::pin(answer(&authority, question));
-    let mut patience = clock.sleep_until(started + authority.asks.timeout);
+    let mut patience = clock.sleep_until(later(started, authority.asks.timeout));
     let (answer, unused) = poll_fn(|cx| match asking.as_mut().poll(cx) {
         Poll::Pending => patience.as_mut().poll(cx).map(|()| none("no_answer_in_time")),
         answered => answered,

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
+use proxy_core::clock::later;
 use proxy_core::{AuditSink, Clock, Decision, ErrorKind, Exchange, Refusal, Reply, Sleep, Verdict};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -113,7 +114,7 @@ where
                             service: std::mem::replace(&mut self.inner, other),
                             request: Some(request),
                             door: Arc::clone(door),
-                            until: now + *limit,
+                            until: later(now, *limit),
                             sleep: clock.sleep_until(now + LOOK_INTERVAL),
                         };
                         State::Waiting { waiting: Box::new(waiting) }

@@ -4,6 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
 use http::{Request, StatusCode};
+use proxy_core::deadline::from_now;
 use proxy_core::framing::{EMPTY_LINES, RequestHeadInfo};
 use proxy_core::{ContentFramer, Fault, HeadScan};
 use tokio::time::Instant;
@@ -56,7 +57,7 @@ impl<T: Transport> Wire<T> {
             }
             // A head that comes in one piece, as most do, starts no clock.
             if begun && !self.buffer.is_empty() {
-                self.reading.set(Instant::now() + self.edge.settings.timeouts.header);
+                self.reading.set_in(self.edge.settings.timeouts.header);
             }
             begun = self.buffer.is_empty();
             match self.poll_fill(cx, READ_SIZE) {
@@ -110,16 +111,15 @@ impl<T: Transport> Wire<T> {
     fn poll_head_deadline(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let timeouts = &self.edge.settings.timeouts;
         if self.buffer.is_empty() && !self.reading.is_set() {
-            let now = Instant::now();
             if self.silent {
-                self.reading.set(now + timeouts.first_byte);
+                self.reading.set_in(timeouts.first_byte);
             } else {
-                self.keep_alive_until = Some(now + timeouts.keep_alive);
-                self.reading.set(now + timeouts.park_after.min(timeouts.keep_alive));
+                self.keep_alive_until = Some(from_now(timeouts.keep_alive));
+                self.reading.set_in(timeouts.park_after.min(timeouts.keep_alive));
             }
         } else if !self.reading.is_set() {
             // The head began with bytes that were read along with the message before.
-            self.reading.set(Instant::now() + timeouts.header);
+            self.reading.set_in(timeouts.header);
         }
         ready!(self.reading.poll(cx));
         self.reading.clear();

@@ -13,7 +13,6 @@ use proxy_core::{
     TunnelOpening,
 };
 use tokio::io::AsyncRead;
-use tokio::time::Instant;
 
 use super::direction::{Direction, Failed};
 
@@ -46,7 +45,7 @@ pub(super) struct Opening<'a> {
 impl<'a> Opening<'a> {
     pub(super) fn new(check: &'a TunnelCheck, exchange: Option<&'a Exchange>) -> Self {
         let mut deadline = Deadline::default();
-        deadline.set(Instant::now() + check.limits.timeout);
+        deadline.set_in(check.limits.timeout);
         Self {
             check,
             exchange,
@@ -87,7 +86,7 @@ impl<'a> Opening<'a> {
         loop {
             if sending.buffer.len() > self.read {
                 if self.read == 0 {
-                    self.deadline.set(Instant::now() + self.check.limits.timeout);
+                    self.deadline.set_in(self.check.limits.timeout);
                 }
                 self.reader.feed(&sending.buffer[self.read..]);
                 self.read = sending.buffer.len();

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use bytes::BytesMut;
-use proxy_core::deadline::Deadline;
+use proxy_core::deadline::{Deadline, from_now};
 use proxy_core::{TunnelEnd, TunnelOutcome};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
@@ -30,9 +30,9 @@ where
     U: AsyncRead + AsyncWrite + Unpin,
 {
     let start = Instant::now();
-    let mut lifetime = pin!(sleep_until(start + settings.lifetime));
+    let mut lifetime = pin!(sleep_until(from_now(settings.lifetime)));
     let mut idle = Deadline::default();
-    idle.set(start + settings.idle);
+    idle.set_in(settings.idle);
     let mut sending = Direction::holding(early);
     let mut receiving = Direction::default();
     let end = poll_fn(|cx| {
@@ -71,7 +71,7 @@ where
             if let Some(tunnel) = guard.tunnel() {
                 tunnel.set_moved(sending.moved, receiving.moved);
             }
-            idle.set(Instant::now() + settings.idle);
+            idle.set_in(settings.idle);
         }
         idle.poll(cx).map(|()| TunnelEnd::Idle)
     })

@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use proxy_core::clock::later;
 use samples::{ENOUGH, Samples};
 pub(super) use samples::{Kind, Sample};
 
@@ -145,7 +146,7 @@ impl Adaptive {
         if now.saturating_duration_since(state.begun) < PROBE_TIME {
             return false;
         }
-        state.phase = Phase::Steady { probe_at: now + self.config.probe_interval };
+        state.phase = Phase::Steady { probe_at: later(now, self.config.probe_interval) };
         state.begin(now);
         self.probing.store(false, Ordering::Relaxed);
         let before = self.limit.swap(then, Ordering::SeqCst);
@@ -184,7 +185,7 @@ impl Adaptive {
                 }
                 state.samples.measure();
                 let wait = self.config.probe_interval.mul_f64(0.9 + 0.2 * chance());
-                state.phase = Phase::Steady { probe_at: sample.now + wait };
+                state.phase = Phase::Steady { probe_at: later(sample.now, wait) };
                 then
             }
             Phase::Steady { probe_at } => {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
+use proxy_core::clock::later;
+
 use super::member::{Member, MemberConfig};
 use super::{CheckState, Cluster};
 use crate::balance::{Candidate, View, schedule};
@@ -96,7 +98,8 @@ impl Cluster {
             }
             let since = member.warm_since.load(Ordering::Relaxed);
             if since > 0 {
-                let end = self.begun + Duration::from_nanos(since - 1) + self.config.slow_start;
+                let began = self.begun + Duration::from_nanos(since - 1);
+                let end = later(began, self.config.slow_start);
                 if end <= now {
                     member.warm_since.store(0, Ordering::Relaxed);
                 } else {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
+use proxy_core::clock::later;
 
 use super::Cluster;
 use super::member::Member;
@@ -130,6 +131,21 @@ impl Member {
 }
 
 impl Cluster {
+    /// A member was found to be there: if it was ejected, it need not wait.
+    pub(crate) fn found(&self, index: usize) {
+        let (member, now) = (&self.members[index], self.clock.now());
+        {
+            let _deciding = self.lock();
+            let mut condition = member.condition();
+            if condition.ejected_until.take().is_none() {
+                return;
+            }
+            condition.changed = now;
+        }
+        self.welcome(member, now);
+        self.refresh(now);
+    }
+
     /// An attempt at a member has succeeded or failed.
     pub(super) fn judge(&self, index: usize, failed: bool, now: Instant) {
         let Some(config) = &self.config.outlier else { return };
@@ -198,7 +214,7 @@ impl Cluster {
             condition.ejections = condition.ejections.saturating_add(1);
             let lasts = config.eject_for.saturating_mul(condition.ejections);
             let lasts = lasts.min(config.max_eject_for);
-            condition.ejected_until = Some(now + lasts);
+            condition.ejected_until = Some(later(now, lasts));
             condition.ejected_for = Some(why);
             condition.changed = now;
             tracing::warn!(

@@ -106,6 +106,12 @@ impl OutgoingRequest {
         std::mem::take(&mut self.buffer)
     }
 
+    /// The content of a request of which nothing was sent, where nothing of it was taken either.
+    pub(crate) fn into_content(self) -> Option<Body> {
+        let is_untouched = self.written == 0 && self.data.is_empty() && self.tail.is_empty();
+        (is_untouched && !self.broken).then_some(self.body)
+    }
+
     /// The same request from its beginning, where it may be sent again: it is idempotent
     /// (RFC 9110 section 9.2.2) and all of it is in its head, which is still here.
     pub(super) fn rewound(mut self) -> Option<Self> {

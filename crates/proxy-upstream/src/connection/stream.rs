@@ -1,4 +1,4 @@
-//! What a connection runs on: a socket, or TLS over one.
+//! What a connection runs on: a socket, TLS over one, or TLS within TLS with a parent proxy.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -11,7 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
-/// A socket, or TLS over one.
+use crate::dial::Way;
+
+/// A socket, TLS over one, or TLS within that.
 pub(crate) enum OriginStream {
     /// In clear text.
     Plain(TcpStream),
@@ -19,6 +21,8 @@ pub(crate) enum OriginStream {
     Unix(UnixStream),
     /// Boxed: a session is large, and most origins of a gateway are near.
     Tls(Box<TlsStream<TcpStream>>),
+    /// Within TLS with a parent proxy.
+    Nested(Box<TlsStream<TlsStream<TcpStream>>>),
 }
 
 impl From<TcpStream> for OriginStream {
@@ -39,6 +43,21 @@ impl From<TlsStream<TcpStream>> for OriginStream {
     }
 }
 
+impl From<TlsStream<TlsStream<TcpStream>>> for OriginStream {
+    fn from(stream: TlsStream<TlsStream<TcpStream>>) -> Self {
+        Self::Nested(Box::new(stream))
+    }
+}
+
+impl From<Way> for OriginStream {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Plain(stream) => Self::Plain(stream),
+            Way::Tls(stream) => Self::Tls(stream),
+        }
+    }
+}
+
 impl OriginStream {
     /// Whether nothing waits to be read, and the peer has not closed. `by_word`: the reactor's
     /// word is taken, which costs no system call.
@@ -50,7 +69,13 @@ impl OriginStream {
             Self::Unix(stream) => would_block(&peek(&*stream)),
             Self::Tls(stream) => {
                 let (socket, session) = stream.get_mut();
-                is_session_silent(socket, session, by_word)
+                is_session_silent(&mut Records { socket, by_word }, session)
+            }
+            Self::Nested(stream) => {
+                let (outer, session) = stream.get_mut();
+                let (socket, outer) = outer.get_mut();
+                let records = Records { socket, by_word };
+                is_session_silent(&mut Within { records, session: outer }, session)
             }
         }
     }
@@ -62,6 +87,7 @@ impl OriginStream {
             Self::Plain(stream) => stream.readable().await,
             Self::Unix(stream) => stream.readable().await,
             Self::Tls(stream) => stream.get_ref().0.readable().await,
+            Self::Nested(stream) => stream.get_ref().0.get_ref().0.readable().await,
         }
     }
 
@@ -71,6 +97,7 @@ impl OriginStream {
             Self::Plain(stream) => matches!(peek(&*stream), Ok(1..)),
             Self::Unix(stream) => matches!(peek(&*stream), Ok(1..)),
             Self::Tls(stream) => plaintext(stream.get_mut().1) > 0,
+            Self::Nested(stream) => plaintext(stream.get_mut().1) > 0,
         }
     }
 }
@@ -90,12 +117,12 @@ fn plaintext(session: &mut ClientConnection) -> usize {
 
 /// An idle session may hear of new tickets and keys: they are taken in here. Content, an alert and
 /// a close are the end of its silence.
-fn is_session_silent(socket: &TcpStream, session: &mut ClientConnection, by_word: bool) -> bool {
+fn is_session_silent(records: &mut impl io::Read, session: &mut ClientConnection) -> bool {
     if plaintext(session) > 0 {
         return false;
     }
     loop {
-        match session.read_tls(&mut Records { socket, by_word }) {
+        match session.read_tls(records) {
             Ok(1..) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
             _ => return false,
@@ -123,6 +150,29 @@ impl io::Read for Records<'_> {
     }
 }
 
+/// The same of what comes through another session.
+struct Within<'a> {
+    records: Records<'a>,
+    session: &'a mut ClientConnection,
+}
+
+impl io::Read for Within<'_> {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.session.reader().read(space) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            if self.session.read_tls(&mut self.records)? == 0 {
+                return Ok(0);
+            }
+            self.session
+                .process_new_packets()
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        }
+    }
+}
+
 impl AsyncRead for OriginStream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -133,6 +183,7 @@ impl AsyncRead for OriginStream {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Nested(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -147,6 +198,7 @@ impl AsyncWrite for OriginStream {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Nested(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
     fn poll_write_vectored(
@@ -158,6 +210,7 @@ impl AsyncWrite for OriginStream {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Nested(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
     fn is_write_vectored(&self) -> bool {
@@ -168,6 +221,7 @@ impl AsyncWrite for OriginStream {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Nested(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -175,6 +229,7 @@ impl AsyncWrite for OriginStream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Nested(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

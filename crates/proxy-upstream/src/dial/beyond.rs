@@ -7,10 +7,12 @@ use proxy_core::{Decision, ErrorKind, Exchange, ProxyError, Verdict};
 use tokio::time::{Instant, timeout};
 
 use super::attempt::failed;
-use super::parent::{self, Beyond, Parent, PassedVia};
+use super::parent::{self, Beyond, Parent, ParentPlace, PassedVia, Search};
 use super::{DialTarget, Dialed, Dialer, Trust};
+use crate::cluster::Outcome;
 use crate::guard::HostKind;
 use crate::resolve::special_use;
+use crate::tls::UpstreamTls;
 
 impl Dialer {
     /// Reaches destinations through a parent proxy, but for those that it is not for.
@@ -35,38 +37,29 @@ impl Dialer {
         self.parent().filter(|parent| parent.is_for(host))
     }
 
-    /// A connection to a parent, for requests in absolute-form; the caller waits until `deadline`.
-    pub(crate) async fn dial_parent(
+    /// A connection to a parent at one of its places, for no longer than `patience`.
+    pub(crate) async fn dial_place(
         &self,
         parent: &Parent,
-        deadline: Instant,
+        place: usize,
+        patience: Duration,
     ) -> Result<Dialed, ProxyError> {
-        let places = parent.places();
-        let mut last = None;
-        for (tried, (place, host, port)) in places.iter().enumerate() {
-            let trust = Trust::Operator;
-            let target = DialTarget { host, port: *port, trust, exchange: None };
-            let dialing = self.dial_direct(&target, Self::host(&target)?);
-            let dialed = match tried + 1 < places.len() {
-                // The caller's time is for all of them: nobody is to use up what others need.
-                true => timeout(share(deadline, places.len() - tried), dialing)
-                    .await
-                    .unwrap_or_else(|_| {
-                        let detail = "the parent did not answer in time";
-                        Err(failed(ErrorKind::ConnectionTimeout, detail))
-                    }),
-                false => dialing.await,
-            };
-            if places.len() > 1 {
-                parent.looked(*place, dialed.is_ok());
+        let ParentPlace { host, port, .. } = &parent.config().places[place];
+        let target = DialTarget { host, port: *port, trust: Trust::Operator, exchange: None };
+        let dialing = async {
+            let dialed = self.dial_direct(&target, Self::host(&target)?).await?;
+            match &parent.config().tls {
+                Some(tls) => dialed.secured(tls, host).await,
+                None => Ok(dialed),
             }
-            match dialed {
-                Ok(dialed) => return Ok(dialed),
-                Err(error) => last = Some(error),
-            }
+        };
+        let dialed = timeout(patience, dialing).await.unwrap_or_else(|_| {
+            Err(failed(ErrorKind::ConnectionTimeout, "the parent did not answer in time"))
+        });
+        if dialed.is_ok() {
+            parent.reached(place);
         }
-        parent.failed();
-        Err(last.unwrap_or_else(parent::nonsense))
+        dialed
     }
 
     /// A connection through a parent.
@@ -77,26 +70,77 @@ impl Dialer {
         host: HostKind<'_>,
         deadline: Instant,
     ) -> Result<Dialed, ProxyError> {
-        let (destinations, dns) = self.destinations(parent, target, host).await?;
+        let mut search = Search::new(parent, &host, deadline);
+        let (destinations, dns) = self.destinations(parent, target, host.clone()).await?;
         let via = target.exchange.and_then(Exchange::get::<PassedVia>);
         let mut last = None;
-        for beyond in &destinations {
-            // One that can not be reached itself is not asked again.
-            let mut dialed = self.dial_parent(parent, deadline).await?;
-            let started = Instant::now();
-            match parent.ask(&mut dialed.stream, beyond, via.as_ref().map(|own| &own.0)).await {
-                Ok(()) => {
-                    dialed.dns += dns;
-                    dialed.connect += started.elapsed();
-                    if let Some(exchange) = target.exchange {
-                        note(parent, exchange, "tunnel");
+        let mut is_there = false;
+        'places: while let Some(place) = search.next() {
+            for beyond in &destinations {
+                let dialed = self.dial_place(parent, place.index(), search.patience()).await;
+                let mut dialed = match dialed {
+                    Ok(dialed) => dialed,
+                    Err(error) => {
+                        place.report(Outcome::of_error(&error));
+                        last = Some(error);
+                        continue 'places;
                     }
-                    return Ok(dialed);
+                };
+                is_there = true;
+                let started = Instant::now();
+                let via = via.as_ref().map(|own| &own.0);
+                match parent.ask(&mut dialed.stream, beyond, via).await {
+                    Ok(()) => {
+                        place.report(Outcome::Answered);
+                        dialed.stream.place = Some(place);
+                        dialed.dns += dns;
+                        dialed.connect += started.elapsed();
+                        if let Some(exchange) = target.exchange {
+                            note(parent, exchange, "tunnel");
+                        }
+                        return Ok(dialed);
+                    }
+                    // Another may do better. It is not left alone for it: that may have been about
+                    // this destination.
+                    Err(error) if parent::has_broken_off(&error) => {
+                        last = Some(error);
+                        continue 'places;
+                    }
+                    Err(error) => last = Some(error),
                 }
-                Err(error) => last = Some(error),
+            }
+            break;
+        }
+        if !is_there {
+            parent.failed();
+            if parent.config().direct {
+                if let Some(exchange) = target.exchange {
+                    note(parent, exchange, "direct");
+                }
+                return self.dial_direct(target, host).await;
             }
         }
-        Err(last.unwrap_or_else(parent::nonsense))
+        Err(last.unwrap_or_else(parent::nobody))
+    }
+
+    /// A connection without the parent.
+    pub(crate) async fn dial_around(&self, target: &DialTarget<'_>) -> Result<Dialed, ProxyError> {
+        self.dial_direct(target, Self::host(target)?).await
+    }
+
+    /// The places of a parent for this target.
+    pub(crate) fn search(
+        parent: &Parent,
+        target: &DialTarget<'_>,
+        deadline: Instant,
+    ) -> Result<Search, ProxyError> {
+        Ok(Search::new(parent, &Self::host(target)?, deadline))
+    }
+
+    /// The place of the parent that would be asked for a target, and why, where there are several.
+    pub fn foresee_place(&self, target: &DialTarget<'_>) -> Option<String> {
+        let host = Self::host(target).ok()?;
+        self.parent_for(&host)?.choice(&host)
     }
 
     /// What the parent is asked for, one after the other, and how long resolution took.
@@ -141,11 +185,16 @@ impl Dialer {
     }
 }
 
-/// How long one of so many places is tried, of which all have to do until the deadline.
-fn share(deadline: Instant, places: usize) -> Duration {
-    let left = deadline.saturating_duration_since(Instant::now());
-    let parts = u32::try_from(places).unwrap_or(u32::MAX).max(1);
-    parent::PATIENCE.min(left / parts)
+impl Dialed {
+    /// The same over TLS with the parent at this host.
+    async fn secured(self, tls: &UpstreamTls, host: &str) -> Result<Self, ProxyError> {
+        let started = Instant::now();
+        let stream = match self.stream.into_socket() {
+            Ok(socket) => tls.connect(host, socket, false).await?,
+            Err(_) => return Err(ErrorKind::ProxyInternalError.into()),
+        };
+        Ok(Self { stream: stream.into(), connect: self.connect + started.elapsed(), ..self })
+    }
 }
 
 /// Writes down that a request goes through a parent, and how.

@@ -14,9 +14,19 @@
 //! parent reads. The parent's own address is the operator's: only our own listeners are refused.
 //!
 //! # Several
-//! A parent may be found at [further places](ParentConfig::fallbacks). They are tried in order, each
-//! but the last for 2 s, or an equal part of the time that is left to connect where that is less; one
-//! that was not there is tried last for 10 s.
+//! A parent may be several servers, its [places](ParentConfig::places). Which is asked a
+//! [balancer](ParentConfig::balance) says: the first that is there, one after the other, the same for
+//! each destination. One that can not be connected to, or does not prove who it is, is left alone for
+//! 10 s, each time in a row longer, up to a minute, and the next is asked: each but the last has 2 s,
+//! or an equal part of the time that is left to connect where that is less. So is the next where one
+//! goes away, or speaks nonsense, while it is asked. One that is there and refuses is not passed over.
+//! Those that are left alone are tried last. Where none can be connected to, destinations are reached
+//! [directly](ParentConfig::direct) only if that is wanted.
+//!
+//! # TLS
+//! With [`tls`](ParentConfig::tls) the connection to an HTTP proxy is encrypted, and the proxy
+//! verified. Credentials and names of destinations are then nobody's but the parent's; what goes
+//! through a tunnel to an `https` destination is TLS within TLS.
 //!
 //! # Errors and responses
 //! What connecting to the parent comes to. `connection_refused` where it refuses or can not reach
@@ -24,6 +34,7 @@
 //! asks for other credentials, `http_protocol_error` where it speaks something else,
 //! `connection_terminated` where it goes away. Nothing of a request was sent in any of these cases.
 
+mod config;
 mod connect;
 mod meters;
 mod places;
@@ -32,20 +43,18 @@ mod socks;
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
-use ipnet::IpNet;
 use metrics::Recorder;
-use proxy_core::names::NameSet;
 use proxy_core::{ErrorKind, ProxyError, Retry};
-use tokio::net::TcpStream;
 
+use super::DialedStream;
+use crate::cluster::Cluster;
+use crate::forward::Means;
 use crate::guard::HostKind;
 use meters::{Meters, Outcome};
-use places::Places;
 
-pub(super) use places::PATIENCE;
+pub use config::{ParentConfig, ParentCredentials, ParentKind, ParentPlace};
+pub(crate) use places::Search;
 
 /// The name in decisions.
 pub(crate) const LAYER: &str = "parent";
@@ -54,88 +63,6 @@ pub(crate) const LAYER: &str = "parent";
 /// that proxies which are each other's parents notice.
 #[derive(Clone, Debug)]
 pub struct PassedVia(pub HeaderValue);
-
-/// What a parent speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ParentKind {
-    /// HTTP/1.1: absolute-form and CONNECT.
-    Http,
-    /// SOCKS5 (RFC 1928).
-    Socks5,
-}
-
-/// Name and password for a parent. They are never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ParentCredentials {
-    name: Box<str>,
-    password: Box<str>,
-}
-
-impl ParentCredentials {
-    /// Both, of at most 255 bytes each (RFC 1929 section 2); `None` where one is longer, the name
-    /// is empty or has a colon (RFC 7617 section 2), or either has a control character.
-    pub fn new(name: &str, password: &str) -> Option<Self> {
-        let is_sound = |text: &str| text.len() <= 255 && !text.chars().any(char::is_control);
-        let sound = !name.is_empty() && !name.contains(':') && is_sound(name) && is_sound(password);
-        sound.then(|| Self { name: name.into(), password: password.into() })
-    }
-
-    /// `Basic`, for `Proxy-Authorization`.
-    fn basic(&self) -> Option<HeaderValue> {
-        let text = BASE64_STANDARD.encode(format!("{}:{}", self.name, self.password));
-        let mut value = HeaderValue::try_from(format!("Basic {text}")).ok()?;
-        value.set_sensitive(true);
-        Some(value)
-    }
-}
-
-impl fmt::Debug for ParentCredentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ParentCredentials(..)")
-    }
-}
-
-/// A parent proxy.
-#[derive(Clone, Debug)]
-pub struct ParentConfig {
-    /// Its name in decisions and metrics.
-    pub name: Arc<str>,
-    /// What it speaks.
-    pub kind: ParentKind,
-    /// Its name or address; an IPv6 address in brackets.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Where it is instead, while no connection to the one before can be made: host and port of
-    /// each, in order. They speak the same, and are told the same. Default: nowhere.
-    pub fallbacks: Vec<(String, u16)>,
-    /// Who we are to it. Default: nobody.
-    pub credentials: Option<ParentCredentials>,
-    /// Names that are reached without it.
-    pub bypass_names: NameSet,
-    /// Networks whose addresses are reached without it, where a destination is an address.
-    pub bypass_networks: Vec<IpNet>,
-    /// Whether names are resolved and judged here, and the parent is given addresses.
-    /// Default: no, it is given names.
-    pub resolve: bool,
-}
-
-impl ParentConfig {
-    /// For all destinations but this machine, without credentials.
-    pub fn new(name: &str, kind: ParentKind, host: &str, port: u16) -> Self {
-        Self {
-            name: name.into(),
-            kind,
-            host: host.to_owned(),
-            port,
-            fallbacks: Vec::new(),
-            credentials: None,
-            bypass_names: NameSet::default(),
-            bypass_networks: Vec::new(),
-            resolve: false,
-        }
-    }
-}
 
 /// See the [module](self). A clone is the same.
 #[derive(Clone)]
@@ -147,7 +74,8 @@ struct Shared {
     config: ParentConfig,
     basic: Option<HeaderValue>,
     meters: Meters,
-    places: Places,
+    /// Its places.
+    cluster: Arc<Cluster>,
 }
 
 /// Where the parent shall connect to, in its one spelling.
@@ -167,12 +95,18 @@ impl fmt::Display for Beyond<'_> {
 }
 
 impl Parent {
-    /// A parent, which counts in the recorder, if there is one.
+    /// A parent, which counts in the recorder, if there is one. Time is the system's, and chance the
+    /// same in every process.
     pub fn new(config: ParentConfig, recorder: Option<&dyn Recorder>) -> Self {
+        Self::with(config, &Means { recorder, ..Means::default() })
+    }
+
+    /// The same, with means of one's own.
+    pub fn with(config: ParentConfig, means: &Means<'_>) -> Self {
         let basic = config.credentials.as_ref().and_then(ParentCredentials::basic);
-        let meters = Meters::new(&config.name, recorder);
-        let places = Places::new(1 + config.fallbacks.len());
-        Self { shared: Arc::new(Shared { config, basic, meters, places }) }
+        let meters = Meters::new(&config.name, means.recorder);
+        let cluster = Arc::new(places::cluster(&config, means));
+        Self { shared: Arc::new(Shared { config, basic, meters, cluster }) }
     }
 
     /// What it was made of.
@@ -217,21 +151,46 @@ impl Parent {
     /// What of it keeps connections apart from others'.
     pub(crate) fn key(&self) -> String {
         let config = self.config();
-        let scheme = match config.kind {
-            ParentKind::Http => "http",
-            ParentKind::Socks5 => "socks5",
+        let scheme = match (config.kind, &config.tls) {
+            (ParentKind::Http, Some(_)) => "https",
+            (ParentKind::Http, None) => "http",
+            (ParentKind::Socks5, _) => "socks5",
         };
-        let mut key = format!("{scheme}://{}:{}", config.host, config.port);
-        for (host, port) in &config.fallbacks {
-            key.push_str(&format!(",{host}:{port}"));
+        let mut key = format!("{} {scheme}://", config.name);
+        for place in &config.places {
+            key.push_str(&place.name());
+            key.push(',');
         }
         key
+    }
+
+    /// The state of its places.
+    pub fn cluster(&self) -> &Arc<Cluster> {
+        &self.shared.cluster
+    }
+
+    /// Writes the gauges. Call it every few seconds.
+    pub fn sweep(&self) {
+        self.shared.cluster.measure();
+    }
+
+    /// The place that a destination would be asked of, and why, where there are several.
+    pub(crate) fn choice(&self, host: &HostKind<'_>) -> Option<String> {
+        let Shared { config, cluster, .. } = &*self.shared;
+        if config.places.len() < 2 {
+            return None;
+        }
+        let index = cluster.foresee(places::key_of(config, host))?;
+        let report = cluster.report();
+        let well = report.iter().filter(|own| own.state.is_in_service()).count();
+        let (place, all) = (config.places[index].name(), report.len());
+        Some(format!("{place}: {}, {well} of {all} in service", cluster.balancer()))
     }
 
     /// Asks the parent, on a connection to it, for a connection to a destination.
     pub(super) async fn ask(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut DialedStream,
         beyond: &Beyond<'_>,
         via: Option<&HeaderValue>,
     ) -> Result<(), ProxyError> {
@@ -252,23 +211,13 @@ impl Parent {
         asked
     }
 
-    /// Where it is looked for, in order, by the number of each place.
-    pub(super) fn places(&self) -> Vec<(usize, &str, u16)> {
-        let config = self.config();
-        let first = (config.host.as_str(), config.port);
-        let others = config.fallbacks.iter().map(|(host, port)| (host.as_str(), *port));
-        let all: Vec<_> = std::iter::once(first).chain(others).collect();
-        let order = self.shared.places.in_order();
-        order.into_iter().map(|place| (place, all[place].0, all[place].1)).collect()
-    }
-
-    /// It was found at a place, or not.
-    pub(super) fn looked(&self, place: usize, found: bool) {
-        self.shared.places.looked(place, found);
+    /// It was reached at a place: that is in service again, if it was not.
+    pub(super) fn reached(&self, place: usize) {
+        self.shared.cluster.found(place);
     }
 
     /// Counts a connection to the parent that did not come about.
-    pub(super) fn failed(&self) {
+    pub(crate) fn failed(&self) {
         self.shared.meters.count(Outcome::Unreachable);
     }
 }
@@ -296,6 +245,16 @@ pub(super) fn gone(error: std::io::Error) -> ProxyError {
         std::io::ErrorKind::InvalidData => nonsense(),
         _ => refused(ErrorKind::ConnectionTerminated, "parent_closed").source(error),
     }
+}
+
+/// Whether it did not say what became of a question: it went away, or spoke something else.
+pub(super) fn has_broken_off(error: &ProxyError) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionTerminated | ErrorKind::HttpProtocolError)
+}
+
+/// It has no place that may be asked.
+pub(crate) fn nobody() -> ProxyError {
+    refused(ErrorKind::DestinationUnavailable, "parent_unavailable")
 }
 
 /// It speaks something else.

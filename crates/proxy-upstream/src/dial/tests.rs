@@ -70,7 +70,7 @@ async fn a_name_is_resolved_judged_and_dialled() {
     for host in ["x.test", "X.TEST.", "127.0.0.1", "127.1", "2130706433", "[::ffff:127.0.0.1]"] {
         let dialed = dialer.dial(client(host, port)).await.expect(host);
         assert_eq!(dialed.address, SocketAddr::new(PERMITTED, port), "{host}");
-        assert_eq!(dialed.stream.peer_addr().unwrap(), dialed.address, "{host}");
+        assert_eq!(dialed.stream.socket().peer_addr().unwrap(), dialed.address, "{host}");
         let (_, peer) = listener.accept().await.unwrap();
         assert_eq!(peer, dialed.stream.local_addr().unwrap());
     }
@@ -80,8 +80,8 @@ async fn a_name_is_resolved_judged_and_dialled() {
 async fn a_connection_has_nodelay_and_keepalive_and_keeps_little_unsent() {
     let ([_listener], port) = listeners([PERMITTED]).await;
     let dialed = dialer(StaticResolver::new(), open()).dial(client("127.1", port)).await.unwrap();
-    assert!(dialed.stream.nodelay().unwrap());
-    let socket = SockRef::from(&dialed.stream);
+    assert!(dialed.stream.socket().nodelay().unwrap());
+    let socket = SockRef::from(dialed.stream.socket());
     assert!(socket.keepalive().unwrap());
     assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
     assert_eq!(socket.tcp_notsent_lowat().unwrap(), 512 * 1024);

@@ -10,7 +10,7 @@ use proxy_core::{Body, BoxError};
 use crate::cluster::Permit;
 
 /// The content holds the place as long as any of it is to come from the endpoint.
-pub(super) fn hold(content: &mut Body, permit: Permit) {
+pub(crate) fn hold(content: &mut Body, permit: Permit) {
     // What is in memory already holds nothing at the endpoint.
     if content.is_empty() || content.as_bytes().is_some() {
         return;

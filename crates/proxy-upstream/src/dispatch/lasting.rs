@@ -12,17 +12,18 @@ pub(crate) struct Lasting(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    place: Option<Permit>,
+    /// At an endpoint, and at the parent proxy before it.
+    places: Vec<Permit>,
     /// The connection is closed, or serves others.
     is_over: bool,
 }
 
 impl Lasting {
-    /// Keeps a place until the connection is free.
+    /// Keeps a place until the connection is free. Of several, each is kept.
     pub(crate) fn keep(&self, permit: Permit) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !state.is_over {
-            state.place = Some(permit);
+            state.places.push(permit);
         }
     }
 
@@ -40,10 +41,10 @@ impl Drop for Busy {
         let Lasting(state) = &self.0;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.is_over = true;
-        let place = state.place.take();
+        let places = std::mem::take(&mut state.places);
         // Whoever waits for it is called: not while this is locked.
         drop(state);
-        drop(place);
+        drop(places);
     }
 }
 

@@ -11,12 +11,13 @@ use proxy_core::target::{AsteriskTarget, Authority};
 use proxy_core::{Body, ErrorKind, Exchange, HeadLimits, ProxyError, Retry, Sending};
 use tower_service::Service;
 
-use super::h1::Outgoing;
-use super::{Destination, ForwardFuture, ForwardTimeouts, address_to, prepare};
+use super::h1::{Outgoing, Unsent};
+use super::through_parent::{Leg, ThroughParent};
+use super::{Destination, ForwardFuture, ForwardTimeouts, Way, prepare};
 use crate::dial::parent::Parent;
 use crate::dial::{DialTarget, Dialer, Trust};
 use crate::guard::PortPolicy;
-use crate::pool::Destinations;
+use crate::pool::{Destinations, Pool};
 use crate::tls::UpstreamTls;
 
 /// The service of a forward proxy. A clone is the same proxy.
@@ -93,47 +94,62 @@ impl Service<Request<Body>> for ForwardProxy {
                 let mut sending = Sending::new(&request, &host, port);
                 sending.addresses = addresses;
                 sending.parent = parent.map(Parent::name);
+                sending.parent_choice = shared.dialer.foresee_place(&target);
                 sending.record(&exchange);
                 Response::new(Body::empty())
             })));
         }
         // What differs in trust shares no connection.
         let way = parent.map(|parent| parent.key() + ">").unwrap_or_default();
-        let parent = parent.filter(|parent| !is_secure && parent.takes_requests());
-        let pool = shared.pools.pool(&match (parent, is_secure) {
-            // Whatever the destination: it is the parent that a connection leads to.
-            (Some(_), _) => way,
-            (None, true) => format!("{way}https://{host}:{port}"),
-            (None, false) => format!("{way}{host}:{port}"),
-        });
-        if let Some(parent) = parent {
+        if let Some(parent) = parent.filter(|parent| !is_secure && parent.takes_requests()) {
             // A connection that is kept leads anywhere: each request is judged.
             let exchange = Exchange::of(&request).cloned();
             let target = DialTarget { exchange: exchange.as_ref(), ..target };
+            let pools = shared.pools.clone();
+            let around = format!("{host}:{port}");
+            let pool_of = move |leg| match leg {
+                // Whatever the destination: it is the parent that a connection leads to.
+                Leg::Place(place) => pools.pool(&format!("{way}{place}")),
+                Leg::Around => pools.pool(&around),
+            };
             let judged = shared.dialer.judge_beyond(&target);
-            let addressed = judged.and_then(|()| address_to(&mut request, parent, &host, port));
-            if let Err(error) = addressed {
-                return Box::pin(ready(Err(error)));
-            }
+            let through = judged.and_then(|()| {
+                let time = shared.timeouts.connect;
+                ThroughParent::new(request, parent, &target, time, &pool_of)
+            });
+            return match through {
+                Ok(through) => Box::pin(async move {
+                    let pool = through.pool();
+                    through.send(shared.destination(&host, port, &pool), pool_of).await
+                }),
+                Err(error) => Box::pin(ready(Err(error))),
+            };
         }
-        let parent = parent.cloned();
+        let scheme = if is_secure { "https://" } else { "" };
+        let pool = shared.pools.pool(&format!("{way}{scheme}{host}:{port}"));
         match Outgoing::new(request, &pool, None::<fn(Parts)>) {
             Ok(outgoing) => Box::pin(async move {
-                let destination = Destination {
-                    upstream: None,
-                    target: DialTarget { host: &host, port, trust: Trust::Client, exchange: None },
-                    pool: &pool,
-                    dialer: &shared.dialer,
-                    parent: parent.as_ref(),
-                    socket: None,
-                    announce: None,
-                    tls: shared.tls.as_ref(),
-                    timeouts: shared.timeouts,
-                    limits: shared.limits,
-                };
-                destination.send(outgoing).await
+                let destination = shared.destination(&host, port, &pool);
+                destination.send(outgoing).await.map_err(Unsent::error)
             }),
             Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+}
+
+impl Shared {
+    fn destination<'a>(&'a self, host: &'a str, port: u16, pool: &'a Pool) -> Destination<'a> {
+        Destination {
+            upstream: None,
+            target: DialTarget { host, port, trust: Trust::Client, exchange: None },
+            pool,
+            dialer: &self.dialer,
+            way: Way::Dialed,
+            socket: None,
+            announce: None,
+            tls: self.tls.as_ref(),
+            timeouts: self.timeouts,
+            limits: self.limits,
         }
     }
 }

@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use proxy_core::{Attempt, Body, ErrorKind, Exchange, ProxyError, Retry};
 use tokio::time::Instant;
 
-use super::{Destination, note, take_exchange};
+use super::{Connected, Destination, note, take_exchange};
 use crate::connection::{Begun, OriginConnection, OutgoingRequest, unsolicited};
 use crate::dial::parent::wrong_credentials;
 use crate::pool::Pool;
@@ -17,10 +17,29 @@ use crate::response_body::{ResponseBody, release};
 
 const PROXY_AUTHENTICATION: StatusCode = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
 
+/// Why there is no response, and the request, where no connection could be made for it.
+pub(super) struct Unsent {
+    pub(super) error: ProxyError,
+    pub(super) outgoing: Option<Outgoing>,
+}
+
+impl Unsent {
+    /// Only why.
+    pub(super) fn error(self) -> ProxyError {
+        self.error
+    }
+}
+
 /// A request on its way, and its record.
 pub(super) struct Outgoing {
     exchange: Option<Exchange>,
     on: On,
+}
+
+/// Why there is no connection, and the request, where nobody could be connected to.
+struct NotConnected {
+    error: ProxyError,
+    request: Option<Box<OutgoingRequest>>,
 }
 
 /// Where the request is.
@@ -64,12 +83,40 @@ impl Outgoing {
     }
 }
 
+impl Outgoing {
+    /// The same over a connection of another pool, where there is one.
+    pub(super) fn again(self, pool: &Pool) -> Self {
+        let Self { exchange, on } = self;
+        let on = match on {
+            On::None(request) => match pool.take() {
+                Some(mut connection) => {
+                    connection.begin(*request);
+                    On::Kept(connection)
+                }
+                None => On::None(request),
+            },
+            on @ On::Kept(_) => on,
+        };
+        Self { exchange, on }
+    }
+
+    /// On whose behalf, and the content, where nothing of it was taken.
+    pub(super) fn into_content(self) -> (Option<Exchange>, Option<Body>) {
+        let content = match self.on {
+            On::None(request) => request.into_content(),
+            On::Kept(_) => None,
+        };
+        (self.exchange, content)
+    }
+}
+
 impl Destination<'_> {
     /// Sends the request. A kept-alive connection that turns out to be dead costs one retry on a
     /// fresh one, where nothing was sent or the request is idempotent.
-    pub(super) async fn send(&self, outgoing: Outgoing) -> Result<Response<Body>, ProxyError> {
-        let Outgoing { exchange, mut on } = outgoing;
-        let exchange = exchange.as_ref();
+    pub(super) async fn send(&self, outgoing: Outgoing) -> Result<Response<Body>, Unsent> {
+        let Outgoing { exchange: own, mut on } = outgoing;
+        let exchange = own.as_ref();
+        let ended = |error| Unsent { error, outgoing: None };
         loop {
             let (mut connection, reused) = match on {
                 On::Kept(connection) => {
@@ -78,7 +125,7 @@ impl Destination<'_> {
                         let attempt = Attempt { address, reused: true, ..self.attempt() };
                         exchange.with_attempts(|attempts| attempts.push(attempt));
                         // What is behind a parent has an address that nobody here knows.
-                        if let Some(address) = address.filter(|_| self.parent.is_none()) {
+                        if let Some(address) = address.filter(|_| !self.way.is_parent()) {
                             let target = self.target_for(Some(exchange));
                             self.dialer.report_kept(&target, address);
                         }
@@ -86,7 +133,16 @@ impl Destination<'_> {
                     (connection, true)
                 }
                 // Boxed: most requests find a connection, and none should carry the size of a dial.
-                On::None(request) => (Box::pin(self.connect(exchange, request)).await?, false),
+                On::None(request) => match Box::pin(self.connect(exchange, request)).await {
+                    Ok(connection) => (connection, false),
+                    Err(NotConnected { error, request }) => {
+                        let outgoing = request.map(|request| {
+                            let on = On::None(request);
+                            Outgoing { exchange: own, on }
+                        });
+                        return Err(Unsent { error, outgoing });
+                    }
+                },
             };
             let started = Instant::now();
             let sink = exchange.and_then(Exchange::interim).map(|sink| &**sink);
@@ -95,7 +151,7 @@ impl Destination<'_> {
             let status = head.as_ref().ok().map(Response::status);
             let outcome = match head {
                 // About us and the parent: a client that answered it would tell its own secrets.
-                Ok(head) if self.parent.is_some() && head.status() == PROXY_AUTHENTICATION => {
+                Ok(head) if self.way.is_parent() && head.status() == PROXY_AUTHENTICATION => {
                     Err((wrong_credentials(), None))
                 }
                 Ok(head) => self.respond(head, connection),
@@ -115,7 +171,7 @@ impl Destination<'_> {
                 .and_then(|mut connection| connection.take_request(error.retry_safety()));
             match again {
                 Some(request) => on = On::None(Box::new(request)),
-                None => return Err(error),
+                None => return Err(ended(error)),
             }
         }
     }
@@ -125,7 +181,7 @@ impl Destination<'_> {
         &self,
         exchange: Option<&Exchange>,
         request: Box<OutgoingRequest>,
-    ) -> Result<Box<OriginConnection>, ProxyError> {
+    ) -> Result<Box<OriginConnection>, NotConnected> {
         if let Some(exchange) = exchange {
             exchange.with_attempts(|attempts| attempts.push(self.attempt()));
         }
@@ -134,22 +190,28 @@ impl Destination<'_> {
                 connection.begin(*request);
                 Ok(connection)
             }
-            Err(error) => {
+            Err((error, is_tried)) => {
                 note(exchange, |attempt| attempt.error = Some(error.kind()));
-                Err(error)
+                Err(NotConnected { error, request: is_tried.then_some(request) })
             }
         }
     }
 
-    async fn open(&self, exchange: Option<&Exchange>) -> Result<Box<OriginConnection>, ProxyError> {
+    /// A connection, or why there is none, and whether that is for want of somebody to connect to.
+    async fn open(
+        &self,
+        exchange: Option<&Exchange>,
+    ) -> Result<Box<OriginConnection>, (ProxyError, bool)> {
         let Some(place) = self.pool.place() else {
             let error = ProxyError::new(ErrorKind::ConnectionLimitReached);
-            return Err(error.retry(Retry::NothingSent));
+            return Err((error.retry(Retry::NothingSent), false));
         };
-        let (stream, address) = self.stream(exchange, false).await?;
+        let connected = self.stream(exchange, false).await.map_err(|error| (error, true))?;
+        let Connected { stream, address, beyond } = connected;
         let mut connection = OriginConnection::new(stream, address, self.limits, Some(place));
+        connection.hold(beyond);
         if connection.speaks_unasked() {
-            return Err(unsolicited());
+            return Err((unsolicited(), false));
         }
         Ok(connection)
     }

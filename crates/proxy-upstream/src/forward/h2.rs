@@ -20,7 +20,7 @@ use http::{Request, Response};
 use proxy_core::{Body, ErrorKind, ProxyError, Retry};
 use tokio::time::timeout;
 
-use super::Destination;
+use super::{Connected, Destination};
 use connection::Connection;
 use outgoing::Outgoing;
 
@@ -101,8 +101,9 @@ impl H2Endpoint {
             return Ok((connection, true));
         }
         let exchange = outgoing.exchange.as_ref();
-        let (stream, _) = Box::pin(destination.stream(exchange, true)).await?;
-        let connection = Arc::new(Connection::begin(stream, &destination.limits).await?);
+        let Connected { stream, beyond, .. } = Box::pin(destination.stream(exchange, true)).await?;
+        let connection = Connection::begin(stream, &destination.limits, beyond).await?;
+        let connection = Arc::new(connection);
         *self.lock() = Some(Arc::clone(&connection));
         Ok((connection, false))
     }

@@ -23,12 +23,13 @@ use crate::dial::{DialTarget, Dialer, Trust};
 use crate::dispatch::{Balanced, Dispatch as _};
 use crate::health::HealthCheckConfig;
 use crate::hedge::{HedgeConfig, HedgeLayer, Hedged};
-use crate::pool::PoolConfig;
+use crate::pool::{Pool, PoolConfig};
 use crate::retry::{GivenBack, RetryConfig, RetryLayer, Retrying};
 use crate::tls::UpstreamTls;
 use discovery::Discovered;
 use endpoints::{Endpoints, Shared};
 
+pub(crate) use balance::balancer;
 pub use balance::{BalanceConfig, BalanceKind, CircuitBreakerConfig, Means};
 pub use discovery::{Discovering, Discovery, DiscoveryConfig};
 pub use dns::{DnsDiscovery, DnsEndpoints};
@@ -284,21 +285,27 @@ impl Upstream {
     /// few seconds.
     pub fn sweep(&self) {
         let generation = self.generation();
-        generation.shared.pools().for_each(|(_, pool)| pool.sweep());
+        generation.shared.pools().flat_map(|(_, pools)| pools).for_each(Pool::sweep);
         generation.cluster.measure();
     }
 
     /// Requests whose response is whole and that are still being sent: a process that drains
     /// waits for them.
     pub fn unfinished(&self) -> usize {
-        self.generation().shared.pools().map(|(_, pool)| pool.unfinished()).sum()
+        let generation = self.generation();
+        generation.shared.pools().flat_map(|(_, pools)| pools).map(Pool::unfinished).sum()
     }
 
     /// Each endpoint with its idle and open connections.
     pub fn pools(&self) -> Vec<(Endpoint, usize, usize)> {
         let generation = self.generation();
+        let sum = |(endpoint, pools): (&Endpoint, &mut dyn Iterator<Item = &Pool>)| {
+            let (idle, open) =
+                pools.fold((0, 0), |(idle, open), pool| (idle + pool.idle(), open + pool.open()));
+            (endpoint.clone(), idle, open)
+        };
         let pools = generation.shared.pools();
-        pools.map(|(endpoint, pool)| (endpoint.clone(), pool.idle(), pool.open())).collect()
+        pools.map(|(endpoint, mut pools)| sum((endpoint, &mut pools))).collect()
     }
 }
 

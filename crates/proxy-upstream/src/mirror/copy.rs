@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use http::header::{CONTENT_LENGTH, EXPECT, PROXY_AUTHORIZATION, TRAILER};
 use http::{Request, Response};
 use http_body::Body as _;
+use proxy_core::clock::later;
 use proxy_core::fields::remove_hop_by_hop;
 use proxy_core::{Body, BoxError};
 use tower_service::Service;
@@ -99,7 +100,8 @@ impl Copy {
             // Held until the answer has ended.
             let _place = place;
             let mut sending = shared.service.send(request);
-            let mut patience = shared.clock.sleep_until(shared.clock.now() + shared.config.timeout);
+            let until = later(shared.clock.now(), shared.config.timeout);
+            let mut patience = shared.clock.sleep_until(until);
             let outcome = poll_fn(|cx| match sending.as_mut().poll(cx) {
                 Poll::Pending => patience.as_mut().poll(cx).map(|()| Outcome::Timeout),
                 ended => ended,

@@ -8,7 +8,6 @@ use std::time::Duration;
 use http::Response;
 use proxy_core::deadline::Deadline;
 use proxy_core::{Body, ErrorKind, Exchange, ProxyError, Retry};
-use tokio::time::Instant;
 
 use super::replay::Replay;
 use super::tried::Tried;
@@ -80,7 +79,7 @@ impl Terms<'_> {
         if !self.replay.is_taken() || self.tried.waits() {
             deadline.clear();
         } else if !deadline.is_set() {
-            deadline.set(Instant::now() + timeout);
+            deadline.set_in(timeout);
         }
         deadline.poll(cx).is_ready()
     }

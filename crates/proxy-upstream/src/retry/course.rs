@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
+use proxy_core::clock::later;
 use proxy_core::{Body, ErrorKind, Exchange, ProxyError};
 use tower_service::Service;
 
@@ -120,7 +121,7 @@ where
             if moved {
                 // Content that a task of the connection sends is given back only when that has
                 // ended.
-                shared.clock.sleep_until(shared.clock.now() + pause).await;
+                shared.clock.sleep_until(later(shared.clock.now(), pause)).await;
             }
             if !self.replay.is_whole() {
                 return result;
@@ -133,7 +134,7 @@ where
             shared.meters.retried(reason);
             self.retries += 1;
             if !moved && !pause.is_zero() {
-                shared.clock.sleep_until(shared.clock.now() + pause).await;
+                shared.clock.sleep_until(later(shared.clock.now(), pause)).await;
             }
             poll_fn(|cx| self.inner.poll_ready(cx)).await?;
             let is_last = self.is_last();

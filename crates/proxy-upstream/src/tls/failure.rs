@@ -12,13 +12,13 @@ pub(super) fn of(error: io::Error) -> ProxyError {
             (ErrorKind::TlsCertificateError, certificate(error))
         }
         Some(Error::AlertReceived(_)) => {
-            (ErrorKind::TlsAlertReceived, "the origin server refused the handshake")
+            (ErrorKind::TlsAlertReceived, "the server refused the handshake")
         }
         Some(Error::NoApplicationProtocol) => {
-            (ErrorKind::TlsProtocolError, "the origin server does not speak the protocol")
+            (ErrorKind::TlsProtocolError, "the server does not speak the protocol")
         }
         Some(Error::InvalidMessage(_)) => {
-            (ErrorKind::TlsProtocolError, "what the origin server answered is not TLS")
+            (ErrorKind::TlsProtocolError, "what the server answered is not TLS")
         }
         Some(_) => (ErrorKind::TlsProtocolError, "the handshake failed"),
         None => (ErrorKind::ConnectionTerminated, "the connection broke in the handshake"),

@@ -2,8 +2,7 @@
 
 use proxy_core::{ErrorKind, ProxyError, Retry};
 use rustls::pki_types::CertificateDer;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -12,12 +11,15 @@ use super::{UpstreamTls, failure};
 impl UpstreamTls {
     /// Does the handshake with the server of this host. The time for it is for the caller to
     /// limit.
-    pub(crate) async fn connect(
+    pub(crate) async fn connect<T>(
         &self,
         host: &str,
-        stream: TcpStream,
+        stream: T,
         http2: bool,
-    ) -> Result<TlsStream<TcpStream>, ProxyError> {
+    ) -> Result<TlsStream<T>, ProxyError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
         let name = self.name_for(host).map_err(|error| {
             let error = ProxyError::new(ErrorKind::ProxyConfigurationError).source(error);
             error.retry(Retry::NothingSent)
@@ -38,11 +40,14 @@ impl UpstreamTls {
     ///
     /// # Errors
     /// It can not be verified, or does not speak TLS.
-    pub async fn certificate_of(
+    pub async fn certificate_of<T>(
         &self,
         host: &str,
-        stream: TcpStream,
-    ) -> Result<CertificateDer<'static>, ProxyError> {
+        stream: T,
+    ) -> Result<CertificateDer<'static>, ProxyError>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
         let mut stream = self.connect(host, stream, false).await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let shown = shown.cloned().map(CertificateDer::into_owned);

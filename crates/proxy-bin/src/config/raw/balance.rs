@@ -13,6 +13,8 @@ pub enum Balance {
     /// One after the other, each as often as its weight says.
     #[default]
     RoundRobin,
+    /// The first in service that has room, in their order: the others are for when it is gone.
+    First,
     /// The one with the fewest requests under way for its weight.
     LeastRequests,
     /// The less busy of two that chance names.

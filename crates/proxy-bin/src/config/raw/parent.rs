@@ -3,17 +3,33 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{Balance, Endpoint, Secret, UpstreamTls};
 
 /// `[parents.NAME]`: a proxy through which others reach their destinations, where they name it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parent {
-    /// `http://HOST:PORT` (absolute-form and CONNECT) or `socks5://HOST:PORT`.
-    pub url: String,
+    /// `http://HOST:PORT` (absolute-form and CONNECT), `https://HOST:PORT` (the same over TLS with
+    /// the parent) or `socks5://HOST:PORT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// Where it is instead while it can not be connected to: URLs of the same kind, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallbacks: Vec<String>,
+    /// Several that are the same, in the place of `url` and `fallbacks`: URLs of one kind, or tables
+    /// with a `url`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<Endpoint>,
+    /// Which of `endpoints` is asked. `"hash"` goes by the destination's host. Default:
+    /// `"round_robin"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balance>,
+    /// Whether destinations are reached directly while none can be connected to.
+    #[serde(default)]
+    pub direct: bool,
+    /// How `https://` parents are verified. By default by the system's roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<UpstreamTls>,
     /// A file with `name:password`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Secret>,

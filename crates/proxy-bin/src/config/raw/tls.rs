@@ -115,8 +115,8 @@ pub struct Hsts {
     pub preload: bool,
 }
 
-/// `tls` of an upstream whose endpoints are `https://`. Without it they are verified by the
-/// system's roots. Its files are read once, at start.
+/// `tls` of an upstream whose endpoints are `https://`, or of such a parent proxy. Without it they
+/// are verified by the system's roots. Its files are read again when they change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct UpstreamTls {

@@ -32,6 +32,7 @@ impl Resolver<'_> {
         let key = self.take(&path.key("hash").key("by"), hash_key(&hash.by));
         let kind = match raw.balance {
             raw::Balance::RoundRobin => BalanceKind::RoundRobin,
+            raw::Balance::First => BalanceKind::First,
             raw::Balance::LeastRequests => BalanceKind::LeastRequests,
             raw::Balance::TwoChoices => BalanceKind::TwoChoices,
             raw::Balance::PeakEwma => BalanceKind::PeakEwma,

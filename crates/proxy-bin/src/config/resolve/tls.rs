@@ -177,7 +177,7 @@ impl Resolver<'_> {
         };
         files.pins = pins;
         UpstreamTls::new(config)
-            .map(|tls| TowardsTls { tls, files, read })
+            .map(|tls| TowardsTls { tls, files, read, kept: Arc::default() })
             .map_err(|error| {
                 let at = match &error {
                     UpstreamTlsError::ServerName(_) => path.key("server_name"),

@@ -1,10 +1,11 @@
 //! Groups of origin servers, and how they are spoken with.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use proxy_upstream::cluster::{AdaptiveConfig, OutlierConfig};
+use proxy_upstream::dial::parent::ParentConfig;
 use proxy_upstream::health::HealthCheckConfig;
 use proxy_upstream::hedge::HedgeConfig;
 use proxy_upstream::retry::RetryConfig;
@@ -24,6 +25,24 @@ pub struct TowardsTls {
     pub files: UpstreamTlsFiles,
     /// As they were before they were read, in the order of [`UpstreamTlsFiles::paths`].
     pub read: Vec<Stamp>,
+    /// What does the handshakes instead, where that was there before a reload.
+    pub kept: Arc<OnceLock<UpstreamTls>>,
+}
+
+impl TowardsTls {
+    /// What does the handshakes of connections that are made from now on.
+    pub fn in_use(&self) -> &UpstreamTls {
+        self.kept.get().unwrap_or(&self.tls)
+    }
+}
+
+/// A parent proxy.
+#[derive(Clone, Debug)]
+pub struct Parent {
+    /// What it is, its TLS included.
+    pub config: ParentConfig,
+    /// TLS with it, and what that was read from.
+    pub tls: Option<TowardsTls>,
 }
 
 /// A group of origin servers.

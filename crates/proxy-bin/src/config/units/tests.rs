@@ -43,6 +43,14 @@ fn times_carry_a_unit() {
     for text in ["30", "s", "1.5s", "-1s", "30S", "1h30m", "9999999999s"] {
         assert_eq!(shown::<Period>(text), None, "{text}");
     }
+    // The longest are days that 64 bits of nanoseconds can count.
+    for text in ["999999999ms", "999999999s", "99999999m", "999999h", "99999d"] {
+        let longest = Period::parse(text).unwrap().duration();
+        assert!(u64::try_from(longest.as_nanos()).is_ok(), "{text}");
+    }
+    for text in ["9999999999ms", "100000000m", "1000000h", "100000d"] {
+        assert_eq!(shown::<Period>(text), None, "{text}");
+    }
     assert_eq!(Period::default().to_string(), "0s");
     assert!(serde_json::from_str::<Period>("30").is_err());
 }

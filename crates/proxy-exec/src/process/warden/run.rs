@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use async_pidfd::PidFd;
+use proxy_core::clock::later;
 use rustix::event::PollFd;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
@@ -117,14 +118,14 @@ impl Run {
     /// Begins to end it.
     pub(super) fn end(&mut self, grace: Duration) {
         if self.kill_at.is_none() {
-            self.kill_at = Some(Instant::now() + grace);
+            self.kill_at = Some(later(Instant::now(), grace));
             if !grace.is_zero() {
                 signal_group(self.pid(), Signal::TERM);
                 // One that is stopped hears nothing.
                 signal_group(self.pid(), Signal::CONT);
             }
         } else {
-            self.kill_at = self.kill_at.min(Some(Instant::now() + grace));
+            self.kill_at = self.kill_at.min(Some(later(Instant::now(), grace)));
         }
     }
 

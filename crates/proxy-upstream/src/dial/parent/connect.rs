@@ -5,9 +5,10 @@ use std::io;
 use http::HeaderValue;
 use memchr::memmem;
 use proxy_core::{ErrorKind, ProxyError};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::super::{DialedStream, Way};
 use super::{Beyond, gone, nonsense, refused, wrong_credentials};
 
 /// Bytes that the head of an answer may have.
@@ -15,14 +16,15 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Interim answers before the final one.
 const MAX_INTERIM: usize = 8;
 
-/// Asks for a tunnel. What the destination says through it is still in the socket afterwards.
+/// Asks for a tunnel. What the destination says through it is still in the stream afterwards.
 pub(super) async fn ask(
-    stream: &mut TcpStream,
+    stream: &mut DialedStream,
     beyond: &Beyond<'_>,
     basic: Option<&HeaderValue>,
     via: Option<&HeaderValue>,
 ) -> Result<(), ProxyError> {
     stream.write_all(&request(beyond, basic, via)).await.map_err(gone)?;
+    stream.flush().await.map_err(gone)?;
     for _ in 0..=MAX_INTERIM {
         let head = read_head(stream).await.map_err(gone)?;
         match status(&head).ok_or_else(nonsense)? {
@@ -53,7 +55,26 @@ fn request(beyond: &Beyond<'_>, basic: Option<&HeaderValue>, via: Option<&Header
 }
 
 /// Reads the head of an answer, and not a byte more: what follows is not ours.
-async fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+async fn read_head(stream: &mut DialedStream) -> io::Result<Vec<u8>> {
+    match &mut stream.way {
+        Way::Plain(socket) => peek_head(socket).await,
+        Way::Tls(session) => take_head(session).await,
+    }
+}
+
+/// The same of what was decrypted already, where a byte costs no system call.
+async fn take_head(session: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() > MAX_HEAD {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        head.push(session.read_u8().await?);
+    }
+    Ok(head)
+}
+
+async fn peek_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut space = [0; 1024];
     loop {

@@ -92,7 +92,7 @@ async fn asked(
         got
     });
     let config = ParentConfig { kind, credentials, ..config() };
-    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut stream = DialedStream::from(TcpStream::connect(address).await.unwrap());
     let beyond = Beyond { host: parse_host(host).unwrap(), port: 443 };
     let result = Parent::new(config, None).ask(&mut stream, &beyond, None).await;
     let mut left = Vec::new();
@@ -190,11 +190,8 @@ impl Resolver for Names {
 #[tokio::test(start_paused = true)]
 async fn all_places_of_a_parent_are_reached_in_the_time_there_is() {
     for (seconds, first) in [(1, 500), (10, 2_000)] {
-        let fallbacks = vec![("other.test".to_owned(), 3128)];
-        let config = ParentConfig {
-            fallbacks,
-            ..ParentConfig::new("corp", ParentKind::Http, "gone.test", 1)
-        };
+        let mut config = ParentConfig::new("corp", ParentKind::Http, "gone.test", 1);
+        config.places.push(ParentPlace::new("other.test", 3128));
         let guard = Guard::new(GuardConfig::default());
         let dialer = Dialer::new(std::sync::Arc::new(Names), guard, DialConfig::default());
         let dialer = dialer.with_parent(Parent::new(config, None));

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::wire::{Wire, WireIo};
+use crate::cluster::Permit;
 
 /// An origin from which nothing has come for this long, while it owes something, is asked, and has
 /// as long to answer.
@@ -41,8 +42,12 @@ struct State {
 }
 
 impl Connection {
-    /// Speaks HTTP/2 on a connected socket.
-    pub(super) async fn begin<T>(io: T, limits: &HeadLimits) -> Result<Self, ProxyError>
+    /// Speaks HTTP/2 on a connected socket, for which a place at a parent proxy may be held.
+    pub(super) async fn begin<T>(
+        io: T,
+        limits: &HeadLimits,
+        beyond: Option<Permit>,
+    ) -> Result<Self, ProxyError>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -69,6 +74,7 @@ impl Connection {
         let mut liveness = Liveness::new(connection.ping_pong());
         // Many requests share it, so that none of them can drive it; it ends with its sender.
         tokio::spawn(async move {
+            let _beyond = beyond;
             let mut connection = pin!(connection);
             poll_fn(|cx| {
                 if let Poll::Ready(ended) = connection.as_mut().poll(cx) {

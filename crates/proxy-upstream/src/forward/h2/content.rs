@@ -1,6 +1,7 @@
 //! The response content on its way from an origin.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,16 +13,17 @@ use proxy_core::fields::remove_forbidden_trailers;
 use proxy_core::framing::TRAILERS_LIMIT;
 use proxy_core::{ErrorKind, ProxyError};
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use super::connection::Busy;
 use super::head;
+use crate::dispatch::Busy as Lasts;
 
 pub(super) struct Content {
     /// Gone once the content is over: what is dropped unread tells the origin to stop.
     receiving: Option<RecvStream>,
-    /// Sends the rest of the request; it has no purpose where the response breaks off.
-    upload: Option<AbortHandle>,
+    /// Sends the rest of the request; it has no purpose where the response breaks off. And what
+    /// keeps the place at the endpoint as long as one of both goes on.
+    upload: Option<(AbortHandle, Arc<Lasts>)>,
     left: Option<u64>,
     read_idle: Duration,
     deadline: Deadline,
@@ -33,7 +35,7 @@ impl Content {
     pub(super) fn new(
         receiving: RecvStream,
         left: Option<u64>,
-        upload: Option<AbortHandle>,
+        upload: Option<(AbortHandle, Arc<Lasts>)>,
         read_idle: Duration,
         busy: Busy,
     ) -> Self {
@@ -92,7 +94,7 @@ impl Content {
 
     fn break_off(&mut self) {
         self.receiving = None;
-        if let Some(upload) = self.upload.take() {
+        if let Some((upload, _)) = self.upload.take() {
             upload.abort();
         }
     }
@@ -115,7 +117,7 @@ impl HttpBody for Content {
             return Poll::Ready(frame);
         }
         if !this.deadline.is_set() {
-            this.deadline.set(Instant::now() + this.read_idle);
+            this.deadline.set_in(this.read_idle);
         }
         ready!(this.deadline.poll(cx));
         this.break_off();

@@ -20,6 +20,7 @@ use super::head;
 use super::outgoing::Outgoing;
 use super::upload::Upload;
 use crate::connection::announced;
+use crate::dispatch::Lasting;
 
 /// Interim responses that an origin may send for one request.
 const MAX_INTERIM: usize = 100;
@@ -129,7 +130,7 @@ impl Waiting {
                 self.deadline.clear();
             } else if !self.deadline.is_set() || upload.moved() != self.moved {
                 self.moved = upload.moved();
-                self.deadline.set(Instant::now() + destination.timeouts.first_byte);
+                self.deadline.set_in(destination.timeouts.first_byte);
             }
             self.deadline.poll(cx).map(|()| {
                 let error = ProxyError::new(ErrorKind::HttpResponseTimeout).detail("first_byte");
@@ -178,15 +179,16 @@ fn respond(
 ) -> Result<Response<Body>, ProxyError> {
     head::judge(&response, &destination.limits)?;
     let idle = destination.timeouts.read_idle;
-    let (parts, receiving) = response.into_parts();
+    let (mut parts, receiving) = response.into_parts();
     // A response is allowed before the request is whole.
-    let (upload, busy) = match upload.is_done() {
-        true => (None, busy),
-        false => {
-            let handle = tokio::spawn(upload.finish(idle, busy.clone())).abort_handle();
-            (Some(handle), busy)
-        }
-    };
+    let upload = (!upload.is_done()).then(|| {
+        // The place at the endpoint is held by both, however soon one of them is over.
+        let lasting = Lasting::default();
+        let lasts = Arc::new(lasting.guard());
+        parts.extensions.insert(lasting);
+        let holds = (busy.clone(), Arc::clone(&lasts), destination.pool.outliving());
+        (tokio::spawn(upload.finish(idle, holds)).abort_handle(), lasts)
+    });
     let body = if receiving.is_end_stream() {
         Body::empty()
     } else {

@@ -13,7 +13,6 @@ use proxy_core::fields::remove_forbidden_trailers;
 use proxy_core::{Body, BoxError, ErrorKind, ProxyError};
 use tokio::time::Instant;
 
-use super::connection::Busy;
 use super::head::END;
 use super::replay::Taken;
 use crate::connection::keep_announced;
@@ -159,8 +158,8 @@ impl Upload {
     }
 
     /// Sends the rest while the response is on its way, or behind it. It ends when nothing has
-    /// moved for `idle`.
-    pub(super) async fn finish(mut self, idle: Duration, busy: Busy) {
+    /// moved for `idle`. What it holds is held as long.
+    pub(super) async fn finish<H: Send>(mut self, idle: Duration, holds: H) {
         self.taken.lose();
         let mut deadline = Deadline::default();
         let mut moved = 0;
@@ -172,12 +171,12 @@ impl Upload {
                 deadline.clear();
             } else if !deadline.is_set() || self.moved != moved {
                 moved = self.moved;
-                deadline.set(Instant::now() + idle);
+                deadline.set_in(idle);
             }
             deadline.poll(cx)
         })
         .await;
-        drop(busy);
+        drop(holds);
     }
 }
 

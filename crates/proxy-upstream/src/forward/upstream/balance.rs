@@ -9,8 +9,8 @@ use proxy_core::{Clock, SystemClock};
 
 use super::{Endpoint, Protocol, UpstreamConfig};
 use crate::balance::{
-    Balancer, BoundedHash, HashKey, LeastRequests, PeakEwma, Random, RoundRobin, SeededRandom,
-    TwoChoices,
+    Balancer, BoundedHash, First, HashKey, LeastRequests, PeakEwma, Random, RoundRobin,
+    SeededRandom, TwoChoices,
 };
 use crate::cluster::{Cluster, ClusterConfig, MemberConfig};
 use crate::dispatch::Sticky;
@@ -22,6 +22,8 @@ pub enum BalanceKind {
     /// [`RoundRobin`]. Default.
     #[default]
     RoundRobin,
+    /// [`First`].
+    First,
     /// [`LeastRequests`].
     LeastRequests,
     /// [`TwoChoices`].
@@ -124,6 +126,17 @@ pub(super) fn members(endpoints: &[Endpoint]) -> Vec<MemberConfig> {
     endpoints.iter().map(member).collect()
 }
 
+pub(crate) fn balancer(kind: &BalanceKind) -> Box<dyn Balancer> {
+    match kind {
+        BalanceKind::RoundRobin => Box::new(RoundRobin::default()),
+        BalanceKind::First => Box::new(First),
+        BalanceKind::LeastRequests => Box::new(LeastRequests::default()),
+        BalanceKind::TwoChoices => Box::new(TwoChoices),
+        BalanceKind::PeakEwma => Box::new(PeakEwma),
+        BalanceKind::Hash { above, .. } => Box::new(BoundedHash::new(*above)),
+    }
+}
+
 pub(super) fn cluster(config: &UpstreamConfig, means: &Means<'_>) -> Cluster {
     let members = members(&config.endpoints);
     let balance = &config.balance;
@@ -133,12 +146,9 @@ pub(super) fn cluster(config: &UpstreamConfig, means: &Means<'_>) -> Cluster {
         Protocol::Http2 => None,
     };
     let most = by_connections.into_iter().chain(breaker.max_requests).min();
-    let (balancer, hash_key): (Box<dyn Balancer>, _) = match &balance.kind {
-        BalanceKind::RoundRobin => (Box::new(RoundRobin::default()), None),
-        BalanceKind::LeastRequests => (Box::new(LeastRequests::default()), None),
-        BalanceKind::TwoChoices => (Box::new(TwoChoices), None),
-        BalanceKind::PeakEwma => (Box::new(PeakEwma), None),
-        BalanceKind::Hash { key, above } => (Box::new(BoundedHash::new(*above)), Some(key.clone())),
+    let hash_key = match &balance.kind {
+        BalanceKind::Hash { key, .. } => Some(key.clone()),
+        _ => None,
     };
     let cluster = ClusterConfig {
         hash_key,
@@ -153,5 +163,5 @@ pub(super) fn cluster(config: &UpstreamConfig, means: &Means<'_>) -> Cluster {
         ..ClusterConfig::new(&config.name, members)
     };
     let (clock, random) = (Arc::clone(&means.clock), Arc::clone(&means.random));
-    Cluster::new(cluster, balancer, clock, random, means.recorder)
+    Cluster::new(cluster, balancer(&balance.kind), clock, random, means.recorder)
 }

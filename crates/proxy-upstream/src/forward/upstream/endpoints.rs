@@ -7,9 +7,10 @@ use http::header::HOST;
 use http::{HeaderValue, Request, Response};
 use proxy_core::{Body, ErrorKind, Exchange, ProxyError, Sending};
 
-use super::super::h1::Outgoing;
+use super::super::h1::{Outgoing, Unsent};
 use super::super::h2::H2Endpoint;
-use super::super::{Destination, ForwardFuture, ForwardTimeouts, address_to, prepare};
+use super::super::through_parent::{Leg, ThroughParent};
+use super::super::{Destination, ForwardFuture, ForwardTimeouts, Way, prepare};
 use super::{Endpoint, Generation, HostPolicy, Protocol, Upstream, UpstreamConfig};
 use crate::dial::parent::Parent;
 use crate::dial::{DialTarget, Dialer, Trust};
@@ -30,11 +31,13 @@ struct ReadyEndpoint {
     /// What stands in where an HTTP/1.0 client sent no `Host`.
     authority: Option<HeaderValue>,
     pool: Pool,
+    /// To further places of a parent proxy, and around it, for requests in absolute-form.
+    further: Arc<[Pool]>,
     h2: Option<H2Endpoint>,
 }
 
 impl ReadyEndpoint {
-    fn new(endpoint: &Endpoint, config: &UpstreamConfig) -> Self {
+    fn new(endpoint: &Endpoint, config: &UpstreamConfig, parent: Option<&Parent>) -> Self {
         let authority = HeaderValue::try_from(endpoint.authority(config.tls.is_some())).ok();
         Self {
             host: match &config.host {
@@ -48,9 +51,29 @@ impl ReadyEndpoint {
                 Some(_) => PoolConfig { max_idle: 0, ..config.pool },
                 None => config.pool,
             }),
+            further: match parent.map(Parent::config) {
+                Some(own) => (usize::from(!own.direct)..own.places.len())
+                    .map(|_| Pool::new(config.pool))
+                    .collect(),
+                None => Arc::default(),
+            },
             h2: (config.protocol == Protocol::Http2).then(H2Endpoint::default),
             endpoint: endpoint.clone(),
         }
+    }
+
+    /// Its connections, wherever they lead.
+    fn pools(&self) -> impl Iterator<Item = &Pool> {
+        std::iter::once(&self.pool).chain(self.further.iter())
+    }
+
+    fn leg(&self, leg: Leg) -> &Pool {
+        let further = match leg {
+            Leg::Place(0) => None,
+            Leg::Place(place) => self.further.get(place - 1),
+            Leg::Around => self.further.last(),
+        };
+        further.unwrap_or(&self.pool)
     }
 
     fn host_for(&self, request: &Request<Body>) -> Option<&HeaderValue> {
@@ -64,7 +87,8 @@ impl ReadyEndpoint {
 impl Shared {
     pub(super) fn new(config: UpstreamConfig, dialer: Dialer) -> Self {
         let endpoints = config.endpoints.iter();
-        let endpoints = endpoints.map(|own| ReadyEndpoint::new(own, &config)).collect();
+        let parent = dialer.parent();
+        let endpoints = endpoints.map(|own| ReadyEndpoint::new(own, &config, parent)).collect();
         Self { config, dialer, endpoints }
     }
 
@@ -72,10 +96,11 @@ impl Shared {
     pub(super) fn succeed(&self, endpoints: Vec<Endpoint>) -> Self {
         let config = UpstreamConfig { endpoints, ..self.config.clone() };
         let ready = config.endpoints.iter().map(|own| {
-            let mut ready = ReadyEndpoint::new(own, &config);
+            let mut ready = ReadyEndpoint::new(own, &config, self.dialer.parent());
             let known = self.endpoints.iter().find(|known| known.endpoint.name() == own.name());
             if let Some(known) = known {
                 (ready.pool, ready.h2) = (known.pool.clone(), known.h2.clone());
+                ready.further = Arc::clone(&known.further);
             }
             ready
         });
@@ -83,8 +108,9 @@ impl Shared {
         Self { endpoints, config, dialer: self.dialer.clone() }
     }
 
-    pub(super) fn pools(&self) -> impl Iterator<Item = (&Endpoint, &Pool)> {
-        self.endpoints.iter().map(|ready| (&ready.endpoint, &ready.pool))
+    /// Each endpoint with its pools.
+    pub(super) fn pools(&self) -> impl Iterator<Item = (&Endpoint, impl Iterator<Item = &Pool>)> {
+        self.endpoints.iter().map(|ready| (&ready.endpoint, ready.pools()))
     }
 
     /// The parent that requests to an endpoint go to in absolute-form.
@@ -112,7 +138,7 @@ impl Shared {
             },
             pool: &endpoint.pool,
             dialer: &self.dialer,
-            parent: self.parent(endpoint),
+            way: Way::Dialed,
             socket: endpoint.endpoint.socket.as_deref(),
             announce: self.config.announce.as_ref(),
             tls: self.config.tls.as_ref(),
@@ -175,10 +201,16 @@ impl Endpoints {
         };
         prepare(&mut request, host);
         if let Some(parent) = parent {
-            let Endpoint { host, port, .. } = &endpoint.endpoint;
-            if let Err(error) = address_to(&mut request, parent, host, *port) {
-                return Box::pin(ready(Err(error)));
-            }
+            let (target, time) = (endpoint.endpoint.target(), timeouts.connect);
+            let pool_of = |leg| endpoint.leg(leg).clone();
+            return match ThroughParent::new(request, parent, &target, time, pool_of) {
+                Ok(through) => Box::pin(async move {
+                    let endpoint = &shared.endpoints[index];
+                    let destination = shared.destination(endpoint, timeouts);
+                    through.send(destination, |leg| endpoint.leg(leg).clone()).await
+                }),
+                Err(error) => Box::pin(ready(Err(error))),
+            };
         }
         if endpoint.h2.is_some() {
             return Box::pin(async move {
@@ -194,7 +226,8 @@ impl Endpoints {
         let keep = keep.map(|tried| move |head| tried.give_back(head));
         match Outgoing::new(request, &endpoint.pool, keep) {
             Ok(outgoing) => Box::pin(async move {
-                shared.destination(&shared.endpoints[index], timeouts).send(outgoing).await
+                let destination = shared.destination(&shared.endpoints[index], timeouts);
+                destination.send(outgoing).await.map_err(Unsent::error)
             }),
             Err(error) => Box::pin(ready(Err(error))),
         }
@@ -233,6 +266,7 @@ impl Upstream {
                 let target = ready.endpoint.target();
                 sending.addresses = shared.dialer.foresee(target)?;
                 sending.parent = shared.dialer.parent_of(&target).map(Parent::name);
+                sending.parent_choice = shared.dialer.foresee_place(&target);
             }
         }
         sending.protocol = if ready.h2.is_some() { "h2" } else { "h1" };
