@@ -9,6 +9,7 @@ use proxyd_tests::configured;
 use proxyd_tests::h2_client::{H2Client, value};
 use proxyd_tests::h2_origin::{Connection, H2Origin};
 use proxyd_tests::h2_wire::{Event, code};
+use proxyd_tests::operator;
 use proxyd_tests::proxyd::Proxyd;
 use proxyd_tests::waiting;
 
@@ -343,4 +344,43 @@ fn interim_responses_are_relayed() {
     assert_eq!(statuses, [100, 103]);
     client.send("hello");
     assert_eq!(client.expect("POST").text(), "hello");
+}
+
+/// Requests under way at the endpoint, as the proxy counts them.
+fn under_way(proxy: &Proxyd) -> u64 {
+    let upstreams = operator::json(&proxy.ask_admin("/upstreams"));
+    let all = upstreams.as_array().expect("upstreams");
+    let two = all.iter().find(|own| own["name"] == "two").expect("two");
+    two["endpoints"][0]["in_flight"].as_u64().expect("a number")
+}
+
+/// The origin has not had all of the request yet: its place is no other's.
+#[test]
+fn an_early_answer_gives_no_place_back() {
+    let origin = H2Origin::start(|mut connection| {
+        while let Some(asked) = connection.request() {
+            connection.answer(asked.stream, "early");
+        }
+    });
+    let breaker = "circuit_breaker = { max_requests = 1, pending_timeout = \"60s\" }";
+    let proxy = before(&origin, breaker);
+    let mut slow = Client::connect(proxy.address());
+    assert!(slow.send(format!("POST /up HTTP/1.1\r\n{HOST}Content-Length: 10\r\n\r\nhello")));
+    assert_eq!(slow.expect("POST").text(), "early");
+    assert_eq!(under_way(&proxy), 1);
+    let mut other = Client::connect(proxy.address());
+    assert!(other.send(GET));
+    let waits = "proxy_upstream_requests_pending{upstream=\"two\"} 1";
+    waiting::until(waits, || proxy.ask_admin("/metrics").text().contains(waits).then_some(()));
+    assert_eq!(origin.asked().len(), 1);
+    assert!(slow.send("there"));
+    assert_eq!(other.expect("GET").text(), "early");
+    waiting::until("no request is under way", || (under_way(&proxy) == 0).then_some(()));
+    // Whoever leaves instead of sending the rest gives it back as well.
+    let mut gone = Client::connect(proxy.address());
+    assert!(gone.send(format!("POST /up HTTP/1.1\r\n{HOST}Content-Length: 10\r\n\r\nhello")));
+    assert_eq!(gone.expect("POST").text(), "early");
+    assert_eq!(under_way(&proxy), 1);
+    gone.reset();
+    waiting::until("its place is free", || (under_way(&proxy) == 0).then_some(()));
 }

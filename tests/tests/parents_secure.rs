@@ -137,7 +137,7 @@ fn tls_goes_within_tls() {
         assert_eq!(heard.len(), 1, "{protocol}: the connection was kept");
         assert!(heard[0].starts_with("CONNECT far.test:443 "), "{}", heard[0]);
     }
-    assert_eq!(origin.received(), 6);
+    assert_eq!(origin.requests().len(), 6);
 }
 
 /// Who vouches for a parent may change, also behind a reload that has changed something else.

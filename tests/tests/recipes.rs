@@ -88,7 +88,7 @@ fn haproxy() {
 
 #[test]
 fn squid() {
-    all_hold("squid.md", 7);
+    all_hold("squid.md", 8);
 }
 
 /// Starts a recipe with other addresses in the place of its own: `replaced` are pairs of what is

@@ -13,6 +13,7 @@ mod overload;
 mod privacy;
 mod rate_limits;
 mod semantics;
+mod times;
 mod tunnel;
 mod upstreams;
 

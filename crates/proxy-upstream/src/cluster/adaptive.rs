@@ -22,7 +22,15 @@
 //! **Like with like.** A response that has nothing of what was asked for, such as 304 or 404, often
 //! takes an endpoint a fraction of the time. Were it taken for what an answer takes, all others would
 //! look slow after a while of them. So answers are of two [kinds](Kind), each with a least latency of
-//! its own, and a window is judged by the kind of which it has more.
+//! its own, and a window is judged by the kind of which it has more. Among answers of 2xx some cost less
+//! than others, too: under load the least latency does not fall by a window of them, as it does not in
+//! Envoy. It comes from measurements alone, and from windows with no more under way than in one.
+//!
+//! **In vain.** Such a window may have had nothing but cheap answers. Then all that come later look slow,
+//! and fewer of them at a time make none faster. Where the limit was halved and answers take nearly as long
+//! as before, or where it falls no further although they take much too long, the least latency is measured
+//! anew at once. (Envoy does so where the limit was the least one for five windows.) That happens at most
+//! every tenth of [`probe_interval`](AdaptiveConfig::probe_interval).
 
 mod samples;
 
@@ -96,12 +104,9 @@ struct State {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     /// The least latency is being measured; then this limit holds again.
-    Probing {
-        then: usize,
-    },
-    Steady {
-        probe_at: Instant,
-    },
+    Probing { then: usize },
+    /// Not before `early` it is measured again, at `probe_at` in any case.
+    Steady { early: Instant, probe_at: Instant },
 }
 
 impl Adaptive {
@@ -146,7 +151,7 @@ impl Adaptive {
         if now.saturating_duration_since(state.begun) < PROBE_TIME {
             return false;
         }
-        state.phase = Phase::Steady { probe_at: later(now, self.config.probe_interval) };
+        state.phase = self.steady(now, 1.0);
         state.begin(now);
         self.probing.store(false, Ordering::Relaxed);
         let before = self.limit.swap(then, Ordering::SeqCst);
@@ -184,16 +189,16 @@ impl Adaptive {
                     return false;
                 }
                 state.samples.measure();
-                let wait = self.config.probe_interval.mul_f64(0.9 + 0.2 * chance());
-                state.phase = Phase::Steady { probe_at: later(sample.now, wait) };
+                state.phase = self.steady(sample.now, 0.9 + 0.2 * chance());
                 then
             }
-            Phase::Steady { probe_at } => {
+            Phase::Steady { early, probe_at } => {
                 if state.samples.count() < ENOUGH || passed < self.config.window {
                     return false;
                 }
-                let after = self.decide(&mut state, before);
-                if probe_at <= sample.now && may_probe() {
+                let (after, in_vain) = self.decide(&mut state, before);
+                let due = if in_vain { early } else { probe_at };
+                if due <= sample.now && may_probe() {
                     state.phase = Phase::Probing { then: after };
                     self.config.min_limit
                 } else {
@@ -208,12 +213,25 @@ impl Adaptive {
         after > before
     }
 
-    /// The limit after a window.
-    fn decide(&self, state: &mut State, limit: usize) -> usize {
+    /// What follows a measurement, for so many times the usual interval.
+    fn steady(&self, now: Instant, times: f64) -> Phase {
+        let interval = self.config.probe_interval;
+        Phase::Steady {
+            early: later(now, interval / 10),
+            probe_at: later(
+                now,
+                Duration::try_from_secs_f64(interval.as_secs_f64() * times)
+                    .unwrap_or(Duration::MAX),
+            ),
+        }
+    }
+
+    /// The limit after a window, and whether it has become lower in vain.
+    fn decide(&self, state: &mut State, limit: usize) -> (usize, bool) {
         let busiest = state.busiest;
         let answers = state.samples.more();
-        let Some(now) = answers.median() else { return limit };
-        let least = answers.least.map_or(now, |least| least.min(now));
+        let Some(now) = answers.median() else { return (limit, false) };
+        let least = answers.least.unwrap_or(now);
         // As good as a measurement: it had no more to do than while it is measured. What failed
         // counts as slow by what is known, and measures nothing.
         let is_measured = busiest <= self.config.min_limit && !answers.has_failed;
@@ -222,11 +240,12 @@ impl Adaptive {
         let gradient = (least * self.config.tolerance / now.max(f64::MIN_POSITIVE)).clamp(0.5, 1.0);
         let is_used = busiest * 2 >= limit;
         if gradient >= 1.0 && !is_used {
-            return limit;
+            answers.shrinking = None;
+            return (limit, false);
         }
-        let limit = limit as f64;
-        let next = (limit * gradient + limit.sqrt()).round() as usize;
-        next.clamp(self.config.min_limit, self.config.max_limit)
+        let next = (limit as f64 * gradient + (limit as f64).sqrt()).round() as usize;
+        let next = next.clamp(self.config.min_limit, self.config.max_limit);
+        (next, answers.is_in_vain(gradient, now, limit, next))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

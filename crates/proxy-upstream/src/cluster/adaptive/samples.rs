@@ -48,6 +48,8 @@ pub(super) struct Answers {
     pub(super) has_failed: bool,
     /// The least latency, in seconds; `None` before it was measured.
     pub(super) least: Option<f64>,
+    /// Since the limit has been falling: what it was, and what answers took, in seconds.
+    pub(super) shrinking: Option<(usize, f64)>,
 }
 
 impl Samples {
@@ -103,6 +105,7 @@ impl Samples {
     /// one where there is enough of it.
     pub(super) fn measure(&mut self) {
         let more = self.more();
+        more.shrinking = None;
         more.least = more.median().or(more.least);
         for answers in [&mut self.full, &mut self.brief] {
             if answers.samples.len() >= ENOUGH || answers.least.is_none() {
@@ -112,7 +115,34 @@ impl Samples {
     }
 }
 
+/// Where half as many requests at a time leave answers this share of what they took, or more, it is not
+/// for others that they wait: then it would be half.
+const UNCHANGED: f64 = 0.75;
+
 impl Answers {
+    /// Whether a limit that falls, by this gradient to `next`, makes no answer faster.
+    pub(super) fn is_in_vain(
+        &mut self,
+        gradient: f64,
+        now: f64,
+        limit: usize,
+        next: usize,
+    ) -> bool {
+        // Failures are slow by what is assumed of them, however many there are at a time.
+        if gradient >= 1.0 || self.has_failed {
+            self.shrinking = None;
+            return false;
+        }
+        let (from, then) = *self.shrinking.get_or_insert((limit, now));
+        let is_halved = next * 2 <= from && now >= then * UNCHANGED;
+        let is_stuck = gradient <= 0.5 && next >= limit;
+        let in_vain = is_halved || is_stuck;
+        if in_vain {
+            self.shrinking = None;
+        }
+        in_vain
+    }
+
     pub(super) fn median(&mut self) -> Option<f64> {
         let middle = self.samples.len() / 2;
         let samples = &mut self.samples;

@@ -119,6 +119,50 @@ fn an_endpoint_that_has_only_brief_answers_is_judged_by_them() {
     assert!(endpoint.answers(Kind::Brief, BASE * 4, 60) < after);
 }
 
+/// Pages that are in memory, say, for a while: what others take is no more than before.
+#[test]
+fn cheap_answers_under_load_are_no_measurement() {
+    let mut endpoint = Endpoint::new(AdaptiveConfig::default(), 1_000);
+    (0..20).for_each(|_| {
+        endpoint.window(10_000);
+    });
+    let before = endpoint.adaptive.limit();
+    assert!(endpoint.answers(Kind::Full, BASE / 100, 60) >= before);
+    assert_eq!(endpoint.adaptive.least(), Some(BASE));
+    assert!(endpoint.answers(Kind::Full, BASE, 60) >= before);
+}
+
+/// A night with nothing but somebody who looks whether it is there, and then the day.
+#[test]
+fn a_limit_that_falls_in_vain_is_measured_anew() {
+    let config = AdaptiveConfig::default();
+    for cheaper in [2, 5, 100] {
+        let mut endpoint = Endpoint::new(config, 1_000);
+        (0..20).for_each(|_| {
+            endpoint.window(10_000);
+        });
+        for _ in 0..200 {
+            endpoint.now += Duration::from_millis(50);
+            let (now, took) = (endpoint.now, BASE / cheaper);
+            let sample = Sample { started: now - took, took, kind: Kind::Full, in_flight: 1, now };
+            endpoint.adaptive.observe(&sample, || false, || 0.5);
+        }
+        assert_eq!(endpoint.adaptive.least(), Some(BASE / cheaper));
+        let limits: Vec<_> = (0..60).map(|_| endpoint.window(10_000)).collect();
+        assert_eq!(endpoint.adaptive.least(), Some(BASE), "{cheaper}: {limits:?}");
+        assert!(limits[59] > 50, "{cheaper}: {limits:?}");
+    }
+    // Where it helps nothing is measured but when it is time to.
+    let mut full = Endpoint::new(config, 40);
+    let mut probes = 0;
+    for _ in 0..500 {
+        let was = full.adaptive.is_probing();
+        full.window(10_000);
+        probes += usize::from(full.adaptive.is_probing() && !was);
+    }
+    assert_eq!(probes, 0, "in some 50 s");
+}
+
 /// An endpoint that answers nobody any more has no answers to be judged by.
 #[test]
 fn what_was_given_up_on_counts_where_it_was_slow() {
