@@ -6,6 +6,8 @@ use proxy_testkit::{ConnectionBuilder, ManualClock};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tower::service_fn;
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::tunnel::TunnelSettings;
 use proxy_core::Exchanges;
