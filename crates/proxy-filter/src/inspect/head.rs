@@ -168,8 +168,10 @@ fn from_elsewhere(head: RequestHead<'_>) -> bool {
 
 /// Whether a field has what loggers and shells expand, and what no browser and no token has.
 fn is_expanded(value: &[u8]) -> bool {
-    memchr::memchr(b'{', value).is_some_and(|at| {
-        value[..at].ends_with(b"$") || value[..at].trim_ascii_end().ends_with(b"()")
+    memchr::memchr_iter(b'{', value).any(|at| {
+        let before = &value[..at];
+        matches!(before.last(), Some(b'$' | b'%' | b'#'))
+            || before.trim_ascii_end().ends_with(b"()")
     })
 }
 

@@ -88,6 +88,13 @@ pub(crate) fn cases(seed: u64) -> Vec<Case> {
     cases
 }
 
+/// Whether cases of a class are made as recorded browsing was, none of which may be refused.
+#[allow(dead_code, reason = "reports do not ask")]
+pub(crate) fn is_recorded(class: &str) -> bool {
+    let name = class.strip_prefix("benign/").unwrap_or(class);
+    recordings::TEMPLATES.iter().any(|(template, ..)| *template == name)
+}
+
 /// The texts that people wrote.
 pub(crate) fn texts() -> impl Iterator<Item = &'static str> {
     TEXTS.split("\n%%\n").map(str::trim_end).filter(|text| !text.is_empty())
