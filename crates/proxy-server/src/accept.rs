@@ -240,6 +240,15 @@ fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
+/// Whether the machine or the process lacks what a connection takes: until there is some again, the
+/// connection stays in the queue.
+fn is_lack(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(|errno| LACKS.contains(&errno))
+}
+
+/// ENOMEM, ENFILE, EMFILE and ENOBUFS, as Linux numbers them.
+const LACKS: [i32; 4] = [12, 23, 24, 105];
+
 /// Accepts that fail one after the other: a log has a line of them now and then.
 #[derive(Debug, Default)]
 struct Failures {
@@ -255,17 +264,25 @@ impl Failures {
         if is_passing(error) {
             return;
         }
-        if let Some(count) = self.count(Instant::now()) {
-            tracing::warn!(%error, count, "connections cannot be accepted: they wait");
+        match self.count(Instant::now()) {
+            Some(count) if is_lack(error) => {
+                tracing::warn!(%error, count, "connections cannot be accepted: they wait");
+            }
+            Some(count) => tracing::warn!(%error, count, "connections cannot be accepted"),
+            None => {}
         }
         tokio::time::sleep(PAUSE).await;
     }
 
-    /// Counts one more; how many there were, where it is time for a line.
+    /// Counts one more; how many there were, where it is time for a line. What was left of a burst
+    /// that has ended is no part of the next one.
     fn count(&mut self, now: Instant) -> Option<u64> {
+        let silent = self.told.map(|told| now.duration_since(told));
+        if silent.is_some_and(|silent| silent > 2 * SILENCE) {
+            self.count = 0;
+        }
         self.count += 1;
-        let is_new = self.told.is_none_or(|told| now.duration_since(told) >= SILENCE);
-        is_new.then(|| {
+        silent.is_none_or(|silent| silent >= SILENCE).then(|| {
             self.told = Some(now);
             std::mem::take(&mut self.count)
         })
@@ -294,5 +311,25 @@ mod tests {
         assert_eq!(failures.count(at(0)), Some(1), "the first is told at once");
         let told: Vec<u64> = (1..=400).filter_map(|turn| failures.count(at(turn * 50))).collect();
         assert_eq!(told, [200, 200], "of twenty seconds");
+    }
+
+    #[test]
+    fn a_burst_has_nothing_of_the_last_one() {
+        let (mut failures, begun) = (Failures::default(), Instant::now());
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let told: Vec<Option<u64>> =
+            [0, 1, 2, 3600, 3601, 3610].map(|second| failures.count(at(second))).into();
+        assert_eq!(told, [Some(1), None, None, Some(1), None, Some(2)]);
+    }
+
+    #[test]
+    fn who_waits_is_told_by_the_error() {
+        // Too many open files here and everywhere; not permitted, network is down.
+        for (errno, waits) in
+            [(24, true), (23, true), (12, true), (105, true), (1, false), (100, false)]
+        {
+            assert_eq!(is_lack(&io::Error::from_raw_os_error(errno)), waits, "{errno}");
+        }
+        assert!(!is_lack(&io::Error::other("without a number")));
     }
 }

@@ -39,8 +39,8 @@ pub(super) enum TokenSource {
 }
 
 impl AdminListener {
-    /// From the command line: the listener's address and the option that names it, the file with its token, and the token of
-    /// its configuration where that is known.
+    /// From the command line: the listener's address and the option that names it, the file with its
+    /// token, and the token of its configuration where that is known.
     ///
     /// # Errors
     /// An address that is none.

@@ -22,8 +22,7 @@ impl ConfigFile {
     /// The one that is named.
     pub(super) fn path(&self) -> &Path {
         let named = self.config.as_deref().or(self.file.as_deref());
-        // One of them is required.
-        named.unwrap_or(Path::new("proxyd.toml"))
+        named.expect("one of the group's arguments is required, and clap sees to it")
     }
 }
 

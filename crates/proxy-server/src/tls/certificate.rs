@@ -38,8 +38,8 @@ pub enum CertificateError {
     },
     /// The file of the key holds something else.
     #[error(
-        "there is no private key in PEM form in the key file; is it that of the \
-             certificate, or has the key a password?"
+        "there is no private key in PEM form in the key file; is it the certificate's file, \
+         or has the key a password?"
     )]
     NoKey,
     /// The key is of a kind that is not supported.

@@ -13,12 +13,16 @@ use super::server::{ForwardTimeouts, Limits};
 use super::tls::ListenerTls;
 use super::tunnel::{Mode, Tunnel};
 
+/// What an address looks like.
+const ADDRESS: &str = "an address such as \"127.0.0.1:8080\" or \"unix:/run/proxyd/web\"";
+
 /// `[admin]`: the operators' listener.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
     /// `ip:port` or `unix:/path`. Without an address there is no admin listener.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-expected" = ADDRESS))]
     pub address: Option<String>,
     /// Host names under which the admin listener may be asked, beside IP
     /// literals and `localhost`; any other is refused with 421.
@@ -46,6 +50,7 @@ pub struct Secret {
 pub struct Probe {
     /// `ip:port` or `unix:/path`. Without an address there is no probe listener.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-expected" = ADDRESS))]
     pub address: Option<String>,
 }
 
@@ -55,9 +60,11 @@ pub struct Probe {
 pub struct Listener {
     /// `ip:port` or `unix:/path`. Give this or `addresses`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-expected" = ADDRESS))]
     pub address: Option<String>,
     /// Several of the same kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("items" = { "type": "string", "x-expected": ADDRESS }))]
     pub addresses: Vec<String>,
     /// `"gateway"` serves the routes, `"forward"` whatever its clients ask for.
     pub role: Role,

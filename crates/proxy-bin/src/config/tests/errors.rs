@@ -69,6 +69,26 @@ fn a_missing_key_is_reported_at_its_table() {
 }
 
 #[test]
+fn a_number_that_should_be_an_address_is_shown_one() {
+    let expected = "expected an address such as \"127.0.0.1:8080\" or \"unix:/run/proxyd/web\"";
+    assert_eq!(
+        errors(
+            "probe.address = 8081\nadmin.address = true\n\
+             listeners.a = { role = \"gateway\", address = 8080 }\n\
+             listeners.b = { role = \"gateway\", addresses = [8080] }\n"
+        ),
+        [
+            format!("a.toml:1:17: error: probe.address: {expected}, found the number 8081"),
+            format!("a.toml:2:17: error: admin.address: {expected}, found true"),
+            format!("a.toml:3:45: error: listeners.a.address: {expected}, found the number 8080"),
+            format!(
+                "a.toml:4:48: error: listeners.b.addresses[0]: {expected}, found the number 8080"
+            ),
+        ]
+    );
+}
+
+#[test]
 fn syntax_errors_have_places() {
     let found = errors("[listeners.web]\naddress = \"127.0.0.1:80\nrole = \"gateway\"\n");
     assert!(found[0].starts_with("a.toml:2:"), "{found:#?}");
