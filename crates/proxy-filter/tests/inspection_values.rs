@@ -182,3 +182,38 @@ fn a_value_that_passed_elsewhere_does_not_hide_a_command() {
     assert!(!judge("q=whoami&q=whoami"));
     assert!(judge("q=whoami&cmd=whoami"));
 }
+
+/// What rules about code and query languages must tell apart.
+#[test]
+fn names_of_classes_and_lists_are_no_code() {
+    let mut wrong = Vec::new();
+    for value in [
+        "f()()",
+        "BinaryFormatter is obsolete SYSLIB0011",
+        "XamlReader",
+        "at System.Diagnostics.Process.Start(ProcessStartInfo info)",
+        "GaNJ0123456789abcdef",
+        "sin\ncos\ntan\n",
+        "{{ settings.logo_width }}",
+        "let a: string[] | // or none",
+    ] {
+        if query("q", value).0 {
+            wrong.push(value);
+        }
+    }
+    for value in [
+        "x)(&)",
+        "*)(uid=*))(|(uid=*",
+        "{{settings.SECRET_KEY}}",
+        "gASVIQAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOU",
+        "cos\nsystem\n(S'id'\ntR.",
+        "a[b=1] | //user/pass",
+        "<ObjectDataProvider MethodName=\"Start\">",
+        "{\"$type\":\"System.Windows.Data.ObjectDataProvider, PresentationFramework\"}",
+    ] {
+        if !query("q", value).0 {
+            wrong.push(value);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}

@@ -209,8 +209,9 @@ pub(super) fn read(value: &Value<'_>, kinds: Kinds) -> Signals {
     if kinds.has(Kinds::DOT) && (kinds.has(Kinds::SLASH) || text.first() == Some(&b'.')) {
         let path = path::read(text);
         // Recordings of pages, as JSON or as JSON in a form, have the links of pages, from any depth.
-        let is_link =
-            matches!(value.place, Place::Json | Place::Form) && path.has(Signal::PathClimb);
+        let is_link = matches!(value.place, Place::Json | Place::Form)
+            && path.has(Signal::PathClimb)
+            && path::names_link(value.name);
         signals.merge(if is_link { path::read_link(text, path) } else { path });
     }
     signals

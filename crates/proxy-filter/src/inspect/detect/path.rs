@@ -57,6 +57,12 @@ pub(super) fn read(text: &[u8]) -> Signals {
     signals
 }
 
+/// Whether a member is called as attributes of elements are that load or link.
+pub(super) fn names_link(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 6] = [b"href", b"src", b"srcset", b"poster", b"action", b"xlink:href"];
+    NAMES.iter().any(|own| own.eq_ignore_ascii_case(name)) || name.starts_with(b"data-")
+}
+
 /// What is left of the signals of a path where it may be the link of a page: a few steps up to
 /// where pages keep what they load, or to nothing.
 pub(super) fn read_link(text: &[u8], signals: Signals) -> Signals {
@@ -78,6 +84,9 @@ pub(super) fn read_link(text: &[u8], signals: Signals) -> Signals {
     }
     let mut link = Signals::default();
     link.add(Signal::PathStep);
+    if signals.has(Signal::PathConfusion) {
+        link.add(Signal::PathConfusion);
+    }
     link
 }
 
