@@ -111,6 +111,28 @@ fn a_parent_proves_who_it_is_and_so_do_we() {
     }
 }
 
+/// Whoever forges a certificate does not choose the way.
+#[test]
+fn nobody_goes_around_a_parent_that_does_not_prove_who_it_is() {
+    let (pki, elsewhere, world) = (Pki::new(), Pki::new(), Origin::saying("the world"));
+    let corp = secure(world.address(), &pki.leaf(&["localhost"]), "");
+    let port = corp.address().port();
+    let rest = format!(
+        "[parents.corp]\nurl = \"https://localhost:{port}\"\ndirect = true\n\
+         fallbacks = [\"https://127.0.0.1:{port}\"]\ntls = {{ {} }}\n\n\
+         [forward]\nparent = \"corp\"\n",
+        ca(&elsewhere)
+    );
+    let proxy = configured::forward("", &rest).start();
+    let tunnel = "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n";
+    for (method, raw) in [("GET", GET), ("CONNECT", tunnel), ("GET", GET), ("CONNECT", tunnel)] {
+        let answer = client::exchange(proxy.address(), method, raw);
+        let told = answer.field("proxy-status").unwrap_or_default();
+        assert_eq!(answer.status(), 502);
+        assert!(told.contains("tls_certificate_error"), "{method}: {told}");
+    }
+}
+
 /// To an `https://` endpoint, over HTTP/1.1 and HTTP/2: what the parent passes on it can not read.
 #[test]
 fn tls_goes_within_tls() {

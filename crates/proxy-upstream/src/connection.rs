@@ -92,6 +92,11 @@ impl OriginConnection {
         self.beyond = place;
     }
 
+    /// It is not used again after the exchange to come.
+    pub(crate) fn keep_for_one(&mut self) {
+        self.bound = true;
+    }
+
     /// Whether both messages are over and another exchange may follow.
     pub(crate) fn is_reusable(&self) -> bool {
         !self.bound && self.request.is_done() && self.response.may_be_followed()

@@ -65,6 +65,9 @@ pub struct Dialed {
     pub dns: Duration,
     /// How long connecting took, failed attempts included.
     pub connect: Duration,
+    /// Whether it leads around a parent proxy that was not there: for what it was dialled for, and
+    /// not to be kept.
+    pub around: bool,
 }
 
 impl Dialed {
@@ -210,7 +213,8 @@ impl Dialer {
                 return Err(failed(ErrorKind::ConnectionTimeout, detail));
             }
         };
-        Ok(Dialed { stream: stream.into(), address, dns, connect: started.elapsed() })
+        let (stream, connect) = (stream.into(), started.elapsed());
+        Ok(Dialed { stream, address, dns, connect, around: false })
     }
 
     /// The addresses of a name, still to be judged.

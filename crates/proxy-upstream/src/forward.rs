@@ -108,6 +108,8 @@ pub(crate) struct Connected {
     pub(crate) address: Option<SocketAddr>,
     /// A place at the parent proxy that it leads through.
     pub(crate) beyond: Option<Permit>,
+    /// Whether it leads around a parent proxy that was not there: it is not kept.
+    pub(crate) around: bool,
 }
 
 /// Takes the record out of a request. What belongs to an exchange must not live as long as a
@@ -142,7 +144,12 @@ impl Destination<'_> {
             if let Some(announce) = self.announce {
                 announce.write(&mut stream, exchange).await?;
             }
-            return Ok(Connected { stream: stream.into(), address: None, beyond: None });
+            return Ok(Connected {
+                stream: stream.into(),
+                address: None,
+                beyond: None,
+                around: false,
+            });
         }
         let mut dialed = self.dial(exchange).await?;
         note(exchange, |attempt| dialed.note(attempt));
@@ -150,8 +157,9 @@ impl Destination<'_> {
             announce.write(&mut dialed.stream, exchange).await?;
         }
         let (address, beyond) = (Some(dialed.address), dialed.stream.place.take());
+        let around = dialed.around;
         let stream = self.secure(dialed, exchange, http2).await?;
-        Ok(Connected { stream, address, beyond })
+        Ok(Connected { stream, address, beyond, around })
     }
 
     /// A connected socket: to the destination, or to the parent that takes its requests.

@@ -53,13 +53,7 @@ impl Dialer {
                 None => Ok(dialed),
             }
         };
-        let dialed = timeout(patience, dialing).await.unwrap_or_else(|_| {
-            Err(failed(ErrorKind::ConnectionTimeout, "the parent did not answer in time"))
-        });
-        if dialed.is_ok() {
-            parent.reached(place);
-        }
-        dialed
+        timeout(patience, dialing).await.unwrap_or_else(|_| Err(too_late()))
     }
 
     /// A connection through a parent.
@@ -80,6 +74,7 @@ impl Dialer {
                 let dialed = self.dial_place(parent, place.index(), search.patience()).await;
                 let mut dialed = match dialed {
                     Ok(dialed) => dialed,
+                    Err(error) if parent::is_final(&error) => return Err(error),
                     Err(error) => {
                         place.report(Outcome::of_error(&error));
                         last = Some(error);
@@ -89,7 +84,16 @@ impl Dialer {
                 is_there = true;
                 let started = Instant::now();
                 let via = via.as_ref().map(|own| &own.0);
-                match parent.ask(&mut dialed.stream, beyond, via).await {
+                let asking = parent.ask(&mut dialed.stream, beyond, via);
+                let Ok(asked) = timeout(search.patience_for_answer(), asking).await else {
+                    parent.broke_off(&place);
+                    last = Some(too_late());
+                    continue 'places;
+                };
+                if !asked.as_ref().is_err_and(parent::has_broken_off) {
+                    parent.reached(place.index());
+                }
+                match asked {
                     Ok(()) => {
                         place.report(Outcome::Answered);
                         dialed.stream.place = Some(place);
@@ -112,12 +116,13 @@ impl Dialer {
             break;
         }
         if !is_there {
-            parent.failed();
+            parent.failed(&search);
             if parent.config().direct {
                 if let Some(exchange) = target.exchange {
                     note(parent, exchange, "direct");
                 }
-                return self.dial_direct(target, host).await;
+                let dialed = self.dial_direct(target, host).await?;
+                return Ok(Dialed { around: true, ..dialed });
             }
         }
         Err(last.unwrap_or_else(parent::nobody))
@@ -195,6 +200,10 @@ impl Dialed {
         };
         Ok(Self { stream: stream.into(), connect: self.connect + started.elapsed(), ..self })
     }
+}
+
+fn too_late() -> ProxyError {
+    failed(ErrorKind::ConnectionTimeout, "the parent did not answer in time")
 }
 
 /// Writes down that a request goes through a parent, and how.

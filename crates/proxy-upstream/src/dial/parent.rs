@@ -16,12 +16,13 @@
 //! # Several
 //! A parent may be several servers, its [places](ParentConfig::places). Which is asked a
 //! [balancer](ParentConfig::balance) says: the first that is there, one after the other, the same for
-//! each destination. One that can not be connected to, or does not prove who it is, is left alone for
+//! each destination. One that can not be connected to is left alone for
 //! 10 s, each time in a row longer, up to a minute, and the next is asked: each but the last has 2 s,
 //! or an equal part of the time that is left to connect where that is less. So is the next where one
-//! goes away, or speaks nonsense, while it is asked. One that is there and refuses is not passed over.
+//! goes away, speaks nonsense, or is silent for its part of the time, while it is asked. One that is there and refuses is not passed over.
 //! Those that are left alone are tried last. Where none can be connected to, destinations are reached
-//! [directly](ParentConfig::direct) only if that is wanted.
+//! [directly](ParentConfig::direct) only if that is wanted. One that does not prove who it is ends the
+//! search: nobody is passed over for a forged certificate.
 //!
 //! # TLS
 //! With [`tls`](ParentConfig::tls) the connection to an HTTP proxy is encrypted, and the proxy
@@ -41,17 +42,19 @@ mod places;
 mod socks;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
 use metrics::Recorder;
+use proxy_core::deadline::from_now;
 use proxy_core::{ErrorKind, ProxyError, Retry};
 
 use super::DialedStream;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Permit};
 use crate::forward::Means;
 use crate::guard::HostKind;
 use meters::{Meters, Outcome};
+use tokio::time::Instant;
 
 pub use config::{ParentConfig, ParentCredentials, ParentKind, ParentPlace};
 pub(crate) use places::Search;
@@ -76,6 +79,8 @@ struct Shared {
     meters: Meters,
     /// Its places.
     cluster: Arc<Cluster>,
+    /// Until when nobody tries it, where destinations are reached directly instead.
+    left_alone: Mutex<Option<Instant>>,
 }
 
 /// Where the parent shall connect to, in its one spelling.
@@ -106,7 +111,8 @@ impl Parent {
         let basic = config.credentials.as_ref().and_then(ParentCredentials::basic);
         let meters = Meters::new(&config.name, means.recorder);
         let cluster = Arc::new(places::cluster(&config, means));
-        Self { shared: Arc::new(Shared { config, basic, meters, cluster }) }
+        let left_alone = Mutex::default();
+        Self { shared: Arc::new(Shared { config, basic, meters, cluster, left_alone }) }
     }
 
     /// What it was made of.
@@ -211,14 +217,36 @@ impl Parent {
         asked
     }
 
-    /// It was reached at a place: that is in service again, if it was not.
-    pub(super) fn reached(&self, place: usize) {
+    /// It has answered at a place: that is in service again, if it was not.
+    pub(crate) fn reached(&self, place: usize) {
         self.shared.cluster.found(place);
     }
 
-    /// Counts a connection to the parent that did not come about.
-    pub(crate) fn failed(&self) {
+    /// Nobody was there, as this search has found or was told: counts it, and leaves the parent
+    /// alone for a while where destinations are reached directly instead. (A cluster always keeps
+    /// its last member.)
+    pub(crate) fn failed(&self, search: &Search) {
         self.shared.meters.count(Outcome::Unreachable);
+        if self.config().direct && search.has_tried() {
+            *self.left_alone() = Some(from_now(places::AVOIDED[0]));
+        }
+    }
+
+    /// Whether nobody was there of late, and destinations are reached directly instead.
+    fn is_left_alone(&self) -> bool {
+        self.config().direct && self.left_alone().is_some_and(|until| Instant::now() < until)
+    }
+
+    fn left_alone(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.shared.left_alone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place was connected to and gave no answer. What clients ask for may be why, so that it
+    /// opens no way around the parent: only the order of places may depend on it.
+    pub(crate) fn broke_off(&self, place: &Permit) {
+        if !self.config().direct {
+            place.report(crate::cluster::Outcome::Failed);
+        }
     }
 }
 
@@ -250,6 +278,12 @@ pub(super) fn gone(error: std::io::Error) -> ProxyError {
 /// Whether it did not say what became of a question: it went away, or spoke something else.
 pub(super) fn has_broken_off(error: &ProxyError) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionTerminated | ErrorKind::HttpProtocolError)
+}
+
+/// Whether it is somebody else who answers in its place: nobody is passed over for that, or
+/// whoever forges a certificate on the way would choose the way.
+pub(crate) fn is_final(error: &ProxyError) -> bool {
+    error.kind() == ErrorKind::TlsCertificateError
 }
 
 /// It has no place that may be asked.

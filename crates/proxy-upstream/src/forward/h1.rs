@@ -21,6 +21,8 @@ const PROXY_AUTHENTICATION: StatusCode = StatusCode::PROXY_AUTHENTICATION_REQUIR
 pub(super) struct Unsent {
     pub(super) error: ProxyError,
     pub(super) outgoing: Option<Outgoing>,
+    /// It went wrong on a new connection.
+    pub(super) fresh: bool,
 }
 
 impl Unsent {
@@ -116,7 +118,6 @@ impl Destination<'_> {
     pub(super) async fn send(&self, outgoing: Outgoing) -> Result<Response<Body>, Unsent> {
         let Outgoing { exchange: own, mut on } = outgoing;
         let exchange = own.as_ref();
-        let ended = |error| Unsent { error, outgoing: None };
         loop {
             let (mut connection, reused) = match on {
                 On::Kept(connection) => {
@@ -140,7 +141,7 @@ impl Destination<'_> {
                             let on = On::None(request);
                             Outgoing { exchange: own, on }
                         });
-                        return Err(Unsent { error, outgoing });
+                        return Err(Unsent { error, outgoing, fresh: true });
                     }
                 },
             };
@@ -171,7 +172,7 @@ impl Destination<'_> {
                 .and_then(|mut connection| connection.take_request(error.retry_safety()));
             match again {
                 Some(request) => on = On::None(Box::new(request)),
-                None => return Err(ended(error)),
+                None => return Err(Unsent { error, outgoing: None, fresh: !reused }),
             }
         }
     }
@@ -207,9 +208,12 @@ impl Destination<'_> {
             return Err((error.retry(Retry::NothingSent), false));
         };
         let connected = self.stream(exchange, false).await.map_err(|error| (error, true))?;
-        let Connected { stream, address, beyond } = connected;
+        let Connected { stream, address, beyond, around } = connected;
         let mut connection = OriginConnection::new(stream, address, self.limits, Some(place));
         connection.hold(beyond);
+        if around {
+            connection.keep_for_one();
+        }
         if connection.speaks_unasked() {
             return Err((unsolicited(), false));
         }

@@ -101,10 +101,13 @@ impl H2Endpoint {
             return Ok((connection, true));
         }
         let exchange = outgoing.exchange.as_ref();
-        let Connected { stream, beyond, .. } = Box::pin(destination.stream(exchange, true)).await?;
+        let Connected { stream, beyond, around, .. } =
+            Box::pin(destination.stream(exchange, true)).await?;
         let connection = Connection::begin(stream, &destination.limits, beyond).await?;
         let connection = Arc::new(connection);
-        *self.lock() = Some(Arc::clone(&connection));
+        if !around {
+            *self.lock() = Some(Arc::clone(&connection));
+        }
         Ok((connection, false))
     }
 

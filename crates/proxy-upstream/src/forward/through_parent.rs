@@ -1,13 +1,15 @@
 //! Requests in absolute-form, to whichever place of a parent proxy is due, and to the next one where
 //! that can not be connected to.
 //!
-//! A connection belongs to the place that it leads to, so each place has a pool of its own. Nothing
-//! was sent to a place that could not be connected to: any request may go to the next.
+//! A connection belongs to the place that it leads to, so each place has a pool of its own. Where
+//! no new connection can be made nothing goes out at that place any more, so the request may go to
+//! the next. (It may have gone out before on a kept connection that was dead, where that is safe: an
+//! idempotent request.)
 
 use http::request::Parts;
 use http::{Request, Response};
 use proxy_core::deadline::from_now;
-use proxy_core::{Body, Exchange, ProxyError};
+use proxy_core::{Body, ErrorKind, Exchange, ProxyError};
 
 use super::h1::{Outgoing, Unsent};
 use super::{Destination, Way, address_to};
@@ -31,7 +33,8 @@ pub(super) enum Leg {
 pub(super) struct ThroughParent {
     parent: Parent,
     search: Search,
-    place: Permit,
+    /// None where it is left alone, and the request goes directly.
+    place: Option<Permit>,
     pool: Pool,
     outgoing: Outgoing,
     /// As it would be sent directly, where that may be.
@@ -49,12 +52,23 @@ impl ThroughParent {
         pool_of: impl Fn(Leg) -> Pool,
     ) -> Result<Self, ProxyError> {
         let mut search = Dialer::search(parent, target, from_now(connect_timeout))?;
-        let place = search.next().ok_or_else(parent::nobody)?;
+        let Some(place) = search.next() else {
+            if !parent.config().direct {
+                return Err(parent::nobody());
+            }
+            if let Some(exchange) = Exchange::of(&request) {
+                beyond::note(parent, exchange, "direct");
+            }
+            let (parent, pool) = (parent.clone(), pool_of(Leg::Around));
+            let outgoing = Outgoing::new(request, &pool, None::<fn(Parts)>)?;
+            return Ok(Self { parent, search, place: None, pool, outgoing, direct: None });
+        };
         let pool = pool_of(Leg::Place(place.index()));
         let direct = parent.config().direct.then(|| copy_of_head(&request));
         address_to(&mut request, parent, target.host, target.port)?;
         let outgoing = Outgoing::new(request, &pool, None::<fn(Parts)>)?;
-        Ok(Self { parent: parent.clone(), search, place, pool, outgoing, direct })
+        let (parent, place) = (parent.clone(), Some(place));
+        Ok(Self { parent, search, place, pool, outgoing, direct })
     }
 
     /// The connections to the place that was chosen.
@@ -68,22 +82,39 @@ impl ThroughParent {
         base: Destination<'_>,
         pool_of: impl Fn(Leg) -> Pool,
     ) -> Result<Response<Body>, ProxyError> {
-        let Self { parent, mut search, mut place, mut pool, mut outgoing, direct } = self;
+        let Self { parent, mut search, place, mut pool, mut outgoing, direct } = self;
+        let Some(mut place) = place else {
+            parent.failed(&search);
+            let around = Destination { way: Way::Around, pool: &pool, ..base };
+            return around.send(outgoing).await.map_err(Unsent::error);
+        };
         let (error, outgoing) = loop {
             let way = Way::Parent(&parent, place.index(), search.patience());
             let sent = Destination { way, pool: &pool, ..base }.send(outgoing).await;
-            let Unsent { error, outgoing: unsent } = match sent {
-                Ok(response) => return Ok(held(response, place)),
+            let Unsent { error, outgoing: unsent, fresh } = match sent {
+                Ok(response) => {
+                    parent.reached(place.index());
+                    return Ok(held(response, place));
+                }
                 Err(unsent) => unsent,
             };
-            let Some(unsent) = unsent else { return Err(error) };
+            let Some(unsent) = unsent else {
+                // One that was kept may have ended of old age.
+                if fresh && error.kind() == ErrorKind::ConnectionTerminated {
+                    parent.broke_off(&place);
+                }
+                return Err(error);
+            };
+            if parent::is_final(&error) {
+                return Err(error);
+            }
             place.report(Outcome::of_error(&error));
             let Some(next) = search.next() else { break (error, unsent) };
             place = next;
             pool = pool_of(Leg::Place(place.index()));
             outgoing = unsent.again(&pool);
         };
-        parent.failed();
+        parent.failed(&search);
         let (exchange, content) = outgoing.into_content();
         let (Some(head), Some(content)) = (direct, content) else { return Err(error) };
         drop(place);

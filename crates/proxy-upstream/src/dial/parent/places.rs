@@ -16,7 +16,7 @@ use crate::guard::HostKind;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long a place where nobody was is left alone, the first time and the longest.
-const AVOIDED: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
+pub(super) const AVOIDED: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
 
 /// The places of a parent as a cluster: one that can not be connected to is ejected at once.
 pub(super) fn cluster(config: &ParentConfig, means: &Means<'_>) -> Cluster {
@@ -70,25 +70,51 @@ impl Search {
     }
 
     /// The next place, each only once: by the balancer first those that are in service, then
-    /// those that were not there of late.
+    /// those that were not there of late, unless destinations may be reached directly instead.
     pub(crate) fn next(&mut self) -> Option<Permit> {
+        if self.parent.is_left_alone() {
+            return None;
+        }
         let cluster = &self.parent.shared.cluster;
         let admitted = cluster.admit(self.key, None, &self.tried).ok();
         let admitted = admitted.filter(|permit| !self.tried.contains(&permit.index()));
-        let permit = admitted.or_else(|| cluster.admit_left_out(&self.tried))?;
+        let left_out = || match self.parent.config().direct {
+            true => None,
+            false => cluster.admit_left_out(&self.tried),
+        };
+        let permit = admitted.or_else(left_out)?;
         self.tried.push(permit.index());
         Some(permit)
     }
 
-    /// How long the place that came last may take. The caller's time is for all of them: nobody is
-    /// to use up what others need.
+    /// Whether any was tried.
+    pub(crate) fn has_tried(&self) -> bool {
+        !self.tried.is_empty()
+    }
+
+    /// How long the place that came last may take to be connected to. The caller's time is for all
+    /// of them, and for the direct way, where there is one: nobody is to use up what others need.
     pub(crate) fn patience(&self) -> Duration {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let others = self.parent.config().places.len().saturating_sub(self.tried.len());
-        match u32::try_from(others).unwrap_or(u32::MAX) {
-            0 => left,
-            others => PATIENCE.min(left / others.saturating_add(1)),
+        match self.others() + u32::from(self.parent.config().direct) {
+            0 => self.left(),
+            others => PATIENCE.min(self.left() / others.saturating_add(1)),
         }
+    }
+
+    /// How long it may take to answer then. Its time is also the destination's, which may be far:
+    /// an equal part of what is left.
+    pub(crate) fn patience_for_answer(&self) -> Duration {
+        self.left() / self.others().saturating_add(1)
+    }
+
+    /// Those that were not tried.
+    fn others(&self) -> u32 {
+        let others = self.parent.config().places.len().saturating_sub(self.tried.len());
+        u32::try_from(others).unwrap_or(u32::MAX - 1)
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 }
 

@@ -1,16 +1,19 @@
 //! Which destinations go through a parent, and what it may answer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use proxy_core::ProxyError;
+use proxy_core::{Body, HeadLimits, ProxyError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tower_service::Service as _;
 
 use super::*;
 use crate::dial::{DialConfig, DialTarget, Dialer, Trust};
-use crate::guard::{Guard, GuardConfig, parse_host};
-use crate::resolve::{Resolver, Resolving};
+use crate::forward::{ForwardProxy, ForwardTimeouts};
+use crate::guard::{Guard, GuardConfig, PortPolicy, parse_host};
+use crate::pool::{Destinations, PoolConfig};
+use crate::resolve::{Resolver, Resolving, StaticResolver};
 
 fn config() -> ParentConfig {
     ParentConfig::new("corp", ParentKind::Http, "192.0.2.1", 3128)
@@ -201,5 +204,117 @@ async fn all_places_of_a_parent_are_reached_in_the_time_there_is() {
         let error = dialer.dial_within(target, Duration::from_secs(seconds)).await;
         assert_eq!(error.expect_err("nobody is there").kind(), ErrorKind::DnsError);
         assert_eq!(start.elapsed(), Duration::from_millis(first));
+    }
+}
+
+/// Places where nobody answers, and destinations that the guard judges only on the direct way.
+struct Blackhole;
+
+impl Resolver for Blackhole {
+    fn resolve<'a>(&'a self, name: &'a str) -> Resolving<'a> {
+        if name == "gone.test" {
+            return Box::pin(std::future::pending());
+        }
+        let address: IpAddr = "10.0.0.1".parse().unwrap();
+        let known = StaticResolver::new().with(name, [address]);
+        Box::pin(async move { known.resolve(name).await })
+    }
+}
+
+/// Who drops packets takes a share of the time, and only once in a while; the guard judges then.
+#[tokio::test(start_paused = true)]
+async fn the_direct_way_has_a_share_of_the_time_too() {
+    let config = ParentConfig::new("corp", ParentKind::Http, "gone.test", 1);
+    let config = ParentConfig { direct: true, ..config };
+    let guard = Guard::new(GuardConfig::default());
+    let dialer = Dialer::new(std::sync::Arc::new(Blackhole), guard, DialConfig::default());
+    let dialer = dialer.with_parent(Parent::new(config, None));
+    let dial = async || {
+        let trust = Trust::Client;
+        let target = DialTarget { host: "x.test", port: 443, trust, exchange: None };
+        let start = tokio::time::Instant::now();
+        let error = dialer.dial_within(target, Duration::from_secs(3)).await.unwrap_err();
+        (error.kind(), start.elapsed().as_millis())
+    };
+    assert_eq!(dial().await, (ErrorKind::DestinationIpProhibited, 1_500));
+    // Those that follow do not wait for what is known.
+    assert_eq!(dial().await, (ErrorKind::DestinationIpProhibited, 0));
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert_eq!(dial().await, (ErrorKind::DestinationIpProhibited, 1_500));
+
+    let request = |proxy: &ForwardProxy| {
+        let request = http::Request::get("http://x.test/").body(Body::empty()).unwrap();
+        proxy.clone().call(request)
+    };
+    tokio::time::advance(Duration::from_secs(10)).await;
+    let proxy = forward(dialer.clone());
+    for due in [2_000, 0] {
+        let start = tokio::time::Instant::now();
+        let error = request(&proxy).await.unwrap_err();
+        let taken = start.elapsed().as_millis();
+        assert_eq!((error.kind(), taken), (ErrorKind::DestinationIpProhibited, due));
+    }
+}
+
+fn forward(dialer: Dialer) -> ForwardProxy {
+    ForwardProxy::new(
+        dialer,
+        PortPolicy::http(),
+        Destinations::new(PoolConfig::default(), 8),
+        ForwardTimeouts::default(),
+        HeadLimits::default(),
+    )
+}
+
+/// Nobody learns the parent's credentials there, and no connection outlives what it was made for.
+#[tokio::test]
+async fn what_goes_directly_is_neither_kept_nor_told_who_we_are() {
+    for kind in [ParentKind::Http, ParentKind::Socks5] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heads = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let heard = std::sync::Arc::clone(&heads);
+        tokio::spawn(async move {
+            for link in 0.. {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let heard = std::sync::Arc::clone(&heard);
+                tokio::spawn(async move {
+                    let mut head = Vec::new();
+                    while let Ok(byte) = stream.read_u8().await {
+                        head.push(byte);
+                        if head.ends_with(b"\r\n\r\n") {
+                            let text = String::from_utf8(std::mem::take(&mut head)).unwrap();
+                            heard.lock().unwrap().push((link, text));
+                            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+                            stream.write_all(answer).await.unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        let credentials = ParentCredentials::new("me", "hush");
+        let config = ParentConfig::new("corp", kind, "127.0.0.1", 1);
+        let config = ParentConfig { direct: true, credentials, ..config };
+        let names = StaticResolver::new().with("x.test", ["127.0.0.1".parse::<IpAddr>().unwrap()]);
+        let guard = Guard::new(GuardConfig { allow_private: true, ..GuardConfig::default() });
+        let dialer = Dialer::new(std::sync::Arc::new(names), guard, DialConfig::default());
+        let dialer = dialer.with_parent(Parent::new(config, None));
+        let target = DialTarget { host: "x.test", port, trust: Trust::Client, exchange: None };
+        assert!(dialer.dial(target).await.expect("a tunnel").around);
+        let mut proxy = forward(dialer);
+        for _ in 0..3 {
+            let uri = format!("http://x.test:{port}/a");
+            let request = http::Request::get(uri).header("host", "x.test");
+            let answer = proxy.call(request.body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(answer.status(), 200);
+        }
+        let heads = heads.lock().unwrap();
+        assert_eq!(heads.len(), 3);
+        for (_, head) in &*heads {
+            assert!(head.starts_with("GET /a ") && !head.to_lowercase().contains("authoriz"));
+        }
+        // With SOCKS the pool is that of connections through the parent.
+        let links: std::collections::BTreeSet<_> = heads.iter().map(|(link, _)| link).collect();
+        assert!(kind == ParentKind::Http || links.len() == 3, "{links:?}");
     }
 }
