@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -247,9 +247,16 @@ fn origin() -> Origin {
 #[test]
 fn what_is_not_brought_about_here_is_in_another_test() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let others: String = fs::read_dir(folder)
-        .expect("the tests")
-        .map(|entry| entry.expect("an entry").path())
+    let inside = |folder: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).expect("the tests");
+        entries.map(|entry| entry.expect("an entry").path()).collect()
+    };
+    // Some are folders of modules.
+    let (folders, mut files): (Vec<_>, Vec<_>) =
+        inside(&folder).into_iter().partition(|path| path.is_dir());
+    files.extend(folders.iter().flat_map(|folder| inside(folder)));
+    let others: String = files
+        .into_iter()
         .filter(|path| path.extension().is_some_and(|end| end == "rs"))
         .filter(|path| path.file_name().is_some_and(|name| name != "metrics.rs"))
         .map(|path| fs::read_to_string(path).expect("a test"))
