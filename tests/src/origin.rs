@@ -369,6 +369,10 @@ fn run_act(act: Act, shared: &Shared, mut stream: &TcpStream, link: usize) -> bo
             true
         }
         Act::Until(gate) => gate.wait(),
+        Act::Open(gate) => {
+            gate.open();
+            true
+        }
         Act::AwaitEnd => shared.wait(|links| links[link].ended.then_some(())).is_some(),
         Act::Finish => stream.shutdown(Shutdown::Write).is_ok(),
         Act::Close => {

@@ -17,6 +17,8 @@ pub enum Act {
     Pause(Duration),
     /// Wait until the test opens the gate.
     Until(Gate),
+    /// Open a gate: what stands before this has been sent.
+    Open(Gate),
     /// Wait until the other end closes the connection.
     AwaitEnd,
     /// End the sending half and go on reading.
