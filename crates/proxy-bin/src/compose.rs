@@ -5,8 +5,8 @@
 
 mod forward;
 mod traffic;
+mod upstreams;
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,15 +31,10 @@ use proxy_server::{
     Drain, Edge, EdgeSettings, EdgeTimeouts, Exchanges, ListenerSettings, TunnelSettings,
 };
 use proxy_upstream::balance::SeededRandom;
-use proxy_upstream::dial::parent::{Parent, ParentConfig};
-use proxy_upstream::dial::{DialConfig, Dialer};
-use proxy_upstream::guard::{Guard, GuardConfig, OwnListeners};
+use proxy_upstream::dial::parent::Parent;
+use proxy_upstream::guard::OwnListeners;
 use proxy_upstream::resolve::Resolver;
-use proxy_upstream::tls::UpstreamTls;
-use proxy_upstream::{
-    Announce, Destinations, Endpoint, ForwardTimeouts, HostPolicy, Means, PoolConfig, Protocol,
-    Upstream, UpstreamConfig,
-};
+use proxy_upstream::{Destinations, Endpoint, Means, Upstream, UpstreamConfig};
 use tower::ServiceBuilder;
 use tower_service::Service;
 
@@ -48,7 +43,7 @@ use crate::buffer::{self, MaybeBuffered};
 use crate::cache::{CacheRole, Caches, MaybeCached, MaybeCachedBody};
 use crate::compress::{self, Coders};
 use crate::config::resolved::{
-    self, CompressPolicy, Limits, Listener, Resolved, Timeouts, UpstreamHost, UpstreamTimeouts,
+    self, CompressPolicy, Limits, Listener, Resolved, Timeouts, UpstreamTimeouts,
 };
 use crate::config::units::Size;
 use crate::config::{KeyPath, raw};
@@ -70,12 +65,15 @@ use crate::states::States;
 use crate::traces::Exporter;
 
 use forward::ForwardParts;
+use upstreams::{
+    destinations, forward_timeouts, in_use, operator_dialer, parents, upstream_config,
+    upstream_definition,
+};
+
+pub(crate) use upstreams::{Parents, dial_config, parent};
 
 /// The name in `Proxy-Status` and `Cache-Status`.
 pub const PROXY_NAME: &str = "proxyd";
-
-/// Destinations that have a pool of connections at a time.
-const MAX_DESTINATIONS: usize = 4096;
 
 /// What lives as long as the process, whatever is configured.
 #[derive(Clone)]
@@ -340,16 +338,6 @@ pub fn compose(config: &Resolved, resources: &Resources, states: &mut States) ->
     Composed { listeners, insides, upstreams, parents, caches, destinations, runner }
 }
 
-/// Connections to destinations that clients choose. They were judged when they were dialled: where
-/// other destinations are permitted, or reached by another way, others are dialled.
-fn destinations(config: &Resolved, states: &mut States) -> Destinations {
-    let of = |key| config.definitions.of(&KeyPath::of(key));
-    let defined = format!("{} {} {}", of("forward"), of("filter"), of("parents"));
-    states.keep("destinations", defined, || {
-        Destinations::new(PoolConfig::of_many(), MAX_DESTINATIONS)
-    })
-}
-
 /// What stands between the match of a route and its dispatch, in both roles: the filter. Each
 /// layer is put around those above it in this text: the innermost comes first.
 fn before_dispatch<S>(
@@ -475,115 +463,6 @@ pub fn exporter(config: &Resolved, resources: &Resources) -> Option<Exporter> {
     let settings = UpstreamConfig::new("traces", vec![endpoint]);
     let collector = Upstream::new(settings, operator_dialer(resources));
     Some(Exporter::new(traces.clone(), collector, own.clone()))
-}
-
-/// Endpoints that the operator configured are trusted; our own listeners still are not reached.
-fn operator_dialer(resources: &Resources) -> Dialer {
-    let guard = Guard::new(GuardConfig { own: resources.own.clone(), ..GuardConfig::default() });
-    Dialer::new(Arc::clone(&resources.resolver), guard, dial_config())
-}
-
-/// How long connecting may take is said by each upstream and by `[forward]`.
-pub(crate) fn dial_config() -> DialConfig {
-    DialConfig { connect_timeout: FOREVER, ..DialConfig::default() }
-}
-
-/// What makes an upstream another one, beside its own keys.
-fn upstream_definition(config: &Resolved, own: &resolved::Upstream) -> String {
-    let of = |table: &str, name: &str| config.definitions.of(&KeyPath::of(table).key(name));
-    let mut definition = of("upstreams", &own.name);
-    if let Some(parent) = &own.parent {
-        definition += &of("parents", parent);
-    }
-    definition.push_str(config.server.zone.as_deref().unwrap_or_default());
-    if own.proxy_protocol.is_some() {
-        definition += &config.definitions.of(&KeyPath::of("privacy"));
-    }
-    definition
-}
-
-/// The parent proxies by name.
-pub(crate) type Parents = BTreeMap<String, Parent>;
-
-/// All of them. Wherever one is used, the state of its places and its counters are the same.
-fn parents(config: &Resolved, means: &Means<'_>, states: &mut States) -> Parents {
-    let parent = |(name, own): (&String, &resolved::Parent)| {
-        let definition = config.definitions.of(&KeyPath::of("parents").key(name));
-        let tls =
-            own.tls.as_ref().map(|tls| in_use(tls, &format!("parent {name}"), &definition, states));
-        let make = || Parent::with(ParentConfig { tls, ..own.config.clone() }, means);
-        (name.clone(), states.keep(name, definition, make))
-    };
-    config.parents.iter().map(parent).collect()
-}
-
-/// The parent proxy of this name.
-pub(crate) fn parent(parents: &Parents, name: Option<&str>) -> Option<Parent> {
-    name.map(|name| parents.get(name).expect("names were checked").clone())
-}
-
-/// What does the handshakes: what did before, where whoever has it is kept as well. Its files are
-/// watched for that.
-fn in_use(
-    own: &resolved::TowardsTls,
-    name: &str,
-    definition: &str,
-    states: &mut States,
-) -> UpstreamTls {
-    let tls = states.keep(name, definition.to_owned(), || own.tls.clone());
-    // Set already where the same configuration is composed again: then it is the same.
-    let _ = own.kept.set(tls.clone());
-    tls
-}
-
-fn upstream_config(own: &resolved::Upstream, privacy: &resolved::Privacy) -> UpstreamConfig {
-    let endpoints = own.endpoints.iter().map(discovery::endpoint).collect();
-    let defaults = PoolConfig::default();
-    UpstreamConfig {
-        host: match &own.host {
-            UpstreamHost::Client => HostPolicy::Client,
-            UpstreamHost::Upstream => HostPolicy::Endpoint,
-            UpstreamHost::Name(name) => HostPolicy::Fixed(name.clone()),
-        },
-        protocol: match own.protocol {
-            raw::UpstreamProtocol::H1 => Protocol::Http1,
-            raw::UpstreamProtocol::H2 => Protocol::Http2,
-        },
-        announce: own.proxy_protocol.map(|version| Announce {
-            version_2: version == raw::ProxyHeaderVersion::V2,
-            privacy: privacy.forwarded.clone(),
-        }),
-        tls: None,
-        timeouts: forward_timeouts(&own.timeouts),
-        pool: PoolConfig {
-            max_idle: own.pool.max_idle,
-            idle_timeout: own.pool.idle_timeout,
-            max_age: own.pool.max_age.unwrap_or(defaults.max_age),
-            max_requests: own
-                .pool
-                .max_requests
-                .map_or(defaults.max_requests, |n| u32::try_from(n).unwrap_or(u32::MAX)),
-            max_connections: own
-                .circuit_breaker
-                .map_or(defaults.max_connections, |breaker| breaker.max_connections),
-        },
-        balance: own.balance.clone(),
-        outlier: own.outlier.clone(),
-        circuit_breaker: own.circuit_breaker,
-        adaptive: own.adaptive,
-        retry: own.retry.clone(),
-        hedge: own.hedge.clone(),
-        health_check: own.health_check.clone(),
-        ..UpstreamConfig::new(&own.name, endpoints)
-    }
-}
-
-fn forward_timeouts(timeouts: &UpstreamTimeouts) -> ForwardTimeouts {
-    ForwardTimeouts {
-        connect: timeouts.connect,
-        first_byte: timeouts.first_byte,
-        read_idle: timeouts.read_idle,
-    }
 }
 
 fn access(listener: &Listener) -> ListenerAccess {
