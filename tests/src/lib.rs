@@ -41,5 +41,6 @@ pub mod scripted_parent;
 pub mod send_queue;
 pub mod silent_file;
 pub mod successors;
+pub mod system_files;
 pub mod waiting;
 pub mod wire;

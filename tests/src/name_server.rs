@@ -1,15 +1,10 @@
 //! A name server that keeps whoever asks waiting, in the place of that of this machine.
 
 use std::net::{Ipv4Addr, UdpSocket};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use crate::proxyd::Launch;
-use crate::waiting;
-
-/// What becomes of a program that sees another name server than the rest of the machine. The file is
-/// put over the system's in a namespace of mounts of its own.
-const UNDER: &str = "mount --bind resolv.conf /etc/resolv.conf && exec \"$@\"";
+use crate::{system_files, waiting};
 
 /// A name server that never answers.
 #[derive(Debug)]
@@ -23,9 +18,7 @@ impl NameServer {
     /// it needs port 53, and a namespace of mounts.
     #[must_use]
     pub fn silent() -> Option<Self> {
-        let mounts = ["--mount", "mount", "--bind", "/etc/hosts", "/etc/resolv.conf"];
-        let may = Command::new("unshare").args(mounts).output();
-        if !may.is_ok_and(|out| out.status.success()) {
+        if !system_files::may_be_replaced() {
             return None;
         }
         let [_, _, high, low] = std::process::id().to_be_bytes();
@@ -47,8 +40,7 @@ impl NameServer {
     /// Lets a program ask it, and nobody else.
     #[must_use]
     pub fn for_all_of(&self, launch: Launch) -> Launch {
-        let launch = launch.file("resolv.conf", &format!("nameserver {}\n", self.ip));
-        launch.through(&["unshare", "--mount", "sh", "-c", UNDER, "sh"])
+        system_files::replaced(launch, "resolv.conf", &format!("nameserver {}\n", self.ip))
     }
 
     /// Waits until it is asked for a name.
