@@ -37,32 +37,25 @@ impl Balancer for BoundedHash {
     ) -> Option<usize> {
         // Without a value there is nothing to be faithful to.
         let Some(key) = key else { return TwoChoices.choose(candidates, None, random) };
-        let open = || (0..candidates.len()).filter(|position| candidates.is_open(*position));
         let (mut weights, mut requests) = (0.0, 1.0);
-        let (mut first, mut are_equal) = (None, true);
-        for position in open() {
+        let (mut first, mut are_equal, mut best) = (None, true, None);
+        for position in open(candidates) {
             let weight = candidates.weight(position);
             are_equal &= *first.get_or_insert(weight) == weight;
             weights += weight;
             requests += candidates.in_flight(position) as f64;
-        }
-        // In requests for a weight of 1; what is about to be added counts.
-        let most = requests / f64::max(weights, f64::MIN_POSITIVE) * self.bound;
-        let (mut best, mut best_with_room) = (None, None);
-        for position in open() {
-            let weight = candidates.weight(position);
-            let uniform = uniform(key, candidates.identity(position));
-            // The higher, the better; an endpoint of twice the weight wins twice as many keys.
-            // Without the logarithm the order of equals is the same.
-            let score = if are_equal { uniform } else { -weight / uniform.ln() };
-            let requests = candidates.in_flight(position) as f64;
-            raise(&mut best, score, position);
-            // At least one request fits everywhere, however few there are.
-            if requests <= (weight * most).ceil() - 1.0 {
-                raise(&mut best_with_room, score, position);
+            // Of equals, the order needs no logarithm.
+            if are_equal {
+                raise(&mut best, uniform(key, candidates.identity(position)), position);
             }
         }
-        best_with_room.or(best).map(|(_, position)| position)
+        let (_, home) = best?;
+        // In requests for a weight of 1; what is about to be added counts.
+        let most = requests / f64::max(weights, f64::MIN_POSITIVE) * self.bound;
+        if are_equal && has_room(candidates, home, most) {
+            return Some(home);
+        }
+        in_order(candidates, key, most)
     }
 
     fn name(&self) -> &'static str {
@@ -72,6 +65,33 @@ impl Balancer for BoundedHash {
     fn wants_latency(&self) -> bool {
         false
     }
+}
+
+/// Those that may be chosen.
+fn open(candidates: &Candidates<'_>) -> impl Iterator<Item = usize> {
+    (0..candidates.len()).filter(|position| candidates.is_open(*position))
+}
+
+/// Whether an endpoint may have one more, of so many for a weight of 1. At least one request fits
+/// everywhere, however few there are.
+fn has_room(candidates: &Candidates<'_>, position: usize, most: f64) -> bool {
+    let requests = candidates.in_flight(position) as f64;
+    requests <= (candidates.weight(position) * most).ceil() - 1.0
+}
+
+/// The first in the order of a key that has room, or the first.
+fn in_order(candidates: &Candidates<'_>, key: u64, most: f64) -> Option<usize> {
+    let (mut best, mut best_with_room) = (None, None);
+    for position in open(candidates) {
+        // The higher, the better; an endpoint of twice the weight wins twice as many keys.
+        let uniform = uniform(key, candidates.identity(position));
+        let score = -candidates.weight(position) / uniform.ln();
+        raise(&mut best, score, position);
+        if has_room(candidates, position, most) {
+            raise(&mut best_with_room, score, position);
+        }
+    }
+    best_with_room.or(best).map(|(_, position)| position)
 }
 
 /// A number of a key and an endpoint, above 0 and below 1.
@@ -93,6 +113,8 @@ mod tests {
     use super::super::candidates::tests::Made;
     use super::super::hash_of;
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     const KEYS: usize = 30_000;
 
@@ -143,5 +165,27 @@ mod tests {
         }
         assert_eq!(made.0.iter().map(|own| own.in_flight).max(), Some(32));
         assert_eq!(made.0[first].in_flight, 32);
+    }
+
+    proptest! {
+        /// Most keys are at home where they are looked for first; the others are as in the order.
+        #[test]
+        fn nobody_goes_elsewhere_for_being_found_sooner(
+            endpoints in vec((1u32..4, 0usize..5, prop::bool::weighted(0.8)), 1..6),
+            are_equal in any::<bool>(),
+            key in any::<u64>(),
+        ) {
+            let weight = |weight: u32| if are_equal { 1 } else { weight };
+            let mut made = Made::of(&endpoints.iter().map(|own| weight(own.0)).collect::<Vec<_>>());
+            for (made, own) in made.0.iter_mut().zip(&endpoints) {
+                (made.in_flight, made.is_open) = (own.1, own.2);
+            }
+            let open = || made.0.iter().filter(|own| own.is_open);
+            let requests = 1.0 + open().map(|own| own.in_flight as f64).sum::<f64>();
+            let most = requests / open().map(|own| own.weight).sum::<f64>() * 1.25;
+            let (random, own) = (SeededRandom::new(1), BoundedHash::default());
+            let chosen = made.with(|view| own.choose(view, Some(key), &random));
+            prop_assert_eq!(chosen, made.with(|view| in_order(view, key, most)));
+        }
     }
 }
