@@ -76,6 +76,8 @@ const ORDINARY: &[(&str, &str)] = &[
     ("next", "/opt/in"),
     ("page", "/blog/login"),
     ("file", "http://a.test/list.txt"),
+    ("file", "save.old"),
+    ("q", "a \\.\\./ in an expression"),
     ("retpath", "http://a.test/index.php"),
     ("image_path", "http://a.test/a.gif"),
     ("url", "http://192.168.0.1/"),
@@ -145,6 +147,9 @@ const ATTACKS: &[(&str, &str)] = &[
     ("q", "/root/.Xauthority"),
     ("q", "/home/a/.ksh_history"),
     ("q", "..2f..2f..2fetc2fpasswd"),
+    ("q", ".\\/\\.\\.\\/\\.\\.\\/x"),
+    ("page", "index.php.old"),
+    ("page", "inc/db.inc~"),
     ("include_path", "http://a.test/x.txt"),
     ("conf[path]", "http://a.test/x.php?"),
     ("url", "http://10.0.0.1:6379/"),
@@ -216,6 +221,8 @@ fn paths_of_pages_pass() {
         "/pub/windows/putty.exe",
         "/docs/windows/system/requirements",
         "/docs/windows/debugging-tools",
+        // A token of base64 with a sign of its own for padding.
+        "/t/0hGyM3bJXcZsIwkQeRtYuIoPaSdFgHjKlZxCvBnM1234567890abcdefghijklmnop~",
     ] {
         let page = Request::get(path).body(()).expect("a request");
         let link = Request::get("/").header("referer", format!("https://a.test{path}"));
@@ -225,7 +232,9 @@ fn paths_of_pages_pass() {
             assert!(!blocked, "{request:?}: {report:?}");
         }
     }
-    for path in ["/windows/system32/cmd.exe", "/c:/windows/system.ini", "/a/windows/win.ini"] {
+    for path in
+        ["/windows/system32/cmd.exe", "/c:/windows/system.ini", "/a/windows/win.ini", "/index.php~"]
+    {
         let request = Request::get(path).body(()).expect("a request");
         assert!(engine().judge(RequestHead::of(&request), b"").0, "{path}");
     }

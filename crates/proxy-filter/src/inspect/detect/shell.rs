@@ -429,6 +429,7 @@ mod tests {
                 "p^ing e.test",
                 "regsvr32 /s x.dll",
                 "uname > a > out.txt",
+                "strace ifconfig",
             ],
             &[
                 "cat food",
