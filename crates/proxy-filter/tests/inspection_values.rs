@@ -65,6 +65,34 @@ const ORDINARY: &[(&str, &str)] = &[
     ("q", "exit()"),
     ("q", "die()"),
     ("q", "python exit() or quit()"),
+    // What is looked up in manuals, and quoted in a sentence.
+    ("q", "constructor"),
+    ("q", "(function(){ return 1 })() is a function that is called at once"),
+    ("q", "Smarty_Internal_Template is deprecated"),
+    ("q", "{{#if user}}"),
+    ("q", "Bash > Scripting > Loops"),
+    // Addresses of pages, and what a page hands on.
+    ("path", "/etc/designs/site/clientlibs.css"),
+    ("next", "/opt/in"),
+    ("page", "/blog/login"),
+    ("file", "http://a.test/list.txt"),
+    ("file", "save.old"),
+    ("q", "a \\.\\./ in an expression"),
+    ("retpath", "http://a.test/index.php"),
+    ("image_path", "http://a.test/a.gif"),
+    ("url", "http://192.168.0.1/"),
+    ("url", "http://10.1.2.3:8080/admin"),
+    ("url", "https://a.test/?x=@b"),
+    ("html", "<a href=\"https://a.test/?a=b\">"),
+    // Texts about code and messages.
+    ("q", "what is a service worker"),
+    ("q", "level=alert, host=a"),
+    ("q", "'a' + 'b' is 'ab'"),
+    ("q", "new Worker() or SharedWorker"),
+    ("q", "the x-frame-options: header\nand others"),
+    ("q", "copy to program files"),
+    ("q", "true() or false() in a formula"),
+    ("q", "if (1) { a }"),
 ];
 
 /// What must not pass beside them.
@@ -100,6 +128,67 @@ const ATTACKS: &[(&str, &str)] = &[
     ("q", "c:/windows/debug/netsetup.log"),
     ("q", "../windows/win.ini"),
     ("q", "/windows/system32/cmd.exe"),
+    ("q", "(function(){return 1})()"),
+    ("q", "(function(){x=1})();y"),
+    ("a[constructor][prototype][b]", "1"),
+    ("q", "{Smarty_Internal_Write_File::writeFile($a,1)}"),
+    ("q", "{self::getStreamVariable(\"file:///x\")}"),
+    ("q", "{{#each \"s\" as |string|}}"),
+    ("q", "//*"),
+    ("q", "a'] | //*"),
+    ("q", "uname > a > out.txt"),
+    ("q", "/etc/vfstab"),
+    ("q", "/etc/x/y.conf"),
+    ("q", "/var/adm/acct/sum/loginlog"),
+    ("q", "/usr/local/php4/lib/php.ini"),
+    ("q", "/opt/lampp/logs/error_log"),
+    ("q", "/apache2/logs/access.log"),
+    ("q", "C:\\xampp\\apache\\logs\\error.log"),
+    ("q", "/root/.Xauthority"),
+    ("q", "/home/a/.ksh_history"),
+    ("q", "..2f..2f..2fetc2fpasswd"),
+    ("q", ".\\/\\.\\.\\/\\.\\.\\/x"),
+    ("page", "index.php.old"),
+    ("page", "inc/db.inc~"),
+    ("include_path", "http://a.test/x.txt"),
+    ("conf[path]", "http://a.test/x.php?"),
+    ("url", "http://10.0.0.1:6379/"),
+    ("url", "http://a.default.svc.cluster.local/api"),
+    ("url", "http://a.test#@b.test/x"),
+    ("url", "http:/x//169.254.169.254/latest"),
+    ("q", "<img src=\"https://a.test/?"),
+    ("q", "<a href='//a.test/?x="),
+    ("q", "1\"'></textarea></script><a href=//a.test>x</a>"),
+    ("q", "\\nSet-Cookie: x=y"),
+    ("q", "Function('x=1')()"),
+    ("q", "};a=eval;b=c;a(b)//"),
+    ("q", "'];a=alert;a(1)//"),
+    ("q", "a=/ab/.source+/cd/.source"),
+    ("q", "x=''+'ja'+'va'"),
+    ("q", "with(location)with(hash)eval(a)"),
+    ("q", "\" style=-moz-binding:url(//a.test/x.xml#y) a=\""),
+    ("q", "select a from syscat.tabauth"),
+    ("q", "Reflect.apply(f,null,[1])"),
+    ("q", "navigator.serviceWorker.register('//a.test/x.js')"),
+    ("q", "document.body.innerHTML='x'"),
+    ("q", "5\nalert(1);"),
+    ("q", "a\r\nX-Frame-Options:"),
+    ("q", "a\\r\\nSet-Cookie: x=y"),
+    ("q", "a\u{560d}\u{560a}Set-Cookie: x=y"),
+    ("q", "' or true() or ''='"),
+    ("q", "' or //user[name='a']/b or '1'='1"),
+    ("q", "' or boolean(//a) or '1'='1"),
+    ("q", "a)(*"),
+    ("q", "iif(3=4,1,1/0)"),
+    ("q", "1; copy (select 1) to program 'x'"),
+    ("q", ";C=$'id';$C"),
+    ("q", "{if system('x')}{/if}"),
+    ("q", "@php(x())"),
+    ("q", "@{var p = new Thing(1);}"),
+    ("q", "<#assign x=1>"),
+    ("q", "#set($x=$y)"),
+    ("q", "$rt.getRuntime().exec(1)"),
+    ("q", "BAhvOhNBY3RpdmU6OlByb3h5"),
 ];
 
 #[test]
@@ -132,6 +221,8 @@ fn paths_of_pages_pass() {
         "/pub/windows/putty.exe",
         "/docs/windows/system/requirements",
         "/docs/windows/debugging-tools",
+        // A token of base64 with a sign of its own for padding.
+        "/t/0hGyM3bJXcZsIwkQeRtYuIoPaSdFgHjKlZxCvBnM1234567890abcdefghijklmnop~",
     ] {
         let page = Request::get(path).body(()).expect("a request");
         let link = Request::get("/").header("referer", format!("https://a.test{path}"));
@@ -141,9 +232,27 @@ fn paths_of_pages_pass() {
             assert!(!blocked, "{request:?}: {report:?}");
         }
     }
-    for path in ["/windows/system32/cmd.exe", "/c:/windows/system.ini", "/a/windows/win.ini"] {
+    for path in
+        ["/windows/system32/cmd.exe", "/c:/windows/system.ini", "/a/windows/win.ini", "/index.php~"]
+    {
         let request = Request::get(path).body(()).expect("a request");
         assert!(engine().judge(RequestHead::of(&request), b"").0, "{path}");
+    }
+}
+
+/// What platforms serve under a dot has its whole name, or more behind a sign.
+#[test]
+fn hidden_files_have_no_names_of_platforms() {
+    let judge = |path: &str| {
+        let request = Request::get(path).body(()).expect("a request");
+        engine().judge(RequestHead::of(&request), b"").0
+    };
+    for path in ["/.rest/nodes", "/.well-known/x", "/.cdn-cgi/a.js", "/.auth/login", "/quotes/.SPX"]
+    {
+        assert!(!judge(path), "{path}");
+    }
+    for path in ["/.restored", "/.apikeys", "/.authtokens", "/.edgeconfig/x", "/a/.nextcloud"] {
+        assert!(judge(path), "{path}");
     }
 }
 

@@ -94,9 +94,22 @@ fn has_hidden(path: &[u8]) -> bool {
         let Some(name) = segment.strip_prefix(b".") else { return false };
         name.first().is_some_and(u8::is_ascii_alphabetic)
             && name.len() > 2
-            && !SERVED.iter().any(|served| name.starts_with(served))
+            && !SERVED.iter().any(|served| begins_with_word(name, served))
             && !ENDINGS.contains(&name)
+            && !is_symbol(name)
     })
+}
+
+/// Whether a name is the symbol of an index at an exchange, which are written with a dot: `.SPX`.
+fn is_symbol(name: &[u8]) -> bool {
+    name.len() <= 6 && name.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+}
+
+/// Whether a name begins with a word that ends there: `cdn-cgi` with `cdn`, and not `restored` with
+/// `rest`.
+fn begins_with_word(name: &[u8], word: &[u8]) -> bool {
+    let rest = name.strip_prefix(word);
+    rest.is_some_and(|rest| !rest.first().is_some_and(u8::is_ascii_alphanumeric))
 }
 
 /// Whether a query hands over the id of a session. Under names that any program may use, only where

@@ -23,7 +23,7 @@
 //!
 //! `in` names the places it is about (default: all values), `of` whether it is about `values`,
 //! `names` or `both` (the default). `except` names parameters it is not about, `only` those that it
-//! is about alone.
+//! is about alone; a star at the beginning or end of a name stands for anything.
 //!
 //! `quoted` is what a match scores in a document (see `document.rs`), where code is rather quoted
 //! than injected; by default the same as elsewhere. What counts in full there is evidence of a place
@@ -252,13 +252,27 @@ impl Rule {
 
     /// Whether the rule is not about a parameter of this name.
     pub(super) fn excepts(&self, name: &[u8]) -> bool {
-        let is = |names: &[String]| names.iter().any(|n| n.as_bytes().eq_ignore_ascii_case(name));
+        let is = |names: &[String]| names.iter().any(|n| fits(n.as_bytes(), name));
         is(&self.except) || !self.only.is_empty() && !is(&self.only)
     }
 
     /// Whether the rule is about such a value.
     pub(super) fn is_about(&self, place: Place, is_name: bool) -> bool {
         self.places.has(place) && if is_name { self.names } else { self.values }
+    }
+}
+
+/// Whether a name is the one that is meant, with a star for anything at its beginning or end.
+fn fits(meant: &[u8], name: &[u8]) -> bool {
+    let (any_before, meant) = meant.strip_prefix(b"*").map_or((false, meant), |rest| (true, rest));
+    let (any_behind, meant) = meant.strip_suffix(b"*").map_or((false, meant), |rest| (true, rest));
+    let is = |part: Option<&[u8]>| part.is_some_and(|part| part.eq_ignore_ascii_case(meant));
+    let length = meant.len();
+    match (any_before, any_behind) {
+        (false, false) => name.eq_ignore_ascii_case(meant),
+        (false, true) => is(name.get(..length)),
+        (true, false) => is(name.len().checked_sub(length).and_then(|start| name.get(start..))),
+        (true, true) => length == 0 || name.windows(length).any(|part| is(Some(part))),
     }
 }
 
@@ -275,6 +289,24 @@ mod tests {
         let set = RuleSet::built_in().expect("rules");
         assert!(set.rules().len() > 50);
         Matcher::compile(set).expect("expressions");
+    }
+
+    #[test]
+    fn names_fit() {
+        for (meant, name, expected) in [
+            ("path", "PATH", true),
+            ("path", "paths", false),
+            ("*path", "root_path", true),
+            ("*path", "path", true),
+            ("*path", "pat", false),
+            ("path*", "path_x", true),
+            ("path*", "a_path", false),
+            ("*path*", "a[path][b]", true),
+            ("*path*", "a[b]", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(fits(meant.as_bytes(), name.as_bytes()), expected, "{meant} {name}");
+        }
     }
 
     #[test]

@@ -26,6 +26,7 @@ const STARTS: usize = 512;
 /// What a value is as a command line.
 pub(super) fn read(text: &[u8], value: &Value<'_>, kinds: Kinds) -> Signals {
     let mut signals = Signals::default();
+    let text = if value.is_name { without_escape(text) } else { text };
     // Browsers write these with semicolons and slashes of their own.
     let is_agent = value.place == Place::Agent;
     if !is_agent && !value.is_name {
@@ -48,6 +49,14 @@ pub(super) fn read(text: &[u8], value: &Value<'_>, kinds: Kinds) -> Signals {
         at = start(text, place, &lines, is_agent, &mut signals);
     }
     signals
+}
+
+/// The name of a parameter without what is left of an ampersand that pages escaped twice: `amp;id`.
+fn without_escape(mut name: &[u8]) -> &[u8] {
+    while let Some(rest) = name.strip_prefix(b"amp;") {
+        name = rest;
+    }
+    name
 }
 
 /// How the lines of a value look: in a text of many, a line that begins with a command is a
@@ -93,10 +102,13 @@ fn line(text: &[u8], signals: &mut Signals) {
         }
         return;
     }
-    if word.after == After::Separator && is_selector(text) {
+    let known = known(word.name());
+    // No element has the name of what is nothing but a command; a heading may, with a capital.
+    let may_select = known != Some(Known::Command) || text[0].is_ascii_uppercase();
+    if word.after == After::Separator && may_select && is_selector(text) {
         return;
     }
-    let fits = match known(word.name()) {
+    let fits = match known {
         Some(Known::Command) => {
             matches!(word.after, After::Option | After::Path | After::Expansion | After::Separator)
                 || word.after == After::Argument && has_arguments(&text[word.end..])
@@ -372,6 +384,7 @@ mod tests {
                 "v$(which id)",
                 "1;id\\\\",
                 "x.jpg||whoami//",
+                "1;$'id'",
             ],
             &[
                 "red|cat|dog",
@@ -391,6 +404,7 @@ mod tests {
                 "id|title|date",
                 "color:red; top:0; cursor:pointer",
                 "a=1; id=5",
+                "Open Sans:300,700|Open Sans:300|Indie Flower:regular|Lato:100",
                 "$('#id').find('x')",
                 "rock & roll; sort of",
                 "fish & chips | who said that",
@@ -414,6 +428,8 @@ mod tests {
                 "w^ho^ami",
                 "p^ing e.test",
                 "regsvr32 /s x.dll",
+                "uname > a > out.txt",
+                "strace ifconfig",
             ],
             &[
                 "cat food",

@@ -113,6 +113,8 @@ pub(super) fn is_runner(name: &[u8]) -> bool {
             | b"timeout"
             | b"nice"
             | b"setsid"
+            | b"strace"
+            | b"ltrace"
             | b"busybox"
             | b"watch"
             | b"doas"

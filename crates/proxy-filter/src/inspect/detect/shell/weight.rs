@@ -35,7 +35,10 @@ pub(super) fn is_command(text: &[u8], at: usize, word: &Word, known: Known) -> b
         After::End => i32::from(known != Known::Prose || touches),
         After::Argument => argument(word.name(), behind, known),
     };
-    name + follows + stands(text, at) + prefix(before, separator, text) + tail(behind, word.after)
+    name + follows
+        + stands(text, at)
+        + prefix(before, separator, text, known)
+        + tail(behind, word.after)
         >= ENOUGH
 }
 
@@ -55,7 +58,7 @@ fn stands(text: &[u8], at: usize) -> i32 {
 
 /// What stands before the separator: nothing, the end of a string or group, an operand - or a
 /// sentence, or the entries of a list.
-fn prefix(before: &[u8], separator: u8, text: &[u8]) -> i32 {
+fn prefix(before: &[u8], separator: u8, text: &[u8], known: Known) -> i32 {
     let operand = before.trim_ascii_end();
     let is_spaced = operand.len() < before.len();
     if operand.iter().all(|b| matches!(b, b' ' | b'"' | b'\'' | b')')) {
@@ -67,7 +70,7 @@ fn prefix(before: &[u8], separator: u8, text: &[u8]) -> i32 {
     let ends = |bytes: &[u8]| operand.last().is_some_and(|b| bytes.contains(b));
     let is_list = separator == b'|'
         && memchr::memchr_iter(b'|', text).nth(1).is_some()
-        && memchr::memchr(b' ', text).is_none();
+        && (known == Known::Prose || memchr::memchr(b' ', text).is_none());
     if is_list && !ends(b"'\")|&;") {
         return -2;
     }

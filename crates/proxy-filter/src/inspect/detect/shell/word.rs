@@ -62,9 +62,8 @@ impl Word {
 
     /// Whether it lies where programs lie.
     pub(super) fn command_directory(&self) -> bool {
-        let directory = &self.text[..self.base];
-        directory.windows(4).any(|part| part == b"bin/")
-            || directory.windows(8).any(|part| part == b"system32" || part == b"syswow64")
+        let is_one = |part: &[u8]| matches!(part, b"bin" | b"sbin" | b"system32" | b"syswow64");
+        self.text[..self.base].split(|&b| b == b'/').any(is_one)
     }
 }
 
@@ -259,6 +258,8 @@ fn expansion(text: &[u8]) -> Option<usize> {
     match text.get(1)? {
         b'@' | b'*' | b'#' | b'!' | b'-' | b'0'..=b'9' => Some(2),
         b'(' if text.get(2) == Some(&b')') => Some(3),
+        // `$'id'`: a string with escapes.
+        b'\'' | b'"' => Some(1),
         b'{' => {
             let end = text.iter().take(24).position(|&b| b == b'}')?;
             (!text[2..end].starts_with(b"IFS")).then_some(end + 1)
