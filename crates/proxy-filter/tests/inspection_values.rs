@@ -91,6 +91,16 @@ const ORDINARY: &[(&str, &str)] = &[
     ("q", "new Worker() or SharedWorker"),
     ("q", "the x-frame-options: header\nand others"),
     ("q", "copy to program files"),
+    ("q", "how to copy files to program files"),
+    ("q", "'a' + 'b' + 'c' is 'abc'"),
+    ("q", "when is new Worker('x.js') slow"),
+    ("q", "{std::move(x)} in C++"),
+    ("q", "{Foo::bar"),
+    ("url", "https://a.test?@user"),
+    ("url", "https://a.test#@home"),
+    ("q", "Plan\nExpect: rain"),
+    ("q", "Film\nTrailer: https://a.test/"),
+    ("css", "/etc/site.css"),
     ("q", "true() or false() in a formula"),
     ("q", "if (1) { a }"),
 ];
@@ -150,6 +160,11 @@ const ATTACKS: &[(&str, &str)] = &[
     ("q", ".\\/\\.\\.\\/\\.\\.\\/x"),
     ("page", "index.php.old"),
     ("page", "inc/db.inc~"),
+    ("page", "save.py~"),
+    ("page", "default.aspx~"),
+    ("q", "x' and not(/a) or '"),
+    ("url", "http://a.test#@b:80/"),
+    ("q", "1\r\nExpect: 100-continue"),
     ("include_path", "http://a.test/x.txt"),
     ("conf[path]", "http://a.test/x.php?"),
     ("url", "http://10.0.0.1:6379/"),
@@ -232,9 +247,14 @@ fn paths_of_pages_pass() {
             assert!(!blocked, "{request:?}: {report:?}");
         }
     }
-    for path in
-        ["/windows/system32/cmd.exe", "/c:/windows/system.ini", "/a/windows/win.ini", "/index.php~"]
-    {
+    let long = format!("/{}.php~", "a".repeat(70));
+    for path in [
+        "/windows/system32/cmd.exe",
+        "/c:/windows/system.ini",
+        "/a/windows/win.ini",
+        "/index.php~",
+        &long,
+    ] {
         let request = Request::get(path).body(()).expect("a request");
         assert!(engine().judge(RequestHead::of(&request), b"").0, "{path}");
     }
@@ -251,7 +271,16 @@ fn hidden_files_have_no_names_of_platforms() {
     {
         assert!(!judge(path), "{path}");
     }
-    for path in ["/.restored", "/.apikeys", "/.authtokens", "/.edgeconfig/x", "/a/.nextcloud"] {
+    for path in [
+        "/.CREDS",
+        "/.TOKEN/x",
+        "/a/.TOKEN/x",
+        "/.restored",
+        "/.apikeys",
+        "/.authtokens",
+        "/.edgeconfig/x",
+        "/a/.nextcloud",
+    ] {
         assert!(judge(path), "{path}");
     }
 }

@@ -90,17 +90,18 @@ fn has_hidden(path: &[u8]) -> bool {
     ];
     const ENDINGS: [&[u8]; 10] =
         [b"json", b"xml", b"html", b"rss", b"js", b"css", b"mobile", b"compact", b"ics", b"vite"];
-    path.split(|&b| b == b'/').skip(1).take(2).any(|segment| {
+    let last = path.rsplit(|&b| b == b'/').next();
+    path.split(|&b| b == b'/').skip(1).take(2).enumerate().any(|(depth, segment)| {
         let Some(name) = segment.strip_prefix(b".") else { return false };
         name.first().is_some_and(u8::is_ascii_alphabetic)
             && name.len() > 2
             && !SERVED.iter().any(|served| begins_with_word(name, served))
             && !ENDINGS.contains(&name)
-            && !is_symbol(name)
+            && !(depth > 0 && last == Some(segment) && is_symbol(name))
     })
 }
 
-/// Whether a name is the symbol of an index at an exchange, which are written with a dot: `.SPX`.
+/// Whether a name is the symbol of an index at an exchange, which pages of quotes end with: `.SPX`.
 fn is_symbol(name: &[u8]) -> bool {
     name.len() <= 6 && name.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }

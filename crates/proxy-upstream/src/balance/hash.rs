@@ -85,7 +85,9 @@ fn in_order(candidates: &Candidates<'_>, key: u64, most: f64) -> Option<usize> {
     for position in open(candidates) {
         // The higher, the better; an endpoint of twice the weight wins twice as many keys.
         let uniform = uniform(key, candidates.identity(position));
-        let score = -candidates.weight(position) / uniform.ln();
+        let weight = candidates.weight(position);
+        // Who has no weight comes after all that have.
+        let score = if weight > 0.0 { -weight / uniform.ln() } else { uniform - 1.0 };
         raise(&mut best, score, position);
         if has_room(candidates, position, most) {
             raise(&mut best_with_room, score, position);
@@ -134,6 +136,15 @@ mod tests {
         for (position, ideal) in [0.25, 0.25, 0.5].into_iter().enumerate() {
             let found = share(&homes, position);
             assert!((found / ideal - 1.0).abs() < 0.05, "{position}: {found}");
+        }
+    }
+
+    #[test]
+    fn keys_spread_where_nobody_has_a_weight() {
+        let homes = homes(&Made::of(&[0, 0, 0]));
+        for position in 0..3 {
+            let found = share(&homes, position);
+            assert!((found * 3.0 - 1.0).abs() < 0.05, "{position}: {found}");
         }
     }
 
