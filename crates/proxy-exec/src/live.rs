@@ -201,6 +201,8 @@ where
             {
                 match read {
                     Ok(data) if !data.is_empty() => {
+                        // Whoever writes runs, though the warden died before it could say so.
+                        self.times.started = true;
                         if let Some(after) = &mut self.times.exited {
                             after.owed = after.owed.saturating_sub(data.len() as u64);
                         }

@@ -20,7 +20,7 @@ async fn nothing_is_left_of_many_aborted_runs() {
     let program = ExecService::new(config, &runner).unwrap();
     let warm = get(&program, "/").await;
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-    let warden = warden_of(&mark);
+    let warden = warden_of(&mark).await;
     drop(warm);
     until("the first is over", || runner.spawner().running() == 0).await;
     let before = open();

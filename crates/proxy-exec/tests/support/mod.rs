@@ -161,14 +161,21 @@ pub fn children_of(parent: i32) -> Vec<i32> {
         .collect()
 }
 
-/// The warden of a run, by the word of its processes.
-pub fn warden_of(mark: &str) -> i32 {
+/// The warden of a run, by the word of its processes. Waits for it: a process that is just becoming
+/// another program has neither command line nor environment for a moment.
+pub async fn warden_of(mark: &str) -> i32 {
     let is_warden = |pid: &i32| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&line).contains("proxy-exec-serve")
     };
-    let parents = processes(mark).into_iter().filter_map(|pid| stat(pid, 1)?.parse().ok());
-    parents.into_iter().find(is_warden).expect("a warden")
+    let mut found = None;
+    until("a warden", || {
+        let parents = processes(mark).into_iter().filter_map(|pid| stat(pid, 1)?.parse().ok());
+        found = parents.into_iter().find(is_warden);
+        found.is_some()
+    })
+    .await;
+    found.expect("what was waited for")
 }
 
 /// Sends a signal.
