@@ -25,6 +25,10 @@ use proxy_upstream::retry::{RetryConfig, RetryLayer, Tried};
 use tower_layer::Layer;
 use tower_service::Service;
 
+/// The one of proxyd: a request with retries has two allocations more.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Requests of one turn, and turns of each case.
 const TURN: usize = 1_000;
 const TURNS: usize = if cfg!(debug_assertions) { 1 } else { 1_000 };

@@ -29,15 +29,16 @@ mod permit;
 mod queue;
 mod report;
 mod succession;
+mod watchers;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use metrics::Recorder;
 use proxy_core::Clock;
-use tokio::sync::futures::OwnedNotified;
 
 use crate::balance::{Balancer, Candidates, HashKey, Random};
 use crate::priority::Priority;
@@ -54,6 +55,7 @@ pub use report::{EndpointReport, EndpointState};
 
 pub(crate) use meters::Overflow;
 pub(crate) use queue::{Call, Waiting};
+pub(crate) use watchers::Watcher;
 
 /// The least share of its weight that an endpoint has while it warms up.
 const LEAST_WARMTH: f64 = 0.1;
@@ -358,9 +360,15 @@ impl Cluster {
         &self.random
     }
 
-    /// Ends when an active check finds the endpoint down.
-    pub(crate) fn down(&self, index: usize) -> OwnedNotified {
-        Arc::clone(&self.members[index].down).notified_owned()
+    /// Whether an active check found the endpoint down since the last look; the first look is the
+    /// beginning. With the next time the task is woken.
+    pub(crate) fn watch(&self, index: usize, own: &mut Option<Watcher>, task: &Waker) -> bool {
+        self.members[index].watchers.look(own, task)
+    }
+
+    /// Nobody looks any more.
+    pub(crate) fn unwatch(&self, index: usize, watcher: &Watcher) {
+        self.members[index].watchers.leave(watcher);
     }
 
     /// Whether active checks may find an endpoint down.

@@ -89,7 +89,7 @@ impl Cluster {
                 self.refresh(now);
                 if is_silent(&reason) {
                     // Who still waits for its answer need not.
-                    member.down.notify_waiters();
+                    member.watchers.tell();
                 }
             }
             Some(_) => {

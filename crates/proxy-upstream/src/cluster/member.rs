@@ -4,12 +4,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
-
 use super::LEAST_WARMTH;
 use super::adaptive::{Adaptive, AdaptiveConfig};
 use super::latency::Latency;
 use super::outlier::{Failure, Window};
+use super::watchers::Watchers;
 use crate::balance::hash_of;
 
 /// An endpoint, as a cluster knows it.
@@ -56,8 +55,8 @@ pub(super) struct Member {
     pub(super) warm_since: AtomicU64,
     /// Its own limit of requests at a time, where that follows from its latency.
     pub(super) adaptive: Option<Adaptive>,
-    /// Tells those who wait for an answer that no check is answered any more.
-    pub(super) down: Arc<Notify>,
+    /// Those who wait for an answer; they are told when no check is answered any more.
+    pub(super) watchers: Watchers,
     condition: Mutex<Condition>,
 }
 
@@ -92,7 +91,7 @@ impl Member {
             consecutive: AtomicU32::new(0),
             window: Window::default(),
             warm_since: AtomicU64::new(0),
-            down: Arc::default(),
+            watchers: Watchers::default(),
             condition: Mutex::new(Condition {
                 check: CheckState::Unknown,
                 check_reason: None,

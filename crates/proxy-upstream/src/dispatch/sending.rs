@@ -2,17 +2,16 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use http::header::SET_COOKIE;
 use http::{HeaderValue, Response};
 use pin_project_lite::pin_project;
 use proxy_core::{Body, ErrorKind, Exchange, ProxyError};
-use tokio::sync::futures::OwnedNotified;
 
 use super::{Lasting, body, sticky};
-use crate::cluster::{Outcome, Permit};
+use crate::cluster::{Outcome, Permit, Watcher};
 use crate::retry::Tried;
 
 pin_project! {
@@ -20,9 +19,6 @@ pin_project! {
     pub(super) struct Sending<F> {
         #[pin]
         attempt: F,
-        // Whoever is found down while it is waited for.
-        #[pin]
-        down: Option<OwnedNotified>,
         held: Held,
         cookie: Option<HeaderValue>,
     }
@@ -30,7 +26,7 @@ pin_project! {
 
 impl<F> Sending<F> {
     pub(super) const fn new(attempt: F, held: Held, cookie: Option<HeaderValue>) -> Self {
-        Self { attempt, down: None, held, cookie }
+        Self { attempt, held, cookie }
     }
 }
 
@@ -39,6 +35,8 @@ pub(super) struct Held {
     permit: Option<Permit>,
     /// What is known of the other attempts.
     tried: Option<Tried>,
+    /// With the endpoint of the permit, while it is waited for.
+    watcher: Option<Watcher>,
     exchange: Option<Exchange>,
     /// Since when the endpoint has, or could have, all of the request.
     whole_since: Option<Instant>,
@@ -48,7 +46,7 @@ impl Held {
     pub(super) fn new(permit: Permit, tried: Option<Tried>, exchange: Option<Exchange>) -> Self {
         // What is here need not be waited for.
         let whole_since = permit.is_measured().then(|| permit.started());
-        Self { permit: Some(permit), tried, exchange, whole_since }
+        Self { permit: Some(permit), tried, watcher: None, exchange, whole_since }
     }
 
     /// Looks whether the client has sent all of its content.
@@ -63,28 +61,29 @@ impl Held {
     }
 
     /// Tells whoever has the request when its endpoint is found down: perhaps it goes elsewhere.
-    fn watch(&self, cx: &mut Context<'_>, mut down: Pin<&mut Option<OwnedNotified>>) {
+    fn watch(&mut self, task: &Waker) {
         let (Some(permit), Some(tried)) = (&self.permit, &self.tried) else { return };
         if !tried.may_move() || !permit.cluster().is_checked() {
             return;
         }
-        loop {
-            if down.is_none() {
-                down.set(Some(permit.cluster().down(permit.index())));
-            }
-            if down.as_mut().as_pin_mut().is_none_or(|down| down.poll(cx).is_pending()) {
-                return;
-            }
+        if permit.cluster().watch(permit.index(), &mut self.watcher, task) {
             tried.found_down(permit);
-            // From now on it waits for the next time.
-            down.set(None);
         }
+    }
+
+    /// The place, with which it is not waited for any more.
+    fn take(&mut self) -> Option<Permit> {
+        let permit = self.permit.take()?;
+        if let Some(watcher) = self.watcher.take() {
+            permit.cluster().unwatch(permit.index(), &watcher);
+        }
+        Some(permit)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let Some(permit) = &self.permit else { return };
+        let Some(permit) = &self.take() else { return };
         if let Some(tried) = &self.tried
             && let Some(after) = tried.given_up_after()
         {
@@ -117,10 +116,10 @@ where
         let mut polled = this.attempt.poll(cx);
         let Poll::Ready(result) = &mut polled else {
             this.held.look();
-            this.held.watch(cx, this.down);
+            this.held.watch(cx.waker());
             return Poll::Pending;
         };
-        let Some(permit) = this.held.permit.take() else { return polled };
+        let Some(permit) = this.held.take() else { return polled };
         match result {
             Ok(response) => permit.answered(response.status()),
             Err(error) => permit.report(Outcome::of_error(error)),
