@@ -10,6 +10,9 @@ use super::number::{Decimal, Exact, is_whole, is_written_whole};
 /// Which of the compiled schemas.
 pub(super) type NodeId = u32;
 
+/// The names of members.
+pub(super) type Names = Box<[Box<str>]>;
+
 /// A compiled schema.
 #[derive(Debug)]
 pub(super) enum Node {
@@ -72,7 +75,7 @@ pub(super) enum Check {
         evaluates: bool,
     },
     MemberCount(Count),
-    Required(Box<[Box<str>]>),
+    Required(Names),
     Members {
         named: HashMap<Box<str>, NodeId>,
         like: Box<[(Regex, NodeId)]>,
@@ -80,7 +83,7 @@ pub(super) enum Check {
     },
     MemberNames(NodeId),
     /// Who has the first must have all others.
-    DependentRequired(Box<[(Box<str>, Box<[Box<str>]>)]>),
+    DependentRequired(Box<[(Box<str>, Names)]>),
     DependentSchemas(Box<[(Box<str>, NodeId)]>),
     AllOf(Box<[NodeId]>),
     AnyOf(Box<[NodeId]>),

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
-use super::check::{Bound, Check, Checks, Count, Node, NodeId, Types};
+use super::check::{Bound, Check, Checks, Count, Names, Node, NodeId, Types};
 use super::draft::Draft;
 use super::number::{Decimal, Exact, exact, is_whole};
 use super::places::{Place, Places};
@@ -381,7 +381,7 @@ fn flag(keywords: &Keywords<'_>, keyword: &str) -> Result<bool, String> {
     keywords.get(keyword).map_or(Ok(false), |flag| flag.as_bool().ok_or_else(wrong))
 }
 
-fn names(list: &Value) -> Option<Box<[Box<str>]>> {
+fn names(list: &Value) -> Option<Names> {
     list.as_array()?.iter().map(|name| name.as_str().map(Into::into)).collect()
 }
 
