@@ -1,7 +1,5 @@
 //! What a schema asks, ready to be asked.
 
-use std::collections::{HashMap, HashSet};
-
 use regex::Regex;
 use serde_json::Value;
 
@@ -52,8 +50,9 @@ pub(super) struct Bound {
 pub(super) enum Check {
     Type(Types),
     Const(Value),
+    /// Texts in order.
     Enum {
-        texts: HashSet<Box<str>>,
+        texts: Names,
         others: Box<[Value]>,
     },
     Bound(Bound),
@@ -76,8 +75,9 @@ pub(super) enum Check {
     },
     MemberCount(Count),
     Required(Names),
+    /// Those with a name in order, then whose name is like this, and what is neither.
     Members {
-        named: HashMap<Box<str>, NodeId>,
+        named: Box<[(Box<str>, NodeId)]>,
         like: Box<[(Regex, NodeId)]>,
         rest: Option<NodeId>,
     },

@@ -1,6 +1,6 @@
 //! From a document to schemas that can be asked (JSON Schema Core and Validation).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
@@ -164,8 +164,10 @@ impl<'s> Compiler<'s> {
             let like =
                 like.map(|(pattern, node)| Ok((expression(pattern, "patternProperties")?, node)));
             let named = named.unwrap_or_default().into_iter();
+            let mut named: Vec<_> = named.map(|(name, node)| (name.into(), node)).collect();
+            named.sort_unstable();
             checks.push(Check::Members {
-                named: named.map(|(name, node)| (name.into(), node)).collect(),
+                named: named.into(),
                 like: like.collect::<Result<_, String>>()?,
                 rest,
             });
@@ -305,9 +307,11 @@ fn of_any(draft: Draft, keywords: &Keywords<'_>, checks: &mut Vec<Check>) -> Res
     }
     if let Some(values) = keywords.get("enum") {
         let values = values.as_array().ok_or("/enum: expected a list of values")?;
-        let texts = values.iter().filter_map(Value::as_str).map(Into::into).collect::<HashSet<_>>();
+        let mut texts: Vec<Box<str>> =
+            values.iter().filter_map(Value::as_str).map(Into::into).collect();
+        texts.sort_unstable();
         let others = values.iter().filter(|value| !value.is_string()).cloned().collect();
-        checks.push(Check::Enum { texts, others });
+        checks.push(Check::Enum { texts: texts.into(), others });
     }
     Ok(())
 }

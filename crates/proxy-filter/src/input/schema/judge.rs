@@ -94,7 +94,9 @@ impl Judge<'_> {
         match (check, value) {
             (Check::Type(types), _) => types.has(value),
             (Check::Const(constant), _) => equal(constant, value),
-            (Check::Enum { texts, .. }, Value::String(text)) => texts.contains(&**text),
+            (Check::Enum { texts, .. }, Value::String(text)) => {
+                texts.binary_search_by(|own| (**own).cmp(text)).is_ok()
+            }
             (Check::Enum { others, .. }, _) => {
                 self.spend(others.len()) && others.iter().any(|other| equal(other, value))
             }
@@ -248,9 +250,9 @@ impl Judge<'_> {
         let Check::Members { named, like, rest } = check else { return true };
         members.iter().all(|(name, value)| {
             let mut known = false;
-            if let Some(one) = named.get(&**name) {
+            if let Ok(at) = named.binary_search_by(|(own, _)| (**own).cmp(name)) {
                 known = true;
-                if !self.holds(*one, value, None) {
+                if !self.holds(named[at].1, value, None) {
                     return false;
                 }
             }
