@@ -35,8 +35,7 @@ pub trait ContentSchema: fmt::Debug + Send + Sync + 'static {
 /// error. References lead within the schema only: nothing is fetched. `format` and the keywords of
 /// `content` are annotations, as is whatever no draft names.
 ///
-/// The work for a document is bounded, whatever the schema: alternatives that refer to their own
-/// whole take time exponential in the depth of a document. One that takes more than a million
+/// The work for a document is bounded, whatever the schema. One that takes more than a million
 /// steps and 16 a byte is not accepted, nor one that needs more than 1,024 schemas within one
 /// another. A step is one value before one schema, a member or an item compared, or 64 bytes of a
 /// text before an expression.

@@ -1,6 +1,7 @@
 //! A value before a compiled schema.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
@@ -18,10 +19,22 @@ const DEPTH: u32 = 1_024;
 /// Bytes of a text before an expression that are one step.
 const BYTES_PER_STEP: usize = 64;
 
+/// After so many steps what references found is remembered, for so many of them.
+const REMEMBERS_AFTER: usize = 10_000;
+const REMEMBERED: usize = 100_000;
+
 /// Whether the schema accepts a value that was written in so many bytes.
 pub(super) fn accepts(schema: &Compiled, value: &Value, bytes: usize) -> bool {
     let steps = STEPS.saturating_add(bytes.saturating_mul(STEPS_PER_BYTE));
-    let mut judge = Judge { schema, steps, depth: 0, exhausted: false, scope: Vec::new() };
+    let mut judge = Judge {
+        schema,
+        steps,
+        remembers_below: steps - REMEMBERS_AFTER,
+        known: HashMap::new(),
+        depth: 0,
+        exhausted: false,
+        scope: Vec::new(),
+    };
     // What was given up says nothing: `not` turns it around.
     judge.holds(schema.root, value, None) && !judge.exhausted
 }
@@ -30,6 +43,9 @@ struct Judge<'s> {
     schema: &'s Compiled,
     /// How many are left.
     steps: usize,
+    remembers_below: usize,
+    /// Whether a schema accepts a value, by address: neither moves meanwhile.
+    known: HashMap<(NodeId, *const Value), bool>,
     depth: u32,
     exhausted: bool,
     /// The resources on the way to here, the outermost first.
@@ -165,7 +181,10 @@ impl Judge<'_> {
                 };
                 branch.is_none_or(|branch| self.holds(branch, value, seen))
             }
-            (Check::Ref(to), _) => self.holds(*to, value, seen),
+            (Check::Ref(to), _) => match seen {
+                None => self.referred(*to, value),
+                seen => self.holds(*to, value, seen),
+            },
             (Check::DynamicRef { anchor, own }, _) => {
                 let outermost = |at: &u32| self.schema.dynamic.get(&(*at, *anchor)).copied();
                 let to = self.scope.iter().find_map(outermost).unwrap_or(*own);
@@ -174,6 +193,25 @@ impl Judge<'_> {
             // It speaks of another type.
             _ => true,
         }
+    }
+
+    /// Alternatives that refer to the whole they are in, as those of trees do, ask the same of the
+    /// same value twice as often with each level.
+    fn referred(&mut self, to: NodeId, value: &Value) -> bool {
+        let small = !value.is_array() && !value.is_object();
+        // Where references are dynamic the answer depends on the way.
+        if small || self.steps > self.remembers_below || !self.schema.dynamic.is_empty() {
+            return self.holds(to, value, None);
+        }
+        let key = (to, std::ptr::from_ref(value));
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        let holds = self.holds(to, value, None);
+        if !self.exhausted && self.known.len() < REMEMBERED {
+            self.known.insert(key, holds);
+        }
+        holds
     }
 
     fn any<'v>(&mut self, all: &[NodeId], value: &'v Value, seen: Option<&mut Seen<'v>>) -> bool {

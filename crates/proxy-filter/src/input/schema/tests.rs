@@ -64,19 +64,36 @@ fn what_is_no_schema_is_said_with_its_place() {
     }
 }
 
-/// Each level asks both branches for all below it: 2^100 steps without a bound.
+/// Each level asks both branches for all below it: 2^100 steps, if the same is asked twice.
+#[test]
+fn alternatives_that_refer_to_their_whole_are_judged_in_time() {
+    let branch = r##"{"type": "array", "items": {"$ref": "#"}, "minItems": 1}"##;
+    let deep = |end: &str| format!("{}{end}{}", "[".repeat(100), "]".repeat(100));
+    for (keyword, one, two) in [("anyOf", true, false), ("oneOf", false, false)] {
+        let schema = compiled(&format!(r#"{{"{keyword}": [{branch}, {branch}, {{"const": 1}}]}}"#));
+        assert_eq!(schema.accepts(deep("1").as_bytes()), Some(one), "{keyword}");
+        assert_eq!(schema.accepts(deep("2").as_bytes()), Some(two), "{keyword}");
+    }
+    let branch = r##"{"type": "array", "items": {"$ref": "#/not"}, "minItems": 1}"##;
+    let schema =
+        compiled(&format!(r#"{{"not": {{"anyOf": [{branch}, {branch}, {{"const": 1}}]}}}}"#));
+    assert_eq!(schema.accepts(deep("2").as_bytes()), Some(true));
+}
+
+/// What a dynamic reference leads to depends on the way, so nothing is remembered.
 #[test]
 fn alternatives_that_explode_are_given_up() {
-    for (keyword, not) in [("oneOf", false), ("anyOf", false), ("oneOf", true)] {
-        let branch = r##"{"type": "array", "items": {"$ref": "#/$defs/tree"}, "maxItems": 2, "minItems": 1}"##;
-        let tree = format!(r#"{{"{keyword}": [{branch}, {branch}, {{"const": 1}}]}}"#);
-        let root = match not {
-            true => r##"{"$ref": "#/$defs/tree"}"##.to_owned(),
-            false => r##"{"not": {"$ref": "#/$defs/tree"}}"##.to_owned(),
-        };
-        let schema = compiled(&format!(r#"{{"allOf": [{root}], "$defs": {{"tree": {tree}}}}}"#));
-        let deep = format!("{}2{}", "[".repeat(100), "]".repeat(100));
-        assert_eq!(schema.accepts(deep.as_bytes()), Some(false), "{keyword} {not}");
+    let branch = r##"{"type": "array", "items": {"$dynamicRef": "#tree"}, "minItems": 1}"##;
+    let tree =
+        format!(r#"{{"$dynamicAnchor": "tree", "anyOf": [{branch}, {branch}, {{"const": 1}}]}}"#);
+    let deep = format!("{}2{}", "[".repeat(100), "]".repeat(100));
+    for schema in [tree.clone(), format!(r#"{{"not": {tree}}}"#)] {
+        assert_eq!(compiled(&schema).accepts(deep.as_bytes()), Some(false), "{schema}");
+        assert_eq!(
+            compiled(&schema).accepts(b"[[2]]"),
+            Some(schema.starts_with(r#"{"not"#)),
+            "{schema}"
+        );
     }
 }
 
