@@ -22,12 +22,13 @@ pub(super) fn equal(one: &Value, other: &Value) -> bool {
 }
 
 /// Whether no two of these are equal. By hashes with a secret key: nobody can choose items that
-/// have to be compared with each other.
-pub(super) fn all_differ(items: &[Value]) -> bool {
+/// have to be compared with each other. `looks` is told of every value that was looked at, with the
+/// bytes of its text.
+pub(super) fn all_differ(items: &[Value], looks: &mut dyn FnMut(usize)) -> bool {
     let key = RandomState::new();
     let mut met: HashMap<u64, Vec<&Value>> = HashMap::with_capacity(items.len());
     items.iter().all(|item| {
-        let alike = met.entry(hash(item, &key)).or_default();
+        let alike = met.entry(hash(item, &key, looks)).or_default();
         let first = alike.iter().all(|other| !equal(item, other));
         alike.push(item);
         first
@@ -35,7 +36,8 @@ pub(super) fn all_differ(items: &[Value]) -> bool {
 }
 
 /// The same for values that are equal.
-fn hash(value: &Value, key: &RandomState) -> u64 {
+fn hash(value: &Value, key: &RandomState, looks: &mut dyn FnMut(usize)) -> u64 {
+    looks(value.as_str().map_or(0, str::len));
     let mut hasher = key.build_hasher();
     match value {
         Value::Null => 0u8.hash(&mut hasher),
@@ -47,12 +49,13 @@ fn hash(value: &Value, key: &RandomState) -> u64 {
         Value::String(text) => (4u8, text).hash(&mut hasher),
         Value::Array(items) => {
             (5u8, items.len()).hash(&mut hasher);
-            items.iter().for_each(|item| hash(item, key).hash(&mut hasher));
+            items.iter().for_each(|item| hash(item, key, looks).hash(&mut hasher));
         }
         Value::Object(members) => {
             // Members have no order.
-            let of = |(name, value): (&String, _)| key.hash_one((name, hash(value, key)));
-            (6u8, members.iter().map(of).fold(0u64, u64::wrapping_add)).hash(&mut hasher);
+            let mut of =
+                |(name, value): (&String, _)| key.hash_one((name, hash(value, key, looks)));
+            (6u8, members.iter().map(&mut of).fold(0u64, u64::wrapping_add)).hash(&mut hasher);
         }
     }
     hasher.finish()

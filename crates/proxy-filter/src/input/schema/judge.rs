@@ -124,15 +124,15 @@ impl Judge<'_> {
                 Decimal::of(number).is_multiple_of(*unit)
             }
 
-            (Check::Length(count), Value::String(text)) => count.of_characters(text),
+            (Check::Length(count), Value::String(text)) => {
+                self.spend(text.len() / BYTES_PER_STEP) && count.of_characters(text)
+            }
             (Check::Pattern(pattern), Value::String(text)) => {
                 self.spend(text.len() / BYTES_PER_STEP) && pattern.is_match(text)
             }
 
             (Check::ItemCount(count), Value::Array(items)) => count.has(items.len()),
-            (Check::UniqueItems, Value::Array(items)) => {
-                self.spend(items.len()) && all_differ(items)
-            }
+            (Check::UniqueItems, Value::Array(items)) => self.all_differ(items),
             (Check::Items { first, rest }, Value::Array(items)) => {
                 self.items(first, *rest, items, seen)
             }
@@ -193,6 +193,15 @@ impl Judge<'_> {
             // It speaks of another type.
             _ => true,
         }
+    }
+
+    fn all_differ(&mut self, items: &[Value]) -> bool {
+        let (mut values, mut bytes) = (0, 0);
+        let differ = all_differ(items, &mut |text| {
+            values += 1;
+            bytes += text;
+        });
+        self.spend(values + bytes / BYTES_PER_STEP) && differ
     }
 
     /// Alternatives that refer to the whole they are in, as those of trees do, ask the same of the
@@ -286,6 +295,9 @@ impl Judge<'_> {
         mut seen: Option<&mut Seen<'v>>,
     ) -> bool {
         let Check::Members { named, like, rest } = check else { return true };
+        if !self.spend(members.len()) {
+            return false;
+        }
         members.iter().all(|(name, value)| {
             let mut known = false;
             if let Ok(at) = named.binary_search_by(|(own, _)| (**own).cmp(name)) {
