@@ -159,21 +159,19 @@ where
             && let Poll::Ready(event) = self.running.poll_event(cx)
         {
             match event {
-                Event::Started => {
-                    self.times.started = true;
-                    self.times.moved = self.times.clock.now();
-                }
+                Event::Started => self.times.start(),
                 Event::Failed(error) => {
                     self.failure = Some(error);
                     return Poll::Ready(Why::NotStarted);
                 }
                 Event::Lost => {
-                    let started = std::mem::replace(&mut self.times.started, true);
-                    self.failure = (!started).then_some(ExecError::Exhausted);
-                    return Poll::Ready(if started { Why::Lost } else { Why::NotStarted });
+                    // Whoever has written has run, though the warden died before it could say so.
+                    let has_run = self.times.started || self.in_pipes() > 0;
+                    self.failure = (!has_run).then_some(ExecError::Exhausted);
+                    return Poll::Ready(if has_run { Why::Lost } else { Why::NotStarted });
                 }
                 Event::Exited { exit, .. } => {
-                    self.times.started = true;
+                    self.times.start();
                     let until = later(self.times.clock.now(), self.config.timeouts.kill_after);
                     let owed = self.in_pipes();
                     self.times.exited = Some(AfterExit { until, owed, is_over: false });
@@ -201,8 +199,7 @@ where
             {
                 match read {
                     Ok(data) if !data.is_empty() => {
-                        // Whoever writes runs, though the warden died before it could say so.
-                        self.times.started = true;
+                        self.times.start();
                         if let Some(after) = &mut self.times.exited {
                             after.owed = after.owed.saturating_sub(data.len() as u64);
                         }
@@ -292,3 +289,6 @@ impl<B> std::fmt::Debug for Live<B> {
         f.debug_struct("Live").field("program", &self.config.name).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

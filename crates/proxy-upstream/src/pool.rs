@@ -119,6 +119,12 @@ impl Pool {
         self.shared.open.load(Ordering::Relaxed)
     }
 
+    /// Whether it has a connection, or somebody besides the caller who may be about to open one:
+    /// forgotten then, its connection would be lost to those who come after, and to the limits.
+    fn is_in_use(&self) -> bool {
+        self.open() > 0 || Arc::strong_count(&self.shared) > 1
+    }
+
     /// A place for a new connection; `None` where there are too many.
     pub(crate) fn place(&self) -> Option<Place> {
         let max = self.shared.config.max_connections;

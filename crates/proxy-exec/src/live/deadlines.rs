@@ -35,6 +35,15 @@ pub(super) struct AfterExit {
     pub(super) is_over: bool,
 }
 
+impl Times {
+    /// The program runs: its time for the first byte begins.
+    pub(super) fn start(&mut self) {
+        if !std::mem::replace(&mut self.started, true) {
+            self.moved = self.clock.now();
+        }
+    }
+}
+
 impl<B> Live<B>
 where
     B: Body<Data = Bytes>,

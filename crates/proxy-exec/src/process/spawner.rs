@@ -171,6 +171,16 @@ impl Running {
     }
 }
 
+#[cfg(test)]
+impl Running {
+    /// One behind which nothing runs, and what tells of it.
+    pub(crate) fn simulated() -> (tokio::sync::mpsc::UnboundedSender<Event>, Self) {
+        let link = Arc::new(Link::open(&"/bin/true".into()).expect("a link"));
+        let (events, heard) = unbounded_channel();
+        (events, Self { run: 0, link, events: heard, grace: Duration::ZERO, over: false })
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         self.end();

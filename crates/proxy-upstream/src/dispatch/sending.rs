@@ -66,6 +66,11 @@ impl Held {
         if !tried.may_move() || !permit.cluster().is_checked() {
             return;
         }
+        // One of a pair only takes its place: should it be left alone, it hears then of what befell
+        // its endpoint meanwhile.
+        if tried.is_paired() && self.watcher.is_some() {
+            return;
+        }
         if permit.cluster().watch(permit.index(), &mut self.watcher, task) {
             tried.found_down(permit);
         }

@@ -214,3 +214,18 @@ async fn who_is_found_down_before_the_second_fails_is_moved_then() {
     assert_eq!(scene.asked(), [0, 1], "there still is another");
     assert_eq!(answer.await.unwrap(), "2");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_second_whose_endpoint_was_found_down_is_moved_when_the_first_fails() {
+    let scene = Scene::new(3, HedgeConfig::default());
+    scene.cluster.set_checked();
+    scene.learn().await;
+    scene.take(LATE_FAILURE, 100_000);
+    let answer = scene.retry(RetryConfig::default());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(scene.asked(), [0, 1]);
+    scene.cluster.checked(1, Err("connection_refused".into()), 1, 1);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(scene.asked(), [0, 1], "there still is another");
+    assert_eq!(answer.await.unwrap(), "2");
+}

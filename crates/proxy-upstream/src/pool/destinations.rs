@@ -19,8 +19,8 @@ struct Shared {
 }
 
 impl Destinations {
-    /// At most `max` destinations have a pool; where that is reached, those without a connection
-    /// are forgotten, and then the others are served without reuse.
+    /// At most `max` destinations have a pool; where that is reached, those that nobody uses are
+    /// forgotten, and then the others are served without reuse.
     pub fn new(config: PoolConfig, max: usize) -> Self {
         Self { shared: Arc::new(Shared { config, max, pools: Mutex::default() }) }
     }
@@ -33,7 +33,7 @@ impl Destinations {
         }
         let pool = Pool::new(self.shared.config);
         if pools.len() >= self.shared.max {
-            pools.retain(|_, pool| pool.open() > 0);
+            pools.retain(|_, pool| pool.is_in_use());
         }
         if pools.len() < self.shared.max {
             pools.insert(destination.into(), pool.clone());
@@ -41,12 +41,12 @@ impl Destinations {
         pool
     }
 
-    /// Closes what has been idle for too long and forgets destinations without a connection.
+    /// Closes what has been idle for too long and forgets destinations that nobody uses.
     pub fn sweep(&self) {
         let mut pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools.retain(|_, pool| {
             pool.sweep();
-            pool.open() > 0
+            pool.is_in_use()
         });
         if pools.is_empty() {
             pools.shrink_to_fit();
@@ -63,5 +63,26 @@ impl Destinations {
     pub fn idle(&self) -> usize {
         let pools = self.shared.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools.values().map(Pool::idle).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_about_to_connect_shares_with_those_who_come_after_a_sweep() {
+        let destinations =
+            Destinations::new(PoolConfig { max_connections: 1, ..Default::default() }, 1);
+        let first = destinations.pool("a.test:80");
+        destinations.sweep();
+        // Neither does want of room forget it.
+        let other = destinations.pool("b.test:80");
+        let place = first.place().expect("the first");
+        assert!(destinations.pool("a.test:80").place().is_none(), "the limit holds for both");
+        assert!(other.place().is_some());
+        drop((first, place));
+        destinations.sweep();
+        assert!(destinations.shared.pools.lock().expect("sound").is_empty());
     }
 }

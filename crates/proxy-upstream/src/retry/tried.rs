@@ -156,9 +156,10 @@ impl Tried {
         self.0.waits.load(Ordering::Acquire) && !self.is_paired()
     }
 
-    /// Whether the attempt under way may end because its endpoint is found down.
+    /// Whether the attempt under way may end because its endpoint is found down; not while it is one
+    /// of a [pair](Self::is_paired).
     pub(crate) fn may_move(&self) -> bool {
-        self.0.may_move.load(Ordering::Acquire) && !self.is_paired()
+        self.0.may_move.load(Ordering::Acquire)
     }
 
     /// Whether an answer may be followed by another attempt.
@@ -172,7 +173,8 @@ impl Tried {
         self.0.is_paired.store(is_paired, Ordering::Release);
     }
 
-    fn is_paired(&self) -> bool {
+    /// Whether there are two.
+    pub(crate) fn is_paired(&self) -> bool {
         self.0.is_paired.load(Ordering::Acquire)
     }
 
