@@ -234,6 +234,26 @@ fn wrong_words_are_named() {
     }
 }
 
+#[test]
+fn what_a_schema_can_not_judge_is_told() {
+    let folder = Scratch::new("deep");
+    folder.write("thing.json", "true");
+    for (depth, tells) in [(127, false), (128, true)] {
+        folder.write(
+            "a.toml",
+            format!(
+                "listeners.web = {{ address = \"127.0.0.1:0\", role = \"gateway\" }}\n\
+                 [[routes]]\nname = \"all\"\nrespond = {{ status = 200 }}\n\
+                 [filter.input]\njson = {{ schema = \"thing.json\", depth = {depth} }}\n"
+            ),
+        );
+        let outcome = run_to_end(folder.path(), &["check", "--config", "a.toml"]);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        let said = format!("{}{}", outcome.stdout, outcome.stderr);
+        assert_eq!(said.contains("more than 127 containers"), tells, "{said}");
+    }
+}
+
 /// An origin whose answers end when a gate opens.
 fn slow(gate: &Gate) -> Origin {
     let gate = gate.clone();

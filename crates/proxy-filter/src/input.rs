@@ -67,4 +67,4 @@ pub use layer::{Input, InputLayer};
 pub use rules::{InputRules, JsonRules};
 pub use schema::{ContentSchema, DEFAULT_SCHEMA_SIZE};
 #[cfg(feature = "json-schema")]
-pub use schema::{JsonSchema, SchemaError};
+pub use schema::{JsonSchema, MAX_SCHEMA_DEPTH, SchemaError};

@@ -4,7 +4,9 @@ use std::fs;
 use std::sync::Arc;
 
 use http::{HeaderName, Method};
-use proxy_filter::input::{DEFAULT_SCHEMA_SIZE, InputRules, JsonRules, JsonSchema};
+use proxy_filter::input::{
+    DEFAULT_SCHEMA_SIZE, InputRules, JsonRules, JsonSchema, MAX_SCHEMA_DEPTH,
+};
 
 use super::Resolver;
 use crate::config::defaults;
@@ -75,6 +77,14 @@ impl Resolver<'_> {
         let types = raw.content_types.as_deref().unwrap_or(&[]);
         let json = raw.json.as_ref();
         let schema_path = json_path.key("json").key("schema");
+        if json
+            .is_some_and(|json| json.schema.is_some() && json_rules(json).depth > MAX_SCHEMA_DEPTH)
+        {
+            let message = format!(
+                "with a schema, more than {MAX_SCHEMA_DEPTH} containers within one another are malformed"
+            );
+            self.warning(&json_path.key("json").key("depth"), message);
+        }
         InputRules {
             methods: self.list(&path.key("methods"), methods, method),
             content_types: self.list(&path.key("content_types"), types, media_range),

@@ -1,9 +1,8 @@
 //! What a schema asks, ready to be asked.
 
-use regex::Regex;
-use serde_json::Value;
-
+use super::expression::Expression;
 use super::number::{Decimal, Exact, is_whole, is_written_whole};
+use super::value::Value;
 
 /// Which of the compiled schemas.
 pub(super) type NodeId = u32;
@@ -49,17 +48,18 @@ pub(super) struct Bound {
 #[derive(Debug)]
 pub(super) enum Check {
     Type(Types),
-    Const(Value),
-    /// Texts in order.
+    Const(Value<'static>),
+    /// Texts and numbers in order.
     Enum {
         texts: Names,
-        others: Box<[Value]>,
+        numbers: Box<[Exact]>,
+        others: Box<[Value<'static>]>,
     },
     Bound(Bound),
     MultipleOf(Decimal),
     /// Of a text, in characters.
     Length(Count),
-    Pattern(Regex),
+    Pattern(Box<Expression>),
     ItemCount(Count),
     UniqueItems,
     /// The first items each by its own, what follows by the rest.
@@ -78,7 +78,7 @@ pub(super) enum Check {
     /// Those with a name in order, then whose name is like this, and what is neither.
     Members {
         named: Box<[(Box<str>, NodeId)]>,
-        like: Box<[(Regex, NodeId)]>,
+        like: Box<[(Expression, NodeId)]>,
         rest: Option<NodeId>,
     },
     MemberNames(NodeId),
@@ -104,18 +104,18 @@ pub(super) enum Check {
     UnevaluatedMembers(NodeId),
 }
 
-impl Check {
-    /// The schemas that the same value is put before.
-    pub(super) fn of_the_same_value(&self) -> Vec<NodeId> {
-        match self {
-            Self::AllOf(all) | Self::AnyOf(all) | Self::OneOf(all) => all.to_vec(),
-            Self::Not(one) | Self::Ref(one) | Self::DynamicRef { own: one, .. } => vec![*one],
-            Self::If { condition, then, otherwise } => {
-                [Some(*condition), *then, *otherwise].into_iter().flatten().collect()
-            }
-            Self::DependentSchemas(all) => all.iter().map(|(_, one)| *one).collect(),
+impl Node {
+    /// All that it asks with.
+    pub(super) fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        let checks = match self {
+            Self::Always(_) => &[][..],
+            Self::Checks(all) => &all.checks,
+        };
+        checks.iter().flat_map(|check| match check {
+            Check::Pattern(own) => vec![&**own],
+            Check::Members { like, .. } => like.iter().map(|(own, _)| own).collect(),
             _ => Vec::new(),
-        }
+        })
     }
 }
 
@@ -151,16 +151,16 @@ impl Types {
         true
     }
 
-    pub(super) fn has(self, value: &Value) -> bool {
+    pub(super) fn has(self, value: &Value<'_>) -> bool {
         let bits = match value {
             Value::Null => Self::NULL,
             Value::Bool(_) => Self::BOOLEAN,
-            Value::Object(_) => Self::OBJECT,
-            Value::Array(_) => Self::ARRAY,
-            Value::String(_) => Self::STRING,
+            Value::Members(_) => Self::OBJECT,
+            Value::Items(_) => Self::ARRAY,
+            Value::Text(_) => Self::STRING,
             Value::Number(number) => {
-                let whole = if is_whole(number) { Self::INTEGER } else { 0 };
-                let written = if is_written_whole(number) { Self::WRITTEN_INTEGER } else { 0 };
+                let whole = if is_whole(*number) { Self::INTEGER } else { 0 };
+                let written = if is_written_whole(*number) { Self::WRITTEN_INTEGER } else { 0 };
                 Self::NUMBER | whole | written
             }
         };

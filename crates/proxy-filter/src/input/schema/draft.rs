@@ -1,5 +1,10 @@
 //! The drafts of JSON Schema, and where each keeps schemas within schemas.
 
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use super::value::Members;
+
 /// A draft, the older the smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Draft {
@@ -47,28 +52,80 @@ impl Draft {
         self <= Self::D7
     }
 
-    /// The schemas that a keyword of this draft holds. `dependencies`, `definitions` and `$defs` are
-    /// known to all of them: a rule that someone wrote is not passed over for the name of its draft.
+    /// The drafts that have a keyword, of those that not all have. `dependencies`, `definitions` and
+    /// `$defs` are known to all of them: a rule that someone wrote is not passed over for the name of
+    /// its draft.
+    fn having(keyword: &str) -> Option<RangeInclusive<Self>> {
+        Some(match keyword {
+            "const" | "contains" | "propertyNames" => Self::D6..=Self::D2020,
+            "if" | "then" | "else" => Self::D7..=Self::D2020,
+            "dependentRequired"
+            | "dependentSchemas"
+            | "maxContains"
+            | "minContains"
+            | "unevaluatedItems"
+            | "unevaluatedProperties"
+            | "contentSchema" => Self::D2019..=Self::D2020,
+            "$recursiveRef" => Self::D2019..=Self::D2019,
+            "additionalItems" => Self::D4..=Self::D2019,
+            "$dynamicRef" | "prefixItems" => Self::D2020..=Self::D2020,
+            _ => return None,
+        })
+    }
+
+    /// # Errors
+    /// A keyword that other drafts have: what it demands would be passed over.
+    pub(super) fn knows_demands_of(self, keywords: &Members<'_>) -> Result<(), String> {
+        for (keyword, _) in keywords.iter() {
+            // Without `if`, which is an error itself, neither demands anything; nor does the third.
+            let demands = !matches!(keyword, "then" | "else" | "contentSchema");
+            let Some(having) = Self::having(keyword).filter(|_| demands) else { continue };
+            if !having.contains(&self) {
+                return Err(format!(
+                    "/{keyword}: draft {self} has no such keyword, draft {} has: say by $schema which is meant",
+                    if *having.start() > self { having.start() } else { having.end() }
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The schemas that a keyword of this draft holds.
     pub(super) fn holds(self, keyword: &str) -> Option<Holds> {
-        let (since, until, holds) = match keyword {
-            "not" | "additionalProperties" => (Self::D4, Self::D2020, Holds::Schema),
-            "allOf" | "anyOf" | "oneOf" => (Self::D4, Self::D2020, Holds::Schemas),
-            "properties" | "patternProperties" | "definitions" | "$defs" => {
-                (Self::D4, Self::D2020, Holds::Members)
+        let holds = match keyword {
+            "not"
+            | "additionalProperties"
+            | "additionalItems"
+            | "contains"
+            | "propertyNames"
+            | "if"
+            | "then"
+            | "else"
+            | "unevaluatedItems"
+            | "unevaluatedProperties"
+            | "contentSchema" => Holds::Schema,
+            "items" if self == Self::D2020 => Holds::Schema,
+            "items" => Holds::SchemaOrSchemas,
+            "allOf" | "anyOf" | "oneOf" | "prefixItems" => Holds::Schemas,
+            "properties" | "patternProperties" | "definitions" | "$defs" | "dependentSchemas" => {
+                Holds::Members
             }
-            "dependencies" => (Self::D4, Self::D2020, Holds::MembersOrNames),
-            "items" if self == Self::D2020 => (Self::D2020, Self::D2020, Holds::Schema),
-            "items" => (Self::D4, Self::D2019, Holds::SchemaOrSchemas),
-            "additionalItems" => (Self::D4, Self::D2019, Holds::Schema),
-            "contains" | "propertyNames" => (Self::D6, Self::D2020, Holds::Schema),
-            "if" | "then" | "else" => (Self::D7, Self::D2020, Holds::Schema),
-            "dependentSchemas" => (Self::D2019, Self::D2020, Holds::Members),
-            "unevaluatedItems" | "unevaluatedProperties" | "contentSchema" => {
-                (Self::D2019, Self::D2020, Holds::Schema)
-            }
-            "prefixItems" => (Self::D2020, Self::D2020, Holds::Schemas),
+            "dependencies" => Holds::MembersOrNames,
             _ => return None,
         };
-        (since <= self && self <= until).then_some(holds)
+        let has = Self::having(keyword).is_none_or(|drafts| drafts.contains(&self));
+        has.then_some(holds)
+    }
+}
+
+impl fmt::Display for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::D4 => "4",
+            Self::D6 => "6",
+            Self::D7 => "7",
+            Self::D2019 => "2019-09",
+            Self::D2020 => "2020-12",
+        })
     }
 }

@@ -2,7 +2,15 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Number;
+/// As JSON has them, where 64 bits hold them.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Number {
+    Natural(u64),
+    /// Below 0.
+    Integer(i64),
+    /// Written with a fraction or an exponent, or too large for 64 bits.
+    Float(f64),
+}
 
 /// Whole where it can be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,27 +23,27 @@ pub(super) enum Exact {
 const LARGE: f64 = (1u128 << 100) as f64;
 const LONGEST: f64 = (1u128 << 63) as f64;
 
-pub(super) fn exact(number: &Number) -> Exact {
-    if let Some(whole) = number.as_i64() {
-        return Exact::Whole(whole.into());
+pub(super) fn exact(number: Number) -> Exact {
+    match number {
+        Number::Natural(whole) => Exact::Whole(whole.into()),
+        Number::Integer(whole) => Exact::Whole(whole.into()),
+        Number::Float(float) if float.fract() == 0.0 && float.abs() < LARGE => {
+            Exact::Whole(float as i128)
+        }
+        Number::Float(float) => Exact::Float(float),
     }
-    if let Some(whole) = number.as_u64() {
-        return Exact::Whole(whole.into());
-    }
-    let float = number.as_f64().unwrap_or(f64::INFINITY);
-    if float.fract() == 0.0 && float.abs() < LARGE {
-        return Exact::Whole(float as i128);
-    }
-    Exact::Float(float)
 }
 
 /// Whether it may have been written without a fraction: what 64 bits do not hold is read as a float.
-pub(super) fn is_written_whole(number: &Number) -> bool {
-    !number.is_f64() || is_whole(number) && number.as_f64().is_some_and(|n| n.abs() >= LONGEST)
+pub(super) fn is_written_whole(number: Number) -> bool {
+    match number {
+        Number::Float(float) => float.fract() == 0.0 && float.abs() >= LONGEST,
+        _ => true,
+    }
 }
 
 /// Whether it has no fraction.
-pub(super) fn is_whole(number: &Number) -> bool {
+pub(super) fn is_whole(number: Number) -> bool {
     match exact(number) {
         Exact::Whole(_) => true,
         Exact::Float(float) => float.fract() == 0.0,
@@ -68,11 +76,15 @@ pub(super) struct Decimal {
 }
 
 impl Decimal {
-    pub(super) fn of(number: &Number) -> Self {
-        if let Some(digits) = number.as_u64().or(number.as_i64().map(i64::unsigned_abs)) {
-            return Self { digits: digits.into(), power: 0 };
-        }
-        let text = format!("{:e}", number.as_f64().unwrap_or_default().abs());
+    pub(super) fn of(number: Number) -> Self {
+        let float = match number {
+            Number::Natural(digits) => return Self { digits: digits.into(), power: 0 },
+            Number::Integer(whole) => {
+                return Self { digits: whole.unsigned_abs().into(), power: 0 };
+            }
+            Number::Float(float) => float,
+        };
+        let text = format!("{:e}", float.abs());
         let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let digits = whole.bytes().chain(fraction.bytes());
@@ -88,13 +100,27 @@ impl Decimal {
 
     /// Whether it is a whole number of times `unit`, which is not zero.
     pub(super) fn is_multiple_of(self, unit: Self) -> bool {
-        // Both have digits below 2^64, so their product fits.
         let shift = self.power.abs_diff(unit.power);
         if self.power >= unit.power {
-            let rest = self.digits % unit.digits;
-            return (0..shift).fold(rest, |rest, _| rest * 10 % unit.digits) == 0;
+            let tens = power_of_ten(shift, unit.digits);
+            return (tens * (self.digits % unit.digits)).is_multiple_of(unit.digits);
         }
-        let unit = (0..shift).try_fold(unit.digits, |unit, _| unit.checked_mul(10));
+        // Digits are below 2^64: what has as many zeros is no divisor of theirs.
+        let unit = 10_u128.checked_pow(shift).and_then(|tens| unit.digits.checked_mul(tens));
         self.is_zero() || unit.is_some_and(|unit| self.digits.is_multiple_of(unit))
     }
+}
+
+/// 10 to this power, modulo what is below 2^64: no product of two is above 2^128. By squares: a
+/// document may choose the power.
+fn power_of_ten(mut power: u32, modulus: u128) -> u128 {
+    let (mut result, mut square) = (1 % modulus, 10 % modulus);
+    while power > 0 {
+        if power % 2 == 1 {
+            result = result * square % modulus;
+        }
+        square = square * square % modulus;
+        power /= 2;
+    }
+    result
 }

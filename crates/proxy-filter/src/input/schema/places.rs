@@ -1,12 +1,16 @@
 //! Where the schemas of a document stand, and what its references lead to (JSON Schema Core
 //! 2020-12, 8 and 9).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use serde_json::{Map, Value};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::draft::{Draft, Holds};
+use super::keywords::flag;
+use super::value::{Members, Value};
 
 /// What a document without an identifier is called.
 const NAMELESS: &str = "json-schema:///";
@@ -14,11 +18,11 @@ const NAMELESS: &str = "json-schema:///";
 /// A schema: where it stands, and in what.
 #[derive(Clone, Debug)]
 pub(super) struct Place<'s> {
-    pub(super) schema: &'s Value,
+    pub(super) schema: &'s Value<'s>,
     pub(super) draft: Draft,
     /// Which of the resources of the document it belongs to.
     pub(super) resource: usize,
-    /// From the root of the document, a JSON Pointer.
+    /// From the root of the document, a JSON Pointer as a fragment.
     pub(super) path: String,
 }
 
@@ -26,11 +30,11 @@ pub(super) struct Place<'s> {
 #[derive(Debug)]
 struct Resource<'s> {
     base: Url,
-    root: &'s Value,
+    root: &'s Value<'s>,
     /// By `$anchor`, or an identifier that is a fragment.
-    anchors: HashMap<&'s str, &'s Value>,
+    anchors: HashMap<Cow<'s, str>, &'s Value<'s>>,
     /// By `$dynamicAnchor`; `$recursiveAnchor` has the empty name.
-    dynamic: HashMap<&'s str, &'s Value>,
+    dynamic: HashMap<&'s str, &'s Value<'s>>,
 }
 
 /// All schemas of a document.
@@ -39,63 +43,61 @@ pub(super) struct Places<'s> {
     resources: Vec<Resource<'s>>,
     by_uri: HashMap<String, usize>,
     /// By address: a schema is where it stands.
-    places: HashMap<*const Value, Place<'s>>,
+    places: HashMap<*const Value<'s>, Place<'s>>,
+    /// As they were found.
+    order: Vec<&'s Value<'s>>,
 }
 
 impl<'s> Places<'s> {
-    pub(super) fn of(document: &'s Value) -> Result<Self, String> {
+    /// # Errors
+    /// Where something in it can not be a schema, or has no name of its own, and why.
+    pub(super) fn of(document: &'s Value<'s>) -> Result<Self, String> {
         let base = Url::parse(NAMELESS).map_err(|error| error.to_string())?;
-        let mut places =
-            Self { resources: Vec::new(), by_uri: HashMap::new(), places: HashMap::new() };
-        let draft = match document.get("$schema") {
-            Some(uri) => draft_named(uri)?,
-            None => Draft::D2020,
+        let mut places = Self {
+            resources: Vec::new(),
+            by_uri: HashMap::new(),
+            places: HashMap::new(),
+            order: Vec::new(),
         };
+        let own = document.members().and_then(|keywords| keywords.get("$schema"));
+        let draft = own.map_or(Ok(Draft::D2020), draft_named)?;
         places.resource(base, document);
-        places.enter(Place { schema: document, draft, resource: 0, path: String::new() })?;
+        places.enter(Place { schema: document, draft, resource: 0, path: "#".to_owned() })?;
+        places.follow()?;
         Ok(places)
     }
 
-    /// The place of a schema that [`Places::resolve`] gave, or that is within one.
-    pub(super) fn place(&self, schema: &'s Value) -> Option<&Place<'s>> {
+    /// Every schema.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'s Value<'s>> {
+        self.order.iter().copied()
+    }
+
+    /// The place of a schema.
+    pub(super) fn place(&self, schema: &'s Value<'s>) -> Option<&Place<'s>> {
         self.places.get(&std::ptr::from_ref(schema))
     }
 
     /// Every dynamic anchor: its resource, its name, its schema.
-    pub(super) fn dynamic(&self) -> impl Iterator<Item = (usize, &'s str, &'s Value)> {
-        let of = |(at, resource): (usize, &Resource<'s>)| {
-            let own: Vec<_> = resource.dynamic.iter().map(|(name, to)| (at, *name, *to)).collect();
-            own
-        };
-        self.resources.iter().enumerate().flat_map(of)
+    pub(super) fn dynamic(&self) -> impl Iterator<Item = (usize, &'s str, &'s Value<'s>)> {
+        self.resources.iter().enumerate().flat_map(|(at, resource)| {
+            resource.dynamic.iter().map(move |(name, schema)| (at, *name, *schema))
+        })
     }
 
     /// What a reference in a resource leads to.
-    pub(super) fn resolve(&mut self, from: usize, reference: &str) -> Result<&'s Value, String> {
-        let (at, fragment) = self.target(from, reference)?;
-        let root = self.resources[at].root;
-        if fragment.is_empty() {
-            return Ok(root);
-        }
+    ///
+    /// # Errors
+    /// It leads to no schema of this document.
+    pub(super) fn resolve(&self, from: usize, reference: &str) -> Result<&'s Value<'s>, String> {
         let nowhere = || format!("{reference:?} leads nowhere");
-        if !fragment.starts_with('/') {
-            let anchor = self.resources[at].anchors.get(&*fragment);
-            return anchor.copied().ok_or_else(nowhere);
-        }
-        let target = root.pointer(&fragment).ok_or_else(nowhere)?;
-        if self.place(target).is_none() {
-            // Below a keyword that no draft has: a schema nevertheless, since it is referred to.
-            let mut around = self.place(root).cloned().ok_or_else(nowhere)?;
-            for (end, _) in fragment.match_indices('/').skip(1) {
-                let above = root.pointer(&fragment[..end]).and_then(|above| self.place(above));
-                if let Some(above) = above {
-                    around = above.clone();
-                }
-            }
-            let path = fragment.into_owned();
-            self.enter(Place { schema: target, path, ..around })?;
-        }
-        Ok(target)
+        let (at, fragment) = self.target(from, reference)?;
+        let resource = &self.resources[at];
+        let target = match fragment.starts_with('/') {
+            true => resource.root.pointer(&fragment),
+            false if fragment.is_empty() => Some(resource.root),
+            false => resource.anchors.get(&*fragment).copied(),
+        };
+        target.filter(|target| self.place(target).is_some()).ok_or_else(nowhere)
     }
 
     /// The name of the dynamic anchor that a reference leads to, if it leads to one.
@@ -105,16 +107,11 @@ impl<'s> Places<'s> {
     }
 
     /// The resource and the fragment, decoded.
-    fn target<'r>(
-        &self,
-        from: usize,
-        reference: &'r str,
-    ) -> Result<(usize, std::borrow::Cow<'r, str>), String> {
+    fn target<'r>(&self, from: usize, reference: &'r str) -> Result<(usize, Cow<'r, str>), String> {
         let (uri, fragment) = reference.split_once('#').unwrap_or((reference, ""));
         let wrong =
             |error: &dyn std::fmt::Display| format!("{reference:?} is no reference: {error}");
-        let fragment = percent_encoding::percent_decode_str(fragment).decode_utf8();
-        let fragment = fragment.map_err(|error| wrong(&error))?;
+        let fragment = percent_decode_str(fragment).decode_utf8().map_err(|error| wrong(&error))?;
         if uri.is_empty() {
             return Ok((from, fragment));
         }
@@ -125,30 +122,71 @@ impl<'s> Places<'s> {
         Ok((at, fragment))
     }
 
-    fn resource(&mut self, base: Url, root: &'s Value) -> usize {
+    /// Enters what pointers lead to below keywords that no draft has: schemas nevertheless, since they
+    /// are referred to. All before anything is compiled, so that their names count wherever they stand.
+    fn follow(&mut self) -> Result<(), String> {
+        let mut known = 0;
+        while known < self.order.len() {
+            let mut found = Vec::new();
+            for place in self.order[known..].iter().filter_map(|schema| self.place(schema)) {
+                let Some(keywords) = place.schema.members() else { continue };
+                let references = ["$ref", "$recursiveRef", "$dynamicRef"].into_iter();
+                let references = references.filter_map(|keyword| keywords.get(keyword)?.text());
+                found.extend(references.filter_map(|reference| self.hidden(place, reference)));
+            }
+            known = self.order.len();
+            // What is around others first: it says what they belong to.
+            found.sort_by_key(|place| place.path.len());
+            found.into_iter().try_for_each(|place| self.enter(place))?;
+        }
+        Ok(())
+    }
+
+    /// The place that a reference leads to, where it is none so far.
+    fn hidden(&self, from: &Place<'s>, reference: &str) -> Option<Place<'s>> {
+        let (at, pointer) = self.target(from.resource, reference).ok()?;
+        let root = self.resources[at].root;
+        let schema = root.pointer(&pointer).filter(|schema| self.place(schema).is_none())?;
+        let ends = pointer.match_indices('/').map(|(end, _)| end);
+        let above = |end| Some((end, self.place(root.pointer(&pointer[..end])?)?));
+        let (end, around) = ends.rev().find_map(above)?;
+        let path = format!("{}{}", around.path, &pointer[end..]);
+        Some(Place { schema, path, ..around.clone() })
+    }
+
+    /// Gives a number to a resource; none where there is one of this name.
+    fn resource(&mut self, base: Url, root: &'s Value<'s>) -> Option<usize> {
         let at = self.resources.len();
-        // Of two with one identifier the first stays.
-        self.by_uri.entry(base.to_string()).or_insert(at);
+        match self.by_uri.entry(base.to_string()) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(place) => place.insert(at),
+        };
         let (anchors, dynamic) = (HashMap::new(), HashMap::new());
         self.resources.push(Resource { base, root, anchors, dynamic });
-        at
+        Some(at)
     }
 
     /// Takes down a schema and those within it.
     fn enter(&mut self, mut place: Place<'s>) -> Result<(), String> {
-        if let Value::Object(keywords) = place.schema {
+        if self.place(place.schema).is_some() {
+            return Ok(());
+        }
+        let schema = place.schema;
+        self.order.push(schema);
+        if let Value::Members(keywords) = schema {
             self.identify(&mut place, keywords)?;
-            let alone = place.draft.ref_is_alone() && keywords.contains_key("$ref");
-            for (keyword, value) in keywords {
-                match place.draft.holds(keyword) {
-                    // What stands beside such a reference may be referred to, but says nothing.
-                    Some(_) if alone && !matches!(&**keyword, "definitions" | "$defs") => {}
-                    Some(holds) => self.enter_within(&place, keyword, value, holds)?,
-                    None => {}
-                }
+        }
+        self.places.insert(std::ptr::from_ref(schema), place.clone());
+        let Value::Members(keywords) = schema else { return Ok(()) };
+        let alone = place.draft.ref_is_alone() && keywords.has("$ref");
+        for (keyword, value) in keywords.iter() {
+            match place.draft.holds(keyword) {
+                // What stands beside such a reference may be referred to, but says nothing.
+                Some(_) if alone && !matches!(keyword, "definitions" | "$defs") => {}
+                Some(holds) => self.enter_within(&place, keyword, value, holds)?,
+                None => {}
             }
         }
-        self.places.insert(std::ptr::from_ref(place.schema), place);
         Ok(())
     }
 
@@ -156,7 +194,7 @@ impl<'s> Places<'s> {
         &mut self,
         around: &Place<'s>,
         keyword: &str,
-        value: &'s Value,
+        value: &'s Value<'s>,
         holds: Holds,
     ) -> Result<(), String> {
         let within = |schema, name: &str| {
@@ -167,70 +205,108 @@ impl<'s> Places<'s> {
             Place { schema, draft, resource, path }
         };
         match (holds, value) {
-            (Holds::Members | Holds::MembersOrNames, Value::Object(members)) => {
-                let names = |value: &Value| holds == Holds::MembersOrNames && value.is_array();
+            (Holds::Members | Holds::MembersOrNames, Value::Members(members)) => {
+                let names =
+                    |value: &Value<'_>| holds == Holds::MembersOrNames && value.items().is_some();
                 let mut schemas = members.iter().filter(|(_, value)| !names(value));
                 schemas.try_for_each(|(name, schema)| self.enter(within(schema, name)))
             }
-            (Holds::Schemas | Holds::SchemaOrSchemas, Value::Array(items)) => {
+            (Holds::Schemas | Holds::SchemaOrSchemas, Value::Items(items)) => {
                 let mut items = items.iter().enumerate();
                 items.try_for_each(|(at, schema)| self.enter(within(schema, &at.to_string())))
             }
             (Holds::Schema | Holds::SchemaOrSchemas, schema) => self.enter(within(schema, "")),
-            // Said when it is compiled.
-            _ => Ok(()),
+            (Holds::Members | Holds::MembersOrNames, _) => {
+                Err(format!("{}/{keyword}: expected an object of schemas", around.path))
+            }
+            (Holds::Schemas, _) => {
+                Err(format!("{}/{keyword}: expected a list of schemas", around.path))
+            }
         }
     }
 
     /// Reads what a schema is called.
-    fn identify(
-        &mut self,
-        place: &mut Place<'s>,
-        keywords: &'s Map<String, Value>,
-    ) -> Result<(), String> {
-        let text = |keyword: &str| keywords.get(keyword).and_then(Value::as_str);
+    fn identify(&mut self, place: &mut Place<'s>, keywords: &'s Members<'s>) -> Result<(), String> {
+        let path = &place.path;
+        let text = |keyword: &str| match keywords.get(keyword) {
+            None => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(&**text)),
+            Some(_) => Err(format!("{path}/{keyword}: expected a text")),
+        };
         if let Some(uri) = keywords.get("$schema") {
-            let draft =
-                draft_named(uri).map_err(|error| format!("{}/$schema: {error}", place.path))?;
-            if text(draft.id()).is_some() {
+            let draft = draft_named(uri).map_err(|error| format!("{path}/$schema: {error}"))?;
+            // Without an identifier it is no document of its own.
+            if text(draft.id())?.is_some() {
                 place.draft = draft;
             }
         }
         let draft = place.draft;
-        if draft.ref_is_alone() && keywords.contains_key("$ref") {
+        if draft.ref_is_alone() && keywords.has("$ref") {
             return Ok(());
         }
-        if let Some(id) = text(draft.id()) {
+        let twice = |keyword: &str, name: &str| {
+            format!("{path}/{keyword}: {name:?} is the name of another schema too")
+        };
+        let is_newer = draft >= Draft::D2019;
+        let mut resource = place.resource;
+        let mut anchors = Vec::new();
+        if let Some(id) = text(draft.id())? {
+            let wrong =
+                |error: &dyn std::fmt::Display| format!("{path}/{}: {id:?}: {error}", draft.id());
             let (uri, fragment) = id.split_once('#').unwrap_or((id, ""));
             if !uri.is_empty() {
-                let base = self.resources[place.resource].base.join(uri);
-                let wrong = |error| format!("{}/{}: {id:?}: {error}", place.path, draft.id());
-                place.resource = self.resource(base.map_err(wrong)?, place.schema);
+                let base = self.resources[resource].base.join(uri).map_err(|e| wrong(&e))?;
+                resource =
+                    self.resource(base, place.schema).ok_or_else(|| twice(draft.id(), id))?;
+            }
+            if !fragment.is_empty() && is_newer {
+                return Err(wrong(&"a fragment is said by $anchor"));
             }
             if !fragment.is_empty() {
-                self.resources[place.resource].anchors.insert(fragment, place.schema);
+                let name = percent_decode_str(fragment).decode_utf8().map_err(|e| wrong(&e))?;
+                anchors.push((draft.id(), name));
             }
         }
-        let resource = &mut self.resources[place.resource];
-        if let Some(anchor) = text("$anchor").filter(|_| draft >= Draft::D2019) {
-            resource.anchors.insert(anchor, place.schema);
+        if is_newer && let Some(anchor) = text("$anchor")? {
+            anchors.push(("$anchor", anchor.into()));
         }
-        if let Some(anchor) = text("$dynamicAnchor").filter(|_| draft >= Draft::D2020) {
-            resource.anchors.insert(anchor, place.schema);
-            resource.dynamic.insert(anchor, place.schema);
+        if draft == Draft::D2020
+            && let Some(anchor) = text("$dynamicAnchor")?
+        {
+            anchors.push(("$dynamicAnchor", anchor.into()));
+            self.resources[resource].dynamic.insert(anchor, place.schema);
         }
-        if draft == Draft::D2019 && keywords.get("$recursiveAnchor") == Some(&Value::Bool(true)) {
-            resource.dynamic.insert("", place.schema);
+        for (keyword, name) in anchors {
+            match self.resources[resource].anchors.entry(name) {
+                // One schema may say its name twice.
+                Entry::Occupied(own) if !std::ptr::eq(*own.get(), place.schema) => {
+                    return Err(twice(keyword, own.key()));
+                }
+                Entry::Occupied(_) => {}
+                Entry::Vacant(entry) => drop(entry.insert(place.schema)),
+            }
         }
+        let recurs =
+            flag(keywords, "$recursiveAnchor").map_err(|error| format!("{path}{error}"))?;
+        if draft == Draft::D2019 && recurs {
+            if !std::ptr::eq(self.resources[resource].root, place.schema) {
+                return Err(format!(
+                    "{path}/$recursiveAnchor: expected it beside $id, or at the root"
+                ));
+            }
+            self.resources[resource].dynamic.insert("", place.schema);
+        }
+        place.resource = resource;
         Ok(())
     }
 }
 
-fn draft_named(uri: &Value) -> Result<Draft, String> {
-    let draft = uri.as_str().and_then(Draft::named);
+fn draft_named(uri: &Value<'_>) -> Result<Draft, String> {
+    let draft = uri.text().and_then(Draft::named);
     draft.ok_or_else(|| {
         format!(
-            "$schema is {uri}: expected a draft of json-schema.org, 4, 6, 7, 2019-09 or 2020-12"
+            "$schema is {:?}: expected a draft of json-schema.org, 4, 6, 7, 2019-09 or 2020-12",
+            uri.text().unwrap_or("no text")
         )
     })
 }

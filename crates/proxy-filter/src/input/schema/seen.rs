@@ -1,53 +1,52 @@
 //! What of a value some schema has spoken of: `unevaluatedItems` and `unevaluatedProperties` judge
 //! the rest (JSON Schema Core 2020-12, 11).
 
-use std::collections::HashSet;
-
-/// The members and items of one value that were evaluated.
+/// The members, or the items, of one value that were evaluated, by their places.
 #[derive(Debug, Default)]
-pub(super) struct Seen<'v> {
-    all_members: bool,
-    members: HashSet<&'v str>,
-    all_items: bool,
-    /// The items below this one.
-    first_items: usize,
-    items: HashSet<usize>,
+pub(super) struct Seen {
+    all: bool,
+    /// A bit for each place.
+    places: Vec<u64>,
 }
 
-impl<'v> Seen<'v> {
-    pub(super) fn member(&mut self, name: &'v str) {
-        self.members.insert(name);
+impl Seen {
+    /// Places in one word.
+    const WORD: usize = u64::BITS as usize;
+
+    pub(super) fn one(&mut self, place: usize) {
+        let word = place / Self::WORD;
+        if self.places.len() <= word {
+            self.places.resize(word + 1, 0);
+        }
+        self.places[word] |= 1 << (place % Self::WORD);
     }
 
-    pub(super) fn all_members(&mut self) {
-        self.all_members = true;
+    /// Those before this one.
+    pub(super) fn first(&mut self, count: usize) {
+        (0..count).for_each(|place| self.one(place));
     }
 
-    pub(super) fn has_member(&self, name: &str) -> bool {
-        self.all_members || self.members.contains(name)
+    pub(super) fn all(&mut self) {
+        *self = Self { all: true, places: Vec::new() };
     }
 
-    pub(super) fn item(&mut self, place: usize) {
-        self.items.insert(place);
+    pub(super) fn has(&self, place: usize) -> bool {
+        let word = self.places.get(place / Self::WORD);
+        self.all || word.is_some_and(|word| word & (1 << (place % Self::WORD)) != 0)
     }
 
-    pub(super) fn first_items(&mut self, count: usize) {
-        self.first_items = self.first_items.max(count);
+    /// Words that [`Seen::add`] has to look at.
+    pub(super) fn words(&self) -> usize {
+        self.places.len()
     }
 
-    pub(super) fn all_items(&mut self) {
-        self.all_items = true;
-    }
-
-    pub(super) fn has_item(&self, place: usize) -> bool {
-        self.all_items || place < self.first_items || self.items.contains(&place)
-    }
-
-    pub(super) fn add(&mut self, other: Self) {
-        self.all_members |= other.all_members;
-        self.all_items |= other.all_items;
-        self.first_items(other.first_items);
-        self.members.extend(other.members);
-        self.items.extend(other.items);
+    pub(super) fn add(&mut self, mut other: Self) {
+        if self.all || other.all {
+            return self.all();
+        }
+        if self.places.len() < other.places.len() {
+            std::mem::swap(&mut self.places, &mut other.places);
+        }
+        self.places.iter_mut().zip(other.places).for_each(|(own, other)| *own |= other);
     }
 }
