@@ -7,7 +7,7 @@
 
 mod destinations;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -121,8 +121,12 @@ impl Pool {
 
     /// Whether it has a connection, or somebody besides the caller who may be about to open one:
     /// forgotten then, its connection would be lost to those who come after, and to the limits.
+    /// Nobody else must be able to get at the pool meanwhile.
     fn is_in_use(&self) -> bool {
-        self.open() > 0 || Arc::strong_count(&self.shared) > 1
+        // In this order: whoever is gone by now has left what it opened, and nobody opens more.
+        let is_shared = Arc::strong_count(&self.shared) > 1;
+        fence(Ordering::Acquire);
+        is_shared || self.open() > 0
     }
 
     /// A place for a new connection; `None` where there are too many.

@@ -50,9 +50,9 @@ pub trait ContentSchema: fmt::Debug + Send + Sync + 'static {
 ///
 /// The work for a document is bounded, whatever the schema. One that takes more than a million
 /// steps and 16 a byte (a hundred million at most) is not accepted, nor one that needs more than
-/// 1,024 schemas within one another. A step is some 20 ns: one value before one schema, a member or an
-/// item looked at, 64 bytes of a text. An expression takes a step for 64 bytes, and more before a
-/// text that is made for it.
+/// 1,024 schemas within one another. A step is some tens of nanoseconds: one value before one schema, a
+/// member or an item looked at, 64 bytes of a text. An expression takes a step for 64 bytes, and one
+/// for 8 bytes of what it has to remember of a text that is new to it.
 #[cfg(feature = "json-schema")]
 pub struct JsonSchema(compile::Compiled);
 

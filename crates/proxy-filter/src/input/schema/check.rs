@@ -20,8 +20,8 @@ pub(super) enum Node {
 /// All of these must hold.
 #[derive(Debug)]
 pub(super) struct Checks {
-    /// The resource of the document that the schema belongs to.
-    pub(super) resource: u32,
+    /// The resource of the document that the schema belongs to, where it has dynamic anchors.
+    pub(super) scope: Option<u32>,
     /// Those of the unevaluated last.
     pub(super) checks: Box<[Check]>,
     /// Whether one of them asks what others have spoken of.

@@ -42,21 +42,24 @@ pub(super) fn compile(document: &Value<'_>) -> Result<Compiled, String> {
         ((resource as u32, compiler.anchor(name)), compiler.node(schema))
     });
     let dynamic: HashMap<_, _> = dynamic.collect();
-    let (mut nodes, mut paths) = (Vec::new(), Vec::new());
+    let (mut nodes, mut paths, mut size) = (Vec::new(), Vec::new(), 0);
     while let Some(schema) = compiler.found.get(nodes.len()).copied() {
         let place = compiler.places.place(schema).cloned();
         let place = place.ok_or("a schema without a place")?;
-        nodes.push(compiler.compile(&place).map_err(|error| format!("{}{error}", place.path))?);
+        let node = compiler.compile(&place).map_err(|error| format!("{}{error}", place.path))?;
+        size += node.expressions().map(Expression::size).sum::<usize>();
+        if size > EXPRESSIONS_SIZE {
+            return Err(format!(
+                "{}: with its expressions all take {size} bytes, compiled: at most {EXPRESSIONS_SIZE}; \
+                 repetitions count as what they repeat",
+                place.path
+            ));
+        }
+        nodes.push(node);
         paths.push(place.path);
     }
     if let Some(circle) = circle(&nodes, &dynamic) {
         return Err(format!("{}: it refers to itself in a circle", paths[circle]));
-    }
-    let size: usize = nodes.iter().flat_map(Node::expressions).map(Expression::size).sum();
-    if size > EXPRESSIONS_SIZE {
-        return Err(format!(
-            "#: its expressions take {size} bytes, compiled: at most {EXPRESSIONS_SIZE}; repetitions count as what they repeat"
-        ));
     }
     Ok(Compiled { nodes, root, dynamic })
 }
@@ -115,8 +118,8 @@ impl<'s> Compiler<'s> {
             checks.push(Check::UnevaluatedMembers(self.node(rest)));
         }
         let asks_for_rest = checks.len() > before;
-        let resource = place.resource as u32;
-        Ok(Node::Checks(Checks { resource, checks: checks.into(), asks_for_rest }))
+        let scope = self.places.is_dynamic(place.resource).then_some(place.resource as u32);
+        Ok(Node::Checks(Checks { scope, checks: checks.into(), asks_for_rest }))
     }
 
     fn of_arrays(

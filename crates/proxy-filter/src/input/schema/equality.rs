@@ -54,7 +54,8 @@ fn same(one: &str, other: &str, looks: &mut Looks) -> bool {
 /// have to be compared with each other.
 pub(super) fn all_differ(items: &[Value<'_>], looks: &mut Looks) -> bool {
     let key = RandomState::new();
-    let mut met: HashMap<u64, Vec<&Value<'_>>> = HashMap::with_capacity(items.len());
+    // It grows with what was looked at: of a long list the second item may be the first again.
+    let mut met: HashMap<u64, Vec<&Value<'_>>> = HashMap::new();
     items.iter().all(|item| {
         let alike = met.entry(hash(item, &key, looks)).or_default();
         let first = alike.iter().all(|other| !equal(item, other, looks));

@@ -1,39 +1,35 @@
 //! Regular expressions of ECMA-262 in linear time, and what they cost.
 //!
 //! An automaton is made as texts need it, which costs a nanosecond a byte once it is there. A text
-//! that is made for it asks for a new state with each byte: then it gives up, and all states are
-//! followed at once, which may take a thousand times as long. Both are charged as what they take.
+//! that is made for it asks for a new state with each byte, which may take a thousand times as long:
+//! what is made is charged.
 
+use std::panic::{RefUnwindSafe, UnwindSafe};
+
+use regex_automata::Input;
 use regex_automata::hybrid::dfa::{self, Cache, DFA};
-use regex_automata::nfa::thompson::pikevm::PikeVM;
-use regex_automata::nfa::thompson::{self, NFA};
+use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 use regex_automata::util::pool::Pool;
-use regex_automata::util::syntax;
-use regex_automata::{Anchored, Input};
 
 /// What one expression may take, compiled.
 const SIZE: usize = 8 << 20;
-/// What is kept of an automaton, for each thread that asks.
-const CACHE: usize = 256 << 10;
-/// It gives up where a state serves fewer bytes than that, once its place was full.
-const BYTES_PER_STATE: usize = 256;
+/// What is kept of an automaton, for each thread that asks; more where it is large: some states of it.
+const CACHE: usize = 2 << 20;
+const CACHE_OF_SIZE: usize = 4;
 
 /// Bytes of a text that are one step.
 pub(super) const BYTES_PER_STEP: usize = 64;
 /// Bytes of new states that take as long as a step.
-const STATE_BYTES_PER_STEP: usize = 16;
-/// States that are followed over one byte in the time of a step.
-const STATES_PER_STEP: usize = 16;
+const STATE_BYTES_PER_STEP: usize = 8;
+/// Bytes of a text after which new states are charged.
+const BLOCK: usize = 32;
 
-type Caches = Pool<
-    Cache,
-    Box<dyn Fn() -> Cache + Send + Sync + std::panic::UnwindSafe + std::panic::RefUnwindSafe>,
->;
+type MakesCache = Box<dyn Fn() -> Cache + Send + Sync + UnwindSafe + RefUnwindSafe>;
 
 pub(super) struct Expression {
     automaton: DFA,
-    all_at_once: PikeVM,
-    caches: Caches,
+    caches: Pool<Cache, MakesCache>,
+    cache_size: usize,
 }
 
 impl Expression {
@@ -49,23 +45,18 @@ impl Expression {
         let own = with_escapes(pattern, no_end_of_word);
         let own = jsonschema_regex::to_rust_regex(&own)
             .map_err(|()| wrong("it can not be translated"))?;
-        let nfa = NFA::compiler()
-            // Where a match would begin or end is not asked: it may be within a character.
-            .syntax(syntax::Config::new().utf8(false))
-            .configure(thompson::Config::new().utf8(false).nfa_size_limit(Some(SIZE)))
-            .build(&with_escapes(&own, of_ascii))
-            .map_err(|error| wrong(&causes(&error)))?;
-        let config = dfa::Config::new()
-            .cache_capacity(CACHE)
-            .skip_cache_capacity_check(true)
-            .minimum_cache_clear_count(Some(0))
-            .minimum_bytes_per_state(Some(BYTES_PER_STATE));
-        let automaton = DFA::builder().configure(config).build_from_nfa(nfa.clone());
+        // Where a match begins is not asked.
+        let config =
+            thompson::Config::new().which_captures(WhichCaptures::None).nfa_size_limit(Some(SIZE));
+        let nfa = NFA::compiler().configure(config).build(&with_escapes(&own, of_ascii));
+        let nfa = nfa.map_err(|error| wrong(&causes(&error)))?;
+        let cache_size = CACHE.max(nfa.memory_usage() * CACHE_OF_SIZE);
+        let config = dfa::Config::new().cache_capacity(cache_size);
+        let automaton = DFA::builder().configure(config).build_from_nfa(nfa);
         let automaton = automaton.map_err(|error| wrong(&causes(&error)))?;
-        let all_at_once = PikeVM::new_from_nfa(nfa).map_err(|error| wrong(&causes(&error)))?;
         let of = automaton.clone();
-        let caches: Caches = Pool::new(Box::new(move || of.create_cache()));
-        Ok(Self { automaton, all_at_once, caches })
+        let caches = Pool::new(Box::new(move || of.create_cache()) as MakesCache);
+        Ok(Self { automaton, caches, cache_size })
     }
 
     /// Bytes that it takes, compiled.
@@ -75,29 +66,39 @@ impl Expression {
 
     /// Whether it matches somewhere in a text; no, where `spend` has not the steps for it.
     pub(super) fn is_match(&self, text: &str, spend: &mut dyn FnMut(usize) -> bool) -> bool {
-        if !spend(text.len() / BYTES_PER_STEP) {
-            return false;
+        let cache = &mut self.caches.get();
+        spend(text.len() / BYTES_PER_STEP) && self.search(text, cache, spend) == Some(true)
+    }
+
+    /// None where the steps do not suffice.
+    fn search(
+        &self,
+        text: &str,
+        cache: &mut Cache,
+        spend: &mut dyn FnMut(usize) -> bool,
+    ) -> Option<bool> {
+        let own = &self.automaton;
+        let mut made = self.made(cache);
+        let mut state = own.start_state_forward(cache, &Input::new(text)).ok()?;
+        for block in text.as_bytes().chunks(BLOCK) {
+            for byte in block {
+                state = own.next_state(cache, state, *byte).ok()?;
+                if state.is_tagged() && (state.is_match() || state.is_dead()) {
+                    return Some(state.is_match());
+                }
+            }
+            let before = std::mem::replace(&mut made, self.made(cache));
+            if made > before && !spend((made - before) / STATE_BYTES_PER_STEP) {
+                return None;
+            }
         }
-        let input = Input::new(text).anchored(Anchored::No).earliest(true);
-        let mut cache = self.caches.get();
-        let before = (cache.clear_count(), cache.memory_usage());
-        let found = self.automaton.try_search_fwd(&mut cache, &input);
-        let fills = cache.clear_count() - before.0;
-        let made = (fills * CACHE + cache.memory_usage()).saturating_sub(before.1);
-        if found.is_err() {
-            // Full of states that the next text has no use for.
-            cache.reset(&self.automaton);
-        }
-        drop(cache);
-        if !spend(made / STATE_BYTES_PER_STEP) {
-            return false;
-        }
-        if let Ok(found) = found {
-            return found.is_some();
-        }
-        let states = self.automaton.get_nfa().states().len();
-        spend((text.len() + 1).saturating_mul(states) / STATES_PER_STEP)
-            && self.all_at_once.is_match(&mut self.all_at_once.create_cache(), input)
+        // A match is seen one byte after its end.
+        Some(own.next_eoi_state(cache, state).ok()?.is_match())
+    }
+
+    /// Bytes of states that were made so far.
+    fn made(&self, cache: &Cache) -> usize {
+        cache.clear_count() * self.cache_size + cache.memory_usage()
     }
 }
 
@@ -131,13 +132,9 @@ fn no_end_of_word(escaped: char) -> Option<&'static str> {
     }
 }
 
-/// There they know the words of ASCII only.
+/// There it knows the words of ASCII only.
 fn of_ascii(escaped: char) -> Option<&'static str> {
-    match escaped {
-        'b' => Some(r"(?-u:\b)"),
-        'B' => Some(r"(?-u:\B)"),
-        _ => None,
-    }
+    (escaped == 'b').then_some(r"(?-u:\b)")
 }
 
 /// An error with what it comes from, in one line.

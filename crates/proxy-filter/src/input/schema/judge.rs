@@ -16,12 +16,14 @@ use super::value::Value;
 /// Steps for any document, and more for each of its bytes.
 const STEPS: usize = 1_000_000;
 const STEPS_PER_BYTE: usize = 16;
-/// Steps for the longest: some two seconds.
+/// Steps for the longest: some seconds.
 const MOST_STEPS: usize = 100_000_000;
 /// Schemas within one another, references followed included.
 const DEPTH: u32 = 1_024;
 /// Words of what was seen that are put together in a step.
 const WORDS_PER_STEP: usize = 16;
+/// Resources that are looked through in a step.
+const RESOURCES_PER_STEP: usize = 4;
 
 /// After so many steps what references found is remembered, for so many of them.
 const REMEMBERS_AFTER: usize = 10_000;
@@ -52,7 +54,7 @@ struct Judge<'s> {
     known: HashMap<(NodeId, usize), bool>,
     depth: u32,
     exhausted: bool,
-    /// The resources on the way to here, each once, the outermost first.
+    /// The resources with dynamic anchors on the way to here, each once, the outermost first.
     scope: Vec<u32>,
 }
 
@@ -97,17 +99,20 @@ impl<'s> Judge<'s> {
             return false;
         }
         self.depth += 1;
-        // Only the outermost that has an anchor is asked for.
-        let enters = !schema.dynamic.is_empty() && !self.scope.contains(&checks.resource);
-        if enters {
-            self.scope.push(checks.resource);
-        }
+        let enters = checks.scope.filter(|own| !self.is_in_scope(*own));
+        self.scope.extend(enters);
         let all = self.all_hold(checks, value, seen);
-        if enters {
+        if enters.is_some() {
             self.scope.pop();
         }
         self.depth -= 1;
         all
+    }
+
+    /// Only the outermost that has an anchor is asked for.
+    fn is_in_scope(&mut self, resource: u32) -> bool {
+        self.spend(self.scope.len() / RESOURCES_PER_STEP);
+        self.scope.contains(&resource)
     }
 
     /// `seen` grows only where all hold: who fails has not spoken.
@@ -177,11 +182,14 @@ impl<'s> Judge<'s> {
                 self.member_names(*node, members)
             }
             (Check::DependentRequired(all), Value::Members(members)) => {
-                all.iter().all(|(name, names)| !members.has(name) || self.has_all(members, names))
+                self.spend(all.len())
+                    && all
+                        .iter()
+                        .all(|(name, names)| !members.has(name) || self.has_all(members, names))
             }
             (Check::DependentSchemas(all), Value::Members(members)) => {
                 let given = all.iter().filter(|(name, _)| members.has(name));
-                self.all(given.map(|(_, then)| *then), value, seen)
+                self.spend(all.len()) && self.all(given.map(|(_, then)| *then), value, seen)
             }
             (Check::UnevaluatedMembers(rest), Value::Members(members)) => {
                 self.rest(*rest, members.iter().map(|(_, value)| value), seen)
@@ -205,6 +213,9 @@ impl<'s> Judge<'s> {
             },
             (Check::DynamicRef { anchor, own }, _) => {
                 let outermost = |at: &u32| self.schema.dynamic.get(&(*at, *anchor)).copied();
+                if !self.spend(self.scope.len() / RESOURCES_PER_STEP) {
+                    return false;
+                }
                 let to = self.scope.iter().find_map(outermost).unwrap_or(*own);
                 self.holds(to, value, seen)
             }

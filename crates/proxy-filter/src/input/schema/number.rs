@@ -37,6 +37,8 @@ pub(super) fn exact(number: Number) -> Exact {
 /// Whether it may have been written without a fraction: what 64 bits do not hold is read as a float.
 pub(super) fn is_written_whole(number: Number) -> bool {
     match number {
+        // -0, too.
+        Number::Float(float) if float == 0.0 => float.is_sign_negative(),
         Number::Float(float) => float.fract() == 0.0 && float.abs() >= LONGEST,
         _ => true,
     }

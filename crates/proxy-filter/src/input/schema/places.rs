@@ -61,8 +61,13 @@ impl<'s> Places<'s> {
         };
         let own = document.members().and_then(|keywords| keywords.get("$schema"));
         let draft = own.map_or(Ok(Draft::D2020), draft_named)?;
-        places.resource(base, document);
+        places.resource(base.clone(), document);
         places.enter(Place { schema: document, draft, resource: 0, path: "#".to_owned() })?;
+        // Beside `$ref` it says nothing in older drafts, and yet generators write it.
+        let named = document.members().and_then(|keywords| keywords.get(draft.id())?.text());
+        if let Some(uri) = named.and_then(|id| base.join(id.split('#').next()?).ok()) {
+            places.by_uri.entry(uri.into()).or_insert(0);
+        }
         places.follow()?;
         Ok(places)
     }
@@ -82,6 +87,11 @@ impl<'s> Places<'s> {
         self.resources.iter().enumerate().flat_map(|(at, resource)| {
             resource.dynamic.iter().map(move |(name, schema)| (at, *name, *schema))
         })
+    }
+
+    /// Whether a resource has dynamic anchors.
+    pub(super) fn is_dynamic(&self, resource: usize) -> bool {
+        !self.resources[resource].dynamic.is_empty()
     }
 
     /// What a reference in a resource leads to.
@@ -127,24 +137,28 @@ impl<'s> Places<'s> {
     fn follow(&mut self) -> Result<(), String> {
         let mut known = 0;
         while known < self.order.len() {
-            let mut found = Vec::new();
+            let mut references = Vec::new();
             for place in self.order[known..].iter().filter_map(|schema| self.place(schema)) {
                 let Some(keywords) = place.schema.members() else { continue };
-                let references = ["$ref", "$recursiveRef", "$dynamicRef"].into_iter();
-                let references = references.filter_map(|keyword| keywords.get(keyword)?.text());
-                found.extend(references.filter_map(|reference| self.hidden(place, reference)));
+                let own = ["$ref", "$recursiveRef", "$dynamicRef"].into_iter();
+                let own = own.filter_map(|keyword| keywords.get(keyword)?.text());
+                references.extend(own.map(|reference| (place.resource, reference)));
             }
             known = self.order.len();
             // What is around others first: it says what they belong to.
-            found.sort_by_key(|place| place.path.len());
-            found.into_iter().try_for_each(|place| self.enter(place))?;
+            references.sort_by_key(|(_, reference)| reference.matches('/').count());
+            for (from, reference) in references {
+                if let Some(place) = self.hidden(from, reference) {
+                    self.enter(place)?;
+                }
+            }
         }
         Ok(())
     }
 
-    /// The place that a reference leads to, where it is none so far.
-    fn hidden(&self, from: &Place<'s>, reference: &str) -> Option<Place<'s>> {
-        let (at, pointer) = self.target(from.resource, reference).ok()?;
+    /// The place that a reference in a resource leads to, where it is none so far.
+    fn hidden(&self, from: usize, reference: &str) -> Option<Place<'s>> {
+        let (at, pointer) = self.target(from, reference).ok()?;
         let root = self.resources[at].root;
         let schema = root.pointer(&pointer).filter(|schema| self.place(schema).is_none())?;
         let ends = pointer.match_indices('/').map(|(end, _)| end);
@@ -168,10 +182,17 @@ impl<'s> Places<'s> {
 
     /// Takes down a schema and those within it.
     fn enter(&mut self, mut place: Place<'s>) -> Result<(), String> {
-        if self.place(place.schema).is_some() {
-            return Ok(());
-        }
         let schema = place.schema;
+        if let Some(known) = self.place(schema) {
+            // Found by a reference before what is around it, which has a name of its own.
+            let is_own = std::ptr::eq(self.resources[known.resource].root, schema);
+            return match is_own || known.resource == place.resource {
+                true => Ok(()),
+                false => {
+                    Err(format!("{}: expected below $defs: it is of two resources", known.path))
+                }
+            };
+        }
         self.order.push(schema);
         if let Value::Members(keywords) = schema {
             self.identify(&mut place, keywords)?;

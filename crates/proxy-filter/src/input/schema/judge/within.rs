@@ -27,14 +27,15 @@ impl Judge<'_> {
         seen: Option<&mut Seen>,
     ) -> bool {
         let (head, tail) = items.split_at(first.len().min(items.len()));
-        if let Some(seen) = seen {
+        let all = head.iter().zip(first).all(|(item, one)| self.holds(*one, item, None))
+            && rest.is_none_or(|rest| tail.iter().all(|item| self.holds(rest, item, None)));
+        if let Some(seen) = seen.filter(|_| all) {
             match rest {
                 Some(_) => seen.all(),
                 None => seen.first(head.len()),
             }
         }
-        head.iter().zip(first).all(|(item, one)| self.holds(*one, item, None))
-            && rest.is_none_or(|rest| tail.iter().all(|item| self.holds(rest, item, None)))
+        all
     }
 
     pub(super) fn contains(
