@@ -81,15 +81,20 @@ impl Expression {
         let mut made = self.made(cache);
         let mut state = own.start_state_forward(cache, &Input::new(text)).ok()?;
         for block in text.as_bytes().chunks(BLOCK) {
+            let mut found = None;
             for byte in block {
                 state = own.next_state(cache, state, *byte).ok()?;
                 if state.is_tagged() && (state.is_match() || state.is_dead()) {
-                    return Some(state.is_match());
+                    found = Some(state.is_match());
+                    break;
                 }
             }
             let before = std::mem::replace(&mut made, self.made(cache));
             if made > before && !spend((made - before) / STATE_BYTES_PER_STEP) {
                 return None;
+            }
+            if found.is_some() {
+                return found;
             }
         }
         // A match is seen one byte after its end.

@@ -210,6 +210,10 @@ fn names_and_lists_are_charged_by_their_length() {
         let schema = compiled(&format!(r#"{{"{keyword}": {{{lists}}}}}"#));
         assert!(keys(&schema, "{}") >= 1_000, "{keyword}");
     }
+    // States are charged where the text is short, and where it need not be read to its end.
+    for text in [r#""ababababababababc""#, r#""ababababababababx""#] {
+        assert!(keys(&compiled(r#"{"pattern": "^[ab]{0,20}c"}"#), text) > 50, "{text}");
+    }
     let same = |items: usize| format!("[{}0]", "0,".repeat(items));
     let unique = compiled(r#"{"uniqueItems": true}"#);
     assert_eq!(
